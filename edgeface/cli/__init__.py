@@ -1,0 +1,1 @@
+"""One small module per verb; nothing heavy is imported before the verb is known."""

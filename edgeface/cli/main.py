@@ -1,0 +1,66 @@
+"""The command `edgeface`: chooses the verb, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from edgeface import __version__
+from edgeface.cli.verbs import VERBS
+from edgeface.errors import EdgefaceError
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
+    """The parser with every verb's line of help, and the arguments of `verb` alone.
+
+    Imports the module of `verb` and no other verb's.
+    """
+    parser = argparse.ArgumentParser(
+        prog="edgeface",
+        description="Recognises faces at a door, on the device, and tells it over MQTT.",
+        epilog="'edgeface VERB --help' shows the arguments of a verb.",
+    )
+    parser.add_argument("--version", action="version", version=f"edgeface {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", required=True)
+    for name, entry in VERBS.items():
+        if name != verb:
+            verbs.add_parser(name, help=entry.help, add_help=False)
+            continue
+        module = importlib.import_module(entry.module)
+        chosen = verbs.add_parser(name, help=entry.help, description=module.__doc__)
+        chosen.formatter_class = argparse.RawDescriptionHelpFormatter
+        chosen.set_defaults(run=module.run)
+        module.add_arguments(chosen)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code of the process.
+
+    An `EdgefaceError` becomes `edgeface: error: MESSAGE` on standard error, one such line for
+    every line of the message, and the error's own exit code. A wrong command line ends in
+    argparse's usage and code 2.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    args = build_parser(chosen).parse_args(arguments)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except EdgefaceError as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"edgeface: error: {line}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return code

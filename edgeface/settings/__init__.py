@@ -1,0 +1,1 @@
+"""Frozen settings, read from YAML and checked once at the edge."""

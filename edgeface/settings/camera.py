@@ -1,0 +1,125 @@
+"""Section `camera`: which source the frames come from; `source` chooses the other keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from edgeface.settings.base import Place, PlacedText, Places, Seconds, Section, Size, place
+
+Fps = Annotated[float, Field(gt=0, le=240)]
+
+
+def _device(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("should be a number (0 is /dev/video0) or a path such as /dev/video0")
+    if isinstance(value, int) and value < 0:
+        raise ValueError("should be 0 or more")
+    if value == "":
+        raise ValueError("should not be empty")
+    return value if isinstance(value, int) else str(value)
+
+
+def _url(value: Any) -> Any:
+    """A text with a scheme is left as it is; any other is the path of a video file."""
+    if isinstance(value, str) and value and "://" not in value:
+        return str(place(value))
+    return str(value) if isinstance(value, PlacedText) else value
+
+
+class CameraBase(Section):
+    """What every source has in common."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)] = "door"
+    """Names the source in frames, logs and the state."""
+    stall_timeout_s: Seconds = 5.0
+    """A source that delivers nothing for so long is closed and opened again."""
+    reopen_min_s: Seconds = 0.5
+    """The shortest pause before a source is opened again; it doubles with every failure."""
+    reopen_max_s: Seconds = 30.0
+    """The longest such pause."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CameraBase:
+        if self.reopen_min_s > self.reopen_max_s:
+            raise ValueError("reopen_min_s should not be above reopen_max_s")
+        return self
+
+
+class Picamera2Camera(CameraBase):
+    """A camera of the Raspberry Pi, through libcamera."""
+
+    source: Literal["picamera2"]
+    index: Annotated[int, Field(ge=0)] = 0
+    """The camera's number, 0 is the first."""
+    size: Size = (1280, 720)
+    """Width and height in pixels of the image that faces are cut from."""
+    detect_size: Size = (320, 240)
+    """Width and height in pixels of the image that faces are looked for in."""
+    fps: Fps = 10.0
+
+    @model_validator(mode="after")
+    def _sizes(self) -> Picamera2Camera:
+        if any(side % 2 for side in (*self.size, *self.detect_size)):
+            raise ValueError("the sides of size and detect_size should be even")
+        if self.detect_size[0] > self.size[0] or self.detect_size[1] > self.size[1]:
+            raise ValueError("detect_size should not be larger than size")
+        return self
+
+
+class V4l2Camera(CameraBase):
+    """A USB camera, through Video4Linux."""
+
+    source: Literal["v4l2"]
+    device: Annotated[int | str, BeforeValidator(_device)] = 0
+    """The number of the video device, or its path."""
+    size: Size = (1280, 720)
+    """Width and height in pixels, asked of the camera."""
+    fps: Fps = 10.0
+    pixel_format: Annotated[str, Field(pattern=r"^[A-Za-z0-9 ]{4}$")] = "MJPG"
+    """The four letters of the format, as `v4l2-ctl --list-formats` shows them."""
+
+
+class StreamCamera(CameraBase):
+    """RTSP, HTTP or a video file."""
+
+    source: Literal["stream"]
+    url: Annotated[str, BeforeValidator(_url), Field(min_length=1)]
+    """An address (rtsp://, http://) or the path of a video file."""
+    pace: Literal["real_time", "as_fast_as_possible"] = "real_time"
+    """Of a file: at its own pace, or as fast as it decodes."""
+    loop: bool = False
+    """Of a file: begin again at the end."""
+
+
+class ImagesCamera(CameraBase):
+    """The pictures of a folder, in the order of their names."""
+
+    source: Literal["images"]
+    folder: Place
+    fps: Fps = 10.0
+    loop: bool = False
+
+
+class SimulatedCamera(CameraBase):
+    """Photographs replayed as people who walk up to the door, one after another."""
+
+    source: Literal["simulated"]
+    photographs: Annotated[Places, Field(min_length=1)]
+    size: Size = (1280, 720)
+    """Width and height in pixels of the frames."""
+    fps: Fps = 15.0
+    visit_s: Seconds = 4.0
+    """How long one person is in view."""
+    gap_s: Annotated[float, Field(ge=0)] = 1.5
+    """How long nobody is in view between two people."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    """The same seed gives the same frames."""
+    loop: bool = False
+
+
+Camera = Annotated[
+    Picamera2Camera | V4l2Camera | StreamCamera | ImagesCamera | SimulatedCamera,
+    Field(discriminator="source"),
+]

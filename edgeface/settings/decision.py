@@ -1,0 +1,38 @@
+"""Section `decision`: when a track is a person, and for how long that is worth something."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from edgeface.settings.base import Seconds, Section
+
+
+class DecisionSettings(Section):
+    """When a track is a person; the fields of `DecisionRules`, and how long a decision holds.
+
+    There is no threshold here: it follows from `target_fpir`, the embedder's calibration and the
+    size of the gallery.
+    """
+
+    target_fpir: Annotated[float, Field(gt=0, le=0.1)] = 1e-3
+    """The share of strangers' tracks that may be taken for somebody of the gallery."""
+    verify_fmr: Annotated[float, Field(gt=0, le=0.1)] = 1e-4
+    """The share of wrong people that may pass for the person of a presented card."""
+    max_looks: Annotated[int, Field(ge=1, le=20)] = 3
+    """Decisions per track at most."""
+    min_agreeing: Annotated[int, Field(ge=1, le=50)] = 3
+    """Frames that have to name the same person."""
+    min_margin: Annotated[float, Field(ge=0, le=1)] = 0.06
+    """The least lead of the best over the second-best person, as a difference of cosines."""
+    best_frames: Annotated[int, Field(ge=1, le=50)] = 8
+    """The best crops of a track that are kept and fused."""
+    same_track_min: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    """A crop whose cosine to the track's reference is below it starts a new track."""
+    unknown_after_s: Seconds = 2.0
+    """A track with enough good frames and no name is called unknown after so long."""
+    cool_down_s: Annotated[float, Field(ge=0)] = 2.0
+    """The same person in an overlapping or split track is not announced again so soon."""
+    validity_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    """A door may act on a decision for so long, counted from the capture of the frame."""
