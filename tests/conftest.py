@@ -1,0 +1,21 @@
+"""Fixtures for every room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with clips and data sets, `shared` beside the repository or `EDGEFACE_SHARED`.
+
+    Skips the test where there is none: the folder is not part of the project.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared"
+    folder = Path(os.environ.get("EDGEFACE_SHARED") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder} (set EDGEFACE_SHARED to another)")
+    return folder
