@@ -1,0 +1,54 @@
+# make demo    set everything up and show the main job     (ARGS="--keep" is handed to the demo)
+# make test    set everything up and run the test suite    (ARGS="-k settings" is handed to pytest)
+# make check   lint, formatting and types
+# make clean   remove what these made
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: help demo test check clean mosquitto
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+demo: $(VENV)/.demo mosquitto
+	PATH="$$PATH:/usr/sbin" $(BIN)/edgeface demo $(ARGS)
+
+test: $(VENV)/.dev mosquitto
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "edgeface needs Python 3.11 or later; try make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "could not make $(VENV): install python3-venv (apt-get install python3-venv)" >&2; exit 1; }
+	touch $@
+
+# pip runs again only when what has to be installed has changed.
+$(VENV)/.demo: $(VENV)/.made setup.cfg pyproject.toml
+	$(PIP) install -q -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
+	$(PIP) install -q -e '.[dev,demo]'
+	touch $@ $(VENV)/.demo
+
+mosquitto:
+	@PATH="$$PATH:/usr/sbin"; command -v mosquitto >/dev/null && exit 0; \
+	command -v apt-get >/dev/null || { echo "install the MQTT broker mosquitto first" >&2; exit 1; }; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	echo "installing mosquitto from Debian"; \
+	$$sudo apt-get update -q && \
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mosquitto
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
