@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+IDENTIFIER_PATTERN = r"[a-z0-9-]{1,64}"
 
 CREDENTIAL_PREFIX = "credential:"
 """`credential:NAME` stands for the systemd credential NAME of the service."""
@@ -57,7 +60,9 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _not_reserved(value: str) -> str:
+def _identifier(value: str) -> str:
+    if not re.fullmatch(IDENTIFIER_PATTERN, value):
+        raise ValueError("should be 1 to 64 characters of a-z, 0-9 and -")
     if value == "gallery":
         raise ValueError("'gallery' is a reserved name of the topic tree")
     return value
@@ -72,7 +77,11 @@ Side = Annotated[int, Field(ge=16, le=16384)]
 Size = Annotated[tuple[Side, Side], BeforeValidator(_as_tuple)]
 """Width and height in pixels."""
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$"), AfterValidator(_not_reserved)]
+Identifier = Annotated[
+    str,
+    AfterValidator(_identifier),
+    WithJsonSchema({"type": "string", "pattern": f"^{IDENTIFIER_PATTERN}$"}),
+]
 """A level of a topic: site or device."""
 
 Seconds = Annotated[float, Field(gt=0)]

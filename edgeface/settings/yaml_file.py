@@ -1,0 +1,186 @@
+"""One YAML file as plain values, with the place of every key and every fault at once.
+
+Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema) rather
+than PyYAML's 1.1: `no`, `on` and `12:30` are texts, `1e-3` is a number. Merge keys are not known.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgeface.errors import SettingsError
+from edgeface.settings.base import PlacedText
+from edgeface.settings.faults import Fault, Keys, Mark, dotted
+
+NODES_MAX = 100_000
+"""Aliases can make a small file enormous; no configuration has so many nodes."""
+
+_TAG = "tag:yaml.org,2002:"
+
+
+class _CoreLoader(yaml.SafeLoader):
+    """PyYAML's parser with the scalars of YAML 1.2."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+for _name, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", "~nN\0"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+):
+    _first_letters = [letter if letter != "\0" else "" for letter in _first]
+    _CoreLoader.add_implicit_resolver(
+        _TAG + _name, re.compile(rf"^(?:{_pattern})$"), _first_letters
+    )
+
+
+@dataclass
+class YamlFile:
+    """What a file says: `values`, the place of each key path, and what is wrong with it."""
+
+    path: Path
+    values: dict[str, Any] = field(default_factory=dict)
+    marks: dict[Keys, Mark] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    broken: bool = False
+    """The file could not be read as a mapping at all; `values` says nothing."""
+
+
+def read_yaml(path: Path, file_order: int = 0) -> YamlFile:
+    """Read `path`; faults of its form are in the result.
+
+    Texts are `PlacedText`, so that relative paths start at the file's folder. Raises
+    `SettingsError` when the file cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    return _Reader(path, file_order).read(data)
+
+
+class _Reader:
+    def __init__(self, path: Path, file_order: int) -> None:
+        self._file = YamlFile(path)
+        self._order = file_order
+        self._folder = path.absolute().parent
+        self._nodes = 0
+        self._open: set[int] = set()
+
+    def read(self, data: bytes) -> YamlFile:
+        self._file.marks[()] = Mark(self._order, 1, 1, self._file.path)
+        try:
+            root = yaml.compose(data.decode("utf-8-sig"), Loader=_CoreLoader)
+            if root is not None and root.tag != _TAG + "null":
+                if not isinstance(root, yaml.MappingNode):
+                    raise _RefusedError(root.start_mark, "should be a mapping of sections")
+                self._file.values = self._value(root, ())
+        except _RefusedError as error:
+            self._break(error.mark.line, error.mark.column, error.message)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            problem = f"is not YAML: {error.problem or error.context}"
+            self._break(mark.line if mark else 0, mark.column if mark else 0, problem)
+        except yaml.reader.ReaderError as error:
+            self._break_at(data.decode("utf-8-sig")[: error.position], "holds a control character")
+        except UnicodeDecodeError as error:
+            self._break_at(data[: error.start].decode("utf-8", "replace"), "is not UTF-8")
+        except RecursionError:
+            self._break(0, 0, "is nested too deeply")
+        return self._file
+
+    def _break_at(self, before: str, message: str) -> None:
+        line = before.count("\n")
+        self._break(line, len(before) - (before.rfind("\n") + 1), message)
+
+    def _break(self, line: int, column: int, message: str) -> None:
+        mark = Mark(self._order, line + 1, column + 1, self._file.path)
+        self._file.faults.append(Fault(mark, "", message))
+        self._file.broken = True
+
+    def _mark(self, node: yaml.Node) -> Mark:
+        start = node.start_mark
+        return Mark(self._order, start.line + 1, start.column + 1, self._file.path)
+
+    def _fault(self, node: yaml.Node, keys: Keys, message: str) -> None:
+        self._file.faults.append(Fault(self._mark(node), dotted(keys), message))
+
+    def _value(self, node: yaml.Node, keys: Keys) -> Any:
+        self._nodes += 1
+        if id(node) in self._open or self._nodes > NODES_MAX:
+            raise _RefusedError(node.start_mark, "has aliases that never end")
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, keys)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, keys)
+            return self._list(node, keys)
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if node.tag != _TAG + "map":
+            self._fault(node, keys, f"has the tag {node.tag}, which is not known here")
+        for key_node, value_node in node.value:
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
+                self._fault(key_node, keys, "has a key that is not a text")
+                continue
+            below = (*keys, key)
+            if key in values:
+                first = self._file.marks[below]
+                self._fault(key_node, below, f"is given twice, first in line {first.line}")
+                continue
+            self._file.marks[below] = self._mark(key_node)
+            values[key] = self._value(value_node, below)
+        return values
+
+    def _list(self, node: yaml.Node, keys: Keys) -> list[Any]:
+        if node.tag != _TAG + "seq":
+            self._fault(node, keys, f"has the tag {node.tag}, which is not known here")
+        values = []
+        for number, item in enumerate(node.value):
+            below = (*keys, number)
+            self._file.marks[below] = self._mark(item)
+            values.append(self._value(item, below))
+        return values
+
+    def _scalar(self, node: yaml.ScalarNode, keys: Keys) -> Any:
+        text: str = node.value
+        try:
+            match node.tag.removeprefix(_TAG):
+                case "str":
+                    return PlacedText(text, self._folder)
+                case "null":
+                    return None
+                case "bool":
+                    return text.lower() == "true"
+                case "int":
+                    return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+                case "float":
+                    return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
+        except ValueError:
+            self._fault(node, keys, "is not a number")
+            return None
+        self._fault(node, keys, f"has the tag {node.tag}, which is not known here")
+        return None
+
+
+class _RefusedError(Exception):
+    def __init__(self, mark: yaml.Mark, message: str) -> None:
+        super().__init__(message)
+        self.mark = mark
+        self.message = message
