@@ -1,0 +1,205 @@
+"""From a trained torch network to a full-int8 TFLite file, by way of an equal Keras graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from models.training.networks import OUTPUTS, STRIDES, Detector, Embedder, Residual, SameConv2d
+
+Floats = NDArray[np.float32]
+Node = Any  # a Keras tensor; TensorFlow ships no types
+
+
+def fold(
+    weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.Module | None
+) -> tuple[Floats, Floats]:
+    """Kernel and bias of a layer with its batch norm folded in (Jacob et al. 2018, section 3.2)."""
+    weight = weight.detach().double()
+    shift = torch.zeros(len(weight)).double() if bias is None else bias.detach().double()
+    if norm is not None:
+        state = {k: v.double() for k, v in norm.state_dict().items() if v.is_floating_point()}
+        gain = state["weight"] / torch.sqrt(state["running_var"] + norm.eps)  # type: ignore[operator]
+        weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
+        shift = state["bias"] + (shift - state["running_mean"]) * gain
+    return weight.float().numpy(), shift.float().numpy()
+
+
+def conv(x: Node, layer: nn.Conv2d, norm: nn.Module | None, relu: bool) -> Node:
+    """One torch convolution (and norm, and ReLU) as Keras layers on the NHWC node `x`."""
+    from keras import layers
+
+    kernel, bias = fold(layer.weight, layer.bias, norm)
+    size, stride = layer.kernel_size[0], layer.stride[0]
+    same = isinstance(layer, SameConv2d) or (stride == 1 and layer.padding[0] == size // 2)
+    if not same and layer.padding[0]:
+        # torch pads both sides, but an even map under stride 2 only ever reads the first side
+        pad = layer.padding[0]
+        x = layers.ZeroPadding2D(((pad, 0), (pad, 0)))(x)
+    options: dict[str, Any] = {
+        "strides": stride,
+        "padding": "same" if same else "valid",
+        "activation": "relu" if relu else None,
+    }
+    if layer.groups > 1:
+        made = layers.DepthwiseConv2D(size, **options)
+        kernel = kernel.transpose(2, 3, 0, 1)
+    else:
+        made = layers.Conv2D(layer.out_channels, size, **options)
+        kernel = kernel.transpose(2, 3, 1, 0)
+    out = made(x)
+    made.set_weights([kernel, bias])
+    return out
+
+
+def sequence(x: Node, block: Iterable[nn.Module]) -> Node:
+    """A torch Sequential of `conv_bn` groups and residual blocks on the node `x`."""
+    from keras import layers
+
+    for part in block:
+        if isinstance(part, Residual):
+            y = conv(x, part.first[0], part.first[1], relu=True)  # type: ignore[arg-type]
+            y = conv(y, part.second[0], part.second[1], relu=False)  # type: ignore[arg-type]
+            x = layers.ReLU()(layers.Add()([x, y]))
+        elif isinstance(part, nn.Sequential):
+            x = conv(x, part[0], part[1], relu=len(part) > 2)  # type: ignore[arg-type]
+        else:
+            raise TypeError(f"no Keras form is known for {type(part).__name__}")
+    return x
+
+
+def keras_embedder(model: Embedder) -> Any:
+    """The embedder as a Keras model with input `(1, s, s, 3)` and output `(1, d)`."""
+    import keras
+
+    size = model.shape.input_px
+    image = keras.Input((size, size, 3), batch_size=1, name="image")
+    x = conv(sequence(image, model.body), model.pool, model.pool_norm, relu=False)
+    x = keras.layers.Reshape((model.shape.neck,))(x)
+    kernel, bias = fold(model.dense.weight, None, model.dense_norm)
+    dense = keras.layers.Dense(model.shape.embedding)
+    out = dense(x)
+    dense.set_weights([kernel.T, bias])
+    return keras.Model(image, {"embedding": out})
+
+
+def keras_detector(model: Detector) -> Any:
+    """The detector as a Keras model with outputs `score_8`, `box_8`, `landmarks_8` and so on."""
+    import keras
+
+    image = keras.Input(
+        (model.shape.height_px, model.shape.width_px, 3), batch_size=1, name="image"
+    )
+    x = sequence(image, model.stem)
+    outputs = {}
+    for stride, stage, head in zip(STRIDES, model.stages, model.heads, strict=True):
+        x = sequence(x, stage)  # type: ignore[arg-type]
+        neck = conv(x, head.neck[0], head.neck[1], relu=True)  # type: ignore[index,arg-type]
+        for name, _ in OUTPUTS:
+            outputs[f"{name}_{stride}"] = conv(neck, getattr(head, name), None, relu=False)
+    return keras.Model(image, outputs)
+
+
+def torch_outputs(model: nn.Module, images: Floats) -> dict[str, Floats]:
+    """What the torch network gives for NHWC images, under the names of the Keras outputs, NHWC."""
+    with torch.no_grad():
+        given = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    if isinstance(given, torch.Tensor):
+        return {"embedding": given.numpy()}
+    return {
+        f"{name}_{stride}": level[i].permute(0, 2, 3, 1).numpy()
+        for stride, level in zip(STRIDES, given, strict=True)
+        for i, (name, _) in enumerate(OUTPUTS)
+    }
+
+
+def prove_equal(model: nn.Module, twin: Any, images: Floats, tolerance: float = 1e-3) -> float:
+    """The largest relative difference between torch and Keras over a batch.
+
+    Raises ValueError naming the output when it is above `tolerance`.
+    """
+    worst = 0.0
+    for image in images:
+        expected = torch_outputs(model, image[None])
+        given = twin(image[None], training=False)
+        for name, value in expected.items():
+            span = float(np.abs(value).max()) or 1.0
+            error = float(np.abs(np.asarray(given[name]) - value).max()) / span
+            if error > tolerance:
+                raise ValueError(f"{name}: Keras and torch differ by {error:.2e} of the range")
+            worst = max(worst, error)
+    return worst
+
+
+def quantise(twin: Any, representative: Callable[[], Iterable[Floats]]) -> bytes:
+    """Full int8 TFLite bytes (weights per channel, dense per tensor, int8 in and out).
+
+    `representative` yields float32 NHWC images `(1, h, w, 3)` as the network sees them.
+    """
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_keras_model(twin)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([image] for image in representative())
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    return bytes(converter.convert())
+
+
+def name_tensors(data: bytes, expected: dict[str, Floats], image: Floats) -> bytes:
+    """The same file with its input tensor called `image` and its outputs called as `expected`.
+
+    The converter does not keep names, and an index means nothing; so each output is recognised by
+    its values on `image`, and the names go into the flatbuffer, where a compiled twin keeps them.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=data)
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]
+    scale, zero = source["quantization"]
+    codes = np.clip(np.round(image / scale) + zero, -128, 127).astype(np.int8)
+    interpreter.set_tensor(source["index"], codes)
+    interpreter.invoke()
+    names = {source["index"]: "image"}
+    for detail in interpreter.get_output_details():
+        scale, zero = detail["quantization"]
+        given = (interpreter.get_tensor(detail["index"]).astype(np.float32) - zero) * scale
+        fits = {n: float(np.abs(given - v).mean()) for n, v in expected.items() if v.shape == given.shape}
+        names[detail["index"]] = min(fits, key=lambda name: fits[name])
+    if len(set(names.values())) != len(expected) + 1:
+        raise ValueError(f"outputs could not be told apart: {sorted(names.values())}")
+    tree = schema.ModelT.InitFromPackedBuf(data, 0)
+    for index, name in names.items():
+        tree.subgraphs[0].tensors[index].name = name.encode()
+    tree.signatureDefs = []
+    tree.description = b"edgeface"
+    builder = flatbuffers.Builder(len(data) + 4096)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def export(model: nn.Module, samples: Floats, out: Path) -> float:
+    """Write `out` from a trained network in eval mode; return the torch-Keras difference.
+
+    `samples` float32 NHWC `(n, h, w, 3)`: all calibrate the activations, the first eight prove
+    equality.
+    """
+    model.eval()
+    twin = keras_embedder(model) if isinstance(model, Embedder) else keras_detector(model)  # type: ignore[arg-type]
+    worst = prove_equal(model, twin, samples[:8])
+    data = quantise(twin, lambda: (sample[None] for sample in samples))
+    first = samples[:1]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(name_tensors(data, torch_outputs(model, first), first))
+    return worst
