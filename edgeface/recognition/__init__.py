@@ -1,0 +1,1 @@
+"""Pure functions and values: from faces to decisions. No I/O, no clock, no threads."""

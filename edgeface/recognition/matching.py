@@ -1,0 +1,113 @@
+"""Which person of the gallery a track looks most like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.recognition.index import GalleryIndex
+
+NOBODY: Final = -1
+"""The person number where there is nobody."""
+
+NEAREST: Final = 3
+"""How many people a ranking names at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Fused scores of the best people, and what each frame says by itself."""
+
+    people: tuple[tuple[int, float], ...]
+    """(person number, fused score) of up to `NEAREST` people, best first; of two equal ones the
+    person of the earlier template."""
+    frame_people: NDArray[np.int32]
+    """int32 `(k,)`: each frame's top person, `NOBODY` when nobody can match."""
+    frame_scores: NDArray[np.float32]
+    """float32 `(k,)`: the cosine to that person's nearest template, -1 when nobody can match."""
+    templates: int
+    """How many templates could match."""
+
+    @property
+    def best(self) -> int:
+        """Number of the best person, `NOBODY` when nobody can match."""
+        return self.people[0][0] if self.people else NOBODY
+
+    @property
+    def best_score(self) -> float | None:
+        """Fused score of the best person, in [-1, 1]."""
+        return self.people[0][1] if self.people else None
+
+    @property
+    def second(self) -> int:
+        """Number of the second-best person, `NOBODY` when there is none."""
+        return self.people[1][0] if len(self.people) > 1 else NOBODY
+
+    @property
+    def second_score(self) -> float | None:
+        """Fused score of the second-best person."""
+        return self.people[1][1] if len(self.people) > 1 else None
+
+
+def match(
+    embeddings: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    index: GalleryIndex,
+    allowed: NDArray[np.bool_],
+) -> Ranking:
+    """Rank the people of the gallery for the frames of one track.
+
+    `embeddings` float32 `(k, 128)` of unit rows, `weights` `(k,)` not negative, `allowed` bool
+    `(p,)`. A template's score is the weighted mean of the frames' cosines to it, not renormalised;
+    a person's is that of their best template. Weights that are all zero count as equal. Raises
+    ValueError when the shapes do not fit or there is no frame.
+    """
+    frames = len(embeddings)
+    if frames == 0 or weights.shape != (frames,) or embeddings.shape[1:] != index.matrix.shape[1:]:
+        raise ValueError(f"cannot match embeddings {embeddings.shape} by weights {weights.shape}")
+    if allowed.shape != (len(index.people),):
+        raise ValueError(f"mask {allowed.shape} does not fit {len(index.people)} people")
+    rows = np.flatnonzero(allowed[index.owners])
+    if len(rows) == 0:
+        return Ranking(
+            (),
+            np.full(frames, NOBODY, dtype=np.int32),
+            np.full(frames, -1.0, dtype=np.float32),
+            0,
+        )
+    whole = len(rows) == len(index.owners)
+    matrix = index.matrix if whole else index.matrix[rows]
+    owners = index.owners if whole else index.owners[rows]
+    cosines = np.clip(embeddings @ matrix.T, -1.0, 1.0)
+    top = np.argmax(cosines, axis=1)
+    return Ranking(
+        people=_nearest(fuse(cosines, weights), owners),
+        frame_people=owners[top].astype(np.int32),
+        frame_scores=np.asarray(cosines[np.arange(frames), top], dtype=np.float32),
+        templates=len(rows),
+    )
+
+
+def fuse(cosines: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Weighted mean over the frames: `(k, n)` cosines and `(k,)` weights to float64 `(n,)`."""
+    shares = np.asarray(weights, dtype=np.float64)
+    total = float(shares.sum())
+    shares = shares / total if total > 0 else np.full(len(shares), 1.0 / len(shares))
+    return np.asarray(shares @ cosines, dtype=np.float64)
+
+
+def _nearest(
+    scores: NDArray[np.float64], owners: NDArray[np.int32]
+) -> tuple[tuple[int, float], ...]:
+    left = scores.copy()
+    people: list[tuple[int, float]] = []
+    for _ in range(NEAREST):
+        row = int(np.argmax(left))
+        if np.isneginf(left[row]):
+            break
+        people.append((int(owners[row]), float(left[row])))
+        left[owners == owners[row]] = -np.inf
+    return tuple(people)

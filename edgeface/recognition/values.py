@@ -1,0 +1,82 @@
+"""The values that flow through recognition: box, face, embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image: TypeAlias = NDArray[np.uint8]
+"""uint8 `(h, w, 3)`. Frames are BGR, aligned crops RGB."""
+
+Landmarks: TypeAlias = NDArray[np.float32]
+"""float32 `(5, 2)`, x and y in pixels: image-left eye, image-right eye, nose tip, image-left and
+image-right mouth corner."""
+
+Embedding: TypeAlias = NDArray[np.float32]
+"""float32 `(128,)`, unit L2 norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An axis-aligned rectangle in float pixels; `right` and `bottom` are outside it."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Pixels; negative for an invalid box."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Pixels; negative for an invalid box."""
+        return self.bottom - self.top
+
+    @property
+    def area(self) -> float:
+        """Square pixels, 0 for an invalid box."""
+        return max(0.0, self.width) * max(0.0, self.height)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """x, y in pixels."""
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    def scale(self, x: float, y: float) -> Box:
+        """A new box with the coordinates multiplied."""
+        return Box(self.left * x, self.top * y, self.right * x, self.bottom * y)
+
+    def translate(self, x: float, y: float) -> Box:
+        """A new box moved by x, y pixels."""
+        return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
+    def intersect(self, other: Box) -> Box:
+        """The common part; its area is 0 when there is none."""
+        return Box(
+            max(self.left, other.left),
+            max(self.top, other.top),
+            min(self.right, other.right),
+            min(self.bottom, other.bottom),
+        )
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union in [0, 1]; 0 when both are empty."""
+        common = self.intersect(other).area
+        union = self.area + other.area - common
+        return common / union if union > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One detected face, in pixels of the full image."""
+
+    box: Box
+    landmarks: Landmarks
+    score: float
+    """Detector confidence in [0, 1]."""
