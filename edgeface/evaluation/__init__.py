@@ -1,0 +1,1 @@
+"""Measuring: protocols, error rates, plots, benchmarks."""

@@ -1,0 +1,186 @@
+"""How well faces are found: average precision, recall, and the distance of the landmarks."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import EvaluationError
+from edgeface.recognition.values import Box, Face
+
+IOU = 0.5
+MIN_FACE_PX = 24
+"""Shorter side of the box at the detector's input size."""
+PROFILE_EYES = 0.15
+"""Eyes closer than this share of the box's width give no meaningful percentage: left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotated face."""
+
+    box: Box
+    ignore: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """Average precision and recall over a set of pictures."""
+
+    average_precision: float
+    """Area under the interpolated precision-recall curve, all points (PASCAL VOC 2010)."""
+    recall: float
+    """Share of the faces found with a score of at least `score_threshold`."""
+    precision: float
+    """At `score_threshold`; 1 when nothing was found."""
+    score_threshold: float
+    faces: int
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkDistance:
+    """Mean distance of the five landmarks to a reference, percent of its inter-ocular distance."""
+
+    mean_percent: float
+    median_percent: float
+    p90_percent: float
+    faces: int
+    left_out: int
+    """Profiles whose eyes nearly coincide in the reference."""
+
+
+@dataclass(slots=True)
+class Matches:
+    """Collects the detections of picture after picture."""
+
+    scores: list[float] = field(default_factory=list)
+    hits: list[bool] = field(default_factory=list)
+    faces: int = 0
+    pictures: int = 0
+
+    def add(
+        self, found: Sequence[Face], annotated: Sequence[Annotation], min_side_px: float
+    ) -> None:
+        """Match one picture's detections, best score first, to its annotated faces.
+
+        Each face is matched once, at IoU >= 0.5, to the best that is left. Annotations marked
+        ignore or with a shorter side below `min_side_px` (pixels of the picture) are neither
+        demanded nor counted as errors when found; nor are unmatched detections that small.
+        """
+        wanted = [a.box for a in annotated if not a.ignore and _side(a.box) >= min_side_px]
+        other = [a.box for a in annotated if a.ignore or _side(a.box) < min_side_px]
+        free = set(range(len(wanted)))
+        for face in sorted(found, key=lambda face: -face.score):
+            best = max(free, key=lambda index: face.box.iou(wanted[index]), default=None)
+            if best is not None and face.box.iou(wanted[best]) >= IOU:
+                free.remove(best)
+                self._note(face, True)
+            elif _side(face.box) >= min_side_px and not any(_covers(b, face.box) for b in other):
+                self._note(face, False)
+        self.faces += len(wanted)
+        self.pictures += 1
+
+    def result(self, score_threshold: float) -> Precision:
+        """Raises EvaluationError if no face was demanded."""
+        if not self.faces:
+            raise EvaluationError("no annotated face is large enough to be measured")
+        order = np.argsort(-np.array(self.scores), kind="stable")
+        hits = np.array(self.hits, dtype=np.bool_)[order]
+        above = np.array(self.scores)[order] >= score_threshold
+        found, alarms = int(hits[above].sum()), int((~hits[above]).sum())
+        return Precision(
+            average_precision(hits, self.faces),
+            found / self.faces,
+            found / (found + alarms) if found + alarms else 1.0,
+            score_threshold,
+            self.faces,
+            self.pictures,
+        )
+
+    def _note(self, face: Face, hit: bool) -> None:
+        self.scores.append(face.score)
+        self.hits.append(hit)
+
+
+def average_precision(hits: NDArray[np.bool_], faces: int) -> float:
+    """Area under precision over recall, precision made monotone from the right.
+
+    `hits` bool `(n,)`: for each detection, highest score first, whether it is a face.
+    """
+    true = np.cumsum(hits)
+    precision = true / np.maximum(np.arange(1, len(hits) + 1), 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(envelope[hits]) / faces)
+
+
+def landmark_distance(pairs: Sequence[tuple[Face, Face]]) -> LandmarkDistance | None:
+    """Over (detected, reference) faces; None if none of them can be measured."""
+    values: list[float] = []
+    left_out = 0
+    for face, reference in pairs:
+        eyes = float(np.linalg.norm(reference.landmarks[0] - reference.landmarks[1]))
+        if eyes < PROFILE_EYES * reference.box.width:
+            left_out += 1
+            continue
+        distances = np.linalg.norm(face.landmarks - reference.landmarks, axis=1)
+        values.append(float(distances.mean()) / eyes * 100)
+    if not values:
+        return None
+    median, p90 = np.percentile(values, [50, 90])
+    return LandmarkDistance(
+        float(np.mean(values)), float(median), float(p90), len(values), left_out
+    )
+
+
+def pair_faces(
+    found: Sequence[Face], reference: Sequence[Face], min_side_px: float
+) -> list[tuple[Face, Face]]:
+    """Each reference face of at least that size with the detected face that overlaps it most."""
+    pairs: list[tuple[Face, Face]] = []
+    for wanted in reference:
+        best = max(found, key=lambda face: face.box.iou(wanted.box), default=None)
+        if best is None or _side(wanted.box) < min_side_px:
+            continue
+        if best.box.iou(wanted.box) >= IOU:
+            pairs.append((best, wanted))
+    return pairs
+
+
+def read_boxes(path: Path) -> dict[str, list[Annotation]]:
+    """Annotations by picture from a CSV `image,x,y,w,h,ignore`. Raises EvaluationError."""
+    boxes: dict[str, list[Annotation]] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            for row in reader:
+                try:
+                    x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
+                    boxes.setdefault(row["image"], []).append(
+                        Annotation(Box(x, y, x + w, y + h), row["ignore"] == "1")
+                    )
+                except (KeyError, TypeError, ValueError) as error:
+                    raise EvaluationError(
+                        f"{path}:{reader.line_num}: expected image,x,y,w,h,ignore"
+                    ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path}: cannot be read: {error}") from error
+    if not boxes:
+        raise EvaluationError(f"{path}: has no boxes")
+    return boxes
+
+
+def _side(box: Box) -> float:
+    return min(box.width, box.height)
+
+
+def _covers(ignored: Box, found: Box) -> bool:
+    """An ignored region may be a crowd, larger than the detection: overlap with the latter."""
+    if found.area <= 0:
+        return True
+    return ignored.iou(found) >= IOU or ignored.intersect(found).area / found.area >= IOU

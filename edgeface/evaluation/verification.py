@@ -1,0 +1,145 @@
+"""A verification protocol's report: from embedded pictures to every number that is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeface.errors import EvaluationError
+from edgeface.evaluation.impostors import PairScores, cross_person_scores, true_accepts
+from edgeface.evaluation.protocol import Protocol
+from edgeface.evaluation.rates import (
+    NOT_FOUND,
+    EqualError,
+    FoldAccuracy,
+    Scores,
+    TrueAccept,
+    equal_error,
+    fold_accuracy,
+)
+from edgeface.evaluation.stills import EmbeddedPictures
+
+FARS = (1e-1, 1e-2, 1e-3, 1e-4)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VerificationReport:
+    """What was measured."""
+
+    accuracy: FoldAccuracy | None
+    """None with a single fold."""
+    eer: EqualError
+    tar: tuple[TrueAccept, ...]
+    genuine: PairScores
+    impostor: PairScores
+    """The impostor pairs that EER and TAR were measured on."""
+    pairs: int
+    people: int
+    pictures: int
+    pictures_not_found: int
+    pairs_not_found: int
+    """Pairs of the protocol with at least one picture in which no face was found."""
+    stage_ms: dict[str, float]
+    all_pairs: bool
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-able. `tar_at_far` maps each FAR to the rate, null where it is not measurable."""
+        return {
+            "accuracy": None if self.accuracy is None else self.accuracy.mean,
+            "accuracy_std": None if self.accuracy is None else self.accuracy.deviation,
+            "accuracy_by_fold": None if self.accuracy is None else list(self.accuracy.by_fold),
+            "eer": self.eer.rate,
+            "eer_threshold": self.eer.threshold,
+            "tar_at_far": {f"{point.far:g}": point.rate for point in self.tar},
+            "tar_at_far_details": [
+                {
+                    "far": point.far,
+                    "tar": point.rate,
+                    "interval_95": None if point.low is None else [point.low, point.high],
+                    "threshold": point.threshold,
+                    "expected_errors": point.expected_errors,
+                    "measurable": point.rate is not None,
+                }
+                for point in self.tar
+            ],
+            "threshold": self.eer.threshold if self.accuracy is None else self.accuracy.threshold,
+            "pairs": self.pairs,
+            "genuine_pairs": len(self.genuine),
+            "impostor_pairs": len(self.impostor),
+            "all_pairs": self.all_pairs,
+            "people": self.people,
+            "pictures": self.pictures,
+            "faces_not_found": self.pictures_not_found,
+            "pairs_not_found": self.pairs_not_found,
+            "stage_ms": self.stage_ms,
+        }
+
+
+def pair_scores(protocol: Protocol, pictures: EmbeddedPictures) -> Scores:
+    """The cosine of each pair, float32 `(pairs,)`, `NOT_FOUND` where a face is missing."""
+    a, b = protocol.a, protocol.b
+    cosines = np.einsum("ij,ij->i", pictures.embeddings[a], pictures.embeddings[b])
+    both = pictures.found[a] & pictures.found[b]
+    return np.where(both, np.clip(cosines, NOT_FOUND, 1.0), NOT_FOUND).astype(np.float32)
+
+
+def impostors_of(protocol: Protocol, pictures: EmbeddedPictures) -> PairScores:
+    """Every cross-person pair with one picture of the protocol's `a` and one of its `b` side.
+
+    Raises EvaluationError if the protocol does not say who is on each picture.
+    """
+    if not protocol.identities_known:
+        raise EvaluationError(
+            "all cross-person pairs need to know the person on every picture: in a CSV the first"
+            " folder of its name"
+        )
+    sides = np.zeros((2, len(protocol.pictures)), dtype=np.bool_)
+    sides[0, protocol.a] = True
+    sides[1, protocol.b] = True
+    return cross_person_scores(
+        pictures.embeddings, protocol.subjects, pictures.found, (sides[0], sides[1])
+    )
+
+
+def report(
+    protocol: Protocol,
+    pictures: EmbeddedPictures,
+    *,
+    all_pairs: bool = False,
+    fars: Sequence[float] = FARS,
+    replicates: int = 200,
+) -> VerificationReport:
+    """Measure. With `all_pairs` EER and TAR use every cross-person pair as an impostor.
+
+    Raises EvaluationError if the protocol lacks pairs of one kind.
+    """
+    scores, same = pair_scores(protocol, pictures), protocol.same
+    if same.all() or not same.any():
+        raise EvaluationError("a protocol needs pairs of the same and of different people")
+    subjects = protocol.subjects
+    first, second = subjects[protocol.a], subjects[protocol.b]
+    genuine = PairScores(scores[same], first[same], second[same])
+    impostor = (
+        impostors_of(protocol, pictures)
+        if all_pairs
+        else PairScores(scores[~same], first[~same], second[~same])
+    )
+    people = len(protocol.people)
+    missing = ~pictures.found
+    return VerificationReport(
+        accuracy=fold_accuracy(scores, same, protocol.folds),
+        eer=equal_error(genuine.scores, impostor.scores),
+        tar=tuple(true_accepts(genuine, impostor, fars, people, replicates=replicates)),
+        genuine=genuine,
+        impostor=impostor,
+        pairs=len(protocol.pairs),
+        people=people,
+        pictures=len(protocol.pictures),
+        pictures_not_found=int(missing.sum()),
+        pairs_not_found=int((missing[protocol.a] | missing[protocol.b]).sum()),
+        stage_ms=pictures.stage_ms,
+        all_pairs=all_pairs,
+    )
