@@ -51,7 +51,7 @@ class Quality:
     roll_deg: float
     """Positive when the head leans clockwise in the image."""
     weight: float
-    """[0, 1]: what the crop counts in the fusion: size times pose times exposure times sharpness."""
+    """[0, 1]: what the crop counts in the fusion: size, pose, exposure and sharpness multiplied."""
     brightness: float = 0.5
     """[0, 1]: the median luma of the face."""
     inside: float = 1.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, Final, Self
 
 from edgeface.errors import ModelError
@@ -33,10 +34,11 @@ class Calibration:
 
     Below `tail_start` the empirical steps hold, from there on a generalised Pareto tail
 
-        survival(s) = tail_rate * (1 + tail_shape * (s - tail_start) / tail_scale) ** (-1/tail_shape)
+        survival(s) = tail_rate * (1 + tail_shape * excess / tail_scale) ** (-1 / tail_shape)
 
-    (exponential for shape 0; Pickands 1975, Coles 2001, section 4.2). The tail's parameters are
-    those of its upper 95 % bound. Raises ModelError when the numbers are not such a function.
+    with excess = s - tail_start (exponential for shape 0; Pickands 1975, Coles 2001, section 4.2).
+    The tail's parameters are those of its upper 95 % bound. Raises ModelError when the numbers are
+    not such a function.
     """
 
     scores: tuple[float, ...]
@@ -69,8 +71,8 @@ class Calibration:
         faults = {
             "a value is not finite": not all(map(math.isfinite, numbers)),
             "scores and survival differ in length": len(self.scores) != len(self.survival),
-            "scores do not ascend": any(a >= b for a, b in _pairs(self.scores)),
-            "survival ascends": any(a < b for a, b in _pairs(self.survival)),
+            "scores do not ascend": any(a >= b for a, b in pairwise(self.scores)),
+            "survival ascends": any(a < b for a, b in pairwise(self.survival)),
             "survival leaves (0, 1]": not all(0 < value <= 1 for value in self.survival),
             "scores leave [-1, 1]": not all(-1 <= value <= 1 for value in self.scores),
             "tail_start leaves [-1, 1]": not -1 <= self.tail_start <= 1,
@@ -167,7 +169,3 @@ class Calibration:
             return self.tail_start + self.tail_scale * decay
         stretch = math.expm1(self.tail_shape * decay) / self.tail_shape
         return self.tail_start + self.tail_scale * stretch
-
-
-def _pairs(values: Sequence[float]) -> zip[tuple[float, float]]:
-    return zip(values[:-1], values[1:], strict=True)

@@ -1,0 +1,80 @@
+"""1:1: is this the person whose card was presented?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.matching import match
+from edgeface.recognition.thresholds import Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The answer to one claim."""
+
+    outcome: Literal["match", "no_match", "inconclusive", "not_enrolled"]
+    """Inconclusive: too few good frames. Not enrolled: no template of this person may match now."""
+    score: float | None
+    """Fused cosine to the claimed person; None where nothing was compared."""
+    threshold: float | None
+    extrapolated: bool
+    frames: int
+    agreeing: int
+    """Frames that reach the threshold for one template by themselves."""
+    why: dict[str, Any]
+    """The trace, ready for JSON."""
+
+
+def verify(
+    embeddings: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    person_id: str,
+    index: GalleryIndex,
+    allowed: NDArray[np.bool_],
+    calibration: Calibration,
+    verify_fmr: float,
+    rules: DecisionRules,
+) -> Verification:
+    """Compare the good frames of one face, `(k, 128)` and `(k,)`, with one person alone.
+
+    The threshold is that of identification with N = the person's templates and the target
+    `verify_fmr`, the share of wrong people that may pass per claim, shared out over `max_looks`:
+    the caller may ask again with more frames so many times. As there, `min_agreeing` frames have to
+    agree. Who else is in the gallery does not matter. Raises ValueError as `match` does.
+    """
+    frames = len(embeddings)
+    claimed = np.array([person == person_id for person in index.people], dtype=np.bool_) & allowed
+    templates = index.templates_allowed(claimed)
+    why: dict[str, Any] = {"person_id": person_id, "templates": templates, "frames": frames}
+    if templates == 0:
+        return Verification("not_enrolled", None, None, False, frames, 0, why)
+    needed = calibration.identification_threshold(verify_fmr, rules.max_looks, templates)
+    why |= {
+        "threshold": round(needed.value, 4),
+        "threshold_extrapolated": needed.extrapolated,
+        "min_agreeing": rules.min_agreeing,
+    }
+    if frames < rules.min_agreeing:
+        return Verification("inconclusive", None, needed.value, needed.extrapolated, frames, 0, why)
+    ranking = match(embeddings, weights, index, claimed)
+    per_frame = calibration.identification_threshold(verify_fmr, rules.max_looks, 1)
+    agreeing = int(np.count_nonzero(ranking.frame_scores >= per_frame.value))
+    score = ranking.best_score
+    assert score is not None
+    gates = {"agreeing": agreeing >= rules.min_agreeing, "score": score >= needed.value}
+    why |= {"score": round(score, 4), "agreeing": agreeing, "gates": gates}
+    return Verification(
+        "match" if all(gates.values()) else "no_match",
+        score,
+        needed.value,
+        needed.extrapolated,
+        frames,
+        agreeing,
+        why,
+    )
