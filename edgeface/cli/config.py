@@ -11,7 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from edgeface.settings.loading import DEFAULT_FILE, dump_settings, load_settings, settings_schema
+from edgeface.settings.loading import DEFAULT_FILE, dump_settings, load_settings
+from edgeface.settings.schema import settings_schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

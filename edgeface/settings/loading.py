@@ -59,12 +59,6 @@ def dump_settings(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def settings_schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a configuration file."""
-    schema = Settings.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def _merge(files: Sequence[YamlFile]) -> tuple[dict[str, Any], dict[Keys, Mark]]:
     values: dict[str, Any] = {}
     marks: dict[Keys, Mark] = {}
