@@ -1,0 +1,90 @@
+"""From the settings' camera section to a source; a back end is imported only when it is chosen."""
+
+from __future__ import annotations
+
+import threading
+
+from edgeface.capture.clock import Clock, SystemClock
+from edgeface.capture.reopening import ReopeningSource
+from edgeface.capture.source import BaseSource
+from edgeface.settings.camera import (
+    Camera,
+    ImagesCamera,
+    Picamera2Camera,
+    StreamCamera,
+    V4l2Camera,
+)
+
+
+def make_backend(camera: Camera, clock: Clock | None = None) -> BaseSource:
+    """The bare back end that `camera.source` names, not opened."""
+    if isinstance(camera, Picamera2Camera):
+        from edgeface.capture.picamera2 import Picamera2Source
+
+        return Picamera2Source(
+            camera.index,
+            size=camera.size,
+            detect_size=camera.detect_size,
+            fps=camera.fps,
+            name=camera.name,
+            clock=clock,
+        )
+    if isinstance(camera, V4l2Camera):
+        from edgeface.capture.v4l2 import V4l2Source
+
+        return V4l2Source(
+            camera.device,
+            size=camera.size,
+            fps=camera.fps,
+            pixel_format=camera.pixel_format,
+            name=camera.name,
+            clock=clock,
+        )
+    if isinstance(camera, StreamCamera):
+        from edgeface.capture.stream import stream_source
+
+        return stream_source(
+            camera.url,
+            pace=camera.pace,
+            loop=camera.loop,
+            stall_timeout_s=camera.stall_timeout_s,
+            name=camera.name,
+            clock=clock,
+        )
+    if isinstance(camera, ImagesCamera):
+        from edgeface.capture.images import ImagesSource
+
+        return ImagesSource(
+            camera.folder, fps=camera.fps, loop=camera.loop, name=camera.name, clock=clock
+        )
+    from edgeface.capture.simulated import SimulatedSource
+
+    return SimulatedSource(
+        camera.photographs,
+        size=camera.size,
+        fps=camera.fps,
+        visit_s=camera.visit_s,
+        gap_s=camera.gap_s,
+        seed=camera.seed,
+        loop=camera.loop,
+        name=camera.name,
+        clock=clock,
+    )
+
+
+def make_source(
+    camera: Camera, clock: Clock | None = None, stop: threading.Event | None = None
+) -> ReopeningSource:
+    """The source of the settings, which opens itself again when it stalls or is lost.
+
+    Not opened. `stop`: ends every wait between two attempts to open.
+    """
+    clock = clock if clock is not None else SystemClock()
+    return ReopeningSource(
+        make_backend(camera, clock),
+        stall_timeout_s=camera.stall_timeout_s,
+        reopen_min_s=camera.reopen_min_s,
+        reopen_max_s=camera.reopen_max_s,
+        clock=clock,
+        stop=stop,
+    )

@@ -1,0 +1,107 @@
+"""The pictures of a folder, shown one after another."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgeface.capture.clock import Clock
+from edgeface.capture.pacing import Pacer
+from edgeface.capture.source import BaseSource, Picture
+from edgeface.errors import CameraError, EndOfStreamError
+from edgeface.recognition.values import Image
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
+
+_log = logging.getLogger(__name__)
+
+
+def read_picture(path: Path) -> Image | None:
+    """BGR uint8 `(h, w, 3)`, turned as its EXIF data says; None when it cannot be decoded."""
+    try:
+        encoded = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        _log.warning("cannot read %s: %s", path, error.strerror)
+        return None
+    if encoded.size == 0:
+        return None
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return None if image is None else np.asarray(image, np.uint8)
+
+
+class ImagesSource(BaseSource):
+    """Every picture of a folder in the order of the names, `fps` a second.
+
+    No picture is skipped for being late: a slow reader slows the show. One that cannot be decoded
+    is logged and left out. Pictures may differ in size.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fps: float = 10.0,
+        loop: bool = False,
+        name: str = "camera",
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(name=name, clock=clock)
+        self._folder = folder
+        self._loop = loop
+        self._pacer = Pacer(self._clock, fps, late="slip")
+        self._paths: list[Path] = []
+        self._at = 0
+        self._decoded_in_pass = 0
+        self._pending: Image | None = None
+
+    def _start(self) -> None:
+        try:
+            found = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in SUFFIXES)
+        except OSError as error:
+            raise CameraError(
+                f"cannot read the folder {self._folder}: {error.strerror}; set camera.folder to a "
+                "folder of pictures"
+            ) from error
+        if not found:
+            raise CameraError(
+                f"no picture in {self._folder}; it should hold files that end in "
+                + ", ".join(sorted(SUFFIXES))
+            )
+        self._paths = found
+        self._at = 0
+        self._decoded_in_pass = 0
+        self._pacer.start()
+
+    def _next(self, timeout_s: float) -> Picture:
+        if self._pending is None:
+            self._pending = self._decode_next()
+        _, stamp = self._pacer.take(timeout_s)
+        image, self._pending = self._pending, None
+        return Picture(image, stamp)
+
+    def _decode_next(self) -> Image:
+        while True:
+            if self._at == len(self._paths):
+                self._begin_again()
+            path = self._paths[self._at]
+            self._at += 1
+            image = read_picture(path)
+            if image is not None:
+                self._decoded_in_pass += 1
+                return image
+            _log.warning("left out %s: not a picture that can be decoded", path)
+
+    def _begin_again(self) -> None:
+        if not self._decoded_in_pass:
+            raise CameraError(f"no picture in {self._folder} can be decoded")
+        if not self._loop:
+            raise EndOfStreamError(f"all pictures of {self._folder} were shown")
+        self._at = 0
+        self._decoded_in_pass = 0
+
+    def _stop(self) -> None:
+        self._paths = []
+        self._pending = None

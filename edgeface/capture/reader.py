@@ -1,0 +1,140 @@
+"""A thread that reads a live `cv2.VideoCapture`, so that nobody waits on a driver without bound.
+
+`VideoCapture.read()` blocks for as long as the driver likes, and the buffers behind it age while
+nobody reads. The thread therefore reads all the time and keeps the latest picture only.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from edgeface.capture.bounded import call_bounded
+from edgeface.capture.clock import NS, Clock, Stamp, boottime_of_sensor, stamp_at, stamp_now
+from edgeface.capture.slot import LatestSlot
+from edgeface.capture.source import Picture
+from edgeface.errors import CameraError, ClosedError, FrameTimeoutError
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long `close()` waits for the thread before it is left behind in the driver."""
+
+NEWEST_DRIVER_STAMP_S = 2.0
+"""A driver's stamp older than this is not believed, and the time of reading taken instead."""
+
+_log = logging.getLogger(__name__)
+
+
+class CaptureReader:
+    """Owns a `VideoCapture`: opened, read and released on the reader's own threads."""
+
+    def __init__(
+        self,
+        open_capture: Callable[[], cv2.VideoCapture],
+        *,
+        what: str,
+        clock: Clock,
+        open_timeout_s: float,
+        driver_stamps: bool = False,
+        max_fps: float | None = None,
+    ) -> None:
+        """Open and begin to read. Raises CameraError when it does not open in time.
+
+        `driver_stamps`: `CAP_PROP_POS_MSEC` is the driver's time of capture. `max_fps`: frames
+        that come faster are dropped before they are decoded.
+        """
+        self._what = what
+        self._clock = clock
+        self._driver_stamps = driver_stamps
+        self._shortest_ns = 0 if max_fps is None else round(0.75 * NS / max_fps)
+        self._slot: LatestSlot[tuple[int, Picture]] = LatestSlot()
+        self._stop = threading.Event()
+        self._error: CameraError | None = None
+        self._taken = -1
+        capture = self._open(open_capture, open_timeout_s)
+        self._thread = threading.Thread(
+            target=self._run, args=(capture,), name=f"read {what}", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def drops(self) -> int:
+        """Decoded pictures that were replaced before anybody read them."""
+        return self._slot.drops
+
+    def read(self, timeout_s: float) -> Picture:
+        """The latest picture, once. Raises FrameTimeoutError, or CameraError when it was lost."""
+        try:
+            number, picture = self._slot.get(timeout_s)
+        except ClosedError:
+            raise self._error or CameraError(f"{self._what} was closed") from None
+        except FrameTimeoutError:
+            raise FrameTimeoutError(f"{self._what}: no frame within {timeout_s:g} s") from None
+        step = number - self._taken
+        self._taken = number
+        return Picture(picture.image, picture.stamp, step=step)
+
+    def close(self) -> bool:
+        """Stop reading and release; False when the driver held the thread and it was left."""
+        self._stop.set()
+        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._thread.is_alive():
+            _log.warning(
+                "%s did not let go within %g s; its thread is left", self._what, CLOSE_TIMEOUT_S
+            )
+            return False
+        return True
+
+    def _open(
+        self, open_capture: Callable[[], cv2.VideoCapture], timeout_s: float
+    ) -> cv2.VideoCapture:
+        try:
+            capture = call_bounded(
+                open_capture, timeout_s, f"open {self._what}", late=cv2.VideoCapture.release
+            )
+        except FrameTimeoutError as error:
+            raise CameraError(f"{self._what} did not open within {timeout_s:g} s") from error
+        except cv2.error as error:
+            raise CameraError(f"{self._what} cannot be opened: {error}") from error
+        if not capture.isOpened():
+            capture.release()
+            raise CameraError(f"{self._what} cannot be opened")
+        return capture
+
+    def _run(self, capture: cv2.VideoCapture) -> None:
+        try:
+            self._read_all(capture)
+        except (cv2.error, MemoryError) as error:
+            self._error = CameraError(f"{self._what} was lost: {error}")
+        finally:
+            self._slot.close()
+            capture.release()
+
+    def _read_all(self, capture: cv2.VideoCapture) -> None:
+        number = -1
+        kept_ns = -self._shortest_ns
+        while not self._stop.is_set():
+            if not capture.grab():
+                self._error = CameraError(f"{self._what} was lost: no more frames come")
+                return
+            number += 1
+            stamp = self._stamp(capture)
+            if stamp.boottime_ns - kept_ns < self._shortest_ns:
+                continue
+            done, image = capture.retrieve()
+            if not done or image is None:
+                continue
+            kept_ns = stamp.boottime_ns
+            self._slot.put((number, Picture(np.asarray(image, np.uint8), stamp)))
+
+    def _stamp(self, capture: cv2.VideoCapture) -> Stamp:
+        now = stamp_now(self._clock)
+        if not self._driver_stamps:
+            return now
+        at_ns = boottime_of_sensor(self._clock, round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6))
+        if now.boottime_ns - at_ns > NEWEST_DRIVER_STAMP_S * NS:
+            return now
+        return stamp_at(self._clock, at_ns)

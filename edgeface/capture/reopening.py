@@ -1,0 +1,214 @@
+"""A source that heals itself: closed and opened again when it stalls or is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from edgeface.capture.clock import NS, Clock, SystemClock
+from edgeface.capture.frame import Frame
+from edgeface.capture.source import BaseSource
+from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CameraHealth:
+    """What the state and the health message say of the camera; replaced whole, never changed."""
+
+    connected: bool = False
+    """Whether the source is open; it may still be about to stall."""
+    frames: int = 0
+    """Frames delivered."""
+    skipped: int = 0
+    """Frames of the source that were never delivered, by the gaps in their numbers."""
+    stalls: int = 0
+    """Times that nothing came for the stall time."""
+    losses: int = 0
+    """Times that the source failed otherwise, while open or on re-opening."""
+    reopened: int = 0
+    """Times it was opened again."""
+    last_error: str | None = None
+    """Why it was closed last; None again once a frame has come."""
+    last_frame_boottime_ns: int | None = None
+
+
+class ReopeningSource:
+    """A `FrameSource` around another.
+
+    The first `open()` lets errors through: a camera that was never there is for a person to put
+    right. Afterwards `read()` closes a source that delivered nothing for `stall_timeout_s` or
+    failed, and opens it again after a pause drawn evenly from [0, min(reopen_max_s, reopen_min_s
+    * 2**n)), n counting the failures since the last frame (full jitter: M. Brooker, "Exponential
+    Backoff And Jitter", AWS Architecture Blog, 2015). No wait is longer than the caller's
+    timeout, and each ends when `stop` is set.
+    """
+
+    def __init__(
+        self,
+        source: BaseSource,
+        *,
+        stall_timeout_s: float = 5.0,
+        reopen_min_s: float = 0.5,
+        reopen_max_s: float = 30.0,
+        clock: Clock | None = None,
+        stop: threading.Event | None = None,
+        jitter: Callable[[float], float] | None = None,
+    ) -> None:
+        """`jitter(limit_s)` gives the pause in [0, limit_s); by default evenly distributed."""
+        self._source = source
+        self._stall_ns = round(stall_timeout_s * NS)
+        self._min_s = reopen_min_s
+        self._max_s = reopen_max_s
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._stop = stop if stop is not None else threading.Event()
+        self._jitter = jitter if jitter is not None else lambda limit_s: random.random() * limit_s
+        self._is_open = False
+        self._failures = 0
+        self._silent_since_ns: int | None = None
+        self._retry_ns = 0
+        self._sequence: int | None = None
+        self._health = CameraHealth()
+
+    @property
+    def name(self) -> str:
+        """Id for `Frame.source`, logs and `~/state`."""
+        return self._source.name
+
+    @property
+    def live(self) -> bool:
+        """See `BaseSource.live`."""
+        return self._source.live
+
+    @property
+    def source(self) -> BaseSource:
+        """The back end within."""
+        return self._source
+
+    @property
+    def health(self) -> CameraHealth:
+        """The counters as they are now; may be read from any thread."""
+        return self._health
+
+    def open(self) -> None:
+        """Open for the first time. Raises CameraError or RuntimeMissingError; may be repeated."""
+        if self._is_open:
+            return
+        self._source.open()
+        self._is_open = True
+        self._failures = 0
+        self._silent_since_ns = None
+        self._health = replace(self._health, connected=True)
+
+    def read(self, timeout_s: float) -> Frame:
+        """The next frame, re-opening as needed within `timeout_s`.
+
+        Raises FrameTimeoutError (also when `stop` was set), EndOfStreamError or ClosedError.
+        """
+        if not self._is_open:
+            raise ClosedError(f"camera {self.name!r} is not open")
+        deadline_ns = self._clock.boottime_ns() + round(max(0.0, timeout_s) * NS)
+        first = True
+        while first or self._clock.boottime_ns() < deadline_ns:
+            first = False
+            if self._stop.is_set():
+                raise FrameTimeoutError(f"camera {self.name!r}: stopping")
+            if self._source.is_open:
+                frame = self._read_once(deadline_ns)
+                if frame is not None:
+                    return frame
+            else:
+                self._reopen_when_due(deadline_ns)
+        why = self._health.last_error
+        raise FrameTimeoutError(
+            f"camera {self.name!r}: no frame within {timeout_s:g} s" + (f": {why}" if why else "")
+        )
+
+    def close(self) -> None:
+        """Release everything; safe to call twice."""
+        self._is_open = False
+        self._source.close()
+        self._health = replace(self._health, connected=False)
+
+    def _read_once(self, deadline_ns: int) -> Frame | None:
+        # Silence counts from the first read that got nothing: a slow reader is no stalled camera.
+        now_ns = self._clock.boottime_ns()
+        since_ns = now_ns if self._silent_since_ns is None else self._silent_since_ns
+        until_ns = min(deadline_ns, since_ns + self._stall_ns)
+        try:
+            frame = self._source.read(max(0, until_ns - now_ns) / NS)
+        except (EndOfStreamError, ClosedError):
+            raise
+        except FrameTimeoutError:
+            self._silent_since_ns = since_ns
+            silent_ns = self._clock.boottime_ns() - since_ns
+            if silent_ns >= self._stall_ns:
+                self._health = replace(self._health, stalls=self._health.stalls + 1)
+                self._give_up(f"no frame for {silent_ns / NS:.1f} s")
+            return None
+        except CameraError as error:
+            self._health = replace(self._health, losses=self._health.losses + 1)
+            self._give_up(str(error))
+            return None
+        self._count(frame)
+        return frame
+
+    def _count(self, frame: Frame) -> None:
+        if self._failures:
+            _log.info("camera %s delivers again", self.name)
+        self._failures = 0
+        self._silent_since_ns = None
+        missed = 0 if self._sequence is None else frame.sequence - self._sequence - 1
+        self._sequence = frame.sequence
+        self._health = replace(
+            self._health,
+            connected=True,
+            frames=self._health.frames + 1,
+            skipped=self._health.skipped + max(0, missed),
+            last_error=None,
+            last_frame_boottime_ns=frame.boottime_ns,
+        )
+
+    def _give_up(self, why: str) -> None:
+        """Close and draw the pause before the next attempt."""
+        self._source.close()
+        limit_s = min(self._max_s, self._min_s * 2 ** min(self._failures, 30))
+        pause_s = self._jitter(limit_s)
+        self._failures += 1
+        self._retry_ns = self._clock.boottime_ns() + round(pause_s * NS)
+        self._health = replace(self._health, connected=False, last_error=why)
+        _log.warning("camera %s closed: %s; opening again in %.1f s", self.name, why, pause_s)
+
+    def _reopen_when_due(self, deadline_ns: int) -> None:
+        now_ns = self._clock.boottime_ns()
+        wait_ns = min(self._retry_ns, deadline_ns) - now_ns
+        if wait_ns > 0 and self._clock.wait(self._stop, wait_ns / NS):
+            return
+        if self._clock.boottime_ns() < self._retry_ns:
+            return
+        try:
+            self._source.open()
+        except CameraError as error:
+            self._health = replace(self._health, losses=self._health.losses + 1)
+            self._give_up(str(error))
+            return
+        self._silent_since_ns = None
+        self._health = replace(self._health, connected=True, reopened=self._health.reopened + 1)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,191 @@
+"""The simulated camera: photographs replayed as people who walk up to the door in turn.
+
+Product code, for the demo, for trying a configuration without a camera, and for tests. A frame
+depends on the seed and its number alone, whatever was read or dropped before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgeface.capture import scene
+from edgeface.capture.clock import Clock
+from edgeface.capture.images import read_picture
+from edgeface.capture.pacing import Pacer
+from edgeface.capture.source import BaseSource, Picture
+from edgeface.errors import CameraError, EndOfStreamError
+from edgeface.recognition.values import Image
+
+WALK_UNTIL = 0.62
+LEAVE_FROM = 0.90
+"""Shares of a visit: the visitor walks, stands before the door, then leaves sideways."""
+
+FAR_TO_NEAR = 3.6
+"""How many times as far away the visitor begins as ends."""
+
+NEAR_HEIGHT = 1.05
+"""Height of the photograph at its nearest, in heights of the frame."""
+
+MOST_ENLARGED = 2.5
+"""A small photograph comes no nearer than this many times its own size."""
+
+EXPOSURE_S = 0.012
+"""Exposure time, which gives the motion blur."""
+
+STEPS_PER_S = 1.8
+
+
+class SimulatedSource(BaseSource):
+    """A fixed camera over a door. Frame `n` shows the moment `n / fps` after the beginning.
+
+    First nobody is there for `gap_s`, then the first visitor for `visit_s`, and so on, one visit
+    for each photograph; with `loop` for ever, otherwise the source ends after a last gap. Paced
+    like a camera: frames a slow reader missed are dropped. Re-opened, it goes on where it was.
+    """
+
+    def __init__(
+        self,
+        photographs: Sequence[Path],
+        *,
+        size: tuple[int, int] = (1280, 720),
+        fps: float = 15.0,
+        visit_s: float = 4.0,
+        gap_s: float = 1.5,
+        seed: int = 1,
+        loop: bool = False,
+        name: str = "camera",
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(name=name, clock=clock)
+        self._photographs = tuple(photographs)
+        self._size = size
+        self._fps = fps
+        self._visit_s = visit_s
+        self._gap_s = gap_s
+        self._seed = seed
+        self._loop = loop
+        self._pacer = Pacer(self._clock, fps, late="drop")
+        self._number = -1
+        self._hallway: Image | None = None
+        self._noise: Image | None = None
+        self._sprite: tuple[Path, scene.Sprite] | None = None
+
+    @property
+    def visit(self) -> int | None:
+        """Which visit the frame read last shows, counted from 0; None when nobody is there."""
+        return None if self._number < 0 else self.visit_at(self._number)
+
+    def visit_at(self, number: int) -> int | None:
+        """Which visit frame `number` (`Frame.sequence`) shows; None when nobody is there."""
+        visit, into_s = divmod(number / self._fps, self._gap_s + self._visit_s)
+        return int(visit) if into_s >= self._gap_s and not self._is_over(number) else None
+
+    def photograph_of(self, visit: int) -> Path:
+        """Who comes at a visit: the photographs in turn."""
+        return self._photographs[visit % len(self._photographs)]
+
+    def render(self, number: int) -> Image:
+        """Frame `number`: a new BGR uint8 `(height, width, 3)`, the same for the same seed.
+
+        Raises CameraError when the visitor's photograph cannot be read.
+        """
+        if self._hallway is None or self._noise is None:
+            self._hallway = scene.hallway(self._size, self._seed)
+            self._noise = scene.noise_bank(self._size, self._seed)
+        image = self._hallway.copy()
+        visit = self.visit_at(number)
+        if visit is not None:
+            sprite = self._load(self.photograph_of(visit))
+            scene.place_visitor(image, sprite, self._pose(visit, number, sprite))
+        rng = np.random.default_rng([self._seed, 3, number])
+        x, y = (int(at) for at in rng.integers(0, scene.NOISE_MARGIN_PX, 2, endpoint=True))
+        return scene.expose(image, self._noise, (x, y), self._light(number))
+
+    def _start(self) -> None:
+        if not self._photographs:
+            raise CameraError("the simulated camera needs a photograph: set camera.photographs")
+        for path in self._photographs:
+            if not path.is_file():
+                raise CameraError(f"no photograph {path}; set camera.photographs to existing files")
+        self._load(self._photographs[0])
+        self.render(self._number + 1)  # makes the hallway before the clock runs
+        self._pacer.start(self._number + 1)
+
+    def _next(self, timeout_s: float) -> Picture:
+        if self._is_over(self._number + 1):
+            raise EndOfStreamError("the last visitor of the simulated camera has gone")
+        number, stamp = self._pacer.take(timeout_s)
+        if self._is_over(number):
+            self._number = number
+            raise EndOfStreamError("the last visitor of the simulated camera has gone")
+        image = self.render(number)
+        step = number - self._number
+        self._number = number
+        return Picture(image, stamp, step=step)
+
+    def _stop(self) -> None:
+        self._hallway = self._noise = self._sprite = None
+
+    def _is_over(self, number: int) -> bool:
+        end_s = len(self._photographs) * (self._gap_s + self._visit_s) + self._gap_s
+        return not self._loop and number / self._fps >= end_s
+
+    def _load(self, path: Path) -> scene.Sprite:
+        """The visitor on screen is kept, the ones before him are not."""
+        if self._sprite is None or self._sprite[0] != path:
+            photograph = read_picture(path)
+            if photograph is None:
+                raise CameraError(f"{path} is not a picture that can be decoded")
+            self._sprite = (path, scene.make_sprite(photograph))
+        return self._sprite[1]
+
+    def _pose(self, visit: int, number: int, sprite: scene.Sprite) -> scene.Pose:
+        """Where the visitor is, and how blurred by his own movement."""
+        time_s = number / self._fps - visit * (self._gap_s + self._visit_s) - self._gap_s
+        x, y, height_px = self._place(visit, time_s, sprite.photograph_px)
+        x_then, _, _ = self._place(visit, time_s - EXPOSURE_S, sprite.photograph_px)
+        rng = np.random.default_rng([self._seed, 4, visit])
+        phase, amount, hunt_s = rng.uniform((0, 3, 0.2), (6.28, 7, 0.9))
+        share = height_px / self._near_px(sprite.photograph_px)
+        # Out of focus far away; once near, the lens hunts for a moment.
+        near_s = time_s - WALK_UNTIL * self._visit_s
+        hunting = 1.4 * math.exp(-(((near_s - hunt_s) / 0.15) ** 2))
+        return scene.Pose(
+            height_px=height_px,
+            x_px=x,
+            y_px=y,
+            roll_deg=amount * math.sin(phase + 2.3 * time_s),
+            opacity=min(1.0, max(0.0, time_s / 0.3)),
+            motion_px=abs(x - x_then),
+            defocus_px=0.8 * max(0.0, 1 - 2.2 * share) + hunting,
+        )
+
+    def _place(self, visit: int, time_s: float, photograph_px: int) -> tuple[float, float, float]:
+        """x and y of the head's centre and the height of the photograph, in pixels."""
+        width, height = self._size
+        rng = np.random.default_rng([self._seed, 5, visit])
+        phase, sway, side, tall = rng.uniform((0, 0.03, -1, -0.03), (6.28, 0.06, 1, 0.03))
+        share = time_s / self._visit_s
+        walked = min(1.0, max(0.0, share / WALK_UNTIL))
+        nearness = 1 / (FAR_TO_NEAR + (1 - FAR_TO_NEAR) * walked)
+        walking = 1.0 - walked**6
+        leaving = max(0.0, (share - LEAVE_FROM) / (1 - LEAVE_FROM))
+        step = math.sin(2 * math.pi * STEPS_PER_S * time_s)
+        x = 0.5 + sway * math.sin(phase + 1.7 * time_s) * (0.3 + nearness)
+        x += 0.006 * step * walking * nearness + math.copysign(1.15 * leaving**1.6, side)
+        y = 0.42 + tall * nearness + 0.012 * abs(step) * nearness * walking
+        return x * width, y * height, nearness * self._near_px(photograph_px)
+
+    def _near_px(self, photograph_px: int) -> float:
+        return min(NEAR_HEIGHT * self._size[1], MOST_ENLARGED * photograph_px)
+
+    def _light(self, number: int) -> scene.Light:
+        """Exposure drifts as a camera's regulation does; darker frames are noisier."""
+        time_s = number / self._fps
+        phase = float(np.random.default_rng([self._seed, 6]).uniform(0, 6.28))
+        gain = 1.0 + 0.11 * math.sin(phase + 0.9 * time_s) + 0.05 * math.sin(2.9 * time_s)
+        return scene.Light(gain=gain, noise=2.2 + 9.0 * max(0.0, 1.0 - gain))

@@ -1,0 +1,95 @@
+"""A hand-over of size one in which the latest item wins."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from edgeface.errors import ClosedError, FrameTimeoutError
+
+T = TypeVar("T")
+
+
+class LatestSlot(Generic[T]):
+    """Holds at most one item; a new one replaces the old, which is counted as dropped.
+
+    `close()` wakes everybody who waits. An item that is there when the slot is closed can still
+    be taken, so that the end of a finite source loses nothing.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._items: list[T] = []
+        self._closed = False
+        self._puts = 0
+        self._drops = 0
+
+    @property
+    def puts(self) -> int:
+        """Items handed in so far."""
+        with self._changed:
+            return self._puts
+
+    @property
+    def drops(self) -> int:
+        """Items replaced before anybody took them."""
+        with self._changed:
+            return self._drops
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        with self._changed:
+            return self._closed
+
+    def put(self, item: T) -> bool:
+        """Hand in an item without waiting; True when it replaced one. Raises ClosedError."""
+        with self._changed:
+            self._refuse_if_closed()
+            replaced = bool(self._items)
+            self._drops += replaced
+            self._store(item)
+            return replaced
+
+    def put_when_free(self, item: T, timeout_s: float) -> bool:
+        """Hand in an item once the slot is empty, for sources that must not lose a frame.
+
+        Returns False, and keeps nothing, when it was not emptied in time. Raises ClosedError.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._items, max(0.0, timeout_s))
+            self._refuse_if_closed()
+            if self._items:
+                return False
+            self._store(item)
+            return True
+
+    def get(self, timeout_s: float) -> T:
+        """Take the item, waiting for one. Raises FrameTimeoutError or ClosedError."""
+        with self._changed:
+            self._wait_for(lambda: self._closed or bool(self._items), timeout_s)
+            if self._items:
+                item = self._items.pop()
+                self._changed.notify_all()
+                return item
+            self._refuse_if_closed()
+            raise FrameTimeoutError(f"nothing was handed over within {timeout_s:g} s")
+
+    def close(self) -> None:
+        """Refuse new items and wake everybody who waits; safe to call twice."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _store(self, item: T) -> None:
+        self._items[:] = [item]
+        self._puts += 1
+        self._changed.notify_all()
+
+    def _wait_for(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        self._changed.wait_for(ready, max(0.0, timeout_s))
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("the slot is closed")

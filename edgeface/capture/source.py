@@ -1,0 +1,118 @@
+"""What all back ends share: open and closed, numbering, stamps turned into frames."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from edgeface.capture.clock import Clock, Stamp, SystemClock
+from edgeface.capture.frame import Frame
+from edgeface.errors import ClosedError
+from edgeface.recognition.values import Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What a back end delivers; the base class makes a `Frame` of it."""
+
+    image: Image
+    """BGR uint8 `(h, w, 3)`, owned by the frame from now on."""
+    stamp: Stamp
+    step: int = 1
+    """1 more than the frames of the source that were dropped since the previous one."""
+    detect_image: Image | None = None
+    detect_scale: tuple[float, float] = (1.0, 1.0)
+
+
+class BaseSource(ABC):
+    """A `FrameSource`. Descendants implement `_start`, `_next` and `_stop`.
+
+    One thread owns a source. It may be opened again after `close()`; the numbering goes on.
+    """
+
+    live = True
+    """Whether frames come at their own pace. False: the source waits for its reader, and a frame
+    must be handed over with `LatestSlot.put_when_free`, or most of them would be lost."""
+
+    def __init__(self, *, name: str = "camera", clock: Clock | None = None) -> None:
+        self._name = name
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._sequence = -1
+        self._is_open = False
+
+    @property
+    def name(self) -> str:
+        """Id for `Frame.source`, logs and `~/state`."""
+        return self._name
+
+    @property
+    def is_open(self) -> bool:
+        """Between `open()` and `close()`."""
+        return self._is_open
+
+    def open(self) -> None:
+        """Acquire the camera or file; opening an open source changes nothing.
+
+        Raises CameraError naming what to do, RuntimeMissingError for a missing vendor library.
+        """
+        if self._is_open:
+            return
+        self._start()
+        self._is_open = True
+
+    def read(self, timeout_s: float) -> Frame:
+        """The next frame, waiting at most `timeout_s`.
+
+        Raises FrameTimeoutError, EndOfStreamError (finite sources), CameraError (lost), or
+        ClosedError when not open.
+        """
+        if not self._is_open:
+            raise ClosedError(f"camera {self._name!r} is not open")
+        picture = self._next(max(0.0, timeout_s))
+        self._sequence += picture.step
+        return Frame(
+            image=picture.image,
+            source=self._name,
+            sequence=self._sequence,
+            captured_at=picture.stamp.captured_at,
+            boottime_ns=picture.stamp.boottime_ns,
+            detect_image=picture.detect_image,
+            detect_scale=picture.detect_scale,
+        )
+
+    def close(self) -> None:
+        """Release everything; safe to call twice."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._stop()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Acquire; on an error leave nothing acquired."""
+
+    @abstractmethod
+    def _next(self, timeout_s: float) -> Picture:
+        """The next picture; `timeout_s` is not negative."""
+
+    @abstractmethod
+    def _stop(self) -> None:
+        """Release within a bounded time; raises nothing."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "open" if self._is_open else "closed"
+        return f"<{type(self).__name__} {self._name!r} {state}>"

@@ -1,0 +1,102 @@
+"""A USB camera, through OpenCV's Video4Linux back end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import cv2
+
+from edgeface.capture.clock import Clock
+from edgeface.capture.reader import CaptureReader
+from edgeface.capture.source import BaseSource, Picture
+from edgeface.errors import CameraError, ClosedError
+
+OPEN_TIMEOUT_S = 15.0
+
+
+class V4l2Source(BaseSource):
+    """The latest frame of `/dev/videoN`; one driver buffer, read by a thread of its own.
+
+    The driver may choose another size or rate than asked for; frames tell their true size, and
+    those above `fps` are dropped.
+    """
+
+    def __init__(
+        self,
+        device: int | str = 0,
+        *,
+        size: tuple[int, int] = (1280, 720),
+        fps: float = 10.0,
+        pixel_format: str = "MJPG",
+        name: str = "camera",
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(name=name, clock=clock)
+        number = isinstance(device, int) or device.isdigit()
+        self._path = Path(f"/dev/video{device}" if number else str(device))
+        self._size = size
+        self._fps = fps
+        self._pixel_format = pixel_format
+        self._reader: CaptureReader | None = None
+
+    def _start(self) -> None:
+        check_device(self._path)
+        try:
+            self._reader = CaptureReader(
+                self._open_capture,
+                what=str(self._path),
+                clock=self._clock,
+                open_timeout_s=OPEN_TIMEOUT_S,
+                driver_stamps=True,
+                max_fps=self._fps,
+            )
+        except CameraError as error:
+            raise CameraError(
+                f"{error}; another program may hold it (`fuser {self._path}` shows which), or it "
+                "is no capture device (`v4l2-ctl --list-devices` shows those)"
+            ) from error
+
+    def _open_capture(self) -> cv2.VideoCapture:
+        # A link such as /dev/v4l/by-id/... is resolved: OpenCV knows devices by number only.
+        capture = cv2.VideoCapture(os.path.realpath(self._path), cv2.CAP_V4L2)
+        if capture.isOpened():
+            # The format first: it decides which sizes and rates there are.
+            letters = (ord(letter) for letter in self._pixel_format)
+            code = sum(letter << (8 * place) for place, letter in enumerate(letters))
+            capture.set(cv2.CAP_PROP_FOURCC, code)
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
+            capture.set(cv2.CAP_PROP_FPS, self._fps)
+            capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        return capture
+
+    def _next(self, timeout_s: float) -> Picture:
+        if self._reader is None:
+            raise ClosedError(f"camera {self.name!r} is not open")
+        return self._reader.read(timeout_s)
+
+    def _stop(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+
+def check_device(path: Path) -> None:
+    """Raises CameraError when `path` is no device that can be read and written.
+
+    OpenCV only says that it failed; the reason is what a user can act on.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        present = ", ".join(sorted(str(p) for p in Path("/dev").glob("video*"))) or "none"
+        raise CameraError(
+            f"no camera at {path} ({error.strerror}; video devices present: {present}); connect it "
+            "or set camera.device, `v4l2-ctl --list-devices` shows what there is"
+        ) from error
+    if not stat.S_ISCHR(mode):
+        raise CameraError(f"{path} is no video device; for a file set camera.source: stream")
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise CameraError(f"no permission for {path}: add the user to the group `video`")

@@ -1,0 +1,129 @@
+"""One source of each kind, built the same way, for the contract tests."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeface.capture.clock import Clock
+from edgeface.capture.images import ImagesSource
+from edgeface.capture.picamera2 import Picamera2Source
+from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.source import BaseSource
+from edgeface.capture.stream import FileStreamSource
+from edgeface.capture.v4l2 import V4l2Source
+from tests.support.picamera2_standin import Rig
+
+FRAMES = 12
+FPS = 200.0
+SIZE = (64, 48)
+
+
+def picture(number: int) -> np.ndarray:
+    """A flat picture whose grey level tells its number, also after lossy coding."""
+    return np.full((SIZE[1], SIZE[0], 3), 10 + 20 * number, np.uint8)
+
+
+def number_of(image: np.ndarray) -> int:
+    """Which `picture` this is."""
+    return round((float(image.mean()) - 10) / 20)
+
+
+@pytest.fixture(scope="session")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of FRAMES pictures at FPS."""
+    path = tmp_path_factory.mktemp("video") / "door.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, SIZE)
+    assert writer.isOpened()
+    for number in range(FRAMES):
+        writer.write(picture(number))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of FRAMES pictures, and a file that is none."""
+    path = tmp_path_factory.mktemp("pictures")
+    for number in range(FRAMES):
+        cv2.imwrite(str(path / f"{number:03}.png"), picture(number))
+    (path / "notes.txt").write_text("not a picture\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bright portrait without a face: what the simulated camera does needs none."""
+    path = tmp_path_factory.mktemp("photographs") / "visitor.png"
+    image = np.full((300, 240, 3), (60, 120, 235), np.uint8)
+    cv2.circle(image, (120, 110), 50, (235, 235, 245), -1)
+    cv2.imwrite(str(path), image)
+    return path
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+    """The stand-in in the place of picamera2; no buffer may be lost at the end."""
+    rig = Rig()
+    monkeypatch.setitem(sys.modules, "picamera2", rig.module())
+    yield rig
+    rig.let_go.set()
+    for camera in list(rig.open_cameras.values()):
+        camera.cancel_all_and_flush()
+        camera.close()
+    assert rig.lost_buffers == 0
+
+
+Make = Callable[..., BaseSource]
+
+
+@pytest.fixture(params=["simulated", "images", "stream", "picamera2"])
+def make(request: pytest.FixtureRequest, photograph: Path, folder: Path, video: Path) -> Make:
+    """Builds a source of one kind, closed: `make(name=..., clock=...)`."""
+    kind = request.param
+    if kind == "picamera2":
+        request.getfixturevalue("rig")
+
+    def build(name: str = "door", clock: Clock | None = None) -> BaseSource:
+        if kind == "simulated":
+            return SimulatedSource(
+                [photograph],
+                size=(160, 96),
+                fps=FPS,
+                visit_s=0.2,
+                gap_s=0.05,
+                name=name,
+                clock=clock,
+                loop=True,
+            )
+        if kind == "images":
+            return ImagesSource(folder, fps=FPS, loop=True, name=name, clock=clock)
+        if kind == "stream":
+            return FileStreamSource(video, loop=True, name=name, clock=clock)
+        return Picamera2Source(size=(160, 96), detect_size=(80, 48), name=name, clock=clock)
+
+    return build
+
+
+@pytest.fixture(params=["simulated", "images", "stream", "picamera2", "v4l2"])
+def make_missing(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> tuple[Callable[[], BaseSource], str]:
+    """A source whose camera or file is not there, and a word its error has to contain."""
+    missing = tmp_path / "missing"
+    kind = request.param
+    if kind == "picamera2":
+        request.getfixturevalue("rig").models = ()
+    table: dict[str, tuple[Callable[[], BaseSource], str]] = {
+        "simulated": (lambda: SimulatedSource([missing]), "camera.photographs"),
+        "images": (lambda: ImagesSource(missing), "camera.folder"),
+        "stream": (lambda: FileStreamSource(missing), "camera.url"),
+        "picamera2": (Picamera2Source, "camera.index"),
+        "v4l2": (lambda: V4l2Source(str(missing)), "camera.device"),
+    }
+    return table[kind]
