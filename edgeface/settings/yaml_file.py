@@ -116,6 +116,9 @@ class _Reader:
     def _fault(self, node: yaml.Node, keys: Keys, message: str) -> None:
         self._file.faults.append(Fault(self._mark(node), dotted(keys), message))
 
+    def _value_fault(self, keys: Keys, message: str) -> None:
+        self._file.faults.append(Fault(self._file.marks[keys], dotted(keys), message))
+
     def _value(self, node: yaml.Node, keys: Keys) -> Any:
         self._nodes += 1
         if id(node) in self._open or self._nodes > NODES_MAX:
@@ -133,7 +136,7 @@ class _Reader:
     def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
         values: dict[str, Any] = {}
         if node.tag != _TAG + "map":
-            self._fault(node, keys, f"has the tag {node.tag}, which is not known here")
+            self._value_fault(keys, f"has the tag {node.tag}, which is not known here")
         for key_node, value_node in node.value:
             key = key_node.value
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != _TAG + "str":
@@ -150,7 +153,7 @@ class _Reader:
 
     def _list(self, node: yaml.Node, keys: Keys) -> list[Any]:
         if node.tag != _TAG + "seq":
-            self._fault(node, keys, f"has the tag {node.tag}, which is not known here")
+            self._value_fault(keys, f"has the tag {node.tag}, which is not known here")
         values = []
         for number, item in enumerate(node.value):
             below = (*keys, number)
@@ -173,9 +176,9 @@ class _Reader:
                 case "float":
                     return float(re.sub(r"\.(?=inf|nan)", "", text.lower()))
         except ValueError:
-            self._fault(node, keys, "is not a number")
+            self._value_fault(keys, "is not a number")
             return None
-        self._fault(node, keys, f"has the tag {node.tag}, which is not known here")
+        self._value_fault(keys, f"has the tag {node.tag}, which is not known here")
         return None
 
 

@@ -1,0 +1,133 @@
+"""The command line: verbs, errors and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from edgeface import __version__
+from edgeface.cli import main as main_module
+from edgeface.cli.main import main
+from edgeface.cli.verbs import VERBS, Verb
+from edgeface.errors import ClosedError, EdgefaceError, ModelError, SettingsError
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A verb `try`, whose `run` the test sets."""
+    module = ModuleType("edgeface_verb_of_a_test", "What it does.")
+    module.add_arguments = lambda parser: parser.add_argument("--code", type=int)  # type: ignore[attr-defined]
+    module.run = lambda args: args.code  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(VERBS, "try", Verb(module.__name__, "a line of help"))
+    return module
+
+
+@pytest.mark.parametrize("name", list(VERBS))
+def test_every_verb_has_its_module(name: str) -> None:
+    module = importlib.import_module(VERBS[name].module)
+    assert callable(module.run)
+    main_module.build_parser(name).format_help()
+
+
+def test_help_has_a_line_for_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"{name} " in shown and entry.help in shown for name, entry in VERBS.items())
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert (caught.value.code, capsys.readouterr().out) == (0, f"edgeface {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param([], id="no-verb"),
+        pytest.param(["fly"], id="unknown-verb"),
+        pytest.param(["config", "eat"], id="unknown-action"),
+        pytest.param(["--loud", "config", "check"], id="unknown-option"),
+    ],
+)
+def test_a_wrong_command_line_ends_in_usage_and_2(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert "usage: edgeface" in capsys.readouterr().err
+
+
+def test_the_verbs_code_is_the_exit_code(verb: ModuleType) -> None:
+    assert main(["try", "--code", "7"]) == 7
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "shown"),
+    [
+        pytest.param(SettingsError("a: x\nb: y"), 2, ["a: x", "b: y"], id="two-faults"),
+        pytest.param(ModelError("no such model"), 3, ["no such model"], id="model"),
+        pytest.param(ClosedError(), 1, ["ClosedError"], id="no-message"),
+    ],
+)
+def test_an_error_is_one_line_and_its_code(
+    verb: Any,
+    capsys: pytest.CaptureFixture[str],
+    error: EdgefaceError,
+    code: int,
+    shown: list[str],
+) -> None:
+    def fail(args: object) -> int:
+        raise error
+
+    verb.run = fail
+    assert main(["try"]) == code
+    assert capsys.readouterr().err.splitlines() == [f"edgeface: error: {line}" for line in shown]
+
+
+def test_ctrl_c_is_130_without_a_traceback(verb: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupt(args: object) -> int:
+        raise KeyboardInterrupt
+
+    verb.run = interrupt
+    assert main(["try"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
+    command = [sys.executable, "-m", "edgeface", "config", "schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["--help"], id="help"),
+        pytest.param(["--version"], id="version"),
+        pytest.param(["config", "--help"], id="config-help"),
+    ],
+)
+def test_nothing_heavy_is_imported_before_the_verb_is_known(argv: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "edgeface", *argv],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "edgeface.cli.verbs" in imported
+    assert imported.isdisjoint({"numpy", "cv2", "paho", "cryptography", "sqlite3"})

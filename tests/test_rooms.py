@@ -1,0 +1,120 @@
+"""The rooms' import rule, and the size of modules, held by reading the sources."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LINES_MAX = 400
+
+ROOMS = (
+    "cli",
+    "service",
+    "evaluation",
+    "fleet",
+    "messaging",
+    "gallery",
+    "capture",
+    "inference",
+    "recognition",
+    "settings",
+)
+"""From the top to the bottom; a room may import those below it and itself."""
+
+PLAIN_ROOMS = {
+    "recognition": {"numpy", "cv2"},
+    "settings": {"pydantic", "pydantic_core", "yaml"},
+}
+"""What these import besides the standard library; they import no other room either."""
+
+FREE = {"edgeface", "edgeface.errors"}
+
+SOURCES = sorted((ROOT / "edgeface").rglob("*.py"))
+MEASURED = [
+    path
+    for folder in ("edgeface", "models/training", "tests")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and full name of everything that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            assert node.module is not None
+            if node.module == "edgeface":
+                names = [f"edgeface.{alias.name}" for alias in node.names]
+                yield from ((node.lineno, name) for name in names if _is_module(name))
+            else:
+                yield node.lineno, node.module
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def broken_rules(path: Path, room: str) -> list[str]:
+    """What `path`, a module of `room`, imports against the rule."""
+    below = ROOMS[ROOMS.index(room) :]
+    broken = []
+    for line, name in imports(path):
+        parts = name.split(".")
+        if parts[0] == "edgeface":
+            allowed = (room,) if room in PLAIN_ROOMS else below
+            if name not in FREE and parts[1] not in allowed:
+                broken.append(f"{path.relative_to(ROOT)}:{line}: {room} imports {name}")
+        elif room in PLAIN_ROOMS and parts[0] not in sys.stdlib_module_names | PLAIN_ROOMS[room]:
+            broken.append(f"{path.relative_to(ROOT)}:{line}: {room} imports {name}")
+    return broken
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    paths = [path for path in SOURCES if path.is_relative_to(ROOT / "edgeface" / room)]
+    assert paths
+    assert [rule for path in paths for rule in broken_rules(path, room)] == []
+
+
+def test_every_module_is_in_a_room() -> None:
+    outside = {path.name for path in SOURCES if path.parent == ROOT / "edgeface"}
+    assert outside == {"__init__.py", "__main__.py", "errors.py"}
+    rooms = {path.relative_to(ROOT / "edgeface").parts[0] for path in SOURCES}
+    assert rooms - outside == set(ROOMS)
+
+
+def test_the_rule_is_noticed_when_it_is_broken() -> None:
+    inside = ROOT / "edgeface" / "capture"
+    assert broken_rules(inside / "frame.py", "capture") == []
+    assert broken_rules(ROOT / "edgeface" / "cli" / "config.py", "capture") == []
+    assert broken_rules(ROOT / "edgeface" / "cli" / "main.py", "settings") != []
+
+
+@pytest.mark.parametrize("vendor", ["picamera2", "libcamera", "ai_edge_litert", "tflite_runtime"])
+def test_vendor_libraries_are_imported_where_they_are_used(vendor: str) -> None:
+    top = []
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+                names.append(getattr(node, "module", None) or "")
+                if any(name.split(".")[0] == vendor for name in names):
+                    top.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert top == []
+
+
+def test_no_module_is_long() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in MEASURED
+        if (lines := len(path.read_text().splitlines())) > LINES_MAX
+    }
+    assert long == {}
