@@ -1,0 +1,1 @@
+"""Signed enrolment records and manifests for many devices."""
