@@ -175,7 +175,11 @@ def name_tensors(data: bytes, expected: dict[str, Floats], image: Floats) -> byt
     for detail in interpreter.get_output_details():
         scale, zero = detail["quantization"]
         given = (interpreter.get_tensor(detail["index"]).astype(np.float32) - zero) * scale
-        fits = {n: float(np.abs(given - v).mean()) for n, v in expected.items() if v.shape == given.shape}
+        fits = {
+            n: float(np.abs(given - v).mean())
+            for n, v in expected.items()
+            if v.shape == given.shape
+        }
         names[detail["index"]] = min(fits, key=lambda name: fits[name])
     if len(set(names.values())) != len(expected) + 1:
         raise ValueError(f"outputs could not be told apart: {sorted(names.values())}")

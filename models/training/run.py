@@ -94,7 +94,7 @@ class Log:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = path.open("a", buffering=1)
 
-    def write(self, **values: float | int | str) -> None:
+    def write(self, **values: float | str) -> None:
         """Append one line and show it."""
         line = json.dumps(values)
         self._stream.write(line + "\n")

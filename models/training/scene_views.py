@@ -16,7 +16,13 @@ from models.training.scenes import Floats, Scene, overlap
 
 MIRRORED = (1, 0, 2, 4, 3)
 TEMPLATE = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ],
     np.float32,
 )
 """ArcFace's five points in a 112x112 crop."""
@@ -64,7 +70,9 @@ def random_canvas(rng: np.random.Generator, scene: Scene, width: int, height: in
     if mirror:
         matrix[0] = -matrix[0]
         matrix[0, 2] += width - 1
-    border = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)[int(rng.choice(3, p=(0.6, 0.25, 0.15)))]
+    border = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)[
+        int(rng.choice(3, p=(0.6, 0.25, 0.15)))
+    ]
     source = scene.image
     if zoom < 0.5:
         half = 0.5 if zoom > 0.25 else 0.25
@@ -74,7 +82,9 @@ def random_canvas(rng: np.random.Generator, scene: Scene, width: int, height: in
     else:
         shrunk = matrix
     fill = rng.integers(0, 256, 3).tolist() if rng.random() < 0.5 else (0, 0, 0)
-    image = cv2.warpAffine(source, shrunk, (width, height), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill)
+    image = cv2.warpAffine(
+        source, shrunk, (width, height), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
+    )
     centre = (scene.boxes[:, :2] + scene.boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     half_size = (scene.boxes[:, 2:] - scene.boxes[:, :2]) / 2 * zoom
     boxes = np.concatenate([centre - half_size, centre + half_size], axis=1)
@@ -87,7 +97,9 @@ def random_canvas(rng: np.random.Generator, scene: Scene, width: int, height: in
     return settle(View(image, boxes.astype(np.float32), points.astype(np.float32), weight))
 
 
-def blank_outside(image: NDArray[np.uint8], matrix: Floats, source_size: tuple[int, ...]) -> NDArray[np.uint8]:
+def blank_outside(
+    image: NDArray[np.uint8], matrix: Floats, source_size: tuple[int, ...]
+) -> NDArray[np.uint8]:
     """Blur what lies outside the photograph beyond recognition."""
     width, height = source_size
     mask = cv2.warpAffine(np.full((height, width), 255, np.uint8), matrix, image.shape[1::-1])
@@ -128,7 +140,9 @@ def paste_face(rng: np.random.Generator, view: View, face: NDArray[np.uint8]) ->
     mask = np.zeros((FACE_PX, FACE_PX), np.uint8)
     cv2.ellipse(mask, (60, 62), (46, 56), 0, 0, 360, 255, -1)
     mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(1.5, 5)))
-    layer = cv2.warpAffine(face, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_AREA)
+    layer = cv2.warpAffine(
+        face, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_AREA
+    )
     alpha = cv2.warpAffine(mask, matrix, (width, height))[..., None].astype(np.float32) / 255
     image = (view.image * (1 - alpha) + layer * alpha).astype(np.uint8)
     points = (TEMPLATE + MARGIN_PX) @ linear.T + matrix[:, 2]
@@ -159,7 +173,9 @@ def weather(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.ui
     elif draw < 0.17:
         image = motion_blur(rng, image)
     if rng.random() < 0.12:
-        done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 70))])
+        done, data = cv2.imencode(
+            ".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 70))]
+        )
         if done:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     return image
@@ -190,8 +206,12 @@ def targets(view: View) -> list[Floats]:
                 continue
             reach_x = max(0.22 * (right - left), 0.75 * stride)
             reach_y = max(0.22 * (bottom - top), 0.75 * stride)
-            at_x = np.flatnonzero((np.abs(x - (left + right) / 2) < reach_x) & (x > left) & (x < right))
-            at_y = np.flatnonzero((np.abs(y - (top + bottom) / 2) < reach_y) & (y > top) & (y < bottom))
+            at_x = np.flatnonzero(
+                (np.abs(x - (left + right) / 2) < reach_x) & (x > left) & (x < right)
+            )
+            at_y = np.flatnonzero(
+                (np.abs(y - (top + bottom) / 2) < reach_y) & (y > top) & (y < bottom)
+            )
             if not len(at_x) or not len(at_y):
                 continue
             gx, gy = np.meshgrid(x[at_x], y[at_y])

@@ -1,4 +1,4 @@
-"""Photographs for the detector: given boxes joined with the detector teacher's boxes and landmarks."""
+"""Photographs for the detector: given boxes joined with the teacher's boxes and landmarks."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def overlap(one: Floats, other: Floats) -> Floats:
     return shared
 
 
-def teacher_faces(teacher: cv2.FaceDetectorYN, image: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats]:
+def teacher_faces(
+    teacher: cv2.FaceDetectorYN, image: NDArray[np.uint8]
+) -> tuple[Floats, Floats, Floats]:
     """Boxes `(n, 4)`, landmarks `(n, 5, 2)` and scores `(n,)`, from the picture at several sizes.
 
     Small faces come from the enlarged picture, large ones from the reduced one; where two sizes
@@ -54,7 +56,13 @@ def teacher_faces(teacher: cv2.FaceDetectorYN, image: NDArray[np.uint8]) -> tupl
     """
     rows = []
     for zoom in (0.5, 1.0, 2.0):
-        sized = cv2.resize(image, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR)
+        sized = cv2.resize(
+            image,
+            None,
+            fx=zoom,
+            fy=zoom,
+            interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_LINEAR,
+        )
         teacher.setInputSize((sized.shape[1], sized.shape[0]))
         found = teacher.detect(sized)[1]
         if found is not None:
@@ -63,7 +71,11 @@ def teacher_faces(teacher: cv2.FaceDetectorYN, image: NDArray[np.uint8]) -> tupl
             sensible = {0.5: side > 60, 1.0: side > 14, 2.0: side < 120}[zoom]
             rows.append(found[sensible])
     if not rows:
-        return np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
+        return (
+            np.zeros((0, 4), np.float32),
+            np.zeros((0, 5, 2), np.float32),
+            np.zeros(0, np.float32),
+        )
     table = np.concatenate(rows)
     table = table[np.argsort(-table[:, 14])]
     boxes = np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4]], axis=1)
@@ -75,14 +87,23 @@ def teacher_faces(teacher: cv2.FaceDetectorYN, image: NDArray[np.uint8]) -> tupl
     return boxes[keep], table[keep, 4:14].reshape(-1, 5, 2), table[keep, 14]
 
 
-def join(given: Floats, ignored: NDArray[np.bool_], boxes: Floats, points: Floats, scores: Floats, labelled: bool) -> tuple[Floats, Floats, Floats]:
+def join(
+    given: Floats,
+    ignored: NDArray[np.bool_],
+    boxes: Floats,
+    points: Floats,
+    scores: Floats,
+    labelled: bool,
+) -> tuple[Floats, Floats, Floats]:
     """Given boxes first, with the teacher's landmarks where it agrees; then the teacher's own.
 
     A face that only the teacher sees counts fully in an unlabelled photograph, and is left out of
     the loss in a labelled one.
     """
     out_boxes, out_points, weight = [], [], []
-    shared = overlap(given, boxes) if len(given) and len(boxes) else np.zeros((len(given), len(boxes)))
+    shared = (
+        overlap(given, boxes) if len(given) and len(boxes) else np.zeros((len(given), len(boxes)))
+    )
     taken = set()
     for i, box in enumerate(given):
         match = int(shared[i].argmax()) if len(boxes) else -1

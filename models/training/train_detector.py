@@ -84,16 +84,26 @@ def detection_loss(
     weight = quality[face]
     box = ((1 - generous) * weight).sum() / faces_seen
     known = truth[face, 15] * weight
-    side = ((truth[face, 1] + truth[face, 3]) * (truth[face, 2] + truth[face, 4])).clamp(min=1e-6).sqrt()
+    side = (
+        ((truth[face, 1] + truth[face, 3]) * (truth[face, 2] + truth[face, 4]))
+        .clamp(min=1e-6)
+        .sqrt()
+    )
     error = (given[face, 5:15] - truth[face, 5:15]) / side[:, None]
     point = functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=0.02)
     points = (point.mean(dim=1) * known).sum() / known.sum().clamp(min=1)
     total = score + 1.5 * box + points_weight * points
-    return total, {"score": float(score), "box": float(box), "points": float(points)}
+    return total, {
+        k: float(v.detach()) for k, v in (("score", score), ("box", box), ("points", points))
+    }
 
 
 def views(
-    photographs: list[scenes.Scene], pool: faces.FacePool, shape: DetectorShape, run: DetectorRun, seed: int
+    photographs: list[scenes.Scene],
+    pool: faces.FacePool,
+    shape: DetectorShape,
+    run: DetectorRun,
+    seed: int,
 ) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """Endless batches (images, targets per level), made ahead in a thread."""
     ready: queue.Queue[tuple[Tensor, list[Tensor]]] = queue.Queue(maxsize=4)
@@ -104,7 +114,9 @@ def views(
         for order in shuffled(len(photographs), generator):
             for start in range(0, len(order) - run.batch + 1, run.batch):
                 made = [
-                    random_scene_view(rng, photographs[i], pool.images, shape.width_px, shape.height_px)
+                    random_scene_view(
+                        rng, photographs[i], pool.images, shape.width_px, shape.height_px
+                    )
                     for i in order[start : start + run.batch].tolist()
                 ]
                 images = normalise(np.stack([image for image, _ in made]))
@@ -136,7 +148,8 @@ def train(cache: Path, out: Path, shape: DetectorShape, run: DetectorRun) -> Pat
     saved = load_checkpoint(path)
     if saved:
         model.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
+        if "optimiser" in saved:
+            optimiser.load_state_dict(saved["optimiser"])
         average.state, average.updates = saved["average"], saved["updates"]
         budget.done_steps, budget.done_s = saved["steps"], saved["seconds"]
     running: dict[str, float] = {}

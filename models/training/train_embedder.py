@@ -142,7 +142,8 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
         images, targets = next(batches)
         if images.shape[-1] != size:
             continue
-        assert optimiser is not None and average is not None
+        assert optimiser is not None
+        assert average is not None
         model.train()
         for group in optimiser.param_groups:
             group["lr"] = cosine_rate(budget, run.rate)

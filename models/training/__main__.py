@@ -1,0 +1,164 @@
+"""The recipe, one command a step: `python -m models.training STEP`, from the repository root."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+WORK = Path("build/training")
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Decode the pools and ask the teachers, once."""
+    from models.training import faces, scenes
+
+    faces.prepare(args.data, args.cache, limit=args.limit)
+    scenes.prepare(args.data, args.teacher, args.cache, limit=args.limit)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one network; goes on from its last checkpoint."""
+    import torch
+
+    torch.set_num_threads(args.threads)
+    if args.network == "embedder":
+        from models.training.networks import EmbedderShape
+        from models.training.train_embedder import EmbedderRun
+        from models.training.train_embedder import train as run
+
+        plan = EmbedderRun(**settings(args))
+        run(args.cache, args.out, EmbedderShape(), plan)
+    else:
+        from models.training.networks import DetectorShape
+        from models.training.train_detector import DetectorRun
+        from models.training.train_detector import train as run_detector
+
+        run_detector(args.cache, args.out, DetectorShape(), DetectorRun(**settings(args)))
+
+
+def settings(args: argparse.Namespace) -> dict[str, float | int]:
+    """The run's settings that were given on the command line."""
+    wanted = ("steps", "minutes", "batch", "rate", "seed", "held_out", "checkpoint_steps")
+    given = {name: getattr(args, name, None) for name in wanted}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def quantise(args: argparse.Namespace) -> None:
+    """Checkpoint to full-int8 `model.tflite`."""
+    from models.training.quantise import quantise_detector, quantise_embedder
+
+    make = quantise_embedder if args.network == "embedder" else quantise_detector
+    worst = make(args.out / f"{args.network}.pt", args.cache, args.package / "model.tflite")
+    print(f"{args.package / 'model.tflite'}: torch and Keras agree within {worst:.1e} of the range")
+
+
+def package(args: argparse.Namespace) -> None:
+    """Write `golden.npz` and `model.yaml` beside `model.tflite`."""
+    from models.training import package as packing
+    from models.training.networks import DetectorShape
+
+    if args.network == "embedder":
+        tflite = args.package / "model.tflite"
+        description = packing.describe_embedder(tflite, 112, args.version, None, args.notes)
+        packing.write_golden(args.package, description, args.detector)
+    else:
+        description = packing.describe_detector(DetectorShape(), args.version, args.score)
+        packing.write_golden(args.package, description)
+    print(f"{args.package}: written; its golden run passes")
+
+
+def calibrate(args: argparse.Namespace) -> None:
+    """Fit the calibration of an embedder's package and print what it delivers."""
+    from models.training.calibrate import calibrate as fit
+
+    result = fit(args.package, args.detector, args.pairs, args.root)
+    calibration = result.fit.calibration
+    print(f"{result.fit.impostors} impostor pairs of {result.fit.people} people;", end=" ")
+    print(f"smallest FMR that the data support {calibration.smallest_fmr:.0e}")
+    print(result.table())
+
+
+def finetune(args: argparse.Namespace) -> None:
+    """Adapt the embedder to a folder of people."""
+    from models.training.finetune import FinetuneRun
+    from models.training.finetune import finetune as adapt
+
+    run = FinetuneRun(loss=args.loss, steps=args.steps or FinetuneRun.steps)
+    print(adapt(args.checkpoint, args.out, args.people, args.detector, run))
+
+
+def restore(args: argparse.Namespace) -> None:
+    """Put the committed checkpoint of a network into the work folder, to go on from."""
+    from models.training.checkpoints import restore as unpack
+
+    print(unpack(args.network, args.out))
+
+
+def keep(args: argparse.Namespace) -> None:
+    """Write a checkpoint's averaged weights as the small file that is committed."""
+    from models.training.checkpoints import keep as pack
+
+    print(pack(args.network, args.out))
+
+
+STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
+    step.__name__: step
+    for step in (prepare, train, quantise, package, calibrate, finetune, keep, restore)
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of all steps."""
+    top = argparse.ArgumentParser(prog="python -m models.training", description=__doc__)
+    verbs = top.add_subparsers(dest="step", required=True)
+    for name, step in STEPS.items():
+        verb = verbs.add_parser(name, help=step.__doc__)
+        verb.add_argument("--cache", type=Path, default=WORK / "cache", help="decoded pools")
+        verb.add_argument("--out", type=Path, default=WORK / "run", help="checkpoints and log")
+        if name in ("train", "quantise", "package", "keep", "restore"):
+            verb.add_argument("network", choices=("embedder", "detector"))
+        if name == "prepare":
+            verb.add_argument("--data", type=Path, required=True, help="folder of the face data")
+            verb.add_argument("--teacher", type=Path, required=True, help="YuNet's ONNX file")
+            verb.add_argument("--limit", type=int, help="first pictures only, for a trial")
+        if name == "train":
+            verb.add_argument("--threads", type=int, default=2)
+            for number in ("steps", "batch", "seed", "held-out", "checkpoint-steps"):
+                verb.add_argument(f"--{number}", type=int)
+            verb.add_argument("--minutes", type=float, help="instead of steps, on a shared machine")
+            verb.add_argument("--rate", type=float, help="peak learning rate")
+        if name in ("quantise", "package", "calibrate"):
+            verb.add_argument("--package", type=Path, required=True, help="folder to write")
+        if name in ("package", "calibrate", "finetune"):
+            verb.add_argument("--detector", type=Path, help="package of the detector to align with")
+        if name == "package":
+            verb.add_argument("--version", required=True)
+            verb.add_argument("--score", type=float, default=0.5, help="detector's threshold")
+            verb.add_argument("--notes", default="")
+        if name == "calibrate":
+            verb.add_argument("--pairs", type=Path, required=True)
+            verb.add_argument("--root", type=Path, required=True)
+        if name == "finetune":
+            verb.add_argument("--people", type=Path, required=True, help="<person>/<picture>")
+            verb.add_argument("--checkpoint", type=Path, required=True)
+            verb.add_argument("--loss", choices=("triplet", "arcface"), default="triplet")
+            verb.add_argument("--steps", type=int)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one step; returns the exit status."""
+    args = parser().parse_args(argv)
+    free = shutil.disk_usage(Path.cwd()).free
+    if args.step == "prepare" and free < 3e9:
+        print(f"only {free / 1e9:.1f} GB are free; the cache needs 2 GB", file=sys.stderr)
+        return 1
+    STEPS[args.step](args)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Adapt the embedder to a folder of photographs of known people: `<person>/<picture>`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edgeface.gallery.locate import FaceProblem, find_face
+from edgeface.inference.detector import Detector
+from edgeface.recognition.alignment import TEMPLATE, similarity
+from models.training.augment import random_view
+from models.training.faces import FACE_PX, MARGIN_PX
+from models.training.losses import arcface_logits, semi_hard_triplets, triplet_loss
+from models.training.networks import Embedder
+from models.training.package import open_folder
+from models.training.quantise import load_embedder
+from models.training.run import Average, Budget, cosine_rate, save_checkpoint
+from models.training.train_embedder import normalise
+
+PICTURES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class FinetuneRun:
+    """Settings. A batch holds `people` people with `each` pictures."""
+
+    loss: Literal["triplet", "arcface"] = "triplet"
+    steps: int = 400
+    people: int = 8
+    each: int = 4
+    rate: float = 1e-4
+    margin: float = 0.2
+    seed: int = 1
+
+
+def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Aligned faces uint8 BGR `(n, 120, 120, 3)` and the person of each, int64 `(n,)`.
+
+    Pictures in which not exactly one usable face is found are named on standard output and left
+    out. Raises ValueError with fewer than two people who have at least two pictures.
+    """
+    finder = open_folder(detector)
+    assert isinstance(finder, Detector)
+    crops, labels, kept = [], [], 0
+    for person in sorted(p for p in folder.iterdir() if p.is_dir()):
+        found = []
+        for path in sorted(p for p in person.iterdir() if p.suffix.lower() in PICTURES):
+            image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+            face = None if image is None else find_face(finder, image)  # type: ignore[arg-type]
+            if image is None or face is None or isinstance(face, FaceProblem):
+                print(f"left out: {path}: {'not a picture' if image is None else face}")
+                continue
+            matrix = similarity(face.landmarks, TEMPLATE + np.float32(MARGIN_PX))
+            found.append(cv2.warpAffine(image, matrix, (FACE_PX, FACE_PX)))
+        if len(found) < 2:
+            print(f"left out: {person}: fewer than two usable pictures")
+            continue
+        crops += found
+        labels += [kept] * len(found)
+        kept += 1
+    if kept < 2:
+        raise ValueError(f"{folder}: at least two people with two usable pictures are needed")
+    return np.stack(crops).astype(np.uint8), np.array(labels, np.int64)
+
+
+def finetune(checkpoint: Path, out: Path, folder: Path, detector: Path, run: FinetuneRun) -> Path:
+    """Train on the people of `folder` from `checkpoint`; return the new checkpoint's path.
+
+    Batch norm statistics stay as they are: a small folder would spoil them.
+    """
+    torch.manual_seed(run.seed)
+    rng = np.random.default_rng(run.seed)
+    crops, labels = read_people(folder, detector)
+    people = int(labels.max()) + 1
+    model: Embedder = load_embedder(checkpoint)
+    size = model.shape.input_px
+    prototypes = torch.nn.Parameter(torch.randn(people, model.shape.embedding) * 0.1)
+    trained = [*model.parameters(), *([prototypes] if run.loss == "arcface" else [])]
+    optimiser = torch.optim.AdamW(trained, run.rate, weight_decay=0.01)
+    average, budget = Average(model, 0.99), Budget(steps=run.steps)
+    while budget.progress < 1:
+        chosen = rng.choice(people, min(run.people, people), replace=False)
+        rows = np.concatenate(
+            [rng.choice(np.flatnonzero(labels == person), run.each) for person in chosen]
+        )
+        faces = np.stack([random_view(rng, crops[row], MARGIN_PX, size, 0.7) for row in rows])
+        given = torch.nn.functional.normalize(model(normalise(faces)))
+        truth = torch.from_numpy(labels[rows])
+        if run.loss == "arcface":
+            logits = arcface_logits(given, prototypes, truth, scale=32.0, margin=0.3)
+            loss = torch.nn.functional.cross_entropy(logits, truth)
+        else:
+            anchors, positives, negatives = semi_hard_triplets(given, truth, run.margin)
+            total = triplet_loss(given[anchors], given[positives], given[negatives], run.margin)
+            loss = total / max(1, len(anchors))
+        for group in optimiser.param_groups:
+            group["lr"] = cosine_rate(budget, run.rate, warm_steps=20)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        budget.advance()
+        average.update(model)
+        if budget.done_steps % 50 == 0 or budget.progress >= 1:
+            print(f"step {budget.done_steps}: loss {float(loss.detach()):.4f}", flush=True)
+    path = out / "embedder.pt"
+    save_checkpoint(
+        path, average=average.state, shape=asdict(model.shape), steps=budget.done_steps, size=size
+    )
+    return path

@@ -1,0 +1,163 @@
+"""Write a model package: `model.tflite`, its golden run, and the `model.yaml` that names both."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from edgeface.inference.description import GOLDEN_FILE, MODEL_FILE
+from edgeface.inference.detector import Detector
+from edgeface.inference.embedder import Embedder
+from edgeface.inference.golden import check_golden
+from edgeface.inference.models import open_on_cpu
+from edgeface.inference.package import DESCRIPTION_FILE, load_package, space_id
+from edgeface.inference.runtimes import find_runtime
+from edgeface.recognition.alignment import TEMPLATE_ID, align
+from models.training.networks import STRIDES, DetectorShape
+
+ROOT = Path(__file__).resolve().parents[1]
+LICENCE = "weights trained for this project; see ../LICENSE"
+DETECTOR_DATA = (
+    "WIDER FACE (part of val), photographs of people with masks, portraits; pasted faces"
+)
+EMBEDDER_DATA = (
+    "41,067 unlabelled faces: All-Age-Faces, CelebA, WIDER FACE, Bollywood; taught by "
+    "face-reidentification-retail-0095"
+)
+
+
+def photograph() -> NDArray[np.uint8]:
+    """The golden picture, BGR uint8 `(512, 512, 3)`: Eileen Collins, NASA, public domain."""
+    from skimage.data import astronaut
+
+    return np.ascontiguousarray(astronaut()[..., ::-1])
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, hex."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write `model.yaml` with the sha256 of the files as they are now."""
+    files = {name: sha256(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
+    description = {**description, "files": files}
+    text = yaml.safe_dump(description, sort_keys=False, width=100, allow_unicode=True)
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+
+
+def describe_detector(shape: DetectorShape, version: str, score_threshold: float) -> dict[str, Any]:
+    """`model.yaml` of a detector, less its files."""
+    return {
+        "format": 1,
+        "name": "face_detector",
+        "version": version,
+        "task": "face-detection",
+        "licence": LICENCE,
+        "training_data": DETECTOR_DATA,
+        "input": {
+            "tensor": "image",
+            "width": shape.width_px,
+            "height": shape.height_px,
+            "channels": "RGB",
+            "mean": 127.5,
+            "std": 128.0,
+            "fit": "letterbox",
+            "pad": 0,
+        },
+        "output": {
+            "layout": "anchor-free",
+            "levels": [
+                {
+                    "stride": s,
+                    "score": f"score_{s}",
+                    "box": f"box_{s}",
+                    "landmarks": f"landmarks_{s}",
+                }
+                for s in STRIDES
+            ],
+            "score": "logit",
+            "box": "ltrb",
+            "cell_offset": 0.5,
+            "landmarks": "offset",
+            "score_threshold": score_threshold,
+            "nms_iou": 0.4,
+        },
+        "golden": {"iou_min": 0.95, "landmark_px": 1.5, "score_tolerance": 0.05},
+    }
+
+
+def describe_embedder(
+    tflite: Path, size_px: int, version: str, calibration: dict[str, Any] | None, notes: str
+) -> dict[str, Any]:
+    """`model.yaml` of an embedder, less its files."""
+    from edgeface.inference.description import Preprocessing
+
+    preprocessing = {
+        "tensor": "image",
+        "width": size_px,
+        "height": size_px,
+        "channels": "RGB",
+        "mean": 127.5,
+        "std": 128.0,
+    }
+    space = space_id(sha256(tflite), Preprocessing.model_validate(preprocessing), TEMPLATE_ID)
+    return {
+        "format": 1,
+        "name": "facenet",
+        "version": version,
+        "task": "face-embedding",
+        "licence": LICENCE,
+        "training_data": EMBEDDER_DATA,
+        "notes": notes,
+        "input": preprocessing,
+        "output": {"tensor": "embedding", "dimensions": 128},
+        "alignment": TEMPLATE_ID,
+        "space_id": space,
+        "golden": {"embedding_cosine_min": 0.995},
+        **({"calibration": calibration} if calibration else {}),
+    }
+
+
+def open_folder(folder: Path) -> Detector | Embedder:
+    """The model of a package, on the CPU."""
+    return open_on_cpu(load_package(folder), find_runtime())
+
+
+def write_golden(folder: Path, description: dict[str, Any], detector: Path | None = None) -> None:
+    """Run the model on the golden picture, keep input and output, and check that it passes.
+
+    An embedder needs the package of a `detector` to align the face. Raises ModelError when the
+    picture with red and blue swapped passes as well.
+    """
+    np.savez(folder / GOLDEN_FILE, input=np.zeros((1, 1, 3), np.uint8))
+    write_description(folder, description)
+    model = open_folder(folder)
+    picture = photograph()
+    outputs: dict[str, NDArray[Any]]
+    if isinstance(model, Detector):
+        rules = description["input"]
+        pixels = np.zeros((rules["height"], rules["width"], 3), np.uint8)
+        side = min(pixels.shape[:2])
+        pixels[:side, :side] = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+        pixels = np.ascontiguousarray(pixels[..., ::-1])
+        found = model.detect_input(pixels)
+        outputs = {"boxes": found.boxes, "landmarks": found.landmarks, "scores": found.scores}
+    else:
+        assert detector is not None, "an embedder's golden run needs a detector"
+        finder = open_folder(detector)
+        assert isinstance(finder, Detector)
+        face = finder.detect(picture)[0]
+        pixels = align(picture, face.landmarks)
+        outputs = {"embedding": model.embed_input(pixels)}
+    np.savez_compressed(
+        folder / GOLDEN_FILE, input=pixels, **{k: v.astype(np.float32) for k, v in outputs.items()}
+    )
+    write_description(folder, description)
+    check_golden(load_package(folder), open_folder(folder)).require()

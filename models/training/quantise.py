@@ -1,0 +1,89 @@
+"""From a checkpoint to `model.tflite`: the averaged weights, quantised on representative views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.training import faces, scenes
+from models.training.augment import random_view
+from models.training.export import export
+from models.training.networks import (
+    Detector,
+    DetectorShape,
+    Embedder,
+    EmbedderShape,
+    resize_pool,
+)
+from models.training.run import load_checkpoint
+from models.training.scene_views import random_scene_view
+
+Floats = NDArray[np.float32]
+
+
+def as_seen(images: NDArray[np.uint8]) -> Floats:
+    """BGR uint8 NHWC -> RGB float32 NHWC as (x - 127.5) / 128."""
+    return ((images[..., ::-1].astype(np.float32) - 127.5) / 128).astype(np.float32)
+
+
+def load_embedder(checkpoint: Path, size_px: int = 112) -> Embedder:
+    """The averaged network of a checkpoint, for crops of `size_px`, in eval mode.
+
+    Raises FileNotFoundError when there is no checkpoint.
+    """
+    saved = load_checkpoint(checkpoint)
+    if saved is None:
+        raise FileNotFoundError(f"{checkpoint}: no checkpoint; run the train step first")
+    shape = EmbedderShape(**{**saved["shape"], "input_px": size_px})
+    model = Embedder(shape)
+    model.load_state_dict(resize_pool(saved["average"], size_px // 2 ** (1 + len(shape.stages))))
+    return model.eval()
+
+
+def load_detector(checkpoint: Path) -> Detector:
+    """The averaged network of a checkpoint, in eval mode. Raises FileNotFoundError without one."""
+    saved = load_checkpoint(checkpoint)
+    if saved is None:
+        raise FileNotFoundError(f"{checkpoint}: no checkpoint; run the train step first")
+    model = Detector(DetectorShape(**saved["shape"]))
+    model.load_state_dict(saved["average"])
+    return model.eval()
+
+
+def embedder_samples(cache: Path, size_px: int, count: int = 500, seed: int = 5) -> Floats:
+    """Half plain faces, half augmented ones, float32 `(count, size_px, size_px, 3)`."""
+    pool = faces.load(cache, in_memory=False)
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(pool), min(count, len(pool)), replace=False)
+    views = [
+        random_view(rng, np.asarray(pool.images[row]), faces.MARGIN_PX, size_px, float(i % 2))
+        for i, row in enumerate(rows)
+    ]
+    return as_seen(np.stack(views))
+
+
+def detector_samples(cache: Path, shape: DetectorShape, count: int = 300, seed: int = 5) -> Floats:
+    """Random training canvases, float32 `(count, h, w, 3)`."""
+    photographs = scenes.load(cache)
+    pool = faces.load(cache, in_memory=False)
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(photographs), min(count, len(photographs)), replace=False)
+    views = [
+        random_scene_view(rng, photographs[r], pool.images, shape.width_px, shape.height_px)[0]
+        for r in rows
+    ]
+    return as_seen(np.stack(views))
+
+
+def quantise_embedder(checkpoint: Path, cache: Path, out: Path, size_px: int = 112) -> float:
+    """Write `out`; return the largest difference between torch and Keras, relative to the range."""
+    model = load_embedder(checkpoint, size_px)
+    return export(model, embedder_samples(cache, size_px), out)
+
+
+def quantise_detector(checkpoint: Path, cache: Path, out: Path) -> float:
+    """Write `out`; return the largest difference between torch and Keras, relative to the range."""
+    model = load_detector(checkpoint)
+    return export(model, detector_samples(cache, model.shape), out)
