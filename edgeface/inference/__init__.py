@@ -1,0 +1,1 @@
+"""Running the models: runtimes, packages, detector, embedder."""

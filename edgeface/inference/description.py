@@ -1,0 +1,240 @@
+"""`model.yaml`: everything the program knows about a model, typed and validated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+from edgeface.errors import ModelError
+
+MODEL_FILE = "model.tflite"
+COMPILED_FILE = "model_edgetpu.tflite"
+GOLDEN_FILE = "golden.npz"
+
+
+def _plain_name(name: str) -> str:
+    if not name or name in (".", "..") or "/" in name or "\\" in name:
+        raise ValueError(f"'{name}' is not the name of a file in the package's folder")
+    return name
+
+
+FileName: TypeAlias = Annotated[str, AfterValidator(_plain_name)]
+Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+PerChannel: TypeAlias = float | tuple[float, float, float]
+Fraction: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Preprocessing(_Part):
+    """From pixels to the input tensor: `real = (pixel - mean) / std`, then the tensor's scale."""
+
+    tensor: str
+    width: int = Field(gt=0, le=4096)
+    """Pixels."""
+    height: int = Field(gt=0, le=4096)
+    """Pixels."""
+    channels: Literal["RGB", "BGR"] = "RGB"
+    mean: PerChannel = 127.5
+    """In pixel values, one number or three in the order of `channels`."""
+    std: PerChannel = 128.0
+    fit: Literal["letterbox", "stretch"] = "letterbox"
+    """letterbox: scaled to fit, placed top left, the rest filled. stretch: scaled to fill."""
+    pad: int = Field(default=0, ge=0, le=255)
+    """Pixel value of the filled rest."""
+
+    @model_validator(mode="after")
+    def _positive_std(self) -> Preprocessing:
+        if any(std <= 0 for std in self.std_by_channel):
+            raise ValueError("std must be above 0")
+        return self
+
+    @property
+    def mean_by_channel(self) -> tuple[float, float, float]:
+        """Three numbers in the order of `channels`."""
+        return self.mean if isinstance(self.mean, tuple) else (self.mean,) * 3
+
+    @property
+    def std_by_channel(self) -> tuple[float, float, float]:
+        """Three numbers in the order of `channels`."""
+        return self.std if isinstance(self.std, tuple) else (self.std,) * 3
+
+    def canonical(self) -> dict[str, Any]:
+        """What identifies the preprocessing, independent of how it was spelled."""
+        return {
+            "width": self.width,
+            "height": self.height,
+            "channels": self.channels,
+            "mean": list(self.mean_by_channel),
+            "std": list(self.std_by_channel),
+            "fit": self.fit,
+            "pad": self.pad,
+        }
+
+
+class Level(_Part):
+    """The three output tensors of one stride."""
+
+    stride: int = Field(gt=0)
+    score: str
+    box: str
+    landmarks: str
+
+
+class DetectorOutput(_Part):
+    """How boxes, scores and landmarks lie in the output tensors.
+
+    Every tensor is `(1, rows, cols, anchors * k)` or the same flattened to `(1, n, k)`, with
+    `rows = ceil(height / stride)`, `cols = ceil(width / stride)`; k = 1, 4, 10.
+    """
+
+    layout: Literal["anchor-free"]
+    levels: tuple[Level, ...] = Field(min_length=1)
+    score: Literal["logit", "probability"] = "logit"
+    box: Literal["ltrb", "cxcywh-log"] = "ltrb"
+    """ltrb: distances to the four sides over the stride (FCOS, Tian et al. 2019).
+    cxcywh-log: centre offset over the stride, log of the size over the stride (YOLOX, Ge et al.
+    2021; YuNet)."""
+    landmarks: Literal["offset"] = "offset"
+    """x and y over the stride from the reference point, in the order of `values.Landmarks`."""
+    cell_offset: float = Field(default=0.5, ge=0, le=1)
+    """The reference point is `(col + cell_offset) * stride, (row + cell_offset) * stride`."""
+    anchors_per_cell: int = Field(default=1, ge=1, le=16)
+    """Predictions that share a reference point."""
+    score_threshold: Fraction = 0.5
+    nms_iou: Fraction = 0.4
+
+
+class EmbedderOutput(_Part):
+    """The embedding tensor, `(1, dimensions)`."""
+
+    tensor: str
+    dimensions: Literal[128]
+
+
+class DetectorGolden(_Part):
+    """How near a golden run must come."""
+
+    iou_min: Fraction = 0.95
+    landmark_px: float = Field(default=1.5, gt=0)
+    score_tolerance: float = Field(default=0.05, gt=0)
+
+
+class EmbedderGolden(_Part):
+    """How near a golden run must come."""
+
+    embedding_cosine_min: Fraction = 0.995
+
+
+class _Description(_Part):
+    format: Literal[1]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")
+    version: str = Field(min_length=1)
+    licence: str
+    training_data: str
+    notes: str = ""
+    files: dict[FileName, Sha256]
+    """sha256 of every file that is used."""
+    input: Preprocessing
+
+    @model_validator(mode="after")
+    def _needed_files(self) -> _Description:
+        missing = [name for name in (MODEL_FILE, GOLDEN_FILE) if name not in self.files]
+        if missing:
+            raise ValueError(f"files: {', '.join(missing)} missing from the list")
+        return self
+
+
+class DetectorDescription(_Description):
+    """A face detector with five landmarks."""
+
+    task: Literal["face-detection"]
+    output: DetectorOutput
+    golden: DetectorGolden = DetectorGolden()
+
+
+class EmbedderDescription(_Description):
+    """A face embedder."""
+
+    task: Literal["face-embedding"]
+    output: EmbedderOutput
+    alignment: Literal["arcface-112"]
+    """Id of the landmark template that crops are aligned to."""
+    space_id: Sha256
+    calibration: dict[str, Any] | None = None
+    """`Calibration.to_mapping()`; None until calibrated."""
+    golden: EmbedderGolden = EmbedderGolden()
+
+
+Description: TypeAlias = DetectorDescription | EmbedderDescription
+
+_ADAPTER: TypeAdapter[Description] = TypeAdapter(
+    Annotated[Description, Field(discriminator="task")]
+)
+# libyaml reads the long calibration tables some ten times faster.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse_description(text: str, source: Path) -> Description:
+    """Validate the text of a `model.yaml`.
+
+    Raises ModelError with one line `source: field: fault` for every fault.
+    """
+    try:
+        loader = _LOADER(text)
+        try:
+            node = loader.get_single_node()
+            faults = _duplicate_keys(node, "") if node is not None else []
+            data = loader.construct_document(node) if node is not None else None
+        finally:
+            loader.dispose()
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ModelError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
+    if faults:
+        raise ModelError("\n".join(f"{source}: {fault}" for fault in faults))
+    if not isinstance(data, dict):
+        raise ModelError(f"{source}: a mapping with the model's description is needed")
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        lines = [f"{source}: {_field(part['loc'])}{part['msg']}" for part in error.errors()]
+        raise ModelError("\n".join(lines)) from error
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    # The first part is the tag of the union, which is not in the file.
+    tags = ("face-detection", "face-embedding")
+    parts = location[1:] if location and location[0] in tags else location
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return f"{path}: " if path else ""
+
+
+def _duplicate_keys(node: yaml.Node, path: str) -> list[str]:
+    faults: list[str] = []
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            here = f"{path}.{key.value}" if path else str(key.value)
+            if key.value in seen:
+                faults.append(f"{here}: given twice (line {key.start_mark.line + 1})")
+            seen.add(key.value)
+            faults += _duplicate_keys(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, item in enumerate(node.value):
+            faults += _duplicate_keys(item, f"{path}[{position}]")
+    return faults

@@ -1,0 +1,105 @@
+"""The face detector: an image in, faces in image pixels out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import ModelError
+from edgeface.inference.decode import (
+    Candidates,
+    LevelDecoder,
+    best_first,
+    level_shapes,
+    suppress,
+)
+from edgeface.inference.description import DetectorDescription
+from edgeface.inference.network import Network
+from edgeface.inference.package import ModelPackage
+from edgeface.inference.preprocess import Preprocessor
+from edgeface.inference.runtimes import Interpreter
+from edgeface.recognition.values import Box, Face, Image
+
+
+class Detector:
+    """Finds faces with five landmarks. Owned by one thread."""
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        interpreter: Interpreter,
+        *,
+        score_threshold: float | None = None,
+        max_faces: int = 8,
+    ) -> None:
+        """`score_threshold` in (0, 1) replaces the package's.
+
+        Raises ModelError when the package is no detector or the model is not as it says.
+        """
+        description = package.description
+        if not isinstance(description, DetectorDescription):
+            raise ModelError(f"{package.folder}: {description.task}, not a face detector")
+        output, rules = description.output, description.input
+        size = (rules.width, rules.height)
+        shapes: dict[str, list[tuple[int, ...]]] = {}
+        for level in output.levels:
+            shapes |= level_shapes(output, level, *size)
+        try:
+            self._network = Network(
+                interpreter,
+                input_name=rules.tensor,
+                input_shape=(1, rules.height, rules.width, 3),
+                outputs=shapes,
+            )
+        except ModelError as error:
+            raise ModelError(f"{package.folder}: {error}") from error
+        self.package = package
+        self._max_faces = max_faces
+        self._nms_iou = output.nms_iou
+        threshold = output.score_threshold if score_threshold is None else score_threshold
+        specs = {spec.name: spec for spec in self._network.outputs}
+        self._levels = [
+            LevelDecoder(
+                output,
+                level,
+                size,
+                (specs[level.score], specs[level.box], specs[level.landmarks]),
+                threshold,
+            )
+            for level in output.levels
+        ]
+        self._preprocessor = Preprocessor(rules, self._network.input)
+
+    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
+        """Faces, best first; at most `max_faces`.
+
+        `scale` is `Frame.detect_scale`: the results are multiplied by it, so that they are in
+        pixels of the full image when `image_bgr` is the smaller one. Boxes may reach beyond the
+        image where a face is cut off. Raises ModelError when the model cannot be run.
+        """
+        tensor, (fit_x, fit_y) = self._preprocessor.fit(image_bgr)
+        found = self._run(tensor)
+        factor = np.array([scale[0] / fit_x, scale[1] / fit_y], np.float32)
+        boxes = (found.boxes * np.tile(factor, 2)).tolist()
+        landmarks = found.landmarks * factor
+        scores = found.scores.tolist()
+        return [
+            Face(Box(*box), marks, score)
+            for box, marks, score in zip(boxes, landmarks, scores, strict=True)
+        ]
+
+    def detect_input(self, pixels: Image) -> Candidates:
+        """Faces in an input of the model's own size and channel order, in input pixels."""
+        return self._run(self._preprocessor.encode(pixels))
+
+    def _run(self, tensor: NDArray[Any]) -> Candidates:
+        raw = self._network.run(tensor)
+        found = best_first(
+            [
+                level.decode(*raw[3 * number : 3 * number + 3])
+                for number, level in enumerate(self._levels)
+            ]
+        )
+        return suppress(found, self._nms_iou, self._max_faces)

@@ -1,0 +1,130 @@
+"""The TFLite runtimes a device may have, and which of them really works."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.inference.probe_model import PROBE_INPUT, PROBE_MODEL, PROBE_OUTPUT
+
+RUNTIMES: Mapping[str, str] = {
+    "ai-edge-litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+"""Distribution name to module, in order of preference."""
+
+
+class Interpreter(Protocol):
+    """What is used of a TFLite interpreter. Not thread-safe: one thread owns it.
+
+    `invoke` releases the GIL; nothing else may be called on the object while it runs.
+    """
+
+    def allocate_tensors(self) -> None: ...
+
+    def get_input_details(self) -> list[dict[str, Any]]: ...
+
+    def get_output_details(self) -> list[dict[str, Any]]: ...
+
+    def set_tensor(self, tensor_index: int, value: NDArray[Any]) -> None: ...
+
+    def invoke(self) -> None: ...
+
+    def get_tensor(self, tensor_index: int) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """An importable TFLite runtime."""
+
+    name: str
+    """Distribution name, as pip knows it."""
+    version: str
+    module: Any
+    """The imported module with `Interpreter` and `load_delegate`."""
+
+    def interpreter(
+        self, content: bytes, *, threads: int = 1, delegates: Sequence[Any] = ()
+    ) -> Interpreter:
+        """An interpreter over the flatbuffer `content`, tensors allocated.
+
+        Raises ModelError when the runtime refuses the file.
+        """
+        try:
+            made: Interpreter = self.module.Interpreter(
+                model_content=content,
+                num_threads=threads,
+                experimental_delegates=list(delegates) or None,
+            )
+            made.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ModelError(f"{self.name} {self.version} refuses the model: {reason}") from error
+        return made
+
+    def load_delegate(self, library: str, options: Mapping[str, str]) -> Any:
+        """A delegate from a shared library.
+
+        Raises RuntimeMissingError when the library is missing (the runtimes raise OSError for that,
+        against their documentation) or refuses (ValueError, often without a message).
+        """
+        try:
+            # First, because the runtimes' Delegate.__del__ fails noisily on a missing library.
+            ctypes.CDLL(library)
+            return self.module.load_delegate(library, dict(options))
+        except OSError as error:
+            raise RuntimeMissingError(f"{library} cannot be loaded: {error}") from error
+        except AttributeError as error:
+            raise RuntimeMissingError(f"{library} is no TFLite delegate: {error}") from error
+        except ValueError as error:
+            reason = " ".join(str(error).split()) or "no reason given"
+            raise RuntimeMissingError(f"{library} refused: {reason}") from error
+
+
+def probe_runtime(name: str) -> Runtime:
+    """Import one runtime of `RUNTIMES` and run the probe model on it.
+
+    Raises RuntimeMissingError with the reason why it cannot be used.
+    """
+    try:
+        module = importlib.import_module(RUNTIMES[name])
+        runtime = Runtime(name, importlib.metadata.version(name), module)
+        interpreter = runtime.interpreter(PROBE_MODEL)
+        index = interpreter.get_input_details()[0]["index"]
+        interpreter.set_tensor(index, np.array([PROBE_INPUT], np.int8))
+        interpreter.invoke()
+        output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    except ModuleNotFoundError as error:
+        raise RuntimeMissingError(f"{name}: not installed") from error
+    except Exception as error:
+        # A runtime built for another numpy raises ImportError, SystemError or AttributeError.
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RuntimeMissingError(f"{name}: installed but unusable: {reason}") from error
+    if tuple(output[0].tolist()) != PROBE_OUTPUT:
+        raise RuntimeMissingError(f"{name}: computes wrong results on the probe model")
+    return runtime
+
+
+def find_runtime(names: Sequence[str] = tuple(RUNTIMES)) -> Runtime:
+    """The first runtime that runs the probe model.
+
+    Raises RuntimeMissingError naming why each was refused and what to install.
+    """
+    reasons = []
+    for name in names:
+        try:
+            return probe_runtime(name)
+        except RuntimeMissingError as error:
+            reasons.append(str(error))
+    raise RuntimeMissingError(
+        f"no TFLite runtime works here ({'; '.join(reasons)}); install one: "
+        'pip install ai-edge-litert (64 bit), or pip install "tflite-runtime" "numpy<2"'
+    )
