@@ -19,11 +19,10 @@ def shipped(*parts: str) -> Path:
     beside = PACKAGE.parent.joinpath(*parts)
     if (PACKAGE.parent / "setup.cfg").is_file():
         return beside
-    roots = [sysconfig.get_path("data"), sys.prefix]
-    # With `pip install --user` or `--target` the data lies beside site-packages' own prefix.
-    roots += [str(parent) for parent in PACKAGE.parents[:5]]
+    # The environment's root is above site-packages, the folder of `pip install --target` beside it.
+    roots = [*PACKAGE.parents[:5], Path(sysconfig.get_path("data")), Path(sys.prefix)]
     for root in roots:
-        installed = Path(root, "share", "edgeface").joinpath(*parts)
+        installed = root.joinpath("share", "edgeface", *parts)
         if installed.exists():
             return installed
     return beside
