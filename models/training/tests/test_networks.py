@@ -1,0 +1,158 @@
+"""What is exported is what was trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from models.training.networks import (
+    Detector,
+    DetectorShape,
+    Embedder,
+    EmbedderShape,
+    SameConv2d,
+    resize_pool,
+)
+from models.training.run import Average, Budget, cosine_rate
+from models.training.scene_views import View, targets
+from models.training.train_detector import box_overlap, detection_loss
+
+
+def small_embedder() -> Any:
+    shape = EmbedderShape(stem=8, stages=((8, 1), (16, 1), (16, 1)), neck=32)
+    return shaken(Embedder(shape))
+
+
+def shaken(model: Any) -> Any:
+    """Batch norms as after training: not the identity."""
+    generator = torch.Generator().manual_seed(3)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d | nn.BatchNorm1d):
+            part.running_mean.copy_(torch.randn(part.num_features, generator=generator) * 0.1)
+            part.running_var.copy_(torch.rand(part.num_features, generator=generator) + 0.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("name", ["embedder", "detector"])
+def test_keras_gives_what_torch_gives(name: str) -> None:
+    export = pytest.importorskip("models.training.export")
+    pytest.importorskip("keras")
+    rng = np.random.default_rng(0)
+    if name == "embedder":
+        model: nn.Module = small_embedder()
+        twin = export.keras_embedder(model)
+        images = rng.uniform(-1, 1, (2, 112, 112, 3)).astype(np.float32)
+    else:
+        shape = DetectorShape((8, 8), ((8, 1), (16, 1), (16, 1)), 8)
+        model = shaken(Detector(shape))
+        twin = export.keras_detector(model)
+        images = rng.uniform(-1, 1, (2, 240, 320, 3)).astype(np.float32)
+    assert export.prove_equal(model, twin, images) < 1e-4
+
+
+def test_a_changed_weight_is_noticed_by_the_proof() -> None:
+    export = pytest.importorskip("models.training.export")
+    pytest.importorskip("keras")
+    model = small_embedder()
+    twin = export.keras_embedder(model)
+    with torch.no_grad():
+        model.dense.weight[0] += 1
+    images = np.ones((1, 112, 112, 3), np.float32)
+    with pytest.raises(ValueError, match="embedding"):
+        export.prove_equal(model, twin, images)
+
+
+@pytest.mark.parametrize(("height", "width"), [(15, 20), (16, 16), (30, 40)])
+def test_same_padding_gives_the_size_tensorflow_gives(height: int, width: int) -> None:
+    layer = SameConv2d(1, 1, 3, 2, bias=False)
+    out = layer(torch.zeros(1, 1, height, width))
+    assert out.shape[2:] == (-(-height // 2), -(-width // 2))
+
+
+def test_a_resized_pool_keeps_the_answer_to_a_constant_map() -> None:
+    weights = {"pool.weight": torch.rand(4, 1, 5, 5)}
+    larger = resize_pool(weights, 7)["pool.weight"]
+    assert larger.shape == (4, 1, 7, 7)
+    flat = torch.full((4, 1, 5, 5), 0.3)
+    same = resize_pool({"pool.weight": flat}, 7)["pool.weight"].sum(dim=(1, 2, 3))
+    assert torch.allclose(same, flat.sum(dim=(1, 2, 3)), atol=1e-5)
+
+
+def test_targets_point_back_at_the_face() -> None:
+    box = np.array([[100.0, 60.0, 160.0, 140.0]], np.float32)
+    points = np.array([[[115, 90], [145, 90], [130, 105], [118, 120], [142, 120]]], np.float32)
+    view = View(np.zeros((240, 320, 3), np.uint8), box, points, np.ones(1, np.float32))
+    taught = targets(view)
+    assert [int((level[..., 0] == 1).sum()) > 0 for level in taught] == [False, True, False]
+    row, col = np.argwhere(taught[1][..., 0] == 1)[0]
+    x, y = (col + 0.5) * 16, (row + 0.5) * 16
+    cell = taught[1][row, col] * 16
+    assert np.allclose([x - cell[1], y - cell[2], x + cell[3], y + cell[4]], box[0], atol=1e-3)
+    assert np.allclose(cell[5:15].reshape(5, 2) + (x, y), points[0], atol=1e-3)
+
+
+def test_an_ignored_face_is_neither_face_nor_background() -> None:
+    box = np.array([[100.0, 60.0, 160.0, 140.0]], np.float32)
+    view = View(
+        np.zeros((240, 320, 3), np.uint8),
+        box,
+        np.full((1, 5, 2), np.nan, np.float32),
+        np.zeros(1, np.float32),
+    )
+    for level in targets(view):
+        assert set(np.unique(level[..., 0])) == {-1.0, 0.0}
+
+
+def test_generalised_iou_of_two_hand_made_boxes() -> None:
+    given = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
+    wanted = torch.tensor([[1.0, 1.0, 1.0, 1.0], [3.0, 1.0, 1.0, 1.0]])
+    iou, generous = box_overlap(given, wanted)
+    assert iou.tolist() == pytest.approx([1.0, 0.5])
+    assert generous.tolist() == pytest.approx([1.0, 0.5])
+
+
+def test_detection_loss_falls_when_a_cell_agrees() -> None:
+    view = View(
+        np.zeros((240, 320, 3), np.uint8),
+        np.array([[100.0, 60.0, 160.0, 140.0]], np.float32),
+        np.array([[[115, 90], [145, 90], [130, 105], [118, 120], [142, 120]]], np.float32),
+        np.ones(1, np.float32),
+    )
+    wanted = [torch.from_numpy(level[None]) for level in targets(view)]
+
+    def outputs(right: bool) -> list[tuple[torch.Tensor, ...]]:
+        levels = []
+        for level in wanted:
+            face = level[..., 0] > 0
+            score = torch.where(face == right, 6.0, -6.0)[:, None]
+            body = level[..., 1:15].permute(0, 3, 1, 2) * (1.0 if right else 0.5)
+            levels.append((score, body[:, :4], body[:, 4:]))
+        return levels
+
+    assert float(detection_loss(outputs(True), wanted)[0]) < 0.1
+    assert float(detection_loss(outputs(False), wanted)[0]) > 1.0
+
+
+def test_a_budget_of_steps_ends_at_a_hundredth_of_the_peak_rate() -> None:
+    budget = Budget(steps=10)
+    assert cosine_rate(budget, 1.0, warm_steps=1) == pytest.approx(1.0)
+    for _ in range(10):
+        budget.advance()
+    assert budget.progress == 1.0
+    assert cosine_rate(budget, 1.0, warm_steps=1) == pytest.approx(0.01)
+
+
+def test_the_average_follows_the_weights() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        model.weight.fill_(0.0)
+    average = Average(model, decay=0.5)
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    for _ in range(20):
+        average.update(model)
+    assert float(average.state["weight"]) == pytest.approx(1.0, abs=1e-3)
