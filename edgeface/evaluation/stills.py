@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.errors import EvaluationError
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face
 from edgeface.recognition.alignment import align
@@ -101,6 +103,27 @@ def embed_pictures(
     found = np.array([row is not None for row in rows], dtype=np.bool_)
     medians = {stage: float(np.median(values)) for stage, values in spent.items() if values}
     return EmbeddedPictures(embeddings, found, medians)
+
+
+def embed_photograph(
+    path: Path, detector: FaceDetector, embedder: CropEmbedder
+) -> NDArray[np.float32]:
+    """The embedding `(d,)` of the face that a photograph is about.
+
+    Raises EvaluationError naming the file when it cannot be read or no face is found.
+    """
+    with PictureRoot(path.parent) as root:
+        image = root.read(path.name) if path.is_file() else None
+    if image is None:
+        raise EvaluationError(f"{path}: no such file")
+    face = find_face(detector, image)
+    if isinstance(face, FaceProblem):
+        raise EvaluationError(f"{path}: {face.message}")
+    crop = _crop(image, face)
+    if crop is None:
+        raise EvaluationError(f"{path}: the face has no usable landmarks")
+    embedding: NDArray[np.float32] = embedder.embed([crop])[0]
+    return embedding
 
 
 def _crop(image: Image, face: Face) -> Image | None:

@@ -1,0 +1,76 @@
+"""Compare the faces of two photographs: same person or not.
+
+Prints similarity and threshold. Exit code 0: the same person, 1: two people, 2: a photograph that
+cannot be used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+SAME, DIFFERENT, UNUSABLE = 0, 1, 2
+DEFAULT_FMR = 1e-4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Two photographs and the models."""
+    parser.add_argument("a", metavar="A", help="a photograph")
+    parser.add_argument("b", metavar="B", help="another photograph")
+    parser.add_argument(
+        "--fmr",
+        type=_rate,
+        default=DEFAULT_FMR,
+        metavar="RATE",
+        help="the share of strangers that may be taken for the same person (default 1e-4)",
+    )
+    parser.add_argument(
+        "--detector",
+        default="face_detector",
+        metavar="PKG",
+        help="model package, or yunet:FILE.onnx (default: the one that ships)",
+    )
+    parser.add_argument(
+        "--embedder", default="facenet", metavar="PKG", help="model package (default: shipped)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare; raises EvaluationError, whose exit code is 2, for a photograph of no use."""
+    from edgeface.evaluation.opening import Opener
+    from edgeface.evaluation.stills import embed_photograph
+
+    opener = Opener()
+    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
+    calibration = embedder.package.calibration
+    a, b = (embed_photograph(Path(path), detector, embedder) for path in (args.a, args.b))
+    similarity = float(a @ b)
+    threshold = calibration.threshold_for(args.fmr)
+    same = similarity >= threshold.value
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "similarity": similarity,
+                    "threshold": threshold.value,
+                    "threshold_extrapolated": threshold.extrapolated,
+                    "fmr": args.fmr,
+                    "same": same,
+                }
+            )
+        )
+    else:
+        note = ", beyond what the calibration's data support" if threshold.extrapolated else ""
+        print(f"similarity {similarity:.3f}")
+        print(f"threshold  {threshold.value:.3f} (false matches {args.fmr:g}{note})")
+        print("the same person" if same else "two people")
+    return SAME if same else DIFFERENT
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value

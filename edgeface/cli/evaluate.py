@@ -1,0 +1,202 @@
+"""Measure error rates on labelled pictures: of verification (same person or not) or of detection.
+
+examples:
+  edgeface evaluate verification --pairs pairs.txt --root lfw
+  edgeface evaluate verification --pairs pairs.csv --root pictures.zip --all-pairs --plot roc.png
+  edgeface evaluate detection --boxes boxes.csv --root pictures.zip --reference yunet:yunet.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+VERIFICATION_HELP = "ten-fold accuracy, EER and TAR at FAR of the shipped pipeline on pairs"
+DETECTION_HELP = "average precision, recall and landmark distance of a detector"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Two measurements, each with its own arguments."""
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    pairs = kinds.add_parser("verification", help=VERIFICATION_HELP, description=VERIFICATION_HELP)
+    pairs.add_argument(
+        "--pairs", required=True, metavar="FILE", help="LFW's pairs.txt or a CSV fold,a,b,same"
+    )
+    pairs.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+    _add_models(pairs)
+    pairs.add_argument(
+        "--all-pairs",
+        action="store_true",
+        help="EER and TAR over every cross-person pair instead of the file's impostor pairs",
+    )
+    pairs.add_argument("--plot", metavar="PNG", help="write the curve and the score distributions")
+    pairs.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    pairs.set_defaults(measure=_verification)
+
+    faces = kinds.add_parser("detection", help=DETECTION_HELP, description=DETECTION_HELP)
+    faces.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+    faces.add_argument("--boxes", metavar="CSV", help="annotations: image,x,y,w,h,ignore")
+    faces.add_argument(
+        "--one-face",
+        metavar="TEXT",
+        help="pictures with TEXT in their name show one face each: how many are found",
+    )
+    faces.add_argument(
+        "--only", default="", metavar="TEXT", help="only annotated pictures with TEXT in the name"
+    )
+    faces.add_argument(
+        "--detector",
+        default="face_detector",
+        metavar="PKG",
+        help="model package, or yunet:FILE.onnx[@WIDTHxHEIGHT]",
+    )
+    faces.add_argument(
+        "--reference",
+        metavar="DETECTOR",
+        help="measure the landmarks' distance to this one's, yunet:FILE.onnx for instance",
+    )
+    faces.add_argument(
+        "--input-size",
+        metavar="WxH",
+        help="input size at which the smallest face is meant (default: the detector's own)",
+    )
+    faces.add_argument(
+        "--min-face-px",
+        type=float,
+        default=24.0,
+        metavar="PX",
+        help="shorter side of the smallest face that counts, at the input size (default 24)",
+    )
+    faces.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    faces.set_defaults(measure=_detection)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print. 0, or the code of the error."""
+    measured: dict[str, Any] = args.measure(args)
+    if args.json:
+        print(json.dumps(measured))
+    return 0
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--detector",
+        default="face_detector",
+        metavar="PKG",
+        help="model package, or yunet:FILE.onnx as a reference (default: the one that ships)",
+    )
+    parser.add_argument(
+        "--embedder", default="facenet", metavar="PKG", help="model package (default: shipped)"
+    )
+
+
+def _verification(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.evaluation.opening import Opener, existing
+    from edgeface.evaluation.pictures import PictureRoot
+    from edgeface.evaluation.plots import plot_verification
+    from edgeface.evaluation.protocol import read_protocol
+    from edgeface.evaluation.stills import Progress, embed_pictures
+    from edgeface.evaluation.verification import report
+
+    protocol = read_protocol(existing(args.pairs))
+    opener = Opener()
+    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
+    with PictureRoot(existing(args.root)) as root:
+        progress = Progress("pictures", len(protocol.pictures))
+        pictures = embed_pictures(root, protocol.pictures, detector, embedder, progress)
+    result = report(protocol, pictures, all_pairs=args.all_pairs)
+    if args.plot:
+        plot_verification(result, Path(args.plot), Path(args.pairs).stem)
+    measured = result.to_mapping()
+    if not args.json:
+        _print_verification(measured)
+    return measured
+
+
+def _print_verification(measured: dict[str, Any]) -> None:
+    folds = measured["accuracy_by_fold"]
+    if folds is None:
+        print("accuracy         not measurable with a single fold")
+    else:
+        print(
+            f"accuracy         {measured['accuracy']:.2%} +- {measured['accuracy_std']:.2%}"
+            f" ({len(folds)} folds), threshold {measured['threshold']:.3f}"
+        )
+    print(f"EER              {measured['eer']:.2%} at {measured['eer_threshold']:.3f}")
+    for point in measured["tar_at_far_details"]:
+        head = f"TAR at FAR {point['far']:<5g}"
+        if not point["measurable"]:
+            print(f"{head} not measurable: {point['expected_errors']:.1f} errors expected, not 10")
+            continue
+        interval = ""
+        if point["interval_95"] is not None:
+            low, high = point["interval_95"]
+            interval = f" (95 % interval {low:.1%} to {high:.1%})"
+        print(f"{head} {point['tar']:.2%}{interval}, threshold {point['threshold']:.3f}")
+    which = "every cross-person pair" if measured["all_pairs"] else "of the protocol"
+    print(
+        f"pairs            {measured['pairs']}: {measured['genuine_pairs']} genuine;"
+        f" impostors measured on: {measured['impostor_pairs']}, {which}"
+    )
+    print(
+        f"faces not found  {measured['faces_not_found']} of {measured['pictures']} pictures,"
+        f" in {measured['pairs_not_found']} pairs (each counts as rejected)"
+    )
+    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in measured["stage_ms"].items())
+    print(f"median ms        {stages}")
+
+
+def _detection(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.errors import EvaluationError
+    from edgeface.evaluation.detection_run import measure_detection
+    from edgeface.evaluation.opening import existing, parse_size
+    from edgeface.evaluation.pictures import PictureRoot
+
+    if not args.boxes and not args.one_face:
+        raise EvaluationError("nothing to measure on: give --boxes, --one-face or both")
+    with PictureRoot(existing(args.root)) as root:
+        measured = measure_detection(
+            root,
+            detector=args.detector,
+            boxes=existing(args.boxes) if args.boxes else None,
+            only=args.only,
+            one_face=args.one_face,
+            reference=args.reference,
+            input_size_px=parse_size(args.input_size) if args.input_size else None,
+            min_face_px=args.min_face_px,
+        )
+    if not args.json:
+        _print_detection(measured)
+    return measured
+
+
+def _print_detection(measured: dict[str, Any]) -> None:
+    boxes, singles = measured["boxes"], measured["one_face"]
+    if boxes is not None:
+        width, height = measured["input_size_px"]
+        print(
+            f"AP at IoU 0.5    {boxes['average_precision']:.2%} over {boxes['faces']} faces of at"
+            f" least {measured['min_face_px']:g} px at {width}x{height},"
+            f" {boxes['pictures']} pictures"
+        )
+        print(
+            f"recall           {boxes['recall']:.2%}, precision {boxes['precision']:.2%}"
+            f" from score {boxes['score_threshold']:g}"
+        )
+    if singles is not None:
+        print(f"one-face recall  {singles['recall']:.2%} of {singles['pictures']} pictures")
+    for name in ("boxes", "one_face"):
+        part = measured[name]
+        if part is None or part["landmarks"] is None:
+            continue
+        marks = part["landmarks"]
+        print(
+            f"landmarks        {marks['mean_percent']:.2f} % of the eyes' distance from the"
+            f" reference (median {marks['median_percent']:.2f}, 90th percentile"
+            f" {marks['p90_percent']:.2f}), {marks['faces']} faces of {name},"
+            f" {marks['left_out']} profiles left out"
+        )
+    print(f"median ms        detect {measured['detect_ms']:.1f}")

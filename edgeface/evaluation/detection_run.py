@@ -1,0 +1,161 @@
+"""Runs a detector over annotated pictures and over pictures of one face each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeface.errors import EvaluationError
+from edgeface.evaluation.detection import (
+    MIN_FACE_PX,
+    Matches,
+    landmark_distance,
+    pair_faces,
+    read_boxes,
+)
+from edgeface.evaluation.opening import DETECTOR, Opener, input_size_px, score_threshold
+from edgeface.evaluation.pictures import PictureRoot
+from edgeface.evaluation.reference import YuNet
+from edgeface.evaluation.stills import Progress
+from edgeface.inference.detector import Detector
+from edgeface.recognition.values import Face, Image
+
+LOWEST_SCORE = 0.02
+"""Average precision needs the whole curve, so detections far below the threshold count too."""
+MAX_FACES = 300
+REFERENCE_SCORE = 0.8
+"""Landmarks are compared with faces that the reference is sure of."""
+
+
+def measure_detection(
+    root: PictureRoot,
+    *,
+    detector: str = DETECTOR,
+    boxes: Path | None = None,
+    only: str = "",
+    one_face: str | None = None,
+    reference: str | None = None,
+    input_size_px: tuple[int, int] | None = None,
+    min_face_px: float = MIN_FACE_PX,
+    opener: Opener | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """What `edgeface evaluate detection` prints, JSON-able.
+
+    `boxes` is the annotations' CSV, of which the pictures with `only` in their names count;
+    pictures of `root` with `one_face` in their names show one face each. Faces count from
+    `min_face_px` at `input_size_px` (default: the detector's input) on. The landmarks are compared
+    with those of `reference`, run at the pictures' own resolution.
+
+    Raises EvaluationError, ModelError or RuntimeMissingError.
+    """
+    run = _Run(opener or Opener(), detector, reference, input_size_px, min_face_px, quiet)
+    return {
+        "detector": detector,
+        "reference": reference,
+        "input_size_px": run.size_px,
+        "min_face_px": min_face_px,
+        "boxes": run.annotated(root, boxes, only) if boxes is not None else None,
+        "one_face": run.singles(root, one_face) if one_face else None,
+        "detect_ms": float(np.median(run.spent_ms)),
+    }
+
+
+class _Run:
+    """One detector and its reference, over several sets of pictures."""
+
+    def __init__(
+        self,
+        opener: Opener,
+        detector: str,
+        reference: str | None,
+        size_px: tuple[int, int] | None,
+        min_face_px: float,
+        quiet: bool,
+    ) -> None:
+        self._detector: Detector | YuNet = opener.detector(
+            detector, score_threshold=LOWEST_SCORE, max_faces=MAX_FACES
+        )
+        self._threshold = score_threshold(
+            opener.detector(detector) if isinstance(self._detector, YuNet) else self._detector
+        )
+        self._reference = (
+            opener.detector(reference, score_threshold=REFERENCE_SCORE) if reference else None
+        )
+        self.size_px = size_px or input_size_px(self._detector) or (320, 240)
+        self._min_face_px = min_face_px
+        self._quiet = quiet
+        self._pairs: list[tuple[Face, Face]] = []
+        self.spent_ms: list[float] = []
+
+    def annotated(self, root: PictureRoot, boxes: Path, only: str) -> dict[str, Any]:
+        """Average precision, recall and landmarks over the annotated pictures."""
+        annotations = read_boxes(boxes)
+        names = [name for name in annotations if only in name]
+        if not names:
+            raise EvaluationError(f"{boxes}: no picture has {only!r} in its name")
+        matches = Matches()
+        progress = self._progress("annotated pictures", names)
+        self._pairs = []
+        for done, name in enumerate(names, 1):
+            image = root.read(name)
+            found = self._detect(image)
+            smallest = self._smallest_px(image)
+            matches.add(found, annotations[name], smallest)
+            self._compare(image, found, smallest)
+            if progress:
+                progress.show(done)
+        return asdict(matches.result(self._threshold)) | {"landmarks": self._landmarks()}
+
+    def singles(self, root: PictureRoot, one_face: str) -> dict[str, Any]:
+        """The share of pictures in which any face is found, and landmarks."""
+        names = root.names(one_face)
+        if not names:
+            raise EvaluationError(f"no picture has {one_face!r} in its name")
+        progress = self._progress("pictures of one face", names)
+        self._pairs = []
+        missed: list[str] = []
+        for done, name in enumerate(names, 1):
+            image = root.read(name)
+            found = [face for face in self._detect(image) if face.score >= self._threshold]
+            if not found:
+                missed.append(name)
+            self._compare(image, found, self._smallest_px(image))
+            if progress:
+                progress.show(done)
+        return {
+            "pictures": len(names),
+            "recall": 1 - len(missed) / len(names),
+            "missed": missed,
+            "landmarks": self._landmarks(),
+        }
+
+    def _progress(self, label: str, names: Sequence[str]) -> Progress | None:
+        return None if self._quiet else Progress(label, len(names))
+
+    def _detect(self, image: Image) -> list[Face]:
+        started = time.perf_counter()
+        found = self._detector.detect(image)
+        self.spent_ms.append((time.perf_counter() - started) * 1e3)
+        return found
+
+    def _smallest_px(self, image: Image) -> float:
+        """The smallest face that counts, in pixels of the picture."""
+        height, width = image.shape[:2]
+        fit = min(self.size_px[0] / width, self.size_px[1] / height)
+        return float(self._min_face_px / fit)
+
+    def _compare(self, image: Image, found: Sequence[Face], smallest_px: float) -> None:
+        if self._reference is None:
+            return
+        sure = [face for face in found if face.score >= self._threshold]
+        self._pairs += pair_faces(sure, self._reference.detect(image), smallest_px)
+
+    def _landmarks(self) -> dict[str, Any] | None:
+        distance = landmark_distance(self._pairs)
+        return None if distance is None else asdict(distance)

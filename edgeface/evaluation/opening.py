@@ -1,0 +1,79 @@
+"""Opens what is measured: packages on the CPU, or a reference detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgeface.errors import EvaluationError
+from edgeface.evaluation.reference import PREFIX, YuNet, open_reference
+from edgeface.inference.description import MODEL_FILE, DetectorOutput
+from edgeface.inference.detector import Detector
+from edgeface.inference.embedder import Embedder
+from edgeface.inference.package import find_package, load_package
+from edgeface.inference.runtimes import Interpreter, Runtime, find_runtime
+
+DETECTOR = "face_detector"
+EMBEDDER = "facenet"
+
+
+class Opener:
+    """Opens models with one runtime, found when it is first needed."""
+
+    def __init__(self, runtime: Runtime | None = None) -> None:
+        self._runtime = runtime
+
+    def detector(
+        self, spec: str = DETECTOR, *, score_threshold: float | None = None, max_faces: int = 8
+    ) -> Detector | YuNet:
+        """A package folder or shipped name, or `yunet:PATH.onnx[@WIDTHxHEIGHT]`.
+
+        Raises ModelError or RuntimeMissingError, or EvaluationError for a reference.
+        """
+        if spec.startswith(PREFIX):
+            threshold = 0.6 if score_threshold is None else score_threshold
+            return open_reference(spec, score_threshold=threshold)
+        package = load_package(find_package(spec))
+        interpreter = self._interpreter(package.read(MODEL_FILE))
+        return Detector(package, interpreter, score_threshold=score_threshold, max_faces=max_faces)
+
+    def embedder(self, spec: str = EMBEDDER) -> Embedder:
+        """A package folder or shipped name. Raises ModelError or RuntimeMissingError."""
+        package = load_package(find_package(spec))
+        return Embedder(package, self._interpreter(package.read(MODEL_FILE)))
+
+    def _interpreter(self, content: bytes) -> Interpreter:
+        if self._runtime is None:
+            self._runtime = find_runtime()
+        return self._runtime.interpreter(content)
+
+
+def input_size_px(detector: Detector | YuNet) -> tuple[int, int] | None:
+    """(width, height) of a detector's input; None for one that takes pictures as they are."""
+    if isinstance(detector, YuNet):
+        return detector.input_size_px
+    rules = detector.package.description.input
+    return rules.width, rules.height
+
+
+def score_threshold(detector: Detector | YuNet) -> float:
+    """The score from which a detector's faces count when nothing else is asked for."""
+    if isinstance(detector, YuNet):
+        return detector.score_threshold
+    output = detector.package.description.output
+    assert isinstance(output, DetectorOutput)
+    return output.score_threshold
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(width, height) of `320x240`. Raises EvaluationError."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise EvaluationError(f"{text}: expected WIDTHxHEIGHT in pixels, 320x240 for instance")
+    return int(width), int(height)
+
+
+def existing(path: str) -> Path:
+    """The path. Raises EvaluationError if nothing is there."""
+    if not Path(path).exists():
+        raise EvaluationError(f"{path}: no such file or folder")
+    return Path(path)

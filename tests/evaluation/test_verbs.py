@@ -1,0 +1,201 @@
+"""`edgeface evaluate` and `edgeface compare`, through the command line, on small real models."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeface.cli.main import main
+from edgeface.evaluation.protocol import read_protocol
+from tests.support.packages import CALIBRATION, edit_description
+
+
+@pytest.fixture
+def models(detector_package: Path, embedder_package: Path) -> list[str]:
+    return ["--detector", str(detector_package), "--embedder", str(embedder_package)]
+
+
+def _measure(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["evaluate", *arguments, "--json"]) == 0
+    measured: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return measured
+
+
+def test_verification_measures_the_shipped_pipeline_on_a_zip(
+    capsys: pytest.CaptureFixture[str], people: Path, pairs: Path, models: list[str]
+) -> None:
+    measured = _measure(
+        capsys, "verification", "--pairs", str(pairs), "--root", str(people), *models
+    )
+    assert {"accuracy", "accuracy_std", "eer", "tar_at_far", "threshold", "pairs"} < set(measured)
+    assert measured["pairs"] == 48
+    assert measured["faces_not_found"] == 1
+    # The picture without a face is in two genuine and two impostor pairs; the rest is easy.
+    assert measured["pairs_not_found"] == 4
+    assert measured["accuracy"] == pytest.approx(1 - 2 / 48)
+    assert list(measured["accuracy_by_fold"]) == pytest.approx([1.0, 1 - 2 / 24])
+    # 24 impostor pairs expect 2.4 errors at FAR 0.1.
+    assert set(measured["tar_at_far"].values()) == {None}
+    assert set(measured["stage_ms"]) == {"decode", "find", "align", "embed"}
+
+
+def test_all_pairs_takes_every_cross_person_pair(
+    capsys: pytest.CaptureFixture[str], people: Path, pairs: Path, models: list[str]
+) -> None:
+    measured = _measure(
+        capsys,
+        *("verification", "--pairs", str(pairs), "--root", str(people)),
+        *("--all-pairs", *models),
+    )
+    # 8 people x 3 pictures: 24 * 23 / 2 - 8 * 3 cross-person pairs, less those with both pictures
+    # only on one side: `0.png` never stands in column b, `2.png` never in column a.
+    protocol = read_protocol(pairs)
+    sides = [{pair.a for pair in protocol.pairs}, {pair.b for pair in protocol.pairs}]
+    names = protocol.pictures
+    expected = sum(
+        1
+        for i, first in enumerate(names)
+        for second in names[i + 1 :]
+        if first[:2] != second[:2]
+        and (
+            (first in sides[0] and second in sides[1]) or (second in sides[0] and first in sides[1])
+        )
+    )
+    assert measured["impostor_pairs"] == expected
+    assert measured["tar_at_far"]["0.1"] == pytest.approx(22 / 24)
+    assert measured["tar_at_far"]["0.001"] is None
+
+
+def test_the_table_says_what_cannot_be_measured(
+    capsys: pytest.CaptureFixture[str], people: Path, pairs: Path, models: list[str], tmp_path: Path
+) -> None:
+    plot = tmp_path / "curve.png"
+    arguments = ["--pairs", str(pairs), "--root", str(people), "--plot", str(plot)]
+    assert main(["evaluate", "verification", *arguments, *models]) == 0
+    text = capsys.readouterr().out
+    assert "accuracy         95.83%" in text
+    assert text.count("not measurable") == 4
+    assert "1 of 24 pictures" in text
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"--pairs": "none.csv"}, "none.csv: no such file", id="no-pairs"),
+        pytest.param({"--root": "none.zip"}, "none.zip: no such file", id="no-root"),
+        pytest.param({"--detector": "yunet:none.onnx"}, "none.onnx: no such YuNet", id="no-yunet"),
+    ],
+)
+def test_what_is_missing_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    people: Path,
+    pairs: Path,
+    models: list[str],
+    change: dict[str, str],
+    message: str,
+) -> None:
+    given = {"--pairs": str(pairs), "--root": str(people), models[0]: models[1]}
+    given |= {models[2]: models[3]} | change
+    arguments = [word for item in given.items() for word in item]
+    assert main(["evaluate", "verification", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("edgeface: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_detection_measures_boxes_and_pictures_of_one_face(
+    capsys: pytest.CaptureFixture[str], people: Path, detector_package: Path, tmp_path: Path
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    # The small detector's face: 1.5 strides of 8 px to each side of (44, 28), 2 below.
+    rows = [
+        "image,x,y,w,h,ignore",
+        "00/frontal/0.png,32,16,24,28,0",
+        "01/frontal/0.png,0,40,24,24,0",
+    ]
+    boxes.write_text("\n".join(rows) + "\n")
+    measured = _measure(
+        capsys,
+        *("detection", "--root", str(people), "--boxes", str(boxes), "--min-face-px", "20"),
+        *("--one-face", "/frontal/", "--detector", str(detector_package)),
+    )
+    found = measured["boxes"]
+    # One face found, one missed, and a false alarm with the same score: 1/2 * 1 or 1/2 * 1/2.
+    assert found["recall"] == 0.5
+    assert found["precision"] == 0.5
+    assert found["average_precision"] in (0.25, 0.5)
+    assert measured["one_face"]["missed"] == ["07/frontal/2.png"]
+    assert measured["one_face"]["recall"] == pytest.approx(23 / 24)
+    assert measured["input_size_px"] == [96, 64]
+
+
+def test_detection_without_anything_to_measure_on_is_refused(
+    capsys: pytest.CaptureFixture[str], people: Path
+) -> None:
+    assert main(["evaluate", "detection", "--root", str(people)]) == 2
+    assert "--boxes, --one-face or both" in capsys.readouterr().err
+
+
+@pytest.fixture
+def photographs(people: Path, tmp_path: Path) -> Path:
+    with zipfile.ZipFile(people) as archive:
+        archive.extractall(tmp_path)
+    return tmp_path
+
+
+def test_compare_tells_one_person_from_two(
+    capsys: pytest.CaptureFixture[str], photographs: Path, models: list[str], embedder_package: Path
+) -> None:
+    a, b, other, none = (
+        str(photographs / name)
+        for name in ("00/frontal/0.png", "00/frontal/1.png", "01/frontal/0.png", "07/frontal/2.png")
+    )
+    assert main(["compare", a, b, "--json", *models]) == 0
+    same = json.loads(capsys.readouterr().out)
+    assert same["same"] is True
+    start, scale = CALIBRATION["tail_start"], CALIBRATION["tail_scale"]
+    rate = CALIBRATION["tail_rate"]
+    assert same["threshold"] == pytest.approx(start + scale * np.log(rate / 1e-4))
+
+    assert main(["compare", a, b, *models]) == 0
+    text = capsys.readouterr().out
+    assert f"similarity {same['similarity']:.3f}" in text
+    assert "threshold  0.484" in text
+
+    similarity = _similarity(capsys, a, other, models)
+    assert similarity < same["similarity"]
+    # With a threshold between the two they are two people.
+    between = (same["similarity"] + similarity) / 2
+    strict = rate * np.exp((start - between) / scale)
+    assert main(["compare", a, other, "--fmr", f"{strict:.12g}", *models]) == 1
+    assert capsys.readouterr().out.endswith("two people\n")
+
+    assert main(["compare", a, none, *models]) == 2
+    assert "2.png: no face found" in capsys.readouterr().err
+    assert main(["compare", a, str(photographs), *models]) == 2
+    assert "no such file" in capsys.readouterr().err
+
+
+def _similarity(capsys: pytest.CaptureFixture[str], a: str, b: str, models: list[str]) -> float:
+    main(["compare", a, b, "--json", *models])
+    return float(json.loads(capsys.readouterr().out)["similarity"])
+
+
+def test_compare_without_a_calibration_says_so(
+    capsys: pytest.CaptureFixture[str], photographs: Path, tmp_path: Path, models: list[str]
+) -> None:
+    import shutil
+
+    folder = tmp_path / "uncalibrated"
+    shutil.copytree(models[3], folder)
+    edit_description(folder, lambda description: description.pop("calibration"))
+    a = str(photographs / "00/frontal/0.png")
+    assert main(["compare", a, a, *models[:3], str(folder)]) == 3
+    assert "calibration: missing" in capsys.readouterr().err
