@@ -1,0 +1,1 @@
+"""The people a device knows: store, index, enrolment, encryption at rest."""

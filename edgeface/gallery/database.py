@@ -1,0 +1,167 @@
+"""The SQLite file: how it is made, opened, brought up to date, and what its errors mean.
+
+WAL with `synchronous=FULL`: a committed change survives a power cut. `secure_delete=ON` overwrites
+what is deleted; the WAL still holds it until a truncating checkpoint (`GalleryStore.scrub`).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from edgeface.errors import EdgefaceError, GalleryError, StateError
+from edgeface.gallery.keys import adopt, sync_folder
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        """CREATE TABLE position (
+            one        INTEGER PRIMARY KEY CHECK (one = 1),
+            epoch      INTEGER NOT NULL,   -- of the fleet's manifest; 0 in a local gallery
+            revision   INTEGER NOT NULL,   -- of the manifest; the number of changes when local
+            changes    INTEGER NOT NULL,   -- counts every committed change, never goes back
+            key_check  BLOB NOT NULL       -- sealed text that tells a wrong key from damage
+        )""",
+        """CREATE TABLE spaces (
+            number     INTEGER PRIMARY KEY,
+            space      TEXT NOT NULL UNIQUE
+        )""",
+        """CREATE TABLE people (
+            person_id  TEXT PRIMARY KEY,
+            body       BLOB NOT NULL       -- sealed: name, validity window, card, created
+        ) WITHOUT ROWID""",
+        """CREATE TABLE templates (
+            person_id  TEXT NOT NULL REFERENCES people (person_id),
+            space      INTEGER NOT NULL REFERENCES spaces (number),
+            count      INTEGER NOT NULL,
+            body       BLOB NOT NULL,      -- sealed: all templates of the person in the space
+            PRIMARY KEY (person_id, space)
+        ) WITHOUT ROWID""",
+    ),
+)
+"""Entry n takes a file from `user_version` n to n + 1. Released entries are never edited."""
+
+_SIDES: Final = ("", "-wal", "-shm")
+
+
+class GalleryCorruptError(GalleryError):
+    """Raised when the gallery file is damaged; `set_aside` moves it out of the way."""
+
+
+def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open or make the file with mode 0600 and bring its schema up to date.
+
+    Raises GalleryCorruptError, GalleryError (made by a newer edgeface), StateError (not readable,
+    locked, disk full).
+    """
+    try:
+        if not path.exists():
+            _make(path)
+    except OSError as error:
+        raise StateError(f"{path}: cannot make the gallery file: {error.strerror}") from error
+    with explained(path):
+        connection = sqlite3.connect(
+            path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, path, busy_timeout_s)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def set_aside(path: Path, now: datetime | None = None) -> Path:
+    """Rename a damaged gallery and its WAL to `<name>.corrupt-<UTC time>`; nothing is deleted.
+
+    Returns the new path. Raises StateError when it cannot be renamed.
+    """
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    aside, attempt = path.with_name(f"{path.name}.corrupt-{stamp}"), 1
+    while any(Path(f"{aside}{side}").exists() for side in _SIDES):
+        attempt += 1
+        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{attempt}")
+    try:
+        for side in reversed(_SIDES):
+            if Path(f"{path}{side}").exists():
+                Path(f"{path}{side}").rename(f"{aside}{side}")
+        sync_folder(path.parent)
+    except OSError as error:
+        raise StateError(f"{path}: cannot set the damaged gallery aside: {error}") from error
+    return aside
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, with what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _explain(path, error) from error
+
+
+def _explain(path: Path, error: sqlite3.Error) -> EdgefaceError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return GalleryCorruptError(f"{path}: the gallery file is damaged: {error}")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StateError(f"{path}: another process is changing the gallery; try again ({error})")
+    if code == sqlite3.SQLITE_FULL:
+        return StateError(f"{path}: no space left for the gallery; nothing was changed ({error})")
+    return StateError(f"{path}: cannot use the gallery file: {error}")
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+    adopt(path)
+    sync_folder(path.parent)
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise GalleryCorruptError(f"{path}: the gallery file is damaged: {verdict}")
+    _migrate(connection, path)
+    # What a process deleted before it was killed may still be in the WAL; not worth a wait.
+    connection.execute("PRAGMA busy_timeout = 0")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {round(busy_timeout_s * 1000)}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)
+        if version > len(MIGRATIONS):
+            raise GalleryError(
+                f"{path}: made by a newer edgeface (gallery format {version}, this one knows "
+                f"{len(MIGRATIONS)}); update edgeface"
+            )
+        if version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise GalleryError(f"{path}: an SQLite file, but no gallery of edgeface")
+        for statement in (text for step in MIGRATIONS[version:] for text in step):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

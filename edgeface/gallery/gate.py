@@ -1,0 +1,133 @@
+"""The quality gate: from photographs to embeddings that may be enrolled. No picture is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import GalleryError
+from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face
+from edgeface.gallery.person import StoredTemplate
+from edgeface.gallery.photo import read_photo
+from edgeface.recognition.alignment import align
+from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
+from edgeface.recognition.templates import encode_template
+from edgeface.recognition.values import Embedding, Face, Image
+
+
+class FaceEmbedder(Protocol):
+    """What turns crops into embeddings; `edgeface.inference.embedder.Embedder` is one."""
+
+    def embed(self, crops: Sequence[Image], /) -> NDArray[np.float32]:
+        """RGB uint8 `(112, 112, 3)` crops to float32 `(n, 128)` unit rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """A photo that passed the gate."""
+
+    source: str
+    """File name."""
+    face: Face
+    quality: Quality
+    embedding: Embedding
+
+    def stored(self, created_s: float) -> StoredTemplate:
+        """As kept in the gallery."""
+        worth = float(np.clip(self.quality.weight, 0.0, 1.0))
+        return StoredTemplate(encode_template(self.embedding), worth, created_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A photo that cannot be used."""
+
+    source: str
+    """File name."""
+    reason: str
+    """`unreadable`, `no_face`, `several_faces` or the quality gate that refused it."""
+    message: str
+    """What is wrong with it and what would be better, in one clause."""
+
+
+Examined: TypeAlias = Portrait | Refused
+
+
+class Gate:
+    """Examines photographs one by one. Owned by one thread, as the models are."""
+
+    def __init__(
+        self, detector: FaceDetector, embedder: FaceEmbedder, limits: QualityLimits
+    ) -> None:
+        self._detector = detector
+        self._embedder = embedder
+        self._limits = limits
+
+    def examine_file(self, path: Path) -> Examined:
+        """Read and examine one photo."""
+        try:
+            image = read_photo(path)
+        except GalleryError as error:
+            return Refused(str(path), "unreadable", str(error).removeprefix(f"{path}: "))
+        return self.examine(image, str(path))
+
+    def examine(self, image_bgr: Image, source: str) -> Examined:
+        """Examine a picture BGR uint8 `(h, w, 3)`."""
+        face = find_face(self._detector, image_bgr, prefer="dominant")
+        if isinstance(face, FaceProblem):
+            return Refused(source, face.reason, face.message)
+        try:
+            crop = align(image_bgr, face.landmarks)
+        except ValueError:
+            return Refused(source, "no_face", "no face found (the landmarks make no sense)")
+        height, width = image_bgr.shape[:2]
+        quality = assess(face, crop, (width, height))
+        gate = refusal(quality, self._limits)
+        if gate is not None:
+            return Refused(source, gate, explain(gate, quality, self._limits))
+        embedding = np.asarray(self._embedder.embed([crop])[0], dtype=np.float32)
+        return Portrait(source, face, quality, embedding)
+
+
+def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
+    """What a quality gate found and what would be better, in one clause."""
+    match gate:
+        case "too_small":
+            return (
+                f"the face is {quality.face_px:.0f} px wide, at least {limits.min_face_px:.0f} are "
+                "needed; use a larger picture or go nearer"
+            )
+        case "blurred":
+            return (
+                f"the face is blurred (sharpness {quality.sharpness:.2f}, at least "
+                f"{limits.min_sharpness:.2f}); hold still and focus on the face"
+            )
+        case "turned_away":
+            return (
+                f"the face is turned away (yaw {quality.yaw_deg:.0f}, pitch "
+                f"{quality.pitch_deg:.0f}, roll {quality.roll_deg:.0f} degrees, at most "
+                f"{limits.max_yaw_deg:.0f}, {limits.max_pitch_deg:.0f}, {limits.max_roll_deg:.0f});"
+                " look into the camera"
+            )
+        case "too_dark":
+            return (
+                f"the face is too dark (exposure {quality.exposure:.2f}); add light from the front"
+            )
+        case "too_bright":
+            return (
+                f"the face is too bright (exposure {quality.exposure:.2f}); avoid glare and flash"
+            )
+        case "cut_off":
+            return "the face is cut off by the edge of the picture; leave some room around it"
+        case "uncertain":
+            return (
+                f"hardly recognisable as a face (score {quality.score:.2f}, at least "
+                f"{limits.min_score:.2f}); use a clearer picture with nothing before the face"
+            )
+        case _:
+            return f"refused by the quality gate {gate}"

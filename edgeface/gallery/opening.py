@@ -1,0 +1,79 @@
+"""Open the gallery that a configuration means."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from edgeface.errors import GalleryError
+from edgeface.gallery.database import GalleryCorruptError, set_aside
+from edgeface.gallery.keys import key_path, load_key
+from edgeface.gallery.store import GalleryStore
+from edgeface.settings.tree import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Opened(NamedTuple):
+    """A gallery ready for use."""
+
+    store: GalleryStore
+    set_aside: Path | None
+    """Where a damaged file was moved; the store is then a new, empty one."""
+
+
+def gallery_key(settings: Settings) -> bytes | None:
+    """The key of the gallery's rows, made on first use; None where encryption is off.
+
+    Raises StateError or GalleryError as `load_key` does.
+    """
+    if not settings.gallery.encrypt:
+        return None
+    path = key_path(settings.gallery.key_file, settings.state_dir)
+    return load_key(path, create=not settings.gallery_file.exists())
+
+
+def open_gallery(settings: Settings) -> GalleryStore:
+    """The configured gallery, made where absent.
+
+    A damaged file is set aside; then GalleryCorruptError says where it is and what to do. Raises
+    GalleryError (key) and StateError (file) otherwise.
+    """
+    try:
+        return GalleryStore(settings.gallery_file, gallery_key(settings))
+    except GalleryCorruptError as error:
+        aside = set_aside(settings.gallery_file)
+        raise GalleryCorruptError(
+            f"{error}; it was set aside as {aside}, nothing was deleted. {_way_out(settings)}"
+        ) from error
+
+
+def open_or_replace(settings: Settings) -> Opened:
+    """As `open_gallery`, but goes on with an empty gallery in place of a damaged one, as a daemon
+    does: nobody is recognised until there are people in it again."""
+    key = gallery_key(settings)
+    try:
+        return Opened(GalleryStore(settings.gallery_file, key), None)
+    except GalleryCorruptError as error:
+        aside = set_aside(settings.gallery_file)
+        _log.error("%s; set aside as %s. %s", error, aside, _way_out(settings))
+        return Opened(GalleryStore(settings.gallery_file, key), aside)
+
+
+def refuse_in_fleet_mode(settings: Settings) -> None:
+    """Raise GalleryError where the gallery comes from the fleet: local changes would be undone."""
+    if settings.gallery.source == "fleet":
+        raise GalleryError(
+            "this device takes its gallery from the fleet (gallery.source: fleet), so it is not "
+            "changed here; use `edgeface fleet` on the administrator's machine"
+        )
+
+
+def _way_out(settings: Settings) -> str:
+    if settings.gallery.source == "fleet":
+        return "The gallery is fetched again from the broker."
+    return (
+        "Import the last export with `edgeface gallery import FILE`, or enrol everyone again; the "
+        "next command starts with an empty gallery."
+    )

@@ -1,0 +1,327 @@
+"""The people a device knows, in one encrypted SQLite file.
+
+Any number of processes may read; one writes at a time (`BEGIN IMMEDIATE`, the others wait for
+`busy_timeout_s`). A change is one transaction: all of it or nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeface.errors import ClosedError, GalleryError, StateError
+from edgeface.gallery.change import Change
+from edgeface.gallery.cipher import DamagedRowError, RowCipher
+from edgeface.gallery.database import connect, explained
+from edgeface.gallery.person import (
+    Person,
+    StoredTemplate,
+    decode_person,
+    decode_templates,
+    packed_templates,
+)
+
+_KEY_CHECK = b"edgeface"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the gallery stands."""
+
+    epoch: int
+    revision: int
+    changes: int
+    """Committed changes since the file was made; also counts those that share a revision."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpaceContents:
+    """Everything the index of one space is built from, read in one transaction."""
+
+    position: Position
+    people: tuple[Person, ...]
+    """Those with at least one template in the space, by id."""
+    owners: NDArray[np.int32]
+    """`(n,)`: template -> place in `people`."""
+    codes: NDArray[np.int8]
+    """`(n, 128)`."""
+    scales: NDArray[np.float32]
+    """`(n,)`."""
+    damaged: tuple[str, ...]
+    """Ids of people left out because a row of theirs does not open."""
+
+
+class GalleryStore:
+    """The gallery file at `path`, opened (and made where absent) with `key`.
+
+    `key` is 32 bytes, or None for a gallery that is not encrypted. May be handed from thread to
+    thread; calls are serialised. Raises GalleryCorruptError for a damaged file (see
+    `database.set_aside`), GalleryError for a wrong key or a foreign file, StateError when the file
+    cannot be used.
+    """
+
+    def __init__(self, path: Path, key: bytes | None, *, busy_timeout_s: float = 5.0) -> None:
+        self.path = path
+        self._cipher = RowCipher(key)
+        self._busy_timeout_s = busy_timeout_s
+        self._lock = threading.RLock()
+        self._open: sqlite3.Connection | None = None
+        self._file = (0, 0)
+        self._written = 0
+        self._erasure_pending = False
+        self._connect()
+
+    def __repr__(self) -> str:
+        return f"<GalleryStore {self.path}{' closed' if self._open is None else ''}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        with self._lock:
+            if self._open is not None:
+                self._open.close()
+                self._open = None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether rows are sealed under a key."""
+        return self._cipher.encrypts
+
+    @property
+    def erasure_pending(self) -> bool:
+        """Whether something deleted through this object may still be in the WAL file."""
+        return self._erasure_pending
+
+    def position(self) -> Position:
+        """Epoch, revision and count of changes."""
+        with self._reading() as connection:
+            return _position(connection)
+
+    def stamp(self) -> tuple[int, ...]:
+        """A cheap value that differs after any process has changed the gallery (also by replacing
+        the file). Equal stamps mean nothing changed; unequal ones that it is worth reading
+        `position()`. A file that is gone for the moment counts as unchanged."""
+        with self._lock, explained(self.path):
+            connection = self._connection()
+            if self._replaced():
+                self._connect()
+                connection.close()
+                connection = self._connection()
+            seen = int(connection.execute("PRAGMA data_version").fetchone()[0])
+            return (*self._file, seen, self._written)
+
+    def count(self) -> int:
+        """Number of people."""
+        with self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM people").fetchone()[0])
+
+    def __contains__(self, person_id: object) -> bool:
+        with self._reading() as connection:
+            query = "SELECT 1 FROM people WHERE person_id = ?"
+            return connection.execute(query, (person_id,)).fetchone() is not None
+
+    def ids(self) -> tuple[str, ...]:
+        """All person ids, sorted."""
+        with self._reading() as connection:
+            query = "SELECT person_id FROM people ORDER BY person_id"
+            return tuple(row[0] for row in connection.execute(query))
+
+    def person(self, person_id: str) -> Person | None:
+        """The person, or None; raises DamagedRowError when the row does not open."""
+        with self._reading() as connection:
+            query = "SELECT body FROM people WHERE person_id = ?"
+            row = connection.execute(query, (person_id,)).fetchone()
+        if row is None:
+            return None
+        return decode_person(person_id, self._cipher.open(row[0], "people", person_id))
+
+    def templates(self, person_id: str, space: str) -> tuple[StoredTemplate, ...]:
+        """The person's templates in `space`, oldest first; raises DamagedRowError."""
+        with self._reading() as connection:
+            query = (
+                "SELECT body FROM templates JOIN spaces ON templates.space = spaces.number"
+                " WHERE person_id = ? AND spaces.space = ?"
+            )
+            row = connection.execute(query, (person_id, space)).fetchone()
+        if row is None:
+            return ()
+        return decode_templates(self._cipher.open(row[0], "templates", person_id, space))
+
+    def spaces(self, person_id: str | None = None) -> dict[str, int]:
+        """Space id -> number of templates, of one person or of all."""
+        with self._reading() as connection:
+            query = (
+                "SELECT spaces.space, sum(count) FROM templates"
+                " JOIN spaces ON templates.space = spaces.number"
+                " WHERE ?1 IS NULL OR person_id = ?1 GROUP BY spaces.space ORDER BY spaces.space"
+            )
+            return {space: int(count) for space, count in connection.execute(query, (person_id,))}
+
+    def load(self, space: str) -> SpaceContents:
+        """All people with templates in `space`. Rows that do not open are left out and named."""
+        people: list[Person] = []
+        counts: list[int] = []
+        packed: list[bytes] = []
+        damaged: list[str] = []
+        with self._reading() as connection:
+            position = _position(connection)
+            query = (
+                "SELECT person_id, people.body, templates.body FROM templates"
+                " JOIN people USING (person_id)"
+                " WHERE templates.space = (SELECT number FROM spaces WHERE space = ?)"
+                " ORDER BY person_id"
+            )
+            for person_id, body, rows in connection.execute(query, (space,)):
+                try:
+                    person = decode_person(person_id, self._cipher.open(body, "people", person_id))
+                    content = self._cipher.open(rows, "templates", person_id, space)
+                    count = len(packed_templates(content))
+                except GalleryError:
+                    damaged.append(person_id)
+                    continue
+                people.append(person)
+                counts.append(count)
+                packed.append(content[1:])
+        items = packed_templates(b"\x01" + b"".join(packed))
+        return SpaceContents(
+            position=position,
+            people=tuple(people),
+            owners=np.repeat(np.arange(len(people), dtype=np.int32), counts),
+            codes=np.ascontiguousarray(items["codes"]),
+            scales=np.ascontiguousarray(items["scale"]),
+            damaged=tuple(damaged),
+        )
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """One transaction. Committed, counted and (where it deleted or overwrote anything) scrubbed
+        when the block ends, rolled back when it raises. Blocks other writers meanwhile."""
+        with self._lock, explained(self.path):
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            change = Change(connection, self._cipher)
+            try:
+                yield change
+                change.finish()
+                connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
+                    connection.execute("ROLLBACK")
+                raise
+            self._written += 1
+            if change.erased:
+                self.scrub()
+
+    def scrub(self) -> bool:
+        """Move the WAL into the database and truncate it, so that nothing deleted is left in it.
+
+        Returns False when a reader of another process kept it from being finished in time; the next
+        scrub of any process finishes it.
+        """
+        with self._lock, explained(self.path):
+            try:
+                busy = self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF not in (
+                    sqlite3.SQLITE_BUSY,
+                    sqlite3.SQLITE_LOCKED,
+                ):
+                    raise
+                busy = 1
+            self._erasure_pending = bool(busy)
+            return not busy
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view for several queries."""
+        with self._lock, explained(self.path):
+            connection = self._connection()
+            if connection.in_transaction:
+                yield connection
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
+    def _connection(self) -> sqlite3.Connection:
+        if self._open is None:
+            raise ClosedError(f"{self.path}: the gallery is closed")
+        return self._open
+
+    def _replaced(self) -> bool:
+        try:
+            now = self.path.stat()
+        except FileNotFoundError:
+            return False
+        return (now.st_dev, now.st_ino) != self._file
+
+    def _connect(self) -> None:
+        connection = connect(self.path, self._busy_timeout_s)
+        try:
+            with explained(self.path):
+                self._check_key(connection)
+            status = self.path.stat()
+        except OSError as error:
+            connection.close()
+            if isinstance(error, StateError):
+                raise
+            raise StateError(f"{self.path}: cannot use the gallery file: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+        self._open, self._file = connection, (status.st_dev, status.st_ino)
+
+    def _check_key(self, connection: sqlite3.Connection) -> None:
+        row = connection.execute("SELECT key_check FROM position").fetchone()
+        if row is None:
+            sealed = self._cipher.seal(_KEY_CHECK, "position")
+            connection.execute("INSERT OR IGNORE INTO position VALUES (1, 0, 0, 0, ?)", (sealed,))
+            row = connection.execute("SELECT key_check FROM position").fetchone()
+        try:
+            self._cipher.open(row[0], "position")
+        except DamagedRowError:
+            if not self._cipher.encrypts:
+                what = "the gallery is encrypted, but no key is used (gallery.encrypt: false)"
+            elif _is_plain(row[0]):
+                what = "the gallery is not encrypted, but a key is used (gallery.encrypt: true)"
+            else:
+                what = "the key does not fit this gallery (gallery.key_file)"
+            raise GalleryError(
+                f"{self.path}: {what}; nothing was changed. Use the setting and key it was made "
+                "with, or move the gallery away and enrol again"
+            ) from None
+
+
+def _is_plain(sealed: bytes) -> bool:
+    try:
+        RowCipher(None).open(sealed, "position")
+    except DamagedRowError:
+        return False
+    return True
+
+
+def _position(connection: sqlite3.Connection) -> Position:
+    row = connection.execute("SELECT epoch, revision, changes FROM position").fetchone()
+    return Position(*(int(value) for value in row))

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeface.errors import GalleryError
+from edgeface.gallery.compare import find_lookalikes, find_strays
+from edgeface.gallery.enrolment import Bar, Wish, bar_for, check_wish, enrol
+from edgeface.gallery.gate import Gate, Portrait, Refused, explain
+from edgeface.gallery.ids import is_person_id
+from edgeface.gallery.store import GalleryStore
+from edgeface.recognition.quality import GATES, Quality, QualityLimits
+from edgeface.recognition.values import Box, Embedding, Face
+from tests.support.gallery import (
+    ALICE,
+    BOB,
+    CALIBRATION,
+    SPACE,
+    PaintedDetector,
+    PaintedEmbedder,
+    direction,
+    landmarks_in,
+    near,
+    picture,
+    portrait,
+    put,
+    write_photo,
+)
+
+LIMITS = QualityLimits(min_sharpness=0.0)
+GATE = Gate(PaintedDetector(), PaintedEmbedder(), LIMITS)
+BAR = Bar(same_person=0.3, lookalike=0.5)
+QUALITY = Quality(100.0, 0.9, 0.9, 3.0, -2.0, 1.0, 0.8)
+FACE = Face(Box(0, 0, 100, 100), landmarks_in(Box(0, 0, 100, 100)), 0.9)
+NOW_S = 1_795_000_000.0
+
+
+def shot(embedding: Embedding, source: str = "a.jpg") -> Portrait:
+    return Portrait(source, FACE, QUALITY, embedding)
+
+
+def test_a_good_photo_becomes_a_portrait(tmp_path: Path) -> None:
+    examined = GATE.examine_file(write_photo(tmp_path / "a.png", portrait(2)))
+    assert isinstance(examined, Portrait)
+    np.testing.assert_allclose(examined.embedding, direction(2), atol=1e-6)
+    assert examined.stored(NOW_S).created_s == NOW_S
+    assert 0 <= examined.stored(NOW_S).quality <= 1
+
+
+@pytest.mark.parametrize(
+    ("boxes", "limits", "reason"),
+    [
+        pytest.param((), LIMITS, "no_face", id="no face"),
+        pytest.param(((10, 10, 150, 150), (240, 200, 380, 350)), LIMITS, "several_faces", id="two"),
+        pytest.param(((180, 180, 212, 212),), LIMITS, "too_small", id="small"),
+        pytest.param(((100, 100, 300, 300),), replace(LIMITS, min_score=0.95), "uncertain", id="s"),
+        pytest.param(
+            ((100, 100, 300, 300),), replace(LIMITS, min_sharpness=1.1), "blurred", id="blurred"
+        ),
+    ],
+)
+def test_a_photo_is_refused_with_its_fault(
+    boxes: tuple[tuple[int, int, int, int], ...], limits: QualityLimits, reason: str
+) -> None:
+    gate = Gate(PaintedDetector(), PaintedEmbedder(), limits)
+    refused = gate.examine(picture(400, 400, *boxes), "a.jpg")
+    assert isinstance(refused, Refused)
+    assert refused.reason == reason
+    assert refused.message
+
+
+def test_an_unreadable_file_is_refused_without_naming_it_twice(tmp_path: Path) -> None:
+    refused = GATE.examine_file(tmp_path / "none.jpg")
+    assert isinstance(refused, Refused)
+    assert refused.reason == "unreadable"
+    assert refused.message == "cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_every_quality_gate_is_explained(gate: str) -> None:
+    text = explain(gate, QUALITY, LIMITS)
+    assert "refused by the quality gate" not in text
+    assert len(text) > 40
+
+
+def test_a_face_without_usable_landmarks_is_no_face() -> None:
+    class Confused:
+        def detect(self, image_bgr: object) -> list[Face]:
+            return [replace(FACE, landmarks=np.zeros((5, 2), np.float32))]
+
+    refused = Gate(Confused(), PaintedEmbedder(), LIMITS).examine(portrait(0), "a.jpg")
+    assert isinstance(refused, Refused)
+    assert refused.reason == "no_face"
+
+
+def test_several_photos_become_several_templates_of_a_new_person(store: GalleryStore) -> None:
+    me = direction(1)
+    wish = Wish(display_name="Grace", card="4711", valid_to_s=2e9)
+    done = enrol(store, SPACE, [shot(me), shot(near(me, 0.8))], wish, BAR, NOW_S)
+    assert is_person_id(done.person.person_id)
+    assert (done.is_new, done.added, done.templates, done.warnings) == (True, 2, 2, ())
+    person = store.person(done.person.person_id)
+    assert person == done.person
+    assert (person.display_name, person.card, person.valid_to_s) == ("Grace", "4711", 2e9)
+    assert person.created_s == NOW_S
+    assert store.spaces(person.person_id) == {SPACE: 2}
+
+
+def test_photos_join_those_of_somebody_known_or_replace_them(store: GalleryStore) -> None:
+    put(store, ALICE, 1, name="Alice")
+    me = direction(1)
+    done = enrol(store, SPACE, [shot(near(me, 0.7))], Wish(ALICE), BAR, NOW_S)
+    assert (done.is_new, done.templates, done.warnings) == (False, 2, ())
+    assert done.person.display_name == "Alice"
+    done = enrol(store, SPACE, [shot(me)], Wish(ALICE, replace_templates=True), BAR, NOW_S)
+    assert done.templates == 1
+    assert "one photo only" in done.warnings[0]
+    assert store.spaces(ALICE) == {SPACE: 1}
+
+
+def test_somebody_elses_photo_is_pointed_out(store: GalleryStore) -> None:
+    me = direction(1)
+    shots = [shot(me, "a.jpg"), shot(near(me, 0.8), "b.jpg"), shot(direction(9), "c.jpg")]
+    done = enrol(store, SPACE, shots, Wish(display_name="Grace"), BAR, NOW_S)
+    assert len(done.warnings) == 1
+    assert done.warnings[0].startswith("c.jpg does not look like the other photos")
+    later = enrol(
+        store, SPACE, [shot(direction(8), "d.jpg")], Wish(done.person.person_id), BAR, NOW_S
+    )
+    assert later.warnings[0].startswith("d.jpg does not look like")
+
+
+def test_somebody_who_is_there_already_is_pointed_out(store: GalleryStore) -> None:
+    put(store, ALICE, 1, name="Alice")
+    put(store, BOB, 2)
+    twin = near(direction(1), 0.9)
+    done = enrol(store, SPACE, [shot(twin)], Wish(display_name="Alicia"), BAR, NOW_S)
+    assert f"looks like {ALICE} (Alice), score 0.90" in done.warnings[0]
+    assert BOB not in " ".join(done.warnings)
+
+
+def test_nobody_is_enrolled_without_a_photo(store: GalleryStore) -> None:
+    with pytest.raises(GalleryError, match="no usable photo"):
+        enrol(store, SPACE, [], Wish(display_name="Grace"), BAR, NOW_S)
+    assert store.count() == 0
+
+
+def test_a_wish_is_checked_before_any_photo(store: GalleryStore) -> None:
+    put(store, ALICE, 1, name="Alice")
+    assert check_wish(store, Wish(display_name="Grace")) == ()
+    assert check_wish(store, Wish(ALICE)) == ()
+    assert "public on the broker" in check_wish(store, Wish(BOB, "Bob"))[0]
+    assert f"{ALICE} has the same name 'Alice'" in check_wish(store, Wish(None, "Alice"))[0]
+    for wish, message in [
+        (Wish(), "needs a name"),
+        (Wish(BOB), "needs a name"),
+        (Wish("alice", "Alice"), "no person id"),
+        (Wish(display_name="a\tb"), "printable"),
+        (Wish(display_name="A", valid_from_s=2.0, valid_to_s=1.0), "ends before"),
+    ]:
+        with pytest.raises(GalleryError, match=message):
+            check_wish(store, wish)
+
+
+def test_a_card_that_somebody_else_has_is_pointed_out(store: GalleryStore) -> None:
+    enrol(store, SPACE, [shot(direction(1))], Wish(ALICE, "Alice", card="7"), BAR, NOW_S)
+    assert "same card '7'" in check_wish(store, Wish(None, "Bob", card="7"))[0]
+
+
+def test_the_bar_rises_with_the_gallery() -> None:
+    bars = [bar_for(CALIBRATION, 1e-3, 3, templates) for templates in (0, 1, 100, 10_000)]
+    assert bars[0] == bars[1]
+    assert bars[1].lookalike < bars[2].lookalike < bars[3].lookalike
+    assert {bar.same_person for bar in bars} == {CALIBRATION.threshold_for(1e-2).value}
+
+
+def test_of_two_photos_that_disagree_both_are_strays() -> None:
+    both = np.stack([direction(1), direction(2)])
+    nothing = np.zeros((0, 128), np.float32)
+    assert [stray.number for stray in find_strays(both, nothing, 0.5)] == [0, 1]
+    assert find_strays(both[:1], nothing, 0.5) == ()
+    assert [stray.number for stray in find_strays(both, both[:1], 0.5)] == [1]
+
+
+def test_lookalikes_come_nearest_first_with_their_best_template(store: GalleryStore) -> None:
+    from edgeface.gallery.build import build_index
+
+    put(store, ALICE, 1, 2)
+    put(store, BOB, 3)
+    index = build_index(store, SPACE)
+    face = np.stack([near(direction(2), 0.7, 50), near(direction(3), 0.8, 51)])
+    alike = find_lookalikes(face, index, 0.5)
+    assert [one.person_id for one in alike] == [BOB, ALICE]
+    assert alike[1].score == pytest.approx(0.7, abs=0.02)
+    assert [one.person_id for one in find_lookalikes(face, index, 0.5, (BOB,))] == [ALICE]
