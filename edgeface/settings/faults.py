@@ -42,6 +42,8 @@ def dotted(keys: Keys) -> str:
     """`("camera", "photographs", 0)` as `camera.photographs[0]`."""
     text = ""
     for key in keys:
+        if isinstance(key, str) and not key.isprintable():
+            key = repr(key)
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
     return text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -134,9 +135,14 @@ def _fault(details: ErrorDetails, marks: dict[Keys, Mark]) -> Fault:
     return Fault(mark, dotted(keys), message)
 
 
+@functools.cache
+def _schema() -> dict[str, Any]:
+    return Settings.model_json_schema()
+
+
 def _known_keys(loc: tuple[str | int, ...]) -> dict[str, Any]:
     """The properties that the schema knows at `loc`, without the last part."""
-    schema = Settings.model_json_schema()
+    schema = _schema()
     node = schema
     for part in loc[:-1]:
         below = node.get("properties", {}).get(part)
@@ -154,5 +160,4 @@ def _suggestion(loc: tuple[str | int, ...]) -> str:
 
 
 def _sources() -> str:
-    schema = Settings.model_json_schema()
-    return ", ".join(schema["properties"]["camera"]["discriminator"]["mapping"])
+    return ", ".join(_schema()["properties"]["camera"]["discriminator"]["mapping"])
