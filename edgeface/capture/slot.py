@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from edgeface.errors import ClosedError, FrameTimeoutError
@@ -68,7 +67,7 @@ class LatestSlot(Generic[T]):
     def get(self, timeout_s: float) -> T:
         """Take the item, waiting for one. Raises FrameTimeoutError or ClosedError."""
         with self._changed:
-            self._wait_for(lambda: self._closed or bool(self._items), timeout_s)
+            self._changed.wait_for(lambda: self._closed or self._items, max(0.0, timeout_s))
             if self._items:
                 item = self._items.pop()
                 self._changed.notify_all()
@@ -86,9 +85,6 @@ class LatestSlot(Generic[T]):
         self._items[:] = [item]
         self._puts += 1
         self._changed.notify_all()
-
-    def _wait_for(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        self._changed.wait_for(ready, max(0.0, timeout_s))
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -18,20 +18,7 @@ from edgeface.capture.source import BaseSource
 from edgeface.capture.stream import FileStreamSource
 from edgeface.capture.v4l2 import V4l2Source
 from tests.support.picamera2_standin import Rig
-
-FRAMES = 12
-FPS = 200.0
-SIZE = (64, 48)
-
-
-def picture(number: int) -> np.ndarray:
-    """A flat picture whose grey level tells its number, also after lossy coding."""
-    return np.full((SIZE[1], SIZE[0], 3), 10 + 20 * number, np.uint8)
-
-
-def number_of(image: np.ndarray) -> int:
-    """Which `picture` this is."""
-    return round((float(image.mean()) - 10) / 20)
+from tests.support.pictures import FPS, FRAMES, SIZE, picture
 
 
 @pytest.fixture(scope="session")

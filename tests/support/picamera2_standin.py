@@ -47,6 +47,8 @@ class Rig:
         self.lores_rows_missing = 0
         self.hang_on_close = threading.Event()
         self.let_go = threading.Event()
+        self.completed = threading.Event()
+        """Set with every request that is completed for a job."""
 
     def module(self) -> types.ModuleType:
         """What to put into `sys.modules["picamera2"]`."""
@@ -101,7 +103,7 @@ class Request:
         rows = height * 3 // 2 - self._camera.rig.lores_rows_missing
         planes = np.full((rows, stream["stride"]), 255, np.uint8)  # padding shines through
         flat = planes.reshape(-1)
-        y, u, v = 69, 196, 101  # BT.601 limited range of the colour above
+        y, u, v = 74, 194, 105  # BT.601 limited range of the colour above
         planes[:height, :width] = y
         half, start = stream["stride"] // 2, height * stream["stride"]
         for plane, value in ((0, u), (1, v)):
@@ -282,3 +284,4 @@ class Camera:
             self._out += 1
             job = self._jobs.pop(0)
             job.future.set_result(Request(self, self._number))
+            self.rig.completed.set()

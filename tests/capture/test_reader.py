@@ -1,0 +1,206 @@
+"""The thread that reads a live capture, on scripted captures: V4L2 needs a device."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeface.capture import reader as reader_module
+from edgeface.capture.bounded import call_bounded
+from edgeface.capture.clock import NS, Clock, ManualClock, SystemClock
+from edgeface.capture.reader import CaptureReader
+from edgeface.capture.v4l2 import V4l2Source, check_device
+from edgeface.errors import CameraError, FrameTimeoutError
+
+WAIT_S = 10.0
+
+
+class ScriptedCapture:
+    """A `cv2.VideoCapture` whose frames are handed in: a number, None for the end."""
+
+    def __init__(self, opened: bool = True) -> None:
+        self.frames: queue.Queue[int | None] = queue.Queue()
+        self.opened = opened
+        self.released = threading.Event()
+        self.retrieved: list[int] = []
+        self.position_ms = 0.0
+        self._number = 0
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.opened
+
+    def grab(self) -> bool:
+        number = self.frames.get()
+        self._number = number or 0
+        return number is not None
+
+    def retrieve(self) -> tuple[bool, np.ndarray | None]:
+        self.retrieved.append(self._number)
+        return True, np.full((4, 4, 3), self._number, np.uint8)
+
+    def get(self, what: int) -> float:
+        assert what == cv2.CAP_PROP_POS_MSEC
+        return self.position_ms
+
+    def release(self) -> None:
+        self.released.set()
+
+
+def start(
+    capture: ScriptedCapture,
+    clock: Clock | None = None,
+    driver_stamps: bool = False,
+    max_fps: float | None = None,
+) -> CaptureReader:
+    return CaptureReader(
+        lambda: capture,
+        what="camera",
+        clock=clock if clock is not None else SystemClock(),
+        open_timeout_s=WAIT_S,
+        driver_stamps=driver_stamps,
+        max_fps=max_fps,
+    )
+
+
+def drained(capture: ScriptedCapture, reader: CaptureReader, *numbers: int | None) -> None:
+    """Hand frames in and wait until the reader has dealt with all of them."""
+    for number in numbers:
+        capture.frames.put(number)
+    capture.frames.put(None)
+    assert capture.released.wait(WAIT_S)
+    reader.close()
+
+
+def test_the_latest_frame_wins_and_the_steps_count_the_others() -> None:
+    capture = ScriptedCapture()
+    reader = start(capture)
+    capture.frames.put(1)
+    assert reader.read(WAIT_S).step == 1
+    drained(capture, reader, 2, 3, 4)
+    picture = reader.read(WAIT_S)
+    assert (picture.image[0, 0, 0], picture.step) == (4, 3)
+    assert reader.drops == 2
+
+
+def test_no_frame_is_a_timeout_and_the_end_a_loss() -> None:
+    capture = ScriptedCapture()
+    reader = start(capture)
+    with pytest.raises(FrameTimeoutError, match="camera"):
+        reader.read(0)
+    drained(capture, reader)
+    with pytest.raises(CameraError, match="was lost") as caught:
+        reader.read(WAIT_S)
+    assert not isinstance(caught.value, FrameTimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "believed"),
+    [
+        pytest.param(40.0, True, id="fresh"),
+        pytest.param(1e9, False, id="no stamp at all"),
+        pytest.param(-50.0, False, id="from the future"),
+    ],
+)
+def test_the_drivers_stamp_is_taken_when_it_can_be_true(age_ms: float, believed: bool) -> None:
+    clock = ManualClock()
+    capture = ScriptedCapture()
+    capture.position_ms = max(0.0, clock.monotonic_ns() / 1e6 - age_ms)
+    reader = start(capture, clock, driver_stamps=True)
+    capture.frames.put(1)
+    at_ns = reader.read(WAIT_S).stamp.boottime_ns
+    assert at_ns == clock.boottime_ns() - (round(age_ms * 1e6) if believed else 0)
+    drained(capture, reader)
+
+
+def test_frames_above_the_rate_are_not_even_decoded() -> None:
+    clock = ManualClock()
+
+    class Camera30(ScriptedCapture):
+        def grab(self) -> bool:
+            clock.advance(1 / 30)
+            return super().grab()
+
+    capture = Camera30()
+    reader = start(capture, clock, max_fps=10)
+    drained(capture, reader, *range(30))
+    assert len(capture.retrieved) == 10
+
+
+def test_a_capture_that_does_not_open_is_released() -> None:
+    capture = ScriptedCapture(opened=False)
+    with pytest.raises(CameraError, match="camera cannot be opened"):
+        start(capture)
+    assert capture.released.is_set()
+
+
+def test_a_driver_that_holds_the_thread_does_not_hold_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader_module, "CLOSE_TIMEOUT_S", 0.02)
+    capture = ScriptedCapture()
+    reader = start(capture)
+    assert not reader.close()
+    capture.frames.put(1)  # the driver comes back: the thread ends and releases
+    assert capture.released.wait(WAIT_S)
+    assert reader.close()
+
+
+def test_a_call_that_returns_too_late_has_its_result_released() -> None:
+    let_go, released = threading.Event(), threading.Event()
+
+    def hang() -> int:
+        let_go.wait(WAIT_S)
+        return 7
+
+    late: list[int] = []
+
+    def release(result: int) -> None:
+        late.append(result)
+        released.set()
+
+    with pytest.raises(FrameTimeoutError, match="opening did not return within"):
+        call_bounded(hang, 0.02, "opening", late=release)
+    let_go.set()
+    assert released.wait(WAIT_S)
+    assert late == [7]
+
+
+def test_a_call_brings_its_result_and_its_exception() -> None:
+    assert call_bounded(lambda: 3, WAIT_S, "adding") == 3
+    with pytest.raises(ZeroDivisionError):
+        call_bounded(lambda: 1 // 0, WAIT_S, "dividing")
+
+
+def test_a_file_is_no_video_device(tmp_path: Path) -> None:
+    path = tmp_path / "door.mp4"
+    path.touch()
+    with pytest.raises(CameraError, match=r"camera\.source: stream"):
+        check_device(path)
+
+
+def test_a_device_that_is_no_camera_says_how_to_find_one() -> None:
+    with pytest.raises(CameraError, match=r"cannot be opened.*v4l2-ctl --list-devices"):
+        V4l2Source("/dev/null").open()
+
+
+@pytest.mark.parametrize("device", [97, "97", "/dev/video97"], ids=["number", "text", "path"])
+def test_a_missing_device_is_named(device: int | str) -> None:
+    with pytest.raises(CameraError, match=r"no camera at /dev/video97 .*v4l2-ctl"):
+        V4l2Source(device).open()
+
+
+def test_the_stamp_of_reading_is_now() -> None:
+    clock = ManualClock()
+    capture = ScriptedCapture()
+    reader = start(capture, clock)
+    capture.frames.put(1)
+    assert reader.read(WAIT_S).stamp.boottime_ns == clock.boottime_ns()
+    clock.advance(3)
+    capture.frames.put(2)
+    assert reader.read(WAIT_S).stamp.boottime_ns == 1003 * NS
+    drained(capture, reader)

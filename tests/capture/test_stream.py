@@ -1,0 +1,172 @@
+"""Video files at their own pace or as fast as they decode, and network streams."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from edgeface.capture.clock import NS, ManualClock
+from edgeface.capture.reopening import ReopeningSource
+from edgeface.capture.stream import (
+    FileStreamSource,
+    NetworkStreamSource,
+    file_of,
+    redacted,
+    stream_source,
+)
+from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
+from tests.support.mjpeg_server import MjpegServer, unused_port
+from tests.support.pictures import FPS, FRAMES, number_of
+
+WAIT_S = 10.0
+
+
+def test_a_file_as_fast_as_possible_gives_every_frame_and_then_its_end(video: Path) -> None:
+    with FileStreamSource(video, pace="as_fast_as_possible") as source:
+        assert not source.live
+        frames = [source.read(WAIT_S) for _ in range(FRAMES)]
+        assert [number_of(frame.image) for frame in frames] == list(range(FRAMES))
+        assert [frame.sequence for frame in frames] == list(range(FRAMES))
+        for _ in range(2):
+            with pytest.raises(EndOfStreamError, match="played to its end"):
+                source.read(WAIT_S)
+
+
+def test_a_file_at_its_own_pace_is_stamped_when_its_frames_are_due(video: Path) -> None:
+    clock = ManualClock()
+    with FileStreamSource(video, clock=clock) as source:
+        assert source.live
+        began_ns = clock.boottime_ns()
+        frames = [source.read(WAIT_S) for _ in range(FRAMES)]
+    assert [number_of(frame.image) for frame in frames] == list(range(FRAMES))
+    due_ns = [round(n * NS / FPS) for n in range(FRAMES)]
+    assert [frame.boottime_ns - began_ns for frame in frames] == due_ns
+
+
+def test_frames_a_slow_reader_missed_are_dropped_and_counted(video: Path) -> None:
+    clock = ManualClock()
+    with FileStreamSource(video, clock=clock) as source:
+        source.read(WAIT_S)
+        clock.advance(5.2 / FPS)
+        late = source.read(WAIT_S)
+        assert (number_of(late.image), late.sequence) == (5, 5)
+        following = source.read(WAIT_S)
+        assert (number_of(following.image), following.sequence) == (6, 6)
+
+
+def test_a_reader_that_comes_after_the_end_finds_the_end(video: Path) -> None:
+    clock = ManualClock()
+    with FileStreamSource(video, clock=clock) as source:
+        clock.advance(60)
+        with pytest.raises(EndOfStreamError):
+            source.read(WAIT_S)
+
+
+@pytest.mark.parametrize("pace", ["real_time", "as_fast_as_possible"])
+def test_a_looped_file_begins_again(video: Path, pace: str) -> None:
+    with stream_source(str(video), pace=pace, loop=True, clock=ManualClock()) as source:
+        frames = [source.read(WAIT_S) for _ in range(3 * FRAMES)]
+    assert [number_of(frame.image) for frame in frames] == list(range(FRAMES)) * 3
+    assert [frame.sequence for frame in frames] == list(range(3 * FRAMES))
+    assert all(a.boottime_ns <= b.boottime_ns for a, b in itertools.pairwise(frames))
+
+
+def test_a_late_reader_of_a_looped_file_goes_on_with_the_next_pass(video: Path) -> None:
+    clock = ManualClock()
+    with FileStreamSource(video, loop=True, clock=clock) as source:
+        source.read(WAIT_S)
+        clock.advance(60)
+        frame = source.read(WAIT_S)
+        assert number_of(frame.image) == 0
+        assert frame.sequence == FRAMES
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video\n" * 50], ids=["empty", "text"])
+def test_a_file_that_is_no_video_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "door.mp4"
+    path.write_bytes(content)
+    with pytest.raises(CameraError, match=r"door\.mp4 is not a video"):
+        FileStreamSource(path).open()
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        pytest.param("clips/door.mp4", Path("clips/door.mp4"), id="path"),
+        pytest.param("file:///tmp/my%20door.mp4", Path("/tmp/my door.mp4"), id="file url"),
+        pytest.param("rtsp://camera/stream", None, id="rtsp"),
+        pytest.param("http://camera:8080/video", None, id="http"),
+    ],
+)
+def test_paths_are_told_from_addresses(url: str, path: Path | None) -> None:
+    assert file_of(url) == path
+
+
+def test_the_password_is_never_shown() -> None:
+    shown = redacted("rtsp://admin:hunter2@192.0.2.7:554/h264")
+    assert shown == "rtsp://***@192.0.2.7:554/h264"
+    url = f"http://admin:hunter2@127.0.0.1:{unused_port()}/video"
+    source = NetworkStreamSource(url, open_timeout_s=2.0)
+    with pytest.raises(CameraError) as caught:
+        source.open()
+    assert "hunter2" not in str(caught.value)
+    assert "camera.url" in str(caught.value)
+
+
+def ends_with(error: type[Exception], read: Callable[[], object]) -> bool:
+    """Read until it raises, 1,000 times at most."""
+    for _ in range(1000):
+        try:
+            read()
+        except error:
+            return True
+    return False
+
+
+@pytest.fixture
+def server() -> Iterator[MjpegServer]:
+    server = MjpegServer()
+    yield server
+    server.close()
+
+
+def test_a_network_stream_keeps_the_contract(server: MjpegServer) -> None:
+    source = NetworkStreamSource(server.url, stall_timeout_s=2.0, name="yard")
+    with source:
+        frames = [source.read(WAIT_S) for _ in range(5)]
+        assert {frame.source for frame in frames} == {"yard"}
+        assert all(a.sequence < b.sequence for a, b in itertools.pairwise(frames))
+        assert all(a.boottime_ns < b.boottime_ns for a, b in itertools.pairwise(frames))
+        assert frames[0].image.shape == (48, 64, 3)
+    source.close()
+    with pytest.raises(ClosedError):
+        source.read(WAIT_S)
+
+
+def test_a_silent_network_stream_times_out_and_goes_on(server: MjpegServer) -> None:
+    with NetworkStreamSource(server.url, stall_timeout_s=8.0) as source:
+        source.read(WAIT_S)
+        server.stalled.set()
+        # What was under way when the stall began still arrives.
+        assert ends_with(FrameTimeoutError, lambda: source.read(0.1))
+        server.stalled.clear()
+        source.read(WAIT_S)
+
+
+def test_a_network_stream_that_was_cut_is_opened_again(server: MjpegServer) -> None:
+    inner = NetworkStreamSource(server.url, stall_timeout_s=2.0)
+    with ReopeningSource(inner, reopen_min_s=0.01, reopen_max_s=0.05) as source:
+        source.read(WAIT_S)
+        server.cut.set()
+        while source.health.connected:
+            with suppress(FrameTimeoutError):
+                source.read(0.05)
+        server.cut.clear()
+        source.read(WAIT_S)
+        assert source.health.reopened >= 1
+    assert not [t for t in threading.enumerate() if t.name.startswith("read http")]

@@ -1,0 +1,63 @@
+"""A network camera on the loopback: Motion JPEG over HTTP, which tests can stall or cut."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+
+FRAME_S = 0.01
+
+
+class MjpegServer:
+    """Serves one grey picture after another at `url` until told otherwise."""
+
+    def __init__(self, size: tuple[int, int] = (64, 48)) -> None:
+        self.stalled = threading.Event()
+        self.cut = threading.Event()
+        self.closing = threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server._serve(self)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                pass
+
+        image = np.full((size[1], size[0], 3), 120, np.uint8)
+        self._jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/stream.mjpg"
+
+    def close(self) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def _serve(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        handler.end_headers()
+        part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
+        try:
+            while not self.cut.is_set() and not self.closing.wait(FRAME_S):
+                if not self.stalled.is_set():
+                    handler.wfile.write(part % (len(self._jpeg), self._jpeg))
+            handler.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def unused_port() -> int:
+    """A loopback port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
