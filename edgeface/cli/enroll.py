@@ -1,0 +1,134 @@
+"""Enrol a person from photographs, or add photographs to somebody known.
+
+Each photo is examined: one face, large, sharp, well lit, turned to the camera. What passes becomes
+a template; the photographs themselves are not kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from edgeface.errors import GalleryError
+from edgeface.gallery.enrolment import Enrolment, Wish, bar_for, check_wish, enrol
+from edgeface.gallery.gate import Gate, Portrait, Refused
+from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
+from edgeface.gallery.store import GalleryStore
+from edgeface.inference.models import open_models
+from edgeface.recognition.quality import QualityLimits
+from edgeface.settings.loading import DEFAULT_FILE, load_settings
+from edgeface.settings.tree import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface enroll`."""
+    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG or PNG file")
+    parser.add_argument("--name", help="display name; needed for a new person")
+    parser.add_argument(
+        "--id", metavar="P_ID", help="of somebody known; new people get a random one by themselves"
+    )
+    parser.add_argument("--card", help="number of the card that goes with the face")
+    parser.add_argument(
+        "--valid-from",
+        metavar="DATE",
+        type=_start,
+        help="2026-11-21 or 2026-11-21T08:00 (local time, or with an offset such as +01:00)",
+    )
+    parser.add_argument(
+        "--valid-to", metavar="DATE", type=_end, help="a date includes the whole day"
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="forget the person's templates made so far"
+    )
+    parser.add_argument(
+        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0 when somebody was enrolled; GalleryError otherwise."""
+    settings = load_settings(args.config)
+    refuse_in_fleet_mode(settings)
+    wish = Wish(
+        person_id=args.id,
+        display_name=args.name,
+        valid_from_s=args.valid_from,
+        valid_to_s=args.valid_to,
+        card=args.card,
+        replace_templates=args.replace,
+    )
+    with open_gallery(settings) as store:
+        for warning in check_wish(store, wish):
+            _warn(warning)
+        enrolment = _enrol(settings, store, wish, args.photos)
+    for warning in enrolment.warnings:
+        _warn(warning)
+    what = "enrolled as" if enrolment.is_new else "is"
+    print(
+        f"{enrolment.person.display_name or 'nameless'} {what} {enrolment.person.person_id}, "
+        f"{enrolment.added} new of {enrolment.templates} templates"
+    )
+    return 0
+
+
+def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Path]) -> Enrolment:
+    # On the CPU: a running daemon owns the Edge TPU, and templates of both are of one space.
+    detector, embedder, _ = open_models(
+        settings.models.detector,
+        settings.models.embedder,
+        "cpu",
+        threads=settings.models.threads,
+        score_threshold=settings.detection.score_threshold,
+        max_faces=settings.detection.max_faces,
+    )
+    gate = Gate(detector, embedder, QualityLimits(**settings.quality.model_dump()))
+    portraits: list[Portrait] = []
+    for photo in photos:
+        examined = gate.examine_file(photo)
+        if isinstance(examined, Refused):
+            print(f"refused  {examined.source}: {examined.message}", file=sys.stderr)
+            continue
+        quality = examined.quality
+        print(
+            f"good     {examined.source}: face {quality.face_px:.0f} px, sharpness "
+            f"{quality.sharpness:.2f}, yaw {quality.yaw_deg:.0f} degrees"
+        )
+        portraits.append(examined)
+    if not portraits:
+        raise GalleryError(f"none of {len(photos)} photos can be used, so nobody was enrolled")
+    space = embedder.space_id
+    bar = bar_for(
+        embedder.package.calibration,
+        settings.decision.target_fpir,
+        settings.decision.max_looks,
+        store.spaces().get(space, 0),
+    )
+    return enrol(store, space, portraits, wish, bar, time.time())
+
+
+def _warn(text: str) -> None:
+    print(f"edgeface: warning: {text}", file=sys.stderr)
+
+
+def _start(text: str) -> float:
+    return _moment(text, days_after=0)
+
+
+def _end(text: str) -> float:
+    return _moment(text, days_after=1)
+
+
+def _moment(text: str, days_after: int) -> float:
+    """UTC epoch seconds of a date (its start plus `days_after`) or of a date and time."""
+    try:
+        if len(text) == len("2026-11-21"):
+            day = date.fromisoformat(text) + timedelta(days=days_after)
+            return datetime(day.year, day.month, day.day).astimezone().timestamp()
+        return datetime.fromisoformat(text).astimezone().timestamp()
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no date like 2026-11-21 and no time like 2026-11-21T08:00"
+        ) from None

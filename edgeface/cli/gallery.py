@@ -1,0 +1,261 @@
+"""Look after the people this device knows.
+
+list    everyone: id, name, templates, validity
+show    one person in detail
+remove  erase people with all their templates
+export  everyone into one file, encrypted with the gallery's key unless --key-file or --plain
+import  take over an export, all of it or nothing
+audit   what is weak: people taken for one another, thin enrolments, the threshold for this size
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgeface.errors import GalleryError
+from edgeface.gallery.audit import Audit, Confusable, audit
+from edgeface.gallery.keys import load_key
+from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
+from edgeface.gallery.person import Person, person_to_mapping
+from edgeface.gallery.portable import export_gallery, import_gallery
+from edgeface.gallery.store import GalleryStore
+from edgeface.inference.package import load_package
+from edgeface.settings.loading import DEFAULT_FILE, load_settings
+from edgeface.settings.tree import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface gallery`."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=[common])
+
+    action("list", "list everyone").add_argument("--json", action="store_true")
+    show = action("show", "show people in detail")
+    show.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
+    show.add_argument("--json", action="store_true")
+    remove = action("remove", "erase people and all their templates")
+    remove.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
+    export = action("export", "write everyone into one file")
+    export.add_argument("file", type=Path)
+    way = export.add_mutually_exclusive_group()
+    way.add_argument(
+        "--key-file", type=Path, help="key of the export, made where absent; default: the gallery's"
+    )
+    way.add_argument("--plain", action="store_true", help="do not encrypt: templates are readable")
+    take = action("import", "take over an export, all of it or nothing")
+    take.add_argument("file", type=Path)
+    take.add_argument("--key-file", type=Path, help="key of the export; default: the gallery's")
+    take.add_argument(
+        "--replace", action="store_true", help="overwrite people who are here already"
+    )
+    action("audit", "look for what is weak").add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0; faults are raised."""
+    settings = load_settings(args.config)
+    if args.action in ("remove", "import"):
+        refuse_in_fleet_mode(settings)
+    with open_gallery(settings) as store:
+        match args.action:
+            case "list":
+                _list(store, as_json=args.json)
+            case "show":
+                _show(store, args.people, as_json=args.json)
+            case "remove":
+                _remove(store, args.people)
+            case "export":
+                _export(settings, store, args)
+            case "import":
+                _import(settings, store, args)
+            case _:
+                _audit(settings, store, as_json=args.json)
+    return 0
+
+
+def _list(store: GalleryStore, *, as_json: bool) -> None:
+    rows = [_described(store, person_id) for person_id in store.ids()]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    width = max((len(row["display_name"] or "-") for row in rows), default=0)
+    for row in rows:
+        templates = sum(row["templates"].values())
+        print(
+            f"{row['person_id']}  {row['display_name'] or '-':<{width}}  "
+            f"{templates:>2} template{' ' if templates == 1 else 's'}  {row['validity']}"
+        )
+    print(f"{len(rows)} people, revision {store.position().revision}", file=sys.stderr)
+
+
+def _show(store: GalleryStore, names: list[str], *, as_json: bool) -> None:
+    rows = [_described(store, person_id) for person_id in _resolve(store, names)]
+    if as_json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    for row in rows:
+        print(row["person_id"])
+        print(f"  name      {row['display_name'] or '-'}")
+        print(f"  valid     {row['validity']}")
+        print(f"  card      {row.get('card') or '-'}")
+        print(f"  created   {_when(row.get('created_s') or 0.0)}")
+        for space, count in row["templates"].items():
+            print(f"  templates {count} in space {space}")
+
+
+def _remove(store: GalleryStore, names: list[str]) -> None:
+    ids = _resolve(store, names)
+    with store.change() as change:
+        for person_id in ids:
+            change.remove(person_id)
+    for person_id in ids:
+        print(f"removed {person_id}")
+    if store.erasure_pending:
+        print(
+            "edgeface: warning: another process is reading the gallery, so the erased rows are "
+            "still in its WAL file; the next change or start clears it",
+            file=sys.stderr,
+        )
+
+
+def _export(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    key = None if args.plain else _transport_key(settings, args.key_file, create=True)
+    space = load_package(settings.models.embedder).space_id
+    report = export_gallery(store, space, args.file, key)
+    for person_id in report.left_out:
+        print(
+            f"edgeface: warning: {person_id} has no templates for the model in use; left out",
+            file=sys.stderr,
+        )
+    kind = "NOT encrypted: keep it as you would keep a key" if args.plain else "encrypted"
+    print(f"{args.file}: {report.people} people, {report.templates} templates, {kind}")
+
+
+def _import(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    key = _transport_key(settings, args.key_file, create=False)
+    space = load_package(settings.models.embedder).space_id
+    report = import_gallery(store, space, args.file, key, replace=args.replace)
+    print(
+        f"{args.file}: {report.added} people added, {report.replaced} replaced, "
+        f"{report.templates} templates"
+    )
+
+
+def _transport_key(settings: Settings, key_file: Path | None, *, create: bool) -> bytes | None:
+    if key_file is not None:
+        return load_key(key_file, create=create)
+    key = gallery_key(settings)
+    if key is None and create:
+        raise GalleryError("the gallery has no key (gallery.encrypt: false): --key-file or --plain")
+    return key
+
+
+def _audit(settings: Settings, store: GalleryStore, *, as_json: bool) -> None:
+    package = load_package(settings.models.embedder)
+    report = audit(
+        store,
+        package.space_id,
+        package.calibration,
+        target_fpir=settings.decision.target_fpir,
+        max_looks=settings.decision.max_looks,
+        now_s=time.time(),
+    )
+    if as_json:
+        print(json.dumps(asdict(report), indent=2))
+        return
+    for line in _audit_lines(report):
+        print(line)
+
+
+def _audit_lines(report: Audit) -> Iterable[str]:
+    yield f"{report.people} people, {report.templates} templates for the model in use"
+    if report.threshold is not None:
+        yield (
+            f"an identification needs a score of {report.threshold.value:.3f}"
+            + (" (extrapolated)" if report.threshold.extrapolated else "")
+            + f"; the calibration supports up to {report.supported_templates} templates"
+        )
+    if report.closest is not None:
+        yield f"the most alike: {_pair(report.closest)}"
+    for pair in report.confusable:
+        yield f"confusable, a door calls them ambiguous: {_pair(pair)}"
+    for people, text in (
+        (report.without_templates, "not enrolled for the model in use, never recognised"),
+        (report.damaged, "stored data damaged, not recognised: enrol or import again"),
+        (report.expired, "validity has ended"),
+        (report.one_template, "one template only, a second photo would help"),
+    ):
+        for person_id in people:
+            yield f"{person_id}: {text}"
+
+
+def _pair(pair: Confusable) -> str:
+    return f"{pair.first} and {pair.second}, score {pair.score:.3f}"
+
+
+def _resolve(store: GalleryStore, names: list[str]) -> list[str]:
+    """Ids for ids or whole display names; raises GalleryError for the first that fits nobody or
+    several."""
+    ids: list[str] = []
+    by_name: dict[str, list[str]] = {}
+    if any(name not in store for name in names):
+        for person_id in store.ids():
+            person = _readable(store, person_id)
+            if person is not None and person.display_name is not None:
+                by_name.setdefault(person.display_name, []).append(person_id)
+    for name in names:
+        found = [name] if name in store else by_name.get(name, [])
+        if not found:
+            raise GalleryError(f"{name}: no such person in the gallery")
+        if len(found) > 1:
+            raise GalleryError(f"{name}: {len(found)} people have this name: {', '.join(found)}")
+        ids += [person_id for person_id in found if person_id not in ids]
+    return ids
+
+
+def _described(store: GalleryStore, person_id: str) -> dict[str, Any]:
+    person = _readable(store, person_id)
+    row: dict[str, Any] = {"person_id": person_id, "display_name": None, "damaged": person is None}
+    if person is not None:
+        row |= person_to_mapping(person)
+    row["validity"] = "stored data DAMAGED" if person is None else _validity(person)
+    row["templates"] = store.spaces(person_id)
+    return row
+
+
+def _readable(store: GalleryStore, person_id: str) -> Person | None:
+    try:
+        return store.person(person_id)
+    except GalleryError:
+        return None
+
+
+def _validity(person: Person) -> str:
+    parts = []
+    if math.isfinite(person.valid_from_s):
+        parts.append(f"from {_when(person.valid_from_s)}")
+    if math.isfinite(person.valid_to_s):
+        parts.append(f"until {_when(person.valid_to_s)}")
+    return " ".join(parts) or "always"
+
+
+def _when(epoch_s: float) -> str:
+    try:
+        return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%MZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{epoch_s:g} s"
