@@ -77,8 +77,8 @@ class Runtime:
         against their documentation) or refuses (ValueError, often without a message).
         """
         try:
-            # First, because the runtimes' Delegate.__del__ fails noisily on a missing library.
-            ctypes.CDLL(library)
+            # Looked at first: the runtimes' Delegate.__del__ fails noisily on a half-made object.
+            _ = ctypes.CDLL(library).tflite_plugin_destroy_delegate
             return self.module.load_delegate(library, dict(options))
         except OSError as error:
             raise RuntimeMissingError(f"{library} cannot be loaded: {error}") from error

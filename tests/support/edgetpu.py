@@ -1,0 +1,30 @@
+"""Stand-ins for `libedgetpu.so.1`: real shared libraries, loaded by the real runtime."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).with_name("fake_edgetpu.c")
+COMPILED_MARK = "edgetpu-custom-op"
+"""What makes a stand-in model file pass for a compiled one."""
+
+
+def build_edgetpu(folder: Path, behaviour: str) -> str:
+    """Compile a delegate library that `behaviour` (WORKS, REFUSES, SEGFAULTS, ABORTS, HANGS).
+
+    Skips the test where there is no C compiler.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler (cc) for the stand-in of libedgetpu")
+    library = folder / f"libedgetpu_{behaviour.lower()}.so"
+    if not library.exists():
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", f"-DBEHAVIOUR={behaviour}", "-o", library, SOURCE],
+            check=True,
+        )
+    return str(library)
