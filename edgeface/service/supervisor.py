@@ -1,0 +1,212 @@
+"""Starts workers, restarts those that fail, notices those that hang, and stops them all.
+
+It has no thread of its own: the main thread calls `check()` a few times a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from edgeface.errors import EdgefaceError
+from edgeface.service.worker import Pulse, Run, Seconds, WorkerSpec
+
+_log = logging.getLogger(__name__)
+
+CLEAN: Final = 0
+BEYOND_BUDGET: Final = 4
+STUCK: Final = 5
+
+RESTART_MIN_S: Final = 0.5
+RESTART_MAX_S: Final = 10.0
+
+
+class FatalError(Exception):
+    """Raised by a worker when a restart would not help; the process ends with the cause's code."""
+
+    def __init__(self, cause: EdgefaceError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """Why the process has to end."""
+
+    code: int
+    reason: str
+    """For people; empty for a clean end."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    spec: WorkerSpec
+    run: Run | None = None
+    failures: deque[float] = field(default_factory=deque)
+    """When it failed, within the window."""
+    restart_at_s: float | None = None
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    name: str
+    pulse: Pulse
+    alive: Callable[[], bool]
+
+
+class Supervisor:
+    """Owns the workers' threads. Used by one thread.
+
+    A worker that raises is started again after a pause drawn evenly from [0, min(RESTART_MAX_S,
+    RESTART_MIN_S * 2**n)), n counting its failures within the window. More than `restart_budget`
+    of them within `restart_window_s` end the process. A worker that returns is done.
+    """
+
+    def __init__(
+        self,
+        *,
+        restart_budget: int = 5,
+        restart_window_s: float = 60.0,
+        now_s: Seconds = time.monotonic,
+        jitter: Callable[[float], float] | None = None,
+    ) -> None:
+        """`jitter(limit_s)` gives a pause in [0, limit_s); by default evenly distributed."""
+        self._budget = restart_budget
+        self._window_s = restart_window_s
+        self._now_s = now_s
+        self._jitter = jitter if jitter is not None else lambda limit_s: random.random() * limit_s
+        self._workers: dict[str, _Worker] = {}
+        self._guests: list[_Guest] = []
+        self._left: list[Run] = []
+        self._stopping = False
+        self.restarts = 0
+        """Workers started again after a failure."""
+
+    def set_limits(self, restart_budget: int, restart_window_s: float) -> None:
+        """Other bounds from now on."""
+        self._budget, self._window_s = restart_budget, restart_window_s
+
+    def start(self, spec: WorkerSpec) -> None:
+        """Start a worker."""
+        self._workers[spec.name] = _Worker(spec, Run(spec, self._now_s))
+
+    def adopt(self, name: str, limit_s: float, alive: Callable[[], bool]) -> Callable[[], None]:
+        """Watch a thread that somebody else started; returns the function with which it beats.
+
+        It cannot be restarted: when it is dead or silent the process has to end.
+        """
+        guest = _Guest(name, Pulse(limit_s, self._now_s), alive)
+        self._guests.append(guest)
+        return guest.pulse.beat
+
+    def restart(self, spec: WorkerSpec, timeout_s: float) -> bool:
+        """Replace a worker by one of the same name that does something else; no failure.
+
+        False when the old one did not stop in time; it goes on then, told to stop.
+        """
+        old = self._workers[spec.name]
+        if old.run is not None:
+            old.run.pulse.stop.set()
+            old.run.thread.join(timeout_s)
+            if old.run.alive:
+                return False
+        self.start(spec)
+        return True
+
+    def finished(self, name: str) -> bool:
+        """Whether the worker has done all its work."""
+        return self._workers[name].finished
+
+    def healthy(self) -> bool:
+        """Whether every critical worker makes progress; the watchdog is fed only then.
+
+        One that waits for its restart counts: the budget bounds that.
+        """
+        runs = [w.run for w in self._workers.values() if w.spec.critical and not w.finished]
+        pulses = [run.pulse for run in runs if run is not None]
+        pulses += [guest.pulse for guest in self._guests]
+        return not any(pulse.overdue for pulse in pulses)
+
+    def check(self) -> Exit | None:
+        """One round; the reason to end the process, if there is one. Nothing while stopping."""
+        if self._stopping:
+            return None
+        for guest in self._guests:
+            if not guest.alive():
+                return Exit(BEYOND_BUDGET, f"worker {guest.name} has ended by itself")
+            if guest.pulse.overdue:
+                return Exit(BEYOND_BUDGET, _stuck(guest.name, guest.pulse))
+        for worker in self._workers.values():
+            reason = self._check(worker)
+            if reason is not None:
+                return reason
+        return None
+
+    def stop(self, timeout_s: float) -> tuple[str, ...]:
+        """Tell every worker to stop, then wait for all of them together at most `timeout_s`.
+
+        Returns the names of the threads that are still there; may be called again.
+        """
+        self._stopping = True
+        runs = [w.run for w in self._workers.values() if w.run is not None] + self._left
+        for run in runs:
+            run.pulse.stop.set()
+        end_s = time.monotonic() + timeout_s
+        for run in runs:
+            run.thread.join(max(0.0, end_s - time.monotonic()))
+        for worker in self._workers.values():
+            if worker.run is not None and worker.run.error is not None:
+                _log.warning("worker %s stopped with: %s", worker.spec.name, worker.run.error)
+        return tuple(run.thread.name for run in runs if run.alive)
+
+    def _check(self, worker: _Worker) -> Exit | None:
+        name, run = worker.spec.name, worker.run
+        if run is None:
+            if worker.restart_at_s is not None and self._now_s() >= worker.restart_at_s:
+                worker.restart_at_s = None
+                worker.run = Run(worker.spec, self._now_s)
+                self.restarts += 1
+            return None
+        if run.alive:
+            if not run.pulse.overdue:
+                return None
+            reason = _stuck(name, run.pulse)
+            if not worker.spec.replace_stuck():
+                return Exit(BEYOND_BUDGET, reason)
+            # The thread may wake up one day: it finds its stop set then.
+            run.pulse.stop.set()
+            self._left.append(run)
+            return self._failed(worker, reason)
+        if run.error is None:
+            worker.run, worker.finished = None, True
+            return None
+        if isinstance(run.error, FatalError):
+            return Exit(run.error.cause.exit_code, str(run.error.cause))
+        _log.error("worker %s failed: %s", name, run.error, exc_info=run.error)
+        return self._failed(worker, f"worker {name} failed: {run.error}")
+
+    def _failed(self, worker: _Worker, reason: str) -> Exit | None:
+        now_s = self._now_s()
+        worker.run = None
+        worker.failures.append(now_s)
+        while now_s - worker.failures[0] > self._window_s:
+            worker.failures.popleft()
+        count = len(worker.failures)
+        if count > self._budget:
+            return Exit(
+                BEYOND_BUDGET, f"{reason} ({count} failures within {self._window_s:g} s, giving up)"
+            )
+        pause_s = self._jitter(min(RESTART_MAX_S, RESTART_MIN_S * 2 ** min(count - 1, 30)))
+        worker.restart_at_s = now_s + pause_s
+        _log.warning("worker %s starts again in %.1f s", worker.spec.name, pause_s)
+        return None
+
+
+def _stuck(name: str, pulse: Pulse) -> str:
+    return f"worker {name} is stuck: nothing from it for {pulse.silent_s:.0f} s"

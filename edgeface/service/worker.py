@@ -1,0 +1,98 @@
+"""A named thread that says it is alive: what it is given, and what became of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Seconds: TypeAlias = Callable[[], float]
+"""A clock: seconds that never run backwards."""
+
+
+class Pulse:
+    """What a worker's function gets: when to stop, and how to say that it is alive.
+
+    `beat()` is called by the worker at least every `limit_s`; the supervisor reads the rest.
+    """
+
+    def __init__(self, limit_s: float, now_s: Seconds = time.monotonic) -> None:
+        self.stop = threading.Event()
+        self._now_s = now_s
+        self._limit_s = limit_s
+        self._patience_s = limit_s
+        self._last_s = now_s()
+
+    def beat(self) -> None:
+        """There was progress."""
+        self._last_s = self._now_s()
+
+    @contextmanager
+    def patience(self, limit_s: float) -> Iterator[None]:
+        """Within the block the worker may be silent for `limit_s`, e.g. while it loads models."""
+        self.beat()
+        self._patience_s = max(limit_s, self._limit_s)
+        try:
+            yield
+        finally:
+            self._patience_s = self._limit_s
+            self.beat()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last beat."""
+        return self._now_s() - self._last_s
+
+    @property
+    def overdue(self) -> bool:
+        """Silent for longer than allowed."""
+        return self.silent_s > self._patience_s
+
+
+Task: TypeAlias = Callable[[Pulse], None]
+"""A worker's function. It returns when `pulse.stop` is set, or for good when its work is done."""
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker is and how it is judged."""
+
+    name: str
+    task: Task
+    limit_s: float = 15.0
+    """The longest silence; a worker that is silent for longer is stuck."""
+    critical: bool = True
+    """The watchdog is fed only while this worker makes progress."""
+    replace_stuck: Callable[[], bool] = _never
+    """Asked when the worker is stuck: True when a new thread can do without what the old one
+    holds. Else the process has to be replaced."""
+
+
+class Run:
+    """One thread of a worker, from start to end."""
+
+    def __init__(self, spec: WorkerSpec, now_s: Seconds = time.monotonic) -> None:
+        self.pulse = Pulse(spec.limit_s, now_s)
+        self.error: BaseException | None = None
+        self._task = spec.task
+        # A thread that hangs in a driver must not keep the interpreter from ending.
+        self.thread = threading.Thread(target=self._main, name=spec.name, daemon=True)
+        self.thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended."""
+        return self.thread.is_alive()
+
+    def _main(self) -> None:
+        try:
+            self._task(self.pulse)
+        except BaseException as error:  # noqa: BLE001  (the supervisor decides what it means)
+            self.error = error

@@ -1,0 +1,287 @@
+"""The supervisor on a clock that is moved by hand, with real threads that end when told."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from edgeface.errors import ModelError
+from edgeface.service.supervisor import BEYOND_BUDGET, Exit, FatalError, Supervisor
+from edgeface.service.worker import Pulse, Task, WorkerSpec
+
+
+class Hands:
+    """A clock."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def supervisor(clock: Hands) -> Iterator[Supervisor]:
+    made = Supervisor(restart_budget=2, restart_window_s=60, now_s=clock, jitter=lambda s: s)
+    yield made
+    made.stop(5)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that another thread is about to do."""
+    gone = threading.Event()
+    for _ in range(5000):
+        if condition():
+            return
+        gone.wait(0.001)
+    raise AssertionError("it did not happen")
+
+
+def patient(pulse: Pulse) -> None:
+    pulse.stop.wait()
+
+
+def failing(pulse: Pulse) -> None:
+    raise RuntimeError("out of order")
+
+
+def held_by(release: threading.Event) -> Task:
+    def held(pulse: Pulse) -> None:
+        release.wait()
+
+    return held
+
+
+def threads(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
+
+
+def test_a_worker_runs_in_a_thread_of_its_name(supervisor: Supervisor) -> None:
+    supervisor.start(WorkerSpec("capture-x", patient))
+    assert len(threads("capture-x")) == 1
+    assert supervisor.check() is None
+    assert supervisor.stop(5) == ()
+    assert threads("capture-x") == []
+
+
+def test_a_failed_worker_starts_again_after_the_pause(
+    supervisor: Supervisor, clock: Hands, caplog: pytest.LogCaptureFixture
+) -> None:
+    runs: list[int] = []
+
+    def once_broken(pulse: Pulse) -> None:
+        runs.append(1)
+        if len(runs) == 1:
+            raise RuntimeError("out of order")
+        pulse.stop.wait()
+
+    supervisor.start(WorkerSpec("w", once_broken))
+    until(lambda: not threads("w"))
+    assert supervisor.check() is None
+    clock.now_s += 0.4
+    supervisor.check()
+    assert len(runs) == 1
+    clock.now_s += 0.2
+    supervisor.check()
+    until(lambda: len(runs) == 2)
+    assert supervisor.restarts == 1
+    assert "out of order" in caplog.text
+
+
+def fail_again(supervisor: Supervisor, clock: Hands, name: str) -> Exit | None:
+    """Wait for the failure, see what is made of it, and let the pause pass."""
+    until(lambda: not threads(name))
+    result = supervisor.check()
+    clock.now_s += 5
+    supervisor.check()
+    return result
+
+
+def test_beyond_the_budget_the_process_ends_with_code_4(
+    supervisor: Supervisor, clock: Hands
+) -> None:
+    supervisor.start(WorkerSpec("w", failing))
+    assert fail_again(supervisor, clock, "w") is None
+    assert fail_again(supervisor, clock, "w") is None
+    end = fail_again(supervisor, clock, "w")
+    assert end is not None
+    assert end.code == BEYOND_BUDGET == 4
+    assert "worker w failed: out of order (3 failures within 60 s" in end.reason
+
+
+def test_failures_that_are_far_apart_do_not_add_up(supervisor: Supervisor, clock: Hands) -> None:
+    supervisor.start(WorkerSpec("w", failing))
+    for _ in range(6):
+        assert fail_again(supervisor, clock, "w") is None
+        clock.now_s += 40
+
+
+def test_the_pause_grows_with_the_failures_and_is_bounded(clock: Hands) -> None:
+    limits: list[float] = []
+
+    def no_pause(limit_s: float) -> float:
+        limits.append(limit_s)
+        return 0.0
+
+    supervisor = Supervisor(restart_budget=20, now_s=clock, jitter=no_pause)
+    supervisor.start(WorkerSpec("w", failing))
+    for _ in range(8):
+        until(lambda: not threads("w"))
+        supervisor.check()
+        supervisor.check()
+    assert limits[:8] == [0.5, 1, 2, 4, 8, 10, 10, 10]
+    supervisor.stop(5)
+
+
+def test_an_error_for_which_a_restart_is_no_help_ends_the_process_with_its_code(
+    supervisor: Supervisor,
+) -> None:
+    def broken(pulse: Pulse) -> None:
+        raise FatalError(ModelError("model.tflite: differs"))
+
+    supervisor.start(WorkerSpec("w", broken))
+    until(lambda: not threads("w"))
+    assert supervisor.check() == Exit(3, "model.tflite: differs")
+
+
+def test_a_worker_that_returns_is_done_and_not_started_again(supervisor: Supervisor) -> None:
+    supervisor.start(WorkerSpec("w", lambda pulse: None))
+    until(lambda: not threads("w"))
+    assert supervisor.check() is None
+    assert supervisor.finished("w")
+    assert supervisor.healthy()
+
+
+def test_a_silent_worker_is_not_healthy_and_ends_the_process(
+    supervisor: Supervisor, clock: Hands
+) -> None:
+    supervisor.start(WorkerSpec("w", patient, limit_s=10))
+    clock.now_s += 9
+    assert supervisor.healthy()
+    clock.now_s += 2
+    assert not supervisor.healthy()
+    end = supervisor.check()
+    assert end is not None
+    assert end.code == BEYOND_BUDGET
+    assert "worker w is stuck" in end.reason
+
+
+def test_a_beat_is_progress(supervisor: Supervisor, clock: Hands) -> None:
+    pulses: list[Pulse] = []
+
+    def task(pulse: Pulse) -> None:
+        pulses.append(pulse)
+        pulse.stop.wait()
+
+    supervisor.start(WorkerSpec("w", task, limit_s=10))
+    until(lambda: bool(pulses))
+    clock.now_s += 9
+    pulses[0].beat()
+    clock.now_s += 9
+    assert supervisor.healthy()
+
+
+def test_only_critical_workers_count_for_the_watchdog(supervisor: Supervisor, clock: Hands) -> None:
+    supervisor.start(WorkerSpec("w", patient, limit_s=10, critical=False))
+    clock.now_s += 100
+    assert supervisor.healthy()
+
+
+def test_patience_allows_a_longer_silence_within_the_block_alone(clock: Hands) -> None:
+    pulse = Pulse(10, clock)
+    with pulse.patience(60):
+        clock.now_s += 50
+        overdue = [pulse.overdue]
+        clock.now_s += 20
+        overdue.append(pulse.overdue)
+    overdue.append(pulse.overdue)
+    clock.now_s += 11
+    assert [*overdue, pulse.overdue] == [False, True, False, True]
+
+
+def test_a_stuck_worker_that_can_be_replaced_is_left_and_started_anew(
+    supervisor: Supervisor, clock: Hands
+) -> None:
+    hang = threading.Event()
+    pulses: list[Pulse] = []
+
+    def task(pulse: Pulse) -> None:
+        pulses.append(pulse)
+        (hang if len(pulses) == 1 else pulse.stop).wait()
+
+    supervisor.start(WorkerSpec("w", task, limit_s=10, replace_stuck=lambda: True))
+    until(lambda: len(pulses) == 1)
+    clock.now_s += 11
+    assert supervisor.check() is None
+    assert pulses[0].stop.is_set()
+    clock.now_s += 1
+    supervisor.check()
+    until(lambda: len(pulses) == 2)
+    assert supervisor.stop(0.05) == ("w",)
+    hang.set()
+    assert supervisor.stop(5) == ()
+
+
+def test_everyone_is_told_to_stop_before_anyone_is_waited_for(supervisor: Supervisor) -> None:
+    turn = threading.Event()
+
+    def first(pulse: Pulse) -> None:
+        pulse.stop.wait()
+        turn.wait()
+
+    def second(pulse: Pulse) -> None:
+        pulse.stop.wait()
+        turn.set()
+
+    supervisor.start(WorkerSpec("first", first))
+    supervisor.start(WorkerSpec("second", second))
+    assert supervisor.stop(5) == ()
+
+
+def test_who_does_not_stop_is_named_within_the_bound(supervisor: Supervisor) -> None:
+    release = threading.Event()
+    supervisor.start(WorkerSpec("zombie", held_by(release)))
+    supervisor.start(WorkerSpec("w", patient))
+    assert supervisor.stop(0.05) == ("zombie",)
+    release.set()
+
+
+def test_a_worker_is_replaced_on_request_without_a_failure(supervisor: Supervisor) -> None:
+    done = threading.Event()
+    supervisor.start(WorkerSpec("w", patient))
+    assert supervisor.restart(WorkerSpec("w", lambda pulse: done.set()), 5)
+    assert done.wait(5)
+    assert supervisor.restarts == 0
+
+
+def test_a_worker_that_does_not_stop_is_not_replaced(supervisor: Supervisor) -> None:
+    release = threading.Event()
+    supervisor.start(WorkerSpec("w", held_by(release)))
+    assert not supervisor.restart(WorkerSpec("w", patient), 0.05)
+    release.set()
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["silent", "dead"])
+def test_a_thread_of_somebody_else_is_watched_too(
+    supervisor: Supervisor, clock: Hands, alive: bool
+) -> None:
+    beat = supervisor.adopt("outbox", 10, lambda: alive)
+    clock.now_s += 9
+    beat()
+    clock.now_s += 9
+    assert supervisor.healthy()
+    if alive:
+        assert supervisor.check() is None
+        clock.now_s += 2
+        assert not supervisor.healthy()
+    end = supervisor.check()
+    assert end is not None
+    assert end.code == BEYOND_BUDGET
+    assert "outbox" in end.reason
