@@ -1,6 +1,8 @@
 # make demo    set everything up and show the main job     (ARGS="--keep" is handed to the demo)
 # make test    set everything up and run the test suite    (ARGS="-k settings" is handed to pytest)
 # make check   lint, formatting and types
+# make test-train   run the training recipe on a tiny sample, in an environment of its own
+# make test-tflite  run both models with tflite-runtime 2.14, in an environment of its own
 # make clean   remove what these made
 
 PYTHON ?= python3
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test check clean mosquitto
+.PHONY: help demo test check test-train test-tflite clean mosquitto
 .DELETE_ON_ERROR:
 
 help:
@@ -25,6 +27,26 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# TensorFlow and torch are too large for everyone's environment.
+test-train: .venv-train/.done
+	.venv-train/bin/python -m pytest models/training/tests
+
+.venv-train/.done: setup.cfg pyproject.toml constraints/train.txt
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/python -m pip --disable-pip-version-check --no-input install -q \
+	  -c constraints/train.txt -e '.[train,demo]' pytest pytest-timeout
+	touch $@
+
+# tflite-runtime has no wheels for Python 3.12 and later.
+test-tflite: .venv-tflite/.done
+	.venv-tflite/bin/python -m pytest tests/inference
+
+.venv-tflite/.done: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-tflite
+	.venv-tflite/bin/python -m pip --disable-pip-version-check --no-input install -q \
+	  -e '.[tflite,demo]' 'opencv-python-headless<4.12' pytest pytest-timeout flatbuffers
+	touch $@
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,4 +73,4 @@ mosquitto:
 	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mosquitto
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .venv-train .venv-tflite build dist *.egg-info

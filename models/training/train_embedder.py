@@ -21,6 +21,7 @@ from models.training.run import (
     Average,
     Budget,
     Log,
+    Workers,
     cosine_rate,
     load_checkpoint,
     save_checkpoint,
@@ -99,7 +100,8 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
 
     Goes on from `out/embedder.pt` where there is one. Raises FileNotFoundError without a cache.
     """
-    torch.manual_seed(run.seed)
+    workers = Workers()
+    torch.manual_seed(run.seed + workers.rank)
     pool = load(cache)
     order = np.random.default_rng(0).permutation(len(pool))  # held out: a mix of all sources
     pool = FacePool(pool.images[order], pool.targets[order], pool.axes, pool.sources)
@@ -115,12 +117,15 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
         size, weights = saved["size"], saved["model"]
     size_of = [size]
     model, average, optimiser = None, None, None
-    batches = views(pool, run, size_of, run.held_out, run.seed + budget.done_steps)
+    batches = views(
+        pool, run, size_of, run.held_out, run.seed + 97 * workers.rank + budget.done_steps
+    )
     running = 0.0
-    while budget.progress < 1:
-        wanted = next(px for share, px in run.sizes if budget.progress < share)
-        if model is None or wanted != size:
-            size = size_of[0] = wanted
+    progress = budget.progress
+    while progress < 1:
+        wanted_px = next(px for share, px in run.sizes if progress < share)
+        if model is None or wanted_px != size:
+            size = size_of[0] = wanted_px
             map_px = size // 2 ** (1 + len(shape.stages))
             fresh = make_model(shape, size).to(memory_format=torch.channels_last)
             if weights is None and model is not None:
@@ -158,10 +163,13 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
         loss.backward()
         optimiser.step()
         budget.advance()
+        workers.meet(model, budget)
+        if workers.agreed(budget):
+            progress = budget.progress
         if budget.done_steps % 4 == 0:
             average.update(model)
         running = 0.98 * running + 0.02 * float(loss.detach()) if running else float(loss.detach())
-        if budget.done_steps % run.checkpoint_steps == 0 or budget.progress >= 1:
+        if workers.rank == 0 and (budget.done_steps % run.checkpoint_steps == 0 or progress >= 1):
             tester = make_model(shape, size).eval()
             tester.load_state_dict(average.state)
             log.write(

@@ -92,7 +92,7 @@ def test_targets_point_back_at_the_face() -> None:
     x, y = (col + 0.5) * 16, (row + 0.5) * 16
     cell = taught[1][row, col] * 16
     assert np.allclose([x - cell[1], y - cell[2], x + cell[3], y + cell[4]], box[0], atol=1e-3)
-    assert np.allclose(cell[5:15].reshape(5, 2) + (x, y), points[0], atol=1e-3)
+    assert np.allclose(cell[5:15].reshape(5, 2) + np.array([x, y]), points[0], atol=1e-3)
 
 
 def test_an_ignored_face_is_neither_face_nor_background() -> None:

@@ -1,0 +1,91 @@
+"""A tiny pool in the form of the real one, made from two public-domain photographs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.training.faces import FACE_PX, MARGIN_PX
+from models.training.package import open_folder, photograph
+from models.training.scene_views import TEMPLATE
+
+MODELS = Path(__file__).resolve().parents[2]
+ENTRIES = (("pool", 40), ("scenes", 12))
+
+
+def jpeg(image: NDArray[np.uint8]) -> bytes:
+    done, data = cv2.imencode(".jpg", image)
+    assert done
+    return data.tobytes()
+
+
+def aligned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photograph's face as the pool has faces: the template with its margin."""
+    face = open_folder(MODELS / "face_detector").detect(image)[0]  # type: ignore[union-attr]
+    matrix = cv2.estimateAffinePartial2D(face.landmarks, TEMPLATE + np.float32(MARGIN_PX))[0]
+    return cv2.warpAffine(image, matrix, (FACE_PX, FACE_PX))  # type: ignore[return-value]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with `faces_*.zip`, `faces.csv`, `faces_teacher.npy`, `detector.zip` and its boxes."""
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    picture = photograph()
+    face = aligned(picture)
+    with (folder / "faces.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["image", "source"])
+        for half in (0, 1):
+            with zipfile.ZipFile(folder / f"faces_{half}.zip", "w") as archive:
+                for i in range(20 * half, 20 * half + 20):
+                    shade = np.clip(face * rng.uniform(0.5, 1.3), 0, 255).astype(np.uint8)
+                    archive.writestr(f"faces_{half}/{i:05d}.jpg", jpeg(np.roll(shade, i, axis=1)))
+                    table.writerow([f"{i:05d}.jpg", "made"])
+    np.save(folder / "faces_teacher.npy", rng.normal(0, 25, (40, 256)).clip(-127, 127).astype(np.int8))
+    boxes = io.StringIO()
+    rows = csv.writer(boxes)
+    rows.writerow(["image", "x", "y", "w", "h", "ignore"])
+    with zipfile.ZipFile(folder / "detector.zip", "w") as archive:
+        for i in range(12):
+            scaled = cv2.resize(picture, None, fx=0.3 + 0.04 * i, fy=0.3 + 0.04 * i)
+            archive.writestr(f"wider/{i}.jpg", jpeg(scaled))
+            zoom = 0.3 + 0.04 * i
+            rows.writerow([f"wider/{i}.jpg", 170 * zoom, 55 * zoom, 105 * zoom, 135 * zoom, 0])
+    (folder / "detector_boxes.csv").write_text(boxes.getvalue())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`<person>/<picture>` and `pairs.csv`: views of two photographs under twelve invented names."""
+    from matplotlib.cbook import get_sample_data
+
+    folder = tmp_path_factory.mktemp("people")
+    hopper = cv2.imread(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    assert hopper is not None
+    sources = [photograph(), hopper[:512]]
+    rng = np.random.default_rng(0)
+    lines = ["fold,a,b,same"]
+    for person in range(24):
+        (folder / f"{person:02d}").mkdir()
+        for number in range(6):
+            image = sources[person % 2]
+            turn = cv2.getRotationMatrix2D((256, 180), float(rng.normal(0, 8)), float(rng.uniform(0.7, 1)))
+            view = cv2.warpAffine(image, turn, (512, 512))
+            view = np.clip(view * rng.uniform(0.6, 1.3, 3), 0, 255).astype(np.uint8)
+            (folder / f"{person:02d}" / f"{number}.jpg").write_bytes(jpeg(view))
+    for person in range(24):
+        fold, other = person // 12 * 5 + 1, person // 12 * 12 + (person + 1) % 12
+        for number in range(6):
+            lines.append(f"{fold},{person:02d}/{number}.jpg,{person:02d}/{(number + 1) % 6}.jpg,1")
+            lines.append(f"{fold},{person:02d}/{number}.jpg,{other:02d}/{number}.jpg,0")
+    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    return folder

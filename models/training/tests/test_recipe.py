@@ -1,0 +1,115 @@
+"""The recipe from data to package, on a tiny sample: every step as a person would call it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from edgeface.inference.detector import Detector
+from edgeface.inference.embedder import Embedder
+from edgeface.inference.package import load_package
+from models.training import scenes
+from models.training.__main__ import main
+from models.training.package import open_folder
+from models.training.tests.conftest import MODELS
+
+STEPS = ["--steps", "4", "--checkpoint-steps", "2", "--batch", "4"]
+
+
+@pytest.fixture(scope="module")
+def cache(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared pool; the shipped detector stands in for the detector teacher."""
+    cache = tmp_path_factory.mktemp("cache")
+    shipped = open_folder(MODELS / "face_detector")
+    assert isinstance(shipped, Detector)
+
+    def faces(_: object, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = shipped.detect(image)
+        boxes = [[f.box.left, f.box.top, f.box.right, f.box.bottom] for f in found]
+        return (
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array([f.landmarks for f in found], np.float32).reshape(-1, 5, 2),
+            np.array([f.score for f in found], np.float32),
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "teacher_faces", faces)
+        patch.setattr(scenes.cv2.FaceDetectorYN, "create", lambda *_: None)
+        common = ["--data", str(data), "--teacher", "none.onnx", "--cache", str(cache)]
+        assert main(["prepare", *common]) == 0
+    return cache
+
+
+def test_prepared_scenes_join_given_boxes_with_the_teachers_landmarks(cache: Path) -> None:
+    loaded = scenes.load(cache)
+    assert len(loaded) == 12
+    assert all(np.isfinite(scene.landmarks[0]).all() for scene in loaded)
+    assert all(scene.weight[0] == 1 for scene in loaded)
+
+
+def test_a_detector_is_trained_quantised_and_packaged(cache: Path, tmp_path: Path) -> None:
+    where = ["--cache", str(cache), "--out", str(tmp_path)]
+    target = ["--package", str(tmp_path / "package")]
+    assert main(["train", "detector", *where, *STEPS]) == 0
+    assert main(["quantise", "detector", *where, *target]) == 0
+    assert (tmp_path / "detector.jsonl").read_text().count("\n") == 2
+    # So short a training finds nothing; a threshold near zero gives the golden run its faces.
+    assert main(["package", "detector", *target, "--version", "0", "--score", "0.0001"]) == 0
+    assert isinstance(open_folder(tmp_path / "package"), Detector)
+
+
+def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
+    cache: Path, people: Path, tmp_path: Path
+) -> None:
+    where = ["--cache", str(cache), "--out", str(tmp_path)]
+    package = tmp_path / "package"
+    target = ["--package", str(package), "--detector", str(MODELS / "face_detector")]
+    held = ["--held-out", "8"]
+    assert main(["train", "embedder", *where, *STEPS, *held]) == 0
+    more = ["--steps", "6", *STEPS[2:], *held]
+    assert main(["train", "embedder", *where, *more]) == 0
+    log = (tmp_path / "embedder.jsonl").read_text().splitlines()
+    assert [line.split(",")[0] for line in log] == ['{"step": 2', '{"step": 4', '{"step": 6']
+    assert main(["quantise", "embedder", *where, *target[:2]]) == 0
+    assert main(["package", "embedder", *target, "--version", "0"]) == 0
+    pairs = ["--pairs", str(people / "pairs.csv"), "--root", str(people)]
+    assert main(["calibrate", *target, *pairs]) == 0
+    assert load_package(package).calibration.smallest_fmr < 1
+    assert isinstance(open_folder(package), Embedder)
+    old_space = load_package(package).space_id
+
+    tuned = tmp_path / "tuned"
+    people_of = ["--people", str(people), "--checkpoint", str(tmp_path / "embedder.pt")]
+    for loss in ("triplet", "arcface"):
+        tune = ["finetune", *people_of, *target[2:], "--out", str(tuned), "--loss", loss]
+        assert main([*tune, "--steps", "2"]) == 0
+    again = ["--package", str(tuned / "package")]
+    assert main(["quantise", "embedder", *where[:2], "--out", str(tuned), *again]) == 0
+    assert main(["package", "embedder", *again, *target[2:], "--version", "1"]) == 0
+    assert load_package(tuned / "package").space_id != old_space
+
+
+def test_kept_weights_restore_to_a_start_for_more_training(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models.training import checkpoints
+
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "weights")
+    where = ["--cache", str(cache), "--out", str(tmp_path / "first")]
+    assert main(["train", "detector", *where, *STEPS]) == 0
+    assert main(["keep", "detector", *where[2:]]) == 0
+    assert main(["restore", "detector", "--out", str(tmp_path / "second")]) == 0
+    with pytest.raises(FileExistsError):
+        main(["restore", "detector", "--out", str(tmp_path / "second")])
+    again = [*where[:2], "--out", str(tmp_path / "second")]
+    assert main(["train", "detector", *again, *STEPS]) == 0
+    digests = {
+        hashlib.sha256((tmp_path / name / "detector.pt").read_bytes()).hexdigest()
+        for name in ("first", "second")
+    }
+    assert len(digests) == 2

@@ -1,0 +1,59 @@
+"""The packages that ship, on every runtime that is installed here."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from edgeface.inference.detector import Detector
+from edgeface.inference.golden import check_golden
+from edgeface.inference.models import open_on_cpu
+from edgeface.inference.package import load_package
+from edgeface.inference.runtimes import RUNTIMES, probe_runtime
+from edgeface.inference.shipped import packages_in, shipped_models
+
+
+def shipped() -> list[Path]:
+    return list(packages_in(shipped_models()))
+
+
+def test_a_detector_and_an_embedder_ship() -> None:
+    tasks = {load_package(folder).description.task for folder in shipped()}
+    assert tasks == {"face-detection", "face-embedding"}
+
+
+@pytest.mark.parametrize("name", list(RUNTIMES))
+@pytest.mark.parametrize("folder", shipped(), ids=lambda folder: folder.name)
+def test_the_golden_run_passes(folder: Path, name: str) -> None:
+    if importlib.util.find_spec(RUNTIMES[name].split(".")[0]) is None:
+        pytest.skip(f"{name} is not installed here")
+    package = load_package(folder)
+    result = check_golden(package, open_on_cpu(package, probe_runtime(name)))
+    assert result.passed, result.fault
+
+
+def test_the_shipped_embedder_is_calibrated() -> None:
+    packages = [load_package(folder) for folder in shipped()]
+    for package in packages:
+        if package.description.task == "face-embedding":
+            calibration = package.calibration
+            assert calibration.smallest_fmr <= 1e-4
+            assert calibration.tail_shape >= 0
+
+
+def test_both_models_fit_a_corals_cache_together() -> None:
+    assert sum((folder / "model.tflite").stat().st_size for folder in shipped()) < 6.5e6
+
+
+def test_the_detector_finds_a_face_that_fills_the_picture() -> None:
+    from skimage.data import astronaut
+
+    face = astronaut()[40:240, 120:320, ::-1].copy()
+    for folder in shipped():
+        package = load_package(folder)
+        if package.description.task == "face-detection":
+            detector = open_on_cpu(package, probe_runtime("ai-edge-litert"))
+            assert isinstance(detector, Detector)
+            assert len(detector.detect(face)) == 1
