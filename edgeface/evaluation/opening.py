@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeface.errors import EvaluationError
@@ -19,8 +20,14 @@ EMBEDDER = "facenet"
 class Opener:
     """Opens models with one runtime, found when it is first needed."""
 
-    def __init__(self, runtime: Runtime | None = None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime | None = None,
+        meter: Callable[[str, Interpreter], Interpreter] | None = None,
+    ) -> None:
+        """`meter` may wrap the interpreter of the `detector` and of the `embedder`."""
         self._runtime = runtime
+        self._meter = meter
 
     def detector(
         self, spec: str = DETECTOR, *, score_threshold: float | None = None, max_faces: int = 8
@@ -33,18 +40,19 @@ class Opener:
             threshold = 0.6 if score_threshold is None else score_threshold
             return open_reference(spec, score_threshold=threshold)
         package = load_package(find_package(spec))
-        interpreter = self._interpreter(package.read(MODEL_FILE))
+        interpreter = self._interpreter("detector", package.read(MODEL_FILE))
         return Detector(package, interpreter, score_threshold=score_threshold, max_faces=max_faces)
 
     def embedder(self, spec: str = EMBEDDER) -> Embedder:
         """A package folder or shipped name. Raises ModelError or RuntimeMissingError."""
         package = load_package(find_package(spec))
-        return Embedder(package, self._interpreter(package.read(MODEL_FILE)))
+        return Embedder(package, self._interpreter("embedder", package.read(MODEL_FILE)))
 
-    def _interpreter(self, content: bytes) -> Interpreter:
+    def _interpreter(self, which: str, content: bytes) -> Interpreter:
         if self._runtime is None:
             self._runtime = find_runtime()
-        return self._runtime.interpreter(content)
+        interpreter = self._runtime.interpreter(content)
+        return interpreter if self._meter is None else self._meter(which, interpreter)
 
 
 def input_size_px(detector: Detector | YuNet) -> tuple[int, int] | None:
