@@ -186,6 +186,23 @@ def test_an_input_of_another_size_is_refused(shape: tuple[int, ...]) -> None:
         Preprocessor(rules, input_spec()).encode(np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [
+        pytest.param(1280, 960, id="halvings-alone"),
+        pytest.param(1000, 750, id="halving-and-rest"),
+        pytest.param(641, 481, id="odd"),
+    ],
+)
+def test_shrinking_averages_instead_of_picking_pixels(width: int, height: int) -> None:
+    rules = Preprocessing(tensor="image", width=320, height=240, channels="BGR", mean=0, std=1)
+    stripes = np.zeros((height, width, 3), np.uint8)
+    stripes[:, ::2] = 200
+    tensor, _ = Preprocessor(rules, input_spec(1.0, 0, np.uint8)).fit(stripes)
+    inner = tensor[0, :239, :319].astype(int)
+    assert 60 < inner.min() <= inner.max() < 140
+
+
 def test_preprocessing_a_camera_picture_is_fast() -> None:
     rules = Preprocessing(tensor="image", width=320, height=240)
     preprocessor = Preprocessor(rules, input_spec())

@@ -10,9 +10,9 @@ import pytest
 from edgeface.inference.detector import Detector
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
-from edgeface.inference.package import load_package
+from edgeface.inference.package import load_package, packages_in
 from edgeface.inference.runtimes import RUNTIMES, probe_runtime
-from edgeface.inference.shipped import packages_in, shipped_models
+from edgeface.settings.places import shipped_models
 
 
 def shipped() -> list[Path]:
