@@ -22,6 +22,7 @@ LOOK_GROWTH: Final = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Crop:
+    number: int
     embedding: Embedding
     quality: Quality
     time_s: float
@@ -35,8 +36,8 @@ class Judge:
     stay within the target however alike or different the frames of a stranger are.
 
     1. The first look is taken at `min_agreeing` good crops.
-    2. The next ones when the kept crops weigh `LOOK_GROWTH` times what they did at the look before,
-       or `unknown_after_s` after it.
+    2. The next ones when at least `min_agreeing` of the kept crops are new and together they weigh
+       `LOOK_GROWTH` times what they did at the look before, or `unknown_after_s` after it.
     3. The last one is held back until the track is old enough to be called unknown, so that a name
        is still possible afterwards. At the track's end it is taken if there is anything new.
 
@@ -57,7 +58,7 @@ class Judge:
         self._looks = 0
         self._look_weight = 0.0
         self._look_s = 0.0
-        self._news = False
+        self._look_number = 0
         self._evaluation: Evaluation | None = None
         self._said_unnamed = False
         self._recognized = False
@@ -92,7 +93,7 @@ class Judge:
         self._good += 1
         if self._first_good_s is None:
             self._first_good_s = time_s
-        self._keep(_Crop(embedding, quality, time_s))
+        self._keep(_Crop(self._good, embedding, quality, time_s))
         return True
 
     def refuse(self, gate: str, quality: Quality | None = None) -> None:
@@ -126,7 +127,7 @@ class Judge:
         if self._recognized or self._closed:
             return None
         self._closed = True
-        if self._news and self._may_look():
+        if self._fresh() and self._may_look():
             evaluation = self._take_look(index, allowed, now_s)
             if evaluation.outcome == "recognized":
                 return self._decision(evaluation, evaluation.person_id)
@@ -146,7 +147,6 @@ class Judge:
                 return
             self._kept.remove(worst)
         self._kept.append(crop)
-        self._news = True
         mean = self._weights() @ self._embeddings()
         length = float(np.linalg.norm(mean))
         if length > 0:
@@ -166,8 +166,12 @@ class Judge:
     def _may_look(self) -> bool:
         return len(self._kept) >= self._rules.min_agreeing and self._looks < self._rules.max_looks
 
+    def _fresh(self) -> int:
+        """How many of the kept crops no look has seen."""
+        return sum(crop.number > self._look_number for crop in self._kept)
+
     def _due(self, now_s: float) -> bool:
-        if not self._news or not self._may_look():
+        if self._fresh() < self._rules.min_agreeing or not self._may_look():
             return False
         if self._looks == 0:
             return True
@@ -189,7 +193,7 @@ class Judge:
         self._looks += 1
         self._look_weight = float(weights.sum())
         self._look_s = now_s
-        self._news = False
+        self._look_number = self._good
         self._recognized = evaluation.outcome == "recognized"
         return evaluation
 

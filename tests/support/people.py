@@ -102,6 +102,15 @@ def everybody(index: GalleryIndex) -> NDArray[np.bool_]:
     return np.ones(len(index.people), dtype=np.bool_)
 
 
+@dataclass(frozen=True)
+class Said:
+    """One decision, and who really was in front of the camera when it was made."""
+
+    track_id: int
+    decision: Decision
+    truth: str
+
+
 @dataclass
 class Door:
     """What the pipeline does with the parts of the room, with embeddings given by the test."""
@@ -111,7 +120,7 @@ class Door:
     rules: DecisionRules = field(default_factory=DecisionRules)
     tracker: Tracker = field(default_factory=Tracker)
     judges: dict[int, Judge] = field(default_factory=dict)
-    said: list[tuple[int, Decision]] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
     seen: dict[int, list[str]] = field(default_factory=dict)
     """Track id -> who really was in front of the camera, frame by frame."""
 
@@ -142,9 +151,11 @@ class Door:
         for track_id in self.tracker.flush():
             self._close(track_id, time_s)
 
-    def names(self) -> list[tuple[int, str]]:
-        """(track id, person id) of everyone recognized."""
-        return [(track, said.person_id) for track, said in self.said if said.person_id is not None]
+    def names(self) -> list[str]:
+        """The people recognized, in order."""
+        return [
+            said.decision.person_id for said in self.said if said.decision.person_id is not None
+        ]
 
     def _open(self, track_id: int, time_s: float, parent: int | None = None) -> None:
         self.judges[track_id] = Judge(self.rules, self.calibration, time_s)
@@ -160,4 +171,4 @@ class Door:
             return
         person = decision.person_id
         if person is None or self.cool_down.admit(track_id, person, time_s):
-            self.said.append((track_id, decision))
+            self.said.append(Said(track_id, decision, self.seen[track_id][-1]))

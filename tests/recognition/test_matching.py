@@ -1,0 +1,142 @@
+"""Fusion over frames and the ranking of people."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.matching import NOBODY, fuse, match
+from tests.support.people import everybody, gallery, identity, view
+
+
+def axis(*places: tuple[int, float]) -> np.ndarray:
+    """A vector with these entries, not normalised."""
+    vector = np.zeros(128, dtype=np.float32)
+    for place, value in places:
+        vector[place] = value
+    return vector
+
+
+WEIGHTS = np.array([3.0, 1.0], dtype=np.float32)
+FRAMES = np.stack([axis((0, 0.8), (1, 0.6)), axis((0, 0.6), (1, 0.8))])
+"""Two frames of unit length between the first two axes."""
+
+
+def test_the_fused_score_by_hand() -> None:
+    # Anna has the first axis and the diagonal, Bert the second axis, Carl a third.
+    diagonal = axis((0, 0.5**0.5), (1, 0.5**0.5))
+    index = gallery(
+        [np.stack([axis((0, 1)), diagonal]), axis((1, 1)), axis((2, 1))], ["anna", "bert", "carl"]
+    )
+    ranking = match(FRAMES, WEIGHTS, index, everybody(index))
+    # Diagonal: both frames 1.4 / sqrt(2); second axis: (3 * 0.6 + 1 * 0.8) / 4.
+    assert [person for person, _ in ranking.people] == [0, 1, 2]
+    assert [score for _, score in ranking.people] == pytest.approx([1.4 * 0.5**0.5, 0.65, 0.0])
+    assert ranking.frame_people.tolist() == [0, 0]
+    assert ranking.frame_scores == pytest.approx([1.4 * 0.5**0.5] * 2)
+    assert ranking.templates == 4
+    assert (ranking.best, ranking.second) == (0, 1)
+    assert ranking.second_score == pytest.approx(0.65)
+
+
+def test_the_mean_is_over_one_template_not_over_the_best_of_each_frame() -> None:
+    index = gallery([np.stack([axis((0, 1)), axis((1, 1))])])
+    ranking = match(FRAMES, np.ones(2, np.float32), index, everybody(index))
+    assert ranking.best_score == pytest.approx(0.7)
+    assert ranking.frame_scores == pytest.approx([0.8, 0.8])
+
+
+def test_each_frame_has_its_own_top_person() -> None:
+    index = gallery([axis((0, 1)), axis((1, 1))])
+    ranking = match(FRAMES, WEIGHTS, index, everybody(index))
+    assert ranking.frame_people.tolist() == [0, 1]
+
+
+def test_who_is_not_allowed_is_not_there() -> None:
+    index = gallery([axis((0, 1)), axis((1, 1)), axis((2, 1))])
+    ranking = match(FRAMES, WEIGHTS, index, np.array([False, True, True]))
+    assert ranking.best == 1
+    assert ranking.frame_people.tolist() == [1, 1]
+    assert ranking.templates == 2
+    assert 0 not in [person for person, _ in ranking.people]
+
+
+@pytest.mark.parametrize(
+    "index", [GalleryIndex.empty(), gallery([axis((0, 1))])], ids=["empty", "nobody allowed"]
+)
+def test_nobody_is_ranked_when_nobody_can_match(index: GalleryIndex) -> None:
+    ranking = match(FRAMES, WEIGHTS, index, np.zeros(len(index.people), dtype=np.bool_))
+    assert ranking.people == ()
+    assert (ranking.best, ranking.second) == (NOBODY, NOBODY)
+    assert ranking.best_score is None
+    assert ranking.second_score is None
+    assert ranking.frame_people.tolist() == [NOBODY, NOBODY]
+    assert ranking.templates == 0
+
+
+def test_one_person_alone_has_no_second() -> None:
+    index = gallery([np.stack([axis((0, 1)), axis((1, 1))])])
+    ranking = match(FRAMES, WEIGHTS, index, everybody(index))
+    assert ranking.second == NOBODY
+    assert ranking.second_score is None
+
+
+def test_weights_of_zero_count_as_equal() -> None:
+    cosines = np.array([[0.2], [0.6]], dtype=np.float32)
+    assert fuse(cosines, np.zeros(2, dtype=np.float32)) == pytest.approx([0.4])
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "weights", "allowed"),
+    [
+        pytest.param(np.zeros((0, 128)), np.zeros(0), np.ones(1), id="no frame"),
+        pytest.param(FRAMES, np.ones(3), np.ones(1), id="weights too many"),
+        pytest.param(FRAMES[:, :64], np.ones(2), np.ones(1), id="another embedder"),
+        pytest.param(FRAMES, np.ones(2), np.ones(2), id="another gallery's mask"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(
+    embeddings: np.ndarray, weights: np.ndarray, allowed: np.ndarray
+) -> None:
+    with pytest.raises(ValueError, match=r"match|fit"):
+        match(
+            embeddings.astype(np.float32),
+            weights.astype(np.float32),
+            gallery([axis((0, 1))]),
+            allowed.astype(np.bool_),
+        )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 8))
+def test_it_is_the_same_as_the_definition_written_out(seed: int, people: int, frames: int) -> None:
+    rng = np.random.default_rng(seed)
+    templates = [
+        np.stack([identity(rng) for _ in range(rng.integers(1, 4))]) for _ in range(people)
+    ]
+    index = gallery(templates)
+    embeddings = np.stack([view(templates[0][0], rng, 0.7) for _ in range(frames)])
+    weights = rng.uniform(0.05, 1, frames).astype(np.float32)
+    allowed = rng.random(people) < 0.7
+    ranking = match(embeddings, weights, index, allowed)
+    expected = sorted(
+        (
+            (
+                max(
+                    sum(float(w) * float(e @ row) for w, e in zip(weights, embeddings, strict=True))
+                    / float(weights.sum())
+                    for row in templates[person]
+                ),
+                person,
+            )
+            for person in range(people)
+            if allowed[person]
+        ),
+        reverse=True,
+    )
+    assert [person for person, _ in ranking.people] == [person for _, person in expected[:3]]
+    assert [score for _, score in ranking.people] == pytest.approx(
+        [score for score, _ in expected[:3]], abs=1e-5
+    )
