@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeface.errors import GalleryError
 from edgeface.gallery.build import build_index
+from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.compare import find_lookalikes, find_strays
 from edgeface.gallery.gate import Portrait
 from edgeface.gallery.ids import check_person_id, new_person_id
@@ -82,7 +83,13 @@ def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
     known = None
     if wish.person_id is not None:
         check_person_id(wish.person_id)
-        known = store.person(wish.person_id)
+        try:
+            known = store.person(wish.person_id)
+        except DamagedRowError:
+            raise GalleryError(
+                f"{wish.person_id}: the stored data are damaged; remove the person first "
+                f"(edgeface gallery remove {wish.person_id})"
+            ) from None
         if known is None:
             warnings.append(
                 f"{wish.person_id} was given by hand: ids are public on the broker, so it must say "

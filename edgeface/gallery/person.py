@@ -23,7 +23,8 @@ _MAX_CARD: Final = 128
 _PACKED: Final = np.dtype(
     [("created_s", "<f8"), ("quality", "<f4"), ("scale", "<f4"), ("codes", "i1", (128,))]
 )
-_TEMPLATES_FORMAT: Final = b"\x01"
+TEMPLATES_FORMAT: Final = b"\x01"
+"""First byte of a templates row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +120,13 @@ def encode_templates(templates: Iterable[StoredTemplate]) -> bytes:
         row["quality"] = item.quality
         row["scale"] = item.template.scale
         row["codes"] = item.template.codes
-    return _TEMPLATES_FORMAT + packed.tobytes()
+    return TEMPLATES_FORMAT + packed.tobytes()
 
 
-def packed_templates(content: bytes) -> NDArray[Any]:
+def packed_templates(content: bytes | bytearray) -> NDArray[Any]:
     """The structured rows (created_s, quality, scale, codes) of a templates row, without a copy;
     raises GalleryError when it is no such content."""
-    if content[:1] != _TEMPLATES_FORMAT or (len(content) - 1) % _PACKED.itemsize:
+    if content[:1] != TEMPLATES_FORMAT or (len(content) - 1) % _PACKED.itemsize:
         raise GalleryError("the row holds no templates of a known format")
     return np.frombuffer(content, dtype=_PACKED, offset=1)
 

@@ -24,6 +24,7 @@ from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.database import connect, explained
 from edgeface.gallery.person import (
+    TEMPLATES_FORMAT,
     Person,
     StoredTemplate,
     decode_person,
@@ -54,7 +55,7 @@ class SpaceContents:
     owners: NDArray[np.int32]
     """`(n,)`: template -> place in `people`."""
     codes: NDArray[np.int8]
-    """`(n, 128)`."""
+    """`(n, 128)`, a view with a stride: a large gallery is held once."""
     scales: NDArray[np.float32]
     """`(n,)`."""
     damaged: tuple[str, ...]
@@ -181,7 +182,7 @@ class GalleryStore:
         """All people with templates in `space`. Rows that do not open are left out and named."""
         people: list[Person] = []
         counts: list[int] = []
-        packed: list[bytes] = []
+        packed = bytearray(TEMPLATES_FORMAT)
         damaged: list[str] = []
         with self._reading() as connection:
             position = _position(connection)
@@ -201,14 +202,14 @@ class GalleryStore:
                     continue
                 people.append(person)
                 counts.append(count)
-                packed.append(content[1:])
-        items = packed_templates(b"\x01" + b"".join(packed))
+                packed += memoryview(content)[1:]
+        items = packed_templates(packed)
         return SpaceContents(
             position=position,
             people=tuple(people),
             owners=np.repeat(np.arange(len(people), dtype=np.int32), counts),
-            codes=np.ascontiguousarray(items["codes"]),
-            scales=np.ascontiguousarray(items["scale"]),
+            codes=items["codes"],
+            scales=items["scale"],
             damaged=tuple(damaged),
         )
 

@@ -296,4 +296,6 @@ def test_a_damaged_row_is_listed_and_audited_as_such(
     assert (code, "stored data DAMAGED" in out) == (0, True)
     assert "stored data damaged" in edgeface("gallery", "audit")[1]
     assert edgeface("enroll", photos["grace"], "--name", "Grace")[0] == 0
+    code, _, err = edgeface("enroll", photos["grace"], "--id", GIVEN)
+    assert (code, f"edgeface gallery remove {GIVEN}" in err) == (1, True)
     assert edgeface("gallery", "remove", GIVEN)[0] == 0
