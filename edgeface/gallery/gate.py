@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
-from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face
+from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face, lies_on_its_side
 from edgeface.gallery.person import StoredTemplate
 from edgeface.gallery.photo import read_photo
 from edgeface.recognition.alignment import align
@@ -50,7 +50,7 @@ class Refused:
     source: str
     """File name."""
     reason: str
-    """`unreadable`, `no_face`, `several_faces` or the quality gate that refused it."""
+    """`unreadable`, `no_face`, `not_upright`, `several_faces` or the quality gate in the way."""
     message: str
     """What is wrong with it and what would be better, in one clause."""
 
@@ -80,6 +80,9 @@ class Gate:
         """Examine a picture BGR uint8 `(h, w, 3)`."""
         face = find_face(self._detector, image_bgr, prefer="dominant")
         if isinstance(face, FaceProblem):
+            if face.reason == "no_face" and lies_on_its_side(self._detector, image_bgr):
+                message = "the face lies on its side or upside down; turn the picture upright"
+                return Refused(source, "not_upright", message)
             return Refused(source, face.reason, face.message)
         try:
             crop = align(image_bgr, face.landmarks)

@@ -21,7 +21,7 @@ Preference: TypeAlias = Literal["central", "dominant"]
 
 TIGHT: Final = 0.6
 """A face that takes more of the picture's width or height is looked for again with a border."""
-DOMINANCE: Final = 3.0
+DOMINANCE: Final = 4.0
 """A face dominates when its area, weighted for centrality, is so many times the next one's."""
 _BORDERS: Final = (0.5, 1.0)
 _MIN_SIDE_PX: Final = 320
@@ -87,6 +87,13 @@ def find_faces(detector: FaceDetector, image_bgr: Image) -> list[Face]:
     if candidates:
         return max(candidates, key=lambda found: max(face.score for face in found))
     return _detect_tiled(detector, image_bgr)
+
+
+def lies_on_its_side(detector: FaceDetector, image_bgr: Image) -> bool:
+    """Whether a picture without a face shows one after a quarter or half turn."""
+    return any(
+        detector.detect(np.ascontiguousarray(np.rot90(image_bgr, turns))) for turns in (1, 2, 3)
+    )
 
 
 def prominence(box: Box, image_bgr: Image) -> float:

@@ -13,7 +13,7 @@ from edgeface.gallery.gate import Gate, Portrait, Refused, explain
 from edgeface.gallery.ids import is_person_id
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.quality import GATES, Quality, QualityLimits
-from edgeface.recognition.values import Box, Embedding, Face
+from edgeface.recognition.values import Box, Embedding, Face, Image
 from tests.support.gallery import (
     ALICE,
     BOB,
@@ -84,6 +84,17 @@ def test_every_quality_gate_is_explained(gate: str) -> None:
     text = explain(gate, QUALITY, LIMITS)
     assert "refused by the quality gate" not in text
     assert len(text) > 40
+
+
+def test_a_picture_on_its_side_is_told_as_such() -> None:
+    class OnlyWide(PaintedDetector):
+        def detect(self, image_bgr: Image) -> list[Face]:
+            return super().detect(image_bgr) if image_bgr.shape[1] > image_bgr.shape[0] else []
+
+    image = picture(300, 400, (100, 100, 200, 200))
+    refused = Gate(OnlyWide(), PaintedEmbedder(), LIMITS).examine(image, "a.jpg")
+    assert isinstance(refused, Refused)
+    assert refused.reason == "not_upright"
 
 
 def test_a_face_without_usable_landmarks_is_no_face() -> None:

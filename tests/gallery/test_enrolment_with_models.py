@@ -1,0 +1,149 @@
+"""Enrolment of real photographs with the models that ship."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeface.cli.main import main
+from edgeface.gallery.gate import Gate, Portrait, Refused
+from edgeface.gallery.locate import find_face
+from edgeface.inference.detector import Detector
+from edgeface.inference.embedder import Embedder
+from edgeface.inference.models import open_models
+from edgeface.recognition.quality import QualityLimits
+from edgeface.recognition.values import Face, Image
+from edgeface.settings.places import shipped_models
+from tests.support.gallery import write_photo
+
+Models = tuple[Detector, Embedder]
+Photographs = dict[str, Image]
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    folder = shipped_models()
+    for name in ("face_detector", "facenet"):
+        if not (folder / name / "model.yaml").is_file():
+            pytest.skip(f"no model package {folder / name}")
+    detector, embedder, _ = open_models(folder / "face_detector", folder / "facenet", "cpu")
+    return detector, embedder
+
+
+@pytest.fixture(scope="module")
+def photographs() -> Photographs:
+    """Grace Hopper and Eileen Collins, public domain, BGR."""
+    cbook = pytest.importorskip("matplotlib.cbook")
+    data = pytest.importorskip("skimage.data")
+    hopper = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    collins = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
+    return {"hopper": np.asarray(hopper, np.uint8), "collins": np.asarray(collins, np.uint8)}
+
+
+@pytest.fixture
+def gate(models: Models) -> Gate:
+    return Gate(*models, QualityLimits())
+
+
+def passed(gate: Gate, image: Image) -> Portrait:
+    examined = gate.examine(image, "photo")
+    assert isinstance(examined, Portrait), examined
+    return examined
+
+
+def differently_taken(image: Image) -> Image:
+    """Cropped, from the other side lit, warmer, and a little darker."""
+    height, width = image.shape[:2]
+    part = image[: int(height * 0.8), int(width * 0.1) : int(width * 0.95)].astype(np.float32)
+    light = np.linspace(0.6, 1.05, part.shape[1], dtype=np.float32)[None, :, None]
+    return np.clip(part * light * np.array([0.9, 0.97, 1.05], np.float32), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("who", ["hopper", "collins"])
+def test_a_good_photograph_passes_the_gate(gate: Gate, photographs: Photographs, who: str) -> None:
+    portrait = passed(gate, photographs[who])
+    assert portrait.quality.face_px > 70
+    assert float(np.linalg.norm(portrait.embedding)) == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("who", ["hopper", "collins"])
+def test_another_version_of_a_photograph_is_the_same_person(
+    gate: Gate, models: Models, photographs: Photographs, who: str
+) -> None:
+    first = passed(gate, photographs[who]).embedding
+    again = passed(gate, differently_taken(photographs[who])).embedding
+    other = "collins" if who == "hopper" else "hopper"
+    stranger = passed(gate, photographs[other]).embedding
+    assert float(first @ again) > models[1].package.calibration.threshold_for(1e-3).value
+    assert float(first @ again) > float(first @ stranger) + 0.2
+
+
+@pytest.mark.parametrize("who", ["hopper", "collins"])
+@pytest.mark.parametrize("side", [96, 160])
+def test_a_picture_that_is_nothing_but_a_face_is_found(
+    models: Models, gate: Gate, photographs: Photographs, who: str, side: int
+) -> None:
+    whole = find_face(models[0], photographs[who])
+    assert isinstance(whole, Face)
+    box = whole.box
+    rows, columns = slice(int(box.top), int(box.bottom)), slice(int(box.left), int(box.right))
+    tight = cv2.resize(photographs[who][rows, columns], (side, side))
+    found = find_face(models[0], np.asarray(tight, np.uint8))
+    assert isinstance(found, Face)
+    scale = np.array([side / (columns.stop - columns.start), side / (rows.stop - rows.start)])
+    expected = (whole.landmarks - np.array([columns.start, rows.start])) * scale
+    assert float(np.abs(found.landmarks - expected).max()) < 0.12 * side
+
+
+def test_two_people_side_by_side_are_refused(gate: Gate, photographs: Photographs) -> None:
+    hopper = cv2.resize(photographs["hopper"], (300, 351))[:300]
+    both = np.hstack([hopper, photographs["collins"][:300, 60:360]])
+    refused = gate.examine(np.asarray(both, np.uint8), "both")
+    assert isinstance(refused, Refused)
+    assert refused.reason == "several_faces"
+
+
+def test_faulty_photographs_are_refused_for_their_fault(
+    gate: Gate, photographs: Photographs
+) -> None:
+    image = photographs["hopper"]
+    faults = {
+        "blurred": cv2.GaussianBlur(image, (0, 0), 9),
+        "too_dark": (image * 0.07).astype(np.uint8),
+        "too_small": cv2.resize(image, None, fx=0.17, fy=0.17, interpolation=cv2.INTER_AREA),
+        "no_face": image[420:, :],
+    }
+    reasons = {}
+    for fault, photo in faults.items():
+        examined = gate.examine(np.asarray(photo, np.uint8), fault)
+        reasons[fault] = examined.reason if isinstance(examined, Refused) else "passed"
+    # What is very dark, blurred or small may not be seen as a face at all.
+    assert reasons["no_face"] == "no_face"
+    for fault in ("blurred", "too_dark", "too_small"):
+        assert reasons[fault] in (fault, "no_face", "uncertain"), reasons
+
+
+def test_the_command_enrols_a_real_photograph(
+    models: Models,
+    photographs: Photographs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = tmp_path / "edgeface.yaml"
+    config.write_text(
+        "site: hq\ndevice: door-1\nstate_dir: state\ncamera: {source: images, folder: .}\n"
+    )
+    one = write_photo(tmp_path / "one.jpg", photographs["collins"])
+    two = write_photo(tmp_path / "two.jpg", differently_taken(photographs["collins"]))
+    arguments = [str(one), str(two), "--name", "Eileen Collins", "-c", str(config)]
+    assert main(["enroll", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert "2 new of 2 templates" in out
+    assert "does not look like" not in err
+    assert main(["gallery", "audit", "--json", "-c", str(config)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["people"], report["templates"]) == (1, 2)
