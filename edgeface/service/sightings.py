@@ -1,0 +1,90 @@
+"""From the pipeline's verdict to what the outbox makes an event of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from edgeface.messaging.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
+from edgeface.recognition.decision import Decision
+from edgeface.recognition.quality import Quality
+from edgeface.service.pipeline import Gallery, Verdict
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What every event of this moment has in common."""
+
+    models: ModelsUsed
+    accelerator: Literal["cpu", "edgetpu"]
+    validity_s: float
+    now_boottime_ns: int
+    now_utc_ns: int
+    clock_synced: bool
+
+
+def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
+    """The event's content. The validity counts from the capture of the newest frame that the
+    decision rests on."""
+    decision, basis = verdict.decision, verdict.basis
+    index = gallery.index
+    age_ns = max(0, setting.now_boottime_ns - basis.boottime_ns)
+    return Sighting(
+        event_type=decision.outcome,
+        captured_at=basis.captured_at,
+        captured_boottime_ns=basis.boottime_ns,
+        decided_at=_EPOCH + timedelta(microseconds=setting.now_utc_ns // 1000),
+        validity_s=setting.validity_s,
+        clock_synced=setting.clock_synced,
+        track=Track(
+            id=verdict.track_id,
+            frames=decision.frames,
+            agreeing=decision.agreeing,
+            duration_ms=round(verdict.duration_s * 1000),
+        ),
+        faces_in_view=basis.faces_in_view,
+        match=_match(decision),
+        quality=_quality(decision.quality),
+        gallery=GalleryUsed(
+            epoch=index.epoch,
+            revision=index.revision,
+            templates=index.templates_allowed(gallery.allowed),
+        ),
+        models=setting.models,
+        accelerator=setting.accelerator,
+        latency_ms=age_ns // 1_000_000,
+        why=decision.why,
+    )
+
+
+def _match(decision: Decision) -> Match | None:
+    if decision.outcome != "recognized":
+        return None
+    assert decision.person_id is not None
+    assert decision.score is not None
+    assert decision.threshold is not None
+    near: list[Any] = decision.why["near"]
+    alone = len(near) < 2
+    return Match(
+        person_id=decision.person_id,
+        display_name=decision.display_name,
+        score=round(decision.score, 4),
+        threshold=round(decision.threshold, 4),
+        threshold_extrapolated=decision.extrapolated,
+        margin=None if alone or decision.margin is None else round(decision.margin, 4),
+    )
+
+
+def _quality(quality: Quality | None) -> FaceQuality | None:
+    if quality is None:
+        return None
+    return FaceQuality(
+        face_px=round(quality.face_px, 1),
+        sharpness=round(quality.sharpness, 3),
+        yaw_deg=round(quality.yaw_deg, 1),
+        pitch_deg=round(quality.pitch_deg, 1),
+        roll_deg=round(quality.roll_deg, 1),
+    )
