@@ -1,0 +1,1 @@
+"""MQTT: the session, the outbox, the event contract."""
