@@ -1,8 +1,12 @@
-"""Measure error rates on labelled pictures: of verification (same person or not) or of detection.
+"""Measure error rates on labelled pictures.
+
+verification: same person or not. calibration: which thresholds give which false match rate, checked
+on other people. detection: how well faces are found.
 
 examples:
   edgeface evaluate verification --pairs pairs.txt --root lfw
   edgeface evaluate verification --pairs pairs.csv --root pictures.zip --all-pairs --plot roc.png
+  edgeface evaluate calibration --pairs ff.csv --pairs fp.csv --root pictures.zip
   edgeface evaluate detection --boxes boxes.csv --root pictures.zip --reference yunet:yunet.onnx
 """
 
@@ -14,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 VERIFICATION_HELP = "ten-fold accuracy, EER and TAR at FAR of the shipped pipeline on pairs"
+CALIBRATION_HELP = "fit the impostor scores of one half of the people, check on the other half"
 DETECTION_HELP = "average precision, recall and landmark distance of a detector"
 
 
@@ -34,6 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument("--plot", metavar="PNG", help="write the curve and the score distributions")
     pairs.add_argument("--json", action="store_true", help="one JSON object on standard output")
     pairs.set_defaults(measure=_verification)
+
+    halves = kinds.add_parser("calibration", help=CALIBRATION_HELP, description=CALIBRATION_HELP)
+    halves.add_argument(
+        "--pairs",
+        required=True,
+        action="append",
+        metavar="FILE",
+        help="protocol whose pictures are used; repeatable, over the same pictures",
+    )
+    halves.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+    _add_models(halves)
+    halves.add_argument("--fit-folds", type=_folds, default=_folds("1-5"), metavar="A-B")
+    halves.add_argument("--check-folds", type=_folds, default=_folds("6-10"), metavar="A-B")
+    halves.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    halves.set_defaults(measure=_calibration)
 
     faces = kinds.add_parser("detection", help=DETECTION_HELP, description=DETECTION_HELP)
     faces.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
@@ -147,6 +167,63 @@ def _print_verification(measured: dict[str, Any]) -> None:
     )
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in measured["stage_ms"].items())
     print(f"median ms        {stages}")
+
+
+def _calibration(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.evaluation.calibration_run import calibrate
+    from edgeface.evaluation.opening import Opener, existing
+    from edgeface.evaluation.pictures import PictureRoot
+    from edgeface.evaluation.protocol import read_protocol
+
+    protocols = [read_protocol(existing(path)) for path in args.pairs]
+    opener = Opener()
+    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
+    with PictureRoot(existing(args.root)) as root:
+        result = calibrate(
+            root,
+            protocols,
+            detector,
+            embedder,
+            fit_folds=args.fit_folds,
+            check_folds=args.check_folds,
+        )
+    measured = result.to_mapping()
+    if not args.json:
+        _print_calibration(measured)
+    return measured
+
+
+def _print_calibration(measured: dict[str, Any]) -> None:
+    table = measured["calibration"]
+    print(
+        f"fitted on {measured['impostors']} impostor pairs of {measured['people']} people;"
+        f" the data support a false match rate down to {table['smallest_fmr']:g}"
+    )
+    print(
+        f"tail from {table['tail_start']:.4f} at {table['tail_rate']:.3g}:"
+        f" shape {table['tail_shape']:.3f}, scale {table['tail_scale']:.4f}"
+    )
+    print(f"on {measured['check_impostors']} impostor pairs of other people:")
+    for check in measured["checks"]:
+        low, high = check["interval_95"]
+        verdict = (
+            "within a factor of two"
+            if check["within_factor_two"]
+            else ("the interval reaches a factor of two" if check["consistent"] else "off")
+        )
+        note = " (extrapolated)" if check["extrapolated"] else ""
+        print(
+            f"FMR {check['fmr']:<7g} threshold {check['threshold']:.3f}{note}: delivers"
+            f" {check['delivered']:.3g} (95 % interval {low:.3g} to {high:.3g},"
+            f" {check['errors']} errors): {verdict}"
+        )
+
+
+def _folds(text: str) -> range:
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and (last or first).isdigit()):
+        raise argparse.ArgumentTypeError(f"{text}: expected folds as 1-5")
+    return range(int(first), int(last or first) + 1)
 
 
 def _detection(args: argparse.Namespace) -> dict[str, Any]:

@@ -12,7 +12,9 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.evaluation.protocol import read_protocol
+from edgeface.recognition.thresholds import Calibration
 from tests.support.packages import CALIBRATION, edit_description
+from tests.support.patterned_people import picture, png
 
 
 @pytest.fixture
@@ -108,6 +110,41 @@ def test_what_is_missing_is_one_line(
     assert error.startswith("edgeface: error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """24 people with 6 pictures each, the first half in fold 1; pairs file and zip."""
+    folder = tmp_path_factory.mktemp("halves")
+    rows = ["fold,a,b,same"]
+    with zipfile.ZipFile(folder / "people.zip", "w") as archive:
+        for person in range(24):
+            names = [f"{person:02d}/{number}.png" for number in range(6)]
+            for number, name in enumerate(names):
+                archive.writestr(name, png(picture(person, number)))
+            rows += [f"{1 + person // 12},{names[0]},{name},1" for name in names[1:]]
+    (folder / "pairs.csv").write_text("\n".join(rows) + "\n")
+    return folder / "pairs.csv", folder / "people.zip"
+
+
+def test_calibration_is_fitted_on_one_half_and_checked_on_the_other(
+    capsys: pytest.CaptureFixture[str], halves: tuple[Path, Path], models: list[str]
+) -> None:
+    pairs, root = map(str, halves)
+    arguments = ["--pairs", pairs, "--root", root, "--fit-folds", "1", "--check-folds", "2"]
+    measured = _measure(capsys, "calibration", *arguments, *models)
+    # 12 people x 6 pictures: 72 * 71 / 2 pairs less 12 * 15 of one person.
+    assert measured["impostors"] == measured["check_impostors"] == 2376
+    assert measured["people"] == 12
+    assert [check["fmr"] for check in measured["checks"]] == [1e-3, 1e-4, 1e-5]
+    assert all(check["extrapolated"] for check in measured["checks"])
+    assert Calibration.from_mapping(measured["calibration"]).smallest_fmr >= 10 / 2376
+
+    assert main(["evaluate", "calibration", *arguments, *models]) == 0
+    assert "of other people" in capsys.readouterr().out
+
+    assert main(["evaluate", "calibration", *arguments[:-1], "1-2", *models]) == 2
+    assert "12 people are in both parts" in capsys.readouterr().err
 
 
 def test_detection_measures_boxes_and_pictures_of_one_face(

@@ -1,0 +1,116 @@
+"""Calibrates an embedder on one half of a protocol's people and checks it on the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeface.errors import EvaluationError
+from edgeface.evaluation.calibration import (
+    CalibrationFit,
+    Delivered,
+    check_calibration,
+    fit_calibration,
+)
+from edgeface.evaluation.impostors import PairScores, cross_person_scores
+from edgeface.evaluation.pictures import PictureRoot
+from edgeface.evaluation.protocol import Protocol
+from edgeface.evaluation.stills import CropEmbedder, EmbeddedPictures, Progress, embed_pictures
+from edgeface.gallery.locate import FaceDetector
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationReport:
+    """A calibration with what it delivers on people it has not seen."""
+
+    fit: CalibrationFit
+    checks: tuple[Delivered, ...]
+    check_impostors: int
+    pictures: int
+    pictures_not_found: int
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-able; `calibration` is what goes into `model.yaml`."""
+        return {
+            "calibration": self.fit.calibration.to_mapping(),
+            "fitted_tail": {"shape": self.fit.tail.shape, "scale": self.fit.tail.scale},
+            "impostors": self.fit.impostors,
+            "people": self.fit.people,
+            "check_impostors": self.check_impostors,
+            "checks": [
+                {
+                    "fmr": check.fmr,
+                    "threshold": check.threshold,
+                    "extrapolated": check.extrapolated,
+                    "delivered": check.delivered,
+                    "interval_95": [check.low, check.high],
+                    "errors": check.errors,
+                    "within_factor_two": check.within_factor_two,
+                    "consistent": check.consistent,
+                }
+                for check in self.checks
+            ],
+            "pictures": self.pictures,
+            "faces_not_found": self.pictures_not_found,
+        }
+
+
+def calibrate(
+    root: PictureRoot,
+    protocols: Sequence[Protocol],
+    detector: FaceDetector,
+    embedder: CropEmbedder,
+    *,
+    fit_folds: Iterable[int] = range(1, 6),
+    check_folds: Iterable[int] = range(6, 11),
+    progress: bool = True,
+) -> CalibrationReport:
+    """Fit on every cross-person pair of the pictures of `fit_folds`, check on `check_folds`.
+
+    Several protocols over the same pictures are taken together. Raises EvaluationError if the two
+    parts share a person, or a protocol does not say who is on its pictures.
+    """
+    fit_people = _people(protocols, fit_folds)
+    check_people = _people(protocols, check_folds)
+    shared = set(fit_people.values()) & set(check_people.values())
+    if shared:
+        raise EvaluationError(f"{len(shared)} people are in both parts: {min(shared)}, ...")
+    everything = fit_people | check_people
+    names = list(everything)
+    bar = Progress("pictures", len(names)) if progress else None
+    pictures = embed_pictures(root, names, detector, embedder, bar)
+    fit = fit_calibration(_impostors(names, fit_people, pictures))
+    other = _impostors(names, check_people, pictures)
+    return CalibrationReport(
+        fit=fit,
+        checks=tuple(check_calibration(fit.calibration, other)),
+        check_impostors=len(other),
+        pictures=len(names),
+        pictures_not_found=int((~pictures.found).sum()),
+    )
+
+
+def _people(protocols: Sequence[Protocol], folds: Iterable[int]) -> dict[str, str]:
+    """The person on each picture of these folds."""
+    wanted = tuple(folds)
+    people: dict[str, str] = {}
+    for protocol in protocols:
+        if not protocol.identities_known:
+            raise EvaluationError("a calibration needs to know the person on every picture")
+        part = protocol.part(wanted)
+        owners = (part.people[number] for number in part.subject_of)
+        people |= dict(zip(part.pictures, owners, strict=True))
+    return people
+
+
+def _impostors(
+    names: Sequence[str], people: dict[str, str], pictures: EmbeddedPictures
+) -> PairScores:
+    rows = [row for row, name in enumerate(names) if name in people]
+    numbers = {person: number for number, person in enumerate(dict.fromkeys(people.values()))}
+    subjects = np.array([numbers[people[names[row]]] for row in rows], dtype=np.int32)
+    found = pictures.found[rows]
+    return cross_person_scores(pictures.embeddings[rows][found], subjects[found])
