@@ -9,7 +9,7 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +41,8 @@ class Exit:
     code: int
     reason: str
     """For people; empty for a clean end."""
+    cause: EdgefaceError | None = None
+    """The error that makes a restart useless."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,8 @@ class _Worker:
     """When it failed, within the window."""
     restart_at_s: float | None = None
     finished: bool = False
+    successor: WorkerSpec | None = None
+    """Takes over as soon as the thread has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Supervisor:
         self._jitter = jitter if jitter is not None else lambda limit_s: random.random() * limit_s
         self._workers: dict[str, _Worker] = {}
         self._guests: list[_Guest] = []
-        self._left: list[Run] = []
+        self._left: list[tuple[WorkerSpec, Run]] = []
         self._stopping = False
         self.restarts = 0
         """Workers started again after a failure."""
@@ -108,13 +112,14 @@ class Supervisor:
     def restart(self, spec: WorkerSpec, timeout_s: float) -> bool:
         """Replace a worker by one of the same name that does something else; no failure.
 
-        False when the old one did not stop in time; it goes on then, told to stop.
+        False when the old one did not stop in time; the new one then starts once it has.
         """
         old = self._workers[spec.name]
         if old.run is not None:
             old.run.pulse.stop.set()
             old.run.thread.join(timeout_s)
             if old.run.alive:
+                old.successor = spec
                 return False
         self.start(spec)
         return True
@@ -142,28 +147,36 @@ class Supervisor:
                 return Exit(BEYOND_BUDGET, f"worker {guest.name} has ended by itself")
             if guest.pulse.overdue:
                 return Exit(BEYOND_BUDGET, _stuck(guest.name, guest.pulse))
-        for worker in self._workers.values():
+        for worker in list(self._workers.values()):
             reason = self._check(worker)
             if reason is not None:
                 return reason
         return None
 
-    def stop(self, timeout_s: float) -> tuple[str, ...]:
-        """Tell every worker to stop, then wait for all of them together at most `timeout_s`.
+    def stop(self, timeout_s: float, names: Collection[str] | None = None) -> tuple[str, ...]:
+        """Tell workers to stop, then wait for all of them together at most `timeout_s`.
 
-        Returns the names of the threads that are still there; may be called again.
+        `names` are those meant, by default all. Returns the names of the threads that are still
+        there and may not be; nothing is restarted from now on. May be called again.
         """
         self._stopping = True
-        runs = [w.run for w in self._workers.values() if w.run is not None] + self._left
-        for run in runs:
+        runs = [
+            (worker.spec, worker.run)
+            for worker in self._workers.values()
+            if worker.run is not None and (names is None or worker.spec.name in names)
+        ]
+        runs += [(spec, run) for spec, run in self._left if names is None or spec.name in names]
+        for _, run in runs:
             run.pulse.stop.set()
         end_s = time.monotonic() + timeout_s
-        for run in runs:
+        for spec, run in runs:
+            run.thread.join(0 if spec.may_linger else max(0.0, end_s - time.monotonic()))
+        # Those that may be left behind get what is left of the time, if anything is.
+        for _, run in runs:
             run.thread.join(max(0.0, end_s - time.monotonic()))
-        for worker in self._workers.values():
-            if worker.run is not None and worker.run.error is not None:
-                _log.warning("worker %s stopped with: %s", worker.spec.name, worker.run.error)
-        return tuple(run.thread.name for run in runs if run.alive)
+            if run.error is not None and not isinstance(run.error, FatalError):
+                _log.warning("worker %s stopped with: %s", run.thread.name, run.error)
+        return tuple(spec.name for spec, run in runs if run.alive and not spec.may_linger)
 
     def _check(self, worker: _Worker) -> Exit | None:
         name, run = worker.spec.name, worker.run
@@ -181,13 +194,16 @@ class Supervisor:
                 return Exit(BEYOND_BUDGET, reason)
             # The thread may wake up one day: it finds its stop set then.
             run.pulse.stop.set()
-            self._left.append(run)
+            self._left.append((worker.spec, run))
             return self._failed(worker, reason)
+        if worker.successor is not None:
+            self.start(worker.successor)
+            return None
         if run.error is None:
             worker.run, worker.finished = None, True
             return None
         if isinstance(run.error, FatalError):
-            return Exit(run.error.cause.exit_code, str(run.error.cause))
+            return Exit(run.error.cause.exit_code, str(run.error), run.error.cause)
         _log.error("worker %s failed: %s", name, run.error, exc_info=run.error)
         return self._failed(worker, f"worker {name} failed: {run.error}")
 

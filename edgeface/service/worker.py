@@ -73,6 +73,8 @@ class WorkerSpec:
     replace_stuck: Callable[[], bool] = _never
     """Asked when the worker is stuck: True when a new thread can do without what the old one
     holds. Else the process has to be replaced."""
+    may_linger: bool = False
+    """At the end it may be left behind in a call that nobody can end, without harm."""
 
 
 class Run:

@@ -148,7 +148,10 @@ def test_an_error_for_which_a_restart_is_no_help_ends_the_process_with_its_code(
 
     supervisor.start(WorkerSpec("w", broken))
     until(lambda: not threads("w"))
-    assert supervisor.check() == Exit(3, "model.tflite: differs")
+    end = supervisor.check()
+    assert end is not None
+    assert (end.code, end.reason) == (3, "model.tflite: differs")
+    assert isinstance(end.cause, ModelError)
 
 
 def test_a_worker_that_returns_is_done_and_not_started_again(supervisor: Supervisor) -> None:
@@ -261,11 +264,32 @@ def test_a_worker_is_replaced_on_request_without_a_failure(supervisor: Superviso
     assert supervisor.restarts == 0
 
 
-def test_a_worker_that_does_not_stop_is_not_replaced(supervisor: Supervisor) -> None:
-    release = threading.Event()
+def test_a_worker_that_stops_late_is_replaced_then(supervisor: Supervisor) -> None:
+    release, done = threading.Event(), threading.Event()
     supervisor.start(WorkerSpec("w", held_by(release)))
-    assert not supervisor.restart(WorkerSpec("w", patient), 0.05)
+    assert not supervisor.restart(WorkerSpec("w", lambda pulse: done.set()), 0.05)
+    supervisor.check()
+    assert not done.is_set()
     release.set()
+    until(lambda: not threads("w"))
+    supervisor.check()
+    assert done.wait(5)
+    assert not supervisor.finished("w")
+
+
+def test_who_may_linger_is_left_without_a_word(supervisor: Supervisor) -> None:
+    release = threading.Event()
+    supervisor.start(WorkerSpec("probe", held_by(release), may_linger=True))
+    assert supervisor.stop(0.05) == ()
+    release.set()
+
+
+def test_workers_can_be_stopped_in_two_groups(supervisor: Supervisor) -> None:
+    supervisor.start(WorkerSpec("first", patient))
+    supervisor.start(WorkerSpec("second", patient))
+    assert supervisor.stop(5, ["first"]) == ()
+    assert threads("first") == []
+    assert len(threads("second")) == 1
 
 
 @pytest.mark.parametrize("alive", [True, False], ids=["silent", "dead"])

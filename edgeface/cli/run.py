@@ -1,0 +1,25 @@
+"""Run the daemon in the foreground until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+
+Exit codes: 0 clean, 2 bad configuration, 3 missing hardware, model or runtime, 4 a worker failed
+more often than it may, 5 a worker was stuck at the end, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edgeface.service.running import run_to_the_end
+from edgeface.settings.loading import DEFAULT_FILE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface run`."""
+    parser.add_argument(
+        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return the exit code; where a thread is left behind, end the process with it."""
+    return run_to_the_end(args.config)

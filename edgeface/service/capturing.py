@@ -1,0 +1,76 @@
+"""The capture worker: owns the camera and hands over its latest frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from edgeface.capture.clock import Clock
+from edgeface.capture.factory import make_source
+from edgeface.capture.frame import Frame
+from edgeface.capture.slot import LatestSlot
+from edgeface.errors import (
+    CameraError,
+    ClosedError,
+    EndOfStreamError,
+    FrameTimeoutError,
+    RuntimeMissingError,
+)
+from edgeface.service.board import Board
+from edgeface.service.supervisor import FatalError
+from edgeface.service.worker import Pulse
+
+READ_S: Final = 0.5
+OPEN_S: Final = 60.0
+"""Opening a camera, also again after it was lost, may take so long."""
+
+
+class Capture:
+    """`run` is the worker's function."""
+
+    def __init__(self, board: Board, slot: LatestSlot[Frame], clock: Clock) -> None:
+        self._board = board
+        self._slot = slot
+        self._clock = clock
+        self._was_open = False
+
+    def run(self, pulse: Pulse) -> None:
+        """Read until told to stop or the source ends, which closes the slot.
+
+        A camera that cannot be opened the first time is for a person to put right (FatalError).
+        """
+        source = make_source(self._board.settings.camera, self._clock, pulse.stop)
+        try:
+            with pulse.patience(OPEN_S):
+                source.open()
+        except (CameraError, RuntimeMissingError) as error:
+            if self._was_open:
+                raise
+            raise FatalError(error) from error
+        self._was_open = True
+        try:
+            while not pulse.stop.is_set():
+                with pulse.patience(OPEN_S):
+                    self._step(lambda: source.read(READ_S), live=source.live, pulse=pulse)
+                self._board.camera = source.health
+        except EndOfStreamError:
+            self._slot.close()
+        finally:
+            source.close()
+            self._board.camera = source.health
+
+    def _step(self, read: Callable[[], Frame], *, live: bool, pulse: Pulse) -> None:
+        try:
+            frame = read()
+        except FrameTimeoutError:
+            return
+        try:
+            if live:
+                self._slot.put(frame)
+                return
+            while not self._slot.put_when_free(frame, READ_S):
+                pulse.beat()
+                if pulse.stop.is_set():
+                    return
+        except ClosedError:
+            return

@@ -1,0 +1,162 @@
+"""From the settings to the daemon's objects and workers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from edgeface.capture.frame import Frame
+from edgeface.capture.slot import LatestSlot
+from edgeface.errors import StateError
+from edgeface.messaging.clock import Clock, KernelClock
+from edgeface.messaging.event import new_session
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.outbox import Outbox
+from edgeface.messaging.presence import Presence
+from edgeface.messaging.publisher import Publisher
+from edgeface.messaging.rows import OutboxLimits
+from edgeface.messaging.topics import Topics
+from edgeface.service.board import Board
+from edgeface.service.capturing import Capture
+from edgeface.service.following import GalleryFollower
+from edgeface.service.recognizing import DEADLINE_S, Recognizer, give_up_stuck
+from edgeface.service.regaining import watch_accelerator
+from edgeface.service.reporting import Reporter, Sources
+from edgeface.service.supervisor import Supervisor
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse, WorkerSpec
+from edgeface.settings.tree import Settings
+
+CAPTURE: Final = "capture"
+RECOGNIZER: Final = "inference"
+GALLERY: Final = "gallery"
+ACCELERATOR: Final = "accelerator"
+PUBLISHER: Final = "publisher"
+BEFORE_PUBLISHER: Final = (CAPTURE, RECOGNIZER, GALLERY, ACCELERATOR)
+"""These are stopped first: what they decide at the end is still published."""
+
+_OUTBOX_LIMIT_S: Final = 60.0
+"""An SD card may hold a write up for long; then events wait in memory."""
+_PUBLISHER_LIMIT_S: Final = 120.0
+"""Looking up the broker's name and connecting may take so long with the network down."""
+_DRAIN_SHARE: Final = 0.25
+
+
+class Composition:
+    """Everything the daemon is made of; nothing runs before `start()`.
+
+    Raises StateError for a state folder, key or outbox that cannot be used.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock if clock is not None else KernelClock()
+        prepare_folder(settings.state_dir)
+        key = DeviceKey.load_or_create(settings.device_key_file)
+        session = new_session()
+        topics = Topics(settings.site, settings.device)
+        service = settings.service
+        self.board = Board(settings)
+        self.floor = TimeFloor(settings.state_dir / "time", self.clock)
+        self.slot: LatestSlot[Frame] = LatestSlot()
+        self.supervisor = Supervisor(
+            restart_budget=service.restart_budget, restart_window_s=service.restart_window_s
+        )
+        self.outbox = Outbox(
+            settings.outbox_file,
+            topics,
+            session,
+            clock=self.clock,
+            limits=OutboxLimits(
+                max_events=settings.outbox.max_events,
+                max_bytes=settings.outbox.max_bytes,
+                max_age_s=settings.outbox.max_age_s,
+            ),
+            beat=self.supervisor.adopt("outbox", _OUTBOX_LIMIT_S, lambda: self.outbox.alive),
+        )
+        self.presence = Presence(topics, session, clock=self.clock)
+        self._publisher_pulse: Pulse | None = None
+        self.publisher = Publisher(
+            ConnectionOptions.from_settings(
+                settings.mqtt,
+                f"edgeface-{settings.site}-{settings.device}",
+                settings.decision.validity_s,
+            ),
+            topics,
+            key,
+            self.outbox,
+            self.presence,
+            clock=self.clock,
+            drain_s=_DRAIN_SHARE * service.stop_timeout_s,
+            beat=self._publisher_beats,
+        )
+        self._capture = Capture(self.board, self.slot, self.clock)
+        self._follower = GalleryFollower(self.board, self.floor)
+        self.reporter = Reporter(
+            self.board,
+            self.presence,
+            Sources(
+                outbox=lambda: self.outbox.status,
+                link=lambda: self.publisher.status,
+                restarts=lambda: self.supervisor.restarts,
+                slot=self.slot,
+            ),
+            self.clock,
+            key.kid,
+        )
+
+    def start(self) -> None:
+        """Open the outbox and start every worker. Raises StateError."""
+        self.outbox.start()
+        for spec in self.specs():
+            self.supervisor.start(spec)
+
+    def specs(self) -> tuple[WorkerSpec, ...]:
+        """The workers."""
+        return (
+            WorkerSpec(PUBLISHER, self._publish, _PUBLISHER_LIMIT_S, may_linger=True),
+            self.recognizer(),
+            self.capture(),
+            WorkerSpec(GALLERY, self._follower.run),
+            WorkerSpec(
+                ACCELERATOR,
+                lambda pulse: watch_accelerator(self.board, pulse),
+                critical=False,
+                may_linger=True,
+            ),
+        )
+
+    def recognizer(self) -> WorkerSpec:
+        """The worker that owns the models."""
+        return WorkerSpec(
+            RECOGNIZER,
+            self._recognize,
+            DEADLINE_S,
+            replace_stuck=lambda: give_up_stuck(self.board),
+        )
+
+    def capture(self) -> WorkerSpec:
+        """The worker that owns the camera."""
+        return WorkerSpec(CAPTURE, self._capture.run)
+
+    def _recognize(self, pulse: Pulse) -> None:
+        Recognizer(self.board, self.slot, self.outbox.append, self.clock, self.floor).run(pulse)
+
+    def _publish(self, pulse: Pulse) -> None:
+        self._publisher_pulse = pulse
+        self.publisher.run(pulse.stop)
+
+    def _publisher_beats(self) -> None:
+        if self._publisher_pulse is not None:
+            self._publisher_pulse.beat()
+
+
+def prepare_folder(path: Path) -> None:
+    """Make the state folder (mode 0700). Raises StateError when it cannot be written to."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"{path}: cannot make the state folder: {error.strerror}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise StateError(f"{path}: the state folder cannot be written to by this user")

@@ -1,0 +1,124 @@
+"""The daemon's main thread: signals, supervision, reports, and an end within a bound."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import cv2
+
+from edgeface import __version__
+from edgeface.service.composition import (
+    BEFORE_PUBLISHER,
+    PUBLISHER,
+    RECOGNIZER,
+    Composition,
+)
+from edgeface.service.notify import Notifier
+from edgeface.service.reload import reload
+from edgeface.service.signals import SignalQueue
+from edgeface.service.supervisor import CLEAN, STUCK, Exit
+
+TICK_S: Final = 0.2
+WORKERS_SHARE: Final = 0.4
+"""Of the time for stopping: for camera and models to let go."""
+PUBLISHER_SHARE: Final = 0.5
+"""For the outbox to drain and the broker to be told."""
+OUTBOX_SHARE: Final = 0.1
+WATCHDOG_S: Final = 1.0
+"""The watchdog is fed at most this often."""
+
+_log = logging.getLogger(__name__)
+
+
+class Daemon:
+    """Runs a composition until a signal or a worker ends it. Used by the main thread."""
+
+    def __init__(
+        self, composition: Composition, file: Path, notifier: Notifier | None = None
+    ) -> None:
+        """`file` is what SIGHUP reads again."""
+        self._composition = composition
+        self._file = file
+        self._notifier = notifier if notifier is not None else Notifier()
+        self._lifecycle = ""
+        self._fed_s = 0.0
+
+    def run(self, signals: SignalQueue) -> Exit:
+        """Start, watch, stop. Code 0 after SIGTERM or SIGINT or at the end of a finite source, and
+        otherwise the reason's. Raises StateError for an outbox that cannot be used."""
+        # One thread of OpenCV's own is enough beside the models' threads.
+        cv2.setNumThreads(1)
+        self._composition.start()
+        end: Exit | None = None
+        while end is None:
+            number = signals.get(TICK_S)
+            if number == signal.SIGHUP:
+                self._notifier.reloading()
+                reload(self._composition, self._file)
+                self._lifecycle = ""
+            elif number is not None:
+                end = Exit(CLEAN, "")
+            else:
+                end = self._tick()
+        return self._stop(end)
+
+    def _tick(self) -> Exit | None:
+        composition = self._composition
+        end = composition.supervisor.check()
+        if end is not None:
+            return end
+        if composition.supervisor.finished(RECOGNIZER):
+            return Exit(CLEAN, "")
+        composition.reporter.tick()
+        health = composition.reporter.health()
+        if health is not None:
+            composition.publisher.publish(composition.presence.health(health))
+        self._tell_systemd()
+        return None
+
+    def _tell_systemd(self) -> None:
+        composition = self._composition
+        lifecycle = composition.reporter.lifecycle
+        if lifecycle != self._lifecycle and lifecycle != "init":
+            index = composition.board.gallery
+            people = 0 if index is None else len(index.people)
+            reasons = "; ".join(composition.reporter.reasons())
+            self._notifier.ready(
+                f"{lifecycle}, {people} people" + (f": {reasons}" if reasons else "")
+            )
+            _log.info(
+                "edgeface %s is %s",
+                __version__,
+                lifecycle,
+                extra={"people": people} | ({"reasons": reasons} if reasons else {}),
+            )
+            self._lifecycle = lifecycle
+        watchdog_s, now_s = self._notifier.watchdog_s, time.monotonic()
+        if watchdog_s is None or not composition.supervisor.healthy():
+            return
+        if now_s - self._fed_s >= min(WATCHDOG_S, watchdog_s / 4):
+            self._fed_s = now_s
+            self._notifier.watchdog()
+
+    def _stop(self, end: Exit) -> Exit:
+        """Camera and models, then the publisher, then the outbox, each within its share."""
+        composition = self._composition
+        total_s = composition.board.settings.service.stop_timeout_s
+        composition.reporter.stopping = True
+        composition.presence.set_state(composition.reporter.state())
+        self._notifier.stopping(end.reason or "stopping")
+        supervisor = composition.supervisor
+        left = supervisor.stop(WORKERS_SHARE * total_s, BEFORE_PUBLISHER)
+        composition.presence.set_state(composition.reporter.state())
+        left += supervisor.stop(PUBLISHER_SHARE * total_s, [PUBLISHER])
+        if not composition.outbox.close(OUTBOX_SHARE * total_s):
+            left += ("outbox",)
+        if left:
+            _log.error("did not stop: %s", ", ".join(left))
+            if end.cause is None:
+                return Exit(STUCK, f"stuck at the end: {', '.join(left)}")
+        return end

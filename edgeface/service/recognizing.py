@@ -1,0 +1,240 @@
+"""The inference worker: owns both interpreters, turns frames into decisions for the outbox."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from edgeface.capture.frame import Frame
+from edgeface.capture.slot import LatestSlot
+from edgeface.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
+from edgeface.messaging.clock import NS, Clock
+from edgeface.messaging.event import Sighting
+from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.quality import QualityLimits
+from edgeface.recognition.tracking import TrackerRules
+from edgeface.service.board import Board, ModelFacts
+from edgeface.service.models import Models, open_checked
+from edgeface.service.pipeline import Gallery, Pipeline, PipelineRules, Verdict
+from edgeface.service.sightings import Setting, sighting
+from edgeface.service.supervisor import FatalError
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.tree import Settings
+
+DEADLINE_S: Final = 10.0
+"""An invocation takes milliseconds; one that has not returned by now never will."""
+LOAD_S: Final = 120.0
+"""Probing the Edge TPU alone may take 30 s."""
+WAIT_S: Final = 0.25
+SYNCED_EVERY_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class OpenModels(Protocol):
+    """Opens and proves both models; `lost` says why an Edge TPU is not to be used."""
+
+    def __call__(self, settings: Settings, *, lost: str | None = None) -> Models: ...
+
+
+def rules_of(settings: Settings) -> PipelineRules:
+    """The settings as the core's rules."""
+    decision = settings.decision.model_dump(exclude={"verify_fmr", "validity_s"})
+    return PipelineRules(
+        tracker=TrackerRules(**settings.tracking.model_dump()),
+        limits=QualityLimits(**settings.quality.model_dump()),
+        decision=DecisionRules(**decision),
+    )
+
+
+def give_up_stuck(board: Board) -> bool:
+    """The recognizer hangs: whether a new one can go on, which is so on an Edge TPU.
+
+    The new one uses the CPU; what the old one still says, should it wake up, is not listened to.
+    """
+    facts = board.models
+    if facts is not None:
+        on_tpu = facts.accelerator.in_use == "edgetpu"
+    else:
+        on_tpu = board.settings.models.accelerator != "cpu"
+    if board.lost is not None or not on_tpu:
+        return False
+    board.turn += 1
+    board.lost = f"a call to the Edge TPU did not return within {DEADLINE_S:g} s"
+    return True
+
+
+class Recognizer:
+    """One run of the worker: its models and its tracks. `run` is called once, in its thread."""
+
+    def __init__(
+        self,
+        board: Board,
+        slot: LatestSlot[Frame],
+        append: Callable[[Sighting], None],
+        clock: Clock,
+        floor: TimeFloor,
+        *,
+        open_models: OpenModels = open_checked,
+    ) -> None:
+        """`append` takes the decisions, in order."""
+        board.turn += 1
+        self._turn = board.turn
+        self._board = board
+        self._settings = board.settings
+        self._slot = slot
+        self._append = append
+        self._clock = clock
+        self._floor = floor
+        self._open_models = open_models
+        self._space = ""
+        self._synced = False
+        self._synced_at_ns: int | None = None
+        self._golden_ns = clock.monotonic_ns()
+
+    def run(self, pulse: Pulse) -> None:
+        """Open the models, recognise until told to stop or the slot is closed, end every track.
+
+        The first time models that cannot be used end the process (FatalError).
+        """
+        first = self._board.models is None
+        try:
+            models = self._open(pulse, self._board.lost)
+        except (ModelError, RuntimeMissingError) as error:
+            if first:
+                raise FatalError(error) from error
+            raise
+        pipeline = Pipeline(
+            models.detector,
+            models.embedder,
+            models.calibration,
+            rules_of(self._settings),
+            first_track_id=self._board.first_track_id,
+        )
+        try:
+            while not pulse.stop.is_set():
+                pulse.beat()
+                gallery = self._gallery()
+                if gallery is None:
+                    pulse.stop.wait(WAIT_S)
+                    continue
+                models = self._step(pipeline, models, gallery, pulse)
+        except ClosedError:
+            _log.info("the source has played to its end")
+        finally:
+            gallery = self._gallery()
+            if gallery is not None:
+                self._say(pipeline.flush(self._now_s(), gallery), gallery, models)
+
+    def _step(self, pipeline: Pipeline, models: Models, gallery: Gallery, pulse: Pulse) -> Models:
+        """One frame, or one wait without a frame; the models for the next one."""
+        try:
+            frame = self._slot.get(WAIT_S)
+        except FrameTimeoutError:
+            self._say(pipeline.pause(self._now_s(), gallery), gallery, models)
+        else:
+            try:
+                result = pipeline.process(frame, gallery)
+            except ModelError as error:
+                models = self._without_tpu(models, str(error), pulse)
+                pipeline.use(models.detector, models.embedder)
+                return models
+            self._say(result.verdicts, gallery, models)
+            latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
+            embedded = sum(sight.embedded for sight in result.sights)
+            self._board.meters.frame(latency_ms, len(result.sights), embedded)
+        if self._is_current:
+            self._board.first_track_id = pipeline.next_track_id
+        if pipeline.idle:
+            healthy = self._while_idle(models, pulse)
+            if healthy is not models:
+                pipeline.use(healthy.detector, healthy.embedder)
+            return healthy
+        return models
+
+    def _while_idle(self, models: Models, pulse: Pulse) -> Models:
+        """What is done while nobody is at the door: take the TPU back, run the golden test."""
+        if self._board.tpu_is_back:
+            self._board.tpu_is_back = False
+            models = self._open(pulse, None)
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._golden_ns < self._settings.models.golden_every_s * NS:
+            return models
+        self._golden_ns = now_ns
+        try:
+            models.check()
+        except ModelError as error:
+            return self._without_tpu(models, str(error), pulse)
+        _log.debug("the golden test passed")
+        return models
+
+    def _without_tpu(self, models: Models, why: str, pulse: Pulse) -> Models:
+        """Models on the CPU after the TPU failed. Raises ModelError when it was the CPU."""
+        if models.accelerator.in_use == "cpu":
+            raise ModelError(why)
+        _log.error("the Edge TPU is given up: %s", why)
+        return self._open(pulse, why)
+
+    def _open(self, pulse: Pulse, lost: str | None) -> Models:
+        with pulse.patience(LOAD_S):
+            models = self._open_models(self._settings, lost=lost)
+        self._space = models.embedder.space_id
+        self._golden_ns = self._clock.monotonic_ns()
+        if self._is_current:
+            self._board.lost = models.accelerator.reason if models.accelerator.degraded else None
+            self._board.models = ModelFacts.of(models)
+        return models
+
+    @property
+    def _is_current(self) -> bool:
+        return self._board.turn == self._turn
+
+    def _gallery(self) -> Gallery | None:
+        index = self._board.gallery
+        # Another embedder has come by a reload: its index follows within a second.
+        if index is None or index.space != self._space:
+            return None
+        unsynced = self._board.settings.gallery.unsynced_clock
+        return Gallery(index, index.allowed(self._floor.now_s(), self._clock_synced(), unsynced))
+
+    def _clock_synced(self) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        at_ns = self._synced_at_ns
+        if at_ns is None or now_ns - at_ns >= SYNCED_EVERY_S * NS:
+            self._synced, self._synced_at_ns = self._clock.synced(), now_ns
+        return self._synced
+
+    def _now_s(self) -> float:
+        return self._clock.boottime_ns() / NS
+
+    def _say(self, verdicts: Sequence[Verdict], gallery: Gallery, models: Models) -> None:
+        if not verdicts or not self._is_current:
+            return
+        setting = Setting(
+            models=models.used,
+            accelerator=models.accelerator.in_use,
+            validity_s=self._settings.decision.validity_s,
+            now_boottime_ns=self._clock.boottime_ns(),
+            now_utc_ns=self._clock.utc_ns(),
+            clock_synced=self._clock_synced(),
+        )
+        for verdict in verdicts:
+            found = sighting(verdict, gallery, setting)
+            self._append(found)
+            self._board.meters.count(f"events_{found.event_type}")
+            match = found.match
+            _log.info(
+                "%s",
+                found.event_type,
+                extra={
+                    "track": verdict.track_id,
+                    "person_id": match.person_id if match is not None else None,
+                    "score": verdict.decision.score and round(verdict.decision.score, 3),
+                    "threshold": verdict.decision.threshold
+                    and round(verdict.decision.threshold, 3),
+                    "frames": verdict.decision.frames,
+                    "latency_ms": found.latency_ms,
+                },
+            )

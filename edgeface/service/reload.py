@@ -1,0 +1,74 @@
+"""SIGHUP: a new configuration, taken only when it is good."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from edgeface.errors import EdgefaceError
+from edgeface.service.composition import Composition
+from edgeface.service.logs import configure
+from edgeface.service.models import open_checked
+from edgeface.settings.loading import load_settings
+from edgeface.settings.tree import Settings
+
+RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "outbox")
+"""Sections that the session with the broker and the files are made from."""
+RECOGNIZER_SECTIONS: Final = ("models", "detection", "quality", "tracking", "decision")
+JOIN_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def reload(composition: Composition, file: Path) -> bool:
+    """Read `file` again and take what has changed; False when the old configuration stays.
+
+    Called by the main thread. What needs a restart of the process is named and left as it was.
+    """
+    old = composition.board.settings
+    try:
+        new = load_settings(file)
+        if _changed(old, new, ("models", "detection")):
+            # Whether they can be used is found out before the recognizer is given up.
+            open_checked(new, accelerator="cpu")
+    except EdgefaceError as error:
+        for line in str(error).splitlines():
+            _log.error("not reloaded: %s", line)
+        return False
+    left = _changed(old, new, RESTART_NEEDED)
+    if old.gallery.model_copy(update=_free(new)) != new.gallery:
+        left = (*left, "gallery")
+    if left:
+        _log.warning("changed, but only a restart takes it: %s", ", ".join(left))
+    kept = {name: getattr(old, name) for name in left}
+    if "gallery" in left:
+        kept["gallery"] = old.gallery.model_copy(update=_free(new))
+    settings = new.model_copy(update=kept)
+    composition.board.settings = settings
+    configure(settings.log)
+    composition.supervisor.set_limits(
+        settings.service.restart_budget, settings.service.restart_window_s
+    )
+    if _changed(old, settings, RECOGNIZER_SECTIONS):
+        _replace(composition, recognizer=True)
+    if _changed(old, settings, ("camera",)):
+        _replace(composition, recognizer=False)
+    _log.info("reloaded %s", file)
+    return True
+
+
+def _replace(composition: Composition, *, recognizer: bool) -> None:
+    spec = composition.recognizer() if recognizer else composition.capture()
+    if not composition.supervisor.restart(spec, JOIN_S):
+        # It was told to stop and will be restarted by the supervisor's rules when it does.
+        _log.error("worker %s does not stop", spec.name)
+
+
+def _changed(old: Settings, new: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
+
+
+def _free(new: Settings) -> dict[str, object]:
+    """The keys of the section `gallery` that are looked up at every frame."""
+    return {"unsynced_clock": new.gallery.unsynced_clock}

@@ -1,0 +1,227 @@
+"""What the device says about itself: the state, the alerts, the periodic health message."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgeface import __version__
+from edgeface.capture.frame import Frame
+from edgeface.capture.slot import LatestSlot
+from edgeface.messaging.clock import NS, Clock, utc_now
+from edgeface.messaging.link import LinkStatus
+from edgeface.messaging.presence import Presence
+from edgeface.messaging.report import AlertId, GalleryState, Health, Lifecycle, OutboxState, State
+from edgeface.messaging.rows import OutboxStatus
+from edgeface.service.board import Board
+from edgeface.service.meters import memory_mb, temperature_c
+
+_MAX_LINE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the reporter looks things up."""
+
+    outbox: Callable[[], OutboxStatus]
+    link: Callable[[], LinkStatus]
+    restarts: Callable[[], int]
+    slot: LatestSlot[Frame]
+
+
+class Reporter:
+    """Used by the main thread alone."""
+
+    def __init__(
+        self, board: Board, presence: Presence, sources: Sources, clock: Clock, signing_key: str
+    ) -> None:
+        self._board = board
+        self._presence = presence
+        self._sources = sources
+        self._clock = clock
+        self._signing_key = signing_key
+        self._started_ns = clock.monotonic_ns()
+        self._health_ns = self._started_ns
+        self._was_ready = False
+        self.stopping = False
+        """Set when the end has begun."""
+
+    @property
+    def ready(self) -> bool:
+        """Models proved, gallery loaded and a frame seen, at least once."""
+        board = self._board
+        if board.models is not None and board.gallery is not None and self._frame_seen:
+            self._was_ready = True
+        return self._was_ready
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """Where the daemon stands."""
+        if self.stopping:
+            return "stopping"
+        if not self.ready:
+            return "init"
+        return "degraded" if self.reasons() else "ready"
+
+    def reasons(self) -> tuple[str, ...]:
+        """Why it is not, or not wholly, ready; short texts."""
+        board, found = self._board, []
+        if board.models is None:
+            found.append("models: not yet proved")
+        elif board.models.accelerator.degraded:
+            found.append(f"accelerator: {board.models.accelerator.reason}")
+        if board.gallery is None:
+            found.append("gallery: not yet loaded")
+        if board.gallery_trouble is not None:
+            found.append(f"gallery: {board.gallery_trouble}")
+        if self._camera_trouble is not None:
+            found.append(f"camera: {self._camera_trouble}")
+        elif not self._frame_seen:
+            found.append("camera: no frame yet")
+        outbox = self._sources.outbox()
+        if outbox.degraded is not None:
+            found.append(f"outbox: {outbox.degraded}")
+        return tuple(reason[:_MAX_LINE] for reason in found)
+
+    def tick(self) -> None:
+        """Bring state and alerts up to date; cheap, a few times a second."""
+        self._presence.set_state(self.state())
+        if not self.ready:
+            return
+        board = self._board
+        facts = board.models
+        lost = (
+            facts.accelerator.reason if facts is not None and facts.accelerator.degraded else None
+        )
+        synced = self._clock.synced()
+        self._alert("accelerator_lost", lost)
+        self._alert("camera_stalled", self._camera_trouble)
+        self._alert("gallery_stale", board.gallery_trouble)
+        self._alert("model_mismatch", board.model_trouble)
+        self._alert("clock_unsynced", None if synced else "the kernel does not trust its clock")
+
+    def health(self) -> Health | None:
+        """The health message when it is due."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns - self._health_ns < self._board.settings.health.interval_s * NS:
+            return None
+        self._health_ns = now_ns
+        fps, latency = self._board.meters.report(now_ns / NS)
+        return Health(
+            session=self._presence.session,
+            sent_at=utc_now(self._clock),
+            uptime_s=round((now_ns - self._started_ns) / NS, 1),
+            fps=fps,
+            latency_ms=latency,
+            temperature_c=temperature_c(),
+            memory_mb=memory_mb(),
+            counters=self._counters(),
+        )
+
+    def state(self) -> State:
+        """The state as it is now."""
+        board, outbox = self._board, self._sources.outbox()
+        facts = board.models
+        versions = {"edgeface": __version__, "python": platform.python_version()}
+        models: dict[str, str] = {}
+        if facts is not None:
+            versions["runtime"] = facts.accelerator.runtime
+            models = {
+                "detector": f"sha256:{facts.detector_sha256}",
+                "detector_version": facts.detector_version,
+                "embedder": f"sha256:{facts.embedder_sha256}",
+                "embedder_version": facts.embedder_version,
+                "space": facts.space,
+            }
+        return State(
+            lifecycle=self.lifecycle,
+            reasons=self.reasons(),
+            session=self._presence.session,
+            last_seq=outbox.last_seq,
+            clock_synced=self._clock.synced(),
+            accelerator=None if facts is None else facts.accelerator.in_use,
+            camera=self._camera(),
+            gallery=self._gallery(),
+            models=models,
+            outbox=OutboxState(
+                depth=outbox.depth,
+                bytes=outbox.bytes,
+                dropped=outbox.dropped,
+                dead_letters=outbox.dead_letters,
+                degraded=outbox.degraded,
+            ),
+            versions=versions,
+            signing_key=self._signing_key,
+            threshold_extrapolated=self._extrapolated(),
+        )
+
+    @property
+    def _frame_seen(self) -> bool:
+        camera = self._board.camera
+        return camera is not None and camera.frames > 0
+
+    @property
+    def _camera_trouble(self) -> str | None:
+        camera = self._board.camera
+        return None if camera is None else camera.last_error
+
+    def _camera(self) -> dict[str, str | int | float | bool | None]:
+        settings, camera = self._board.settings.camera, self._board.camera
+        found: dict[str, str | int | float | bool | None] = {
+            "name": settings.name,
+            "source": settings.source,
+            "connected": camera is not None and camera.connected,
+            "error": None if camera is None else camera.last_error,
+        }
+        if camera is not None:
+            found |= {
+                "stalls": camera.stalls,
+                "losses": camera.losses,
+                "reopened": camera.reopened,
+            }
+        return found
+
+    def _gallery(self) -> GalleryState | None:
+        index = self._board.gallery
+        if index is None:
+            return None
+        return GalleryState(
+            source=self._board.settings.gallery.source,
+            epoch=index.epoch,
+            revision=index.revision,
+            digest=None,
+            people=len(index.people),
+            templates=len(index.matrix),
+        )
+
+    def _extrapolated(self) -> bool:
+        facts, index = self._board.models, self._board.gallery
+        if facts is None or index is None or len(index.matrix) == 0:
+            return False
+        decision = self._board.settings.decision
+        return facts.calibration.identification_threshold(
+            decision.target_fpir, decision.max_looks, len(index.matrix)
+        ).extrapolated
+
+    def _counters(self) -> dict[str, int]:
+        link, camera = self._sources.link(), self._board.camera
+        counters = self._board.meters.counters()
+        counters |= {
+            "frames_dropped": self._sources.slot.drops,
+            "worker_restarts": self._sources.restarts(),
+            "connections": link.connections,
+            "live_sent": link.live_sent,
+            "live_missed": sum(link.live_missed.values()),
+            "log_delivered": link.log_delivered,
+            "log_refused": link.log_refused,
+        }
+        if camera is not None:
+            counters |= {"camera_stalls": camera.stalls, "camera_reopened": camera.reopened}
+        return counters
+
+    def _alert(self, alert: AlertId, detail: str | None) -> None:
+        if detail is None:
+            self._presence.clear_alert(alert)
+        else:
+            self._presence.raise_alert(alert, detail)

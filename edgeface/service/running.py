@@ -1,0 +1,60 @@
+"""From a configuration file to the exit code of the process."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+from edgeface.errors import EdgefaceError
+from edgeface.service.composition import Composition
+from edgeface.service.daemon import Daemon
+from edgeface.service.logs import configure
+from edgeface.service.signals import SignalQueue
+from edgeface.settings.loading import load_settings
+
+_log = logging.getLogger(__name__)
+
+
+def run_daemon(file: Path) -> int:
+    """Run until a signal; the exit code.
+
+    Raises SettingsError for a configuration with faults, and the ModelError, RuntimeMissingError,
+    CameraError, GalleryError or StateError that keeps the daemon from working.
+    """
+    faulthandler.enable()
+    with SignalQueue() as signals:
+        settings = load_settings(file)
+        configure(settings.log)
+        composition = Composition(settings)
+        end = Daemon(composition, file).run(signals)
+    if end.cause is not None:
+        raise end.cause
+    if end.reason:
+        _log.error("%s", end.reason)
+    return end.code
+
+
+def leave(code: int) -> int:
+    """`code`, unless a thread is left behind in a call that nobody can end: then the process ends
+    here with it, because the interpreter would wait for the thread or crash under it."""
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if others:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def run_to_the_end(file: Path) -> int:
+    """`run_daemon`, with its errors told as the command line does, and `leave` after it."""
+    try:
+        code = run_daemon(file)
+    except EdgefaceError as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"edgeface: error: {line}", file=sys.stderr)
+        code = error.exit_code
+    return leave(code)
