@@ -1,7 +1,7 @@
 """The pipeline benchmark: a clip or the simulated camera, stage by stage, and the memory.
 
-Times of a machine that does other things too mean little by themselves, so a yardstick runs beside
-the frames, a fixed piece of image work on one thread, and the result is also given as its multiple.
+Times of one machine mean little by themselves, so a yardstick runs beside the frames, a fixed piece
+of image work on one thread, and the result is also given as its multiple.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DECODE = "decode"
 INVOKE = ("invoke detector", "invoke embedder")
 YARDSTICK_EVERY = 5
 """Frames between two runs of the yardstick."""
-WARM_UP = 30
+WARM_UP = 100
 """Frames before the count starts."""
 MEMORY_SAMPLES = 40
 READ_TIMEOUT_S = 10.0
@@ -39,7 +39,7 @@ class Pipeline(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PipelineBench:
-    """What `edgeface bench pipeline` prints."""
+    """What `edgeface bench pipeline` prints. Milliseconds are processor time of one thread."""
 
     frames: int
     frame_size_px: tuple[int, int]
@@ -49,14 +49,15 @@ class PipelineBench:
     """Mean milliseconds per frame of everything except decoding and model invocations."""
     other_median_ms: float
     other_share_of_cpu: float
-    """Of the processor time of the whole process while the frames ran, yardstick left out."""
+    """Of the processor time of the whole process, decoder's threads included, yardstick not."""
     yardstick_ms: float
     """Median of the yardstick: a 5x5 Gaussian blur of a 1280x720 colour picture."""
     other_in_yardsticks: float
     resident_start_mib: float
     """After the warm-up."""
-    resident_end_mib: float
+    resident_peak_mib: float
     growth_mib: float
+    """From the first to the last frame, by a line fitted through the samples."""
     growth_kib_per_1000_frames: float
 
     def to_mapping(self) -> dict[str, Any]:
@@ -138,16 +139,16 @@ def _run(
         if frame is None:
             break
         size_px = (frame.image.shape[1], frame.image.shape[0])
-        started_s = time.perf_counter()
+        started_s = clock.now_s()
         pipeline.process(frame)
-        busy_s += time.perf_counter() - started_s
+        busy_s += clock.now_s() - started_s
         clock.end_frame()
         if done % every == 0:
             resident.append(memory())
         if done % YARDSTICK_EVERY == 0:
-            cpu_s, started_s = time.process_time(), time.perf_counter()
+            cpu_s, started_s = time.process_time(), clock.now_s()
             yardstick.run()
-            beside_ms.append((time.perf_counter() - started_s) * 1e3)
+            beside_ms.append((clock.now_s() - started_s) * 1e3)
             beside_cpu_s += time.process_time() - cpu_s
         if each is not None:
             each(done)
@@ -179,8 +180,9 @@ def _summary(
     invoked_ms = float(clock.per_frame_ms(*INVOKE).mean())
     # All of `process` counts, also what no stage is around.
     other_ms = busy_s * 1e3 / count - invoked_ms
-    few = max(1, min(5, len(resident) // 4))
-    start_mib, end_mib = float(np.median(resident[:few])), float(np.median(resident[-few:]))
+    # A line through all samples: a decoder that is opened anew now and then makes them jump.
+    at = np.linspace(0, count, len(resident))
+    mib_per_frame, start_mib = (float(value) for value in np.polyfit(at, resident, 1))
     return PipelineBench(
         frames=count,
         frame_size_px=size_px,
@@ -191,7 +193,7 @@ def _summary(
         yardstick_ms=yardstick_ms,
         other_in_yardsticks=other_ms / yardstick_ms,
         resident_start_mib=start_mib,
-        resident_end_mib=end_mib,
-        growth_mib=end_mib - start_mib,
-        growth_kib_per_1000_frames=(end_mib - start_mib) * 1024 * 1000 / count,
+        resident_peak_mib=max(resident),
+        growth_mib=mib_per_frame * count,
+        growth_kib_per_1000_frames=mib_per_frame * 1024 * 1000,
     )

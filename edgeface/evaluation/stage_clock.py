@@ -25,12 +25,13 @@ class StageClock:
     """Adds up the time of named stages, frame by frame. One thread uses it.
 
     A stage within another counts for itself only: `detect` is the detector without the `invoke`
-    inside it. `now_s` can be replaced for tests.
+    inside it. Time is the thread's processor time, on which other work of the machine has little
+    influence; what waits, or runs in other threads, is not in it.
     """
 
-    def __init__(self, frames: int = 1000, now_s: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(self, frames: int = 1000, now_s: Callable[[], float] = time.thread_time) -> None:
         """Room for `frames` is made beforehand, so that counting does not look like a leak."""
-        self._now_s = now_s
+        self.now_s = now_s
         self._open: list[_Open] = []
         self._frame: dict[str, float] = {}
         self._room = frames
@@ -41,12 +42,12 @@ class StageClock:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count the time of the block for `name`, less what stages within it take."""
-        entry = _Open(self._now_s())
+        entry = _Open(self.now_s())
         self._open.append(entry)
         try:
             yield
         finally:
-            spent_s = self._now_s() - entry.started_s
+            spent_s = self.now_s() - entry.started_s
             self._open.pop()
             if self._open:
                 self._open[-1].inside_s += spent_s

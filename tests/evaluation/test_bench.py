@@ -83,8 +83,8 @@ def test_memory_that_grows_is_reported_per_thousand_frames(tmp_path: Path) -> No
     assert result.frames == 100
     assert pipeline.frames == 105
     assert result.frame_size_px == (32, 24)
-    # One KiB a frame, between the medians of the first and the last few samples.
-    assert 850 < result.growth_kib_per_1000_frames <= 1000
+    assert result.growth_kib_per_1000_frames == pytest.approx(1000)
+    assert result.growth_mib == pytest.approx(100 / 1024)
     assert set(result.stage_ms) == {"decode", "look"}
     assert result.other_in_yardsticks > 0
 
