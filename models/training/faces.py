@@ -54,7 +54,7 @@ def prepare(source: Path, cache: Path, dimensions: int = 128, limit: int | None 
     with (source / "faces.csv").open(newline="") as stream:
         rows = [(row["image"], row["source"]) for row in csv.DictReader(stream)][:limit]
     raw = np.load(source / "faces_teacher.npy")[: len(rows)].astype(np.float32)
-    axes = principal_axes(unit_rows(raw), min(dimensions, len(rows)))
+    axes = principal_axes(unit_rows(raw), dimensions)
     cache.mkdir(parents=True, exist_ok=True)
     images = np.lib.format.open_memmap(
         cache / "images.npy", "w+", np.uint8, (len(rows), FACE_PX, FACE_PX, 3)
