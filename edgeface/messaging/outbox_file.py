@@ -21,7 +21,7 @@ from edgeface.messaging.rows import Row
 SCHEMA_VERSION: Final = 1
 MAX_DEAD_LETTERS: Final = 1_000
 
-_LOCK_TIMEOUT_S: Final = 2.0
+LOCK_TIMEOUT_S: Final = 2.0
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE event (
@@ -109,7 +109,7 @@ class OutboxFile:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             adopt(path)
             sync_folder(path.parent)
-        self._db = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None)
+        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
         try:
             self._prepare()
         except sqlite3.Error as error:

@@ -113,7 +113,7 @@ class Witness:
         user_properties: tuple[tuple[str, str], ...] = (),
     ) -> None:
         """Send, QoS 1, and wait for the PUBACK."""
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if user_properties:
             properties.UserProperty = list(user_properties)
         info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)

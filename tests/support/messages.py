@@ -65,6 +65,7 @@ class Device:
         clock: Clock | None = None,
         limits: OutboxLimits | None = None,
         topics: Topics = TOPICS,
+        keepalive_s: int = 10,
     ) -> None:
         self.clock = clock or KernelClock()
         self.key = key or DeviceKey.generate()
@@ -75,7 +76,12 @@ class Device:
         )
         self.presence = Presence(topics, self.session, clock=self.clock)
         self.publisher = Publisher(
-            ConnectionOptions("127.0.0.1", port, f"edgeface-{topics.site}-{topics.device}"),
+            ConnectionOptions(
+                "127.0.0.1",
+                port,
+                f"edgeface-{topics.site}-{topics.device}",
+                keepalive_s=keepalive_s,
+            ),
             topics,
             self.key,
             self.outbox,

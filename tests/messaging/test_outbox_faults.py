@@ -1,0 +1,199 @@
+"""The outbox on broken files, full disks and sudden ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeface.errors import StateError
+from edgeface.messaging import event, outbox_file
+from edgeface.messaging.clock import KernelClock, ManualClock
+from edgeface.messaging.event import DroppedRange, new_session
+from edgeface.messaging.outbox import Outbox
+from edgeface.messaging.outbox_file import OutboxFile
+from edgeface.messaging.outbox_writer import RETRY_MAX_S
+from tests.support.messages import TOPICS, sighting
+from tests.support.outboxes import announced, numbers, take_one, waiting, writer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_full_disk_keeps_events_in_memory_and_recovers_without_a_hole(tmp_path: Path) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock)
+    take_one(found, clock)
+    assert found._file is not None
+    pages = found._file._db.execute("PRAGMA page_count").fetchone()[0]
+    found._file._db.execute(f"PRAGMA max_page_count = {pages}")
+    for _ in range(20):
+        take_one(found, clock)
+    full = found.status
+    assert full.degraded == "disk_full"
+    assert full.unsaved > 0
+    assert numbers(found) == list(range(1, 22))
+    found._file._db.execute("PRAGMA max_page_count = 100000")
+    clock.advance(RETRY_MAX_S)
+    take_one(found, clock)
+    healed = found.status
+    assert (healed.degraded, healed.unsaved) == (None, 0)
+    found.close()
+    assert [row.seq for row in OutboxFile(tmp_path / "outbox.db").oldest(99)] == list(range(1, 23))
+
+
+def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa", max_unsaved=10)
+    assert found._file is not None
+    found._file._db.execute("PRAGMA query_only = 1")
+    for _ in range(25):
+        take_one(found, clock)
+    assert found.status.degraded is not None
+    assert numbers(found) == list(range(16, 26))
+    found._file._db.execute("PRAGMA query_only = 0")
+    clock.advance(RETRY_MAX_S)
+    gap = announced(found)
+    assert gap.lost == event.Lost(15, (DroppedRange("aaaaaaaa", 1, 15, 15, "memory"),))
+
+
+@pytest.mark.parametrize(
+    "content", [b"rubbish" * 1000, b"SQLite format 3\0" + b"\xff" * 5000], ids=["text", "head"]
+)
+def test_a_broken_file_is_set_aside_and_said(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(content)
+    clock = ManualClock()
+    found = writer(path, clock)
+    assert found.status.set_aside is not None
+    assert found.status.set_aside.read_bytes() == content
+    take_one(found, clock)
+    gap = announced(found)
+    assert gap.lost.dropped is None
+    found.close()
+    assert len(OutboxFile(path).oldest(10)) == 2
+
+
+def test_a_file_that_breaks_while_in_use_is_set_aside_and_its_range_said(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    clock = ManualClock()
+    first = writer(path, clock, "aaaaaaaa")
+    for _ in range(200):
+        first.take(sighting(clock))
+    first.flush(last=False)
+    first.close()
+    found = writer(path, clock, "bbbbbbbb")
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * (path.stat().st_size - 4096))
+    assert found._file is not None
+    found._file._db.execute("PRAGMA cache_size = 0")
+    take_one(found, clock)
+    take_one(found, clock)
+    waiting(found)
+    take_one(found, clock)
+    assert found.status.set_aside is not None
+    assert found.status.degraded is None
+    assert DroppedRange("aaaaaaaa", 1, 200, 200, "corrupt") in announced(found).lost.ranges
+
+
+def test_a_folder_that_cannot_be_written_only_degrades(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    clock = ManualClock()
+    found = writer(blocked / "outbox.db", clock)
+    take_one(found, clock)
+    assert found.status.degraded == "cannot_open"
+    assert numbers(found) == [1]
+
+
+def test_an_event_that_breaks_the_contract_is_a_dead_letter_and_takes_no_number(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock)
+    assert found.take(sighting(clock, why={"score": float("nan")})) is None
+    assert found.take(sighting(clock, match=None)) is None
+    take_one(found, clock)
+    assert found.status.dead_letters == 2
+    assert numbers(found) == [1]
+    assert found._file is not None
+    assert len(found._file.dead_letters()) == 2
+
+
+def test_an_undeliverable_event_is_buried_and_announced(tmp_path: Path) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
+    row = take_one(found, clock)
+    found.give_up(row, "payload format invalid")
+    gap = announced(found)
+    assert gap.lost.ranges == (DroppedRange("aaaaaaaa", 1, 1, 1, "refused"),)
+    assert numbers(found) == [2]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from edgeface.messaging.clock import KernelClock
+from edgeface.messaging.event import new_session
+from edgeface.messaging.outbox import Outbox
+from tests.support.messages import TOPICS, sighting
+
+clock = KernelClock()
+outbox = Outbox(Path(sys.argv[1]), TOPICS, new_session(), clock=clock)
+outbox.when_committed(lambda row: print(row.event_id, row.session, row.seq, flush=True))
+outbox.start()
+while True:
+    outbox.append(sighting(clock))
+    if sys.stdin.readline() == "":
+        break
+"""
+
+
+def test_kill_9_of_the_writer_loses_no_committed_row(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    committed: list[str] = []
+    for count in (3, 40):
+        child = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(path)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write("\n" * 2000)
+        child.stdin.flush()
+        for _ in range(count):
+            committed.append(child.stdout.readline().split()[0])
+        os.kill(child.pid, signal.SIGKILL)
+        committed += [line.split()[0] for line in child.stdout if line.count(" ") == 2]
+        child.wait()
+        child.stdin.close()
+        child.stdout.close()
+    rows = OutboxFile(path).oldest(1_000_000)
+    assert {row.event_id for row in rows} >= set(committed)
+    assert len({row.event_id for row in rows}) == len(rows)
+    sessions = list(dict.fromkeys(row.session for row in rows))
+    assert len(sessions) == 2
+    for session in sessions:
+        seqs = [row.seq for row in rows if row.session == session]
+        assert seqs == list(range(1, len(seqs) + 1))
+    firsts = [event.parse(row.payload).previous for row in rows if row.seq == 1]
+    assert [item.session if item else None for item in firsts] == [None, sessions[0]]
+
+
+def test_a_locked_file_is_an_error_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocker = sqlite3.connect(tmp_path / "outbox.db", isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(outbox_file, "LOCK_TIMEOUT_S", 0.1)
+    with pytest.raises(StateError, match="in use"):
+        Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=KernelClock()).start()
+    blocker.close()

@@ -1,0 +1,48 @@
+"""The writer of the outbox, worked by hand in the test's own thread."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edgeface.messaging import event
+from edgeface.messaging.clock import ManualClock
+from edgeface.messaging.event import Gap, new_session
+from edgeface.messaging.outbox_writer import Writer
+from edgeface.messaging.rows import OutboxLimits, Row
+from tests.support.messages import TOPICS, sighting
+
+
+def writer(path: Path, clock: ManualClock, session: str | None = None, **limits: Any) -> Writer:
+    found = Writer(
+        path,
+        TOPICS,
+        session or new_session(),
+        clock=clock,
+        limits=OutboxLimits(**limits),
+    )
+    found.open()
+    return found
+
+
+def take_one(writer: Writer, clock: ManualClock, **changes: Any) -> Row:
+    row = writer.take(sighting(clock, **changes))
+    assert row is not None
+    writer.flush(last=False)
+    return row
+
+
+def waiting(writer: Writer) -> list[Row]:
+    return writer.oldest(1_000_000, frozenset())
+
+
+def numbers(writer: Writer) -> list[int]:
+    return [row.seq for row in waiting(writer)]
+
+
+def announced(writer: Writer) -> Gap:
+    writer.announce()
+    writer.flush(last=False)
+    found = event.parse(waiting(writer)[-1].payload)
+    assert isinstance(found, Gap)
+    return found
