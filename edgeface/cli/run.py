@@ -18,8 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="for commissioning: keep the newest 400 frames with faces in DIR, annotated; these "
+        "are images of people, so tell them, and delete the folder afterwards",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Return the exit code; where a thread is left behind, end the process with it."""
-    return run_to_the_end(args.config)
+    return run_to_the_end(args.config, args.record)

@@ -21,7 +21,7 @@ from edgeface.messaging.topics import Topics
 from edgeface.service.board import Board
 from edgeface.service.capturing import Capture
 from edgeface.service.following import GalleryFollower
-from edgeface.service.recognizing import DEADLINE_S, Recognizer, give_up_stuck
+from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
 from edgeface.service.reporting import Reporter, Sources
 from edgeface.service.supervisor import Supervisor
@@ -50,7 +50,11 @@ class Composition:
     Raises StateError for a state folder, key or outbox that cannot be used.
     """
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, observe: Observer | None = None
+    ) -> None:
+        """`observe` looks on at every frame."""
+        self._observe = observe
         self.clock: Clock = clock if clock is not None else KernelClock()
         prepare_folder(settings.state_dir)
         key = DeviceKey.load_or_create(settings.device_key_file)
@@ -141,7 +145,14 @@ class Composition:
         return WorkerSpec(CAPTURE, self._capture.run)
 
     def _recognize(self, pulse: Pulse) -> None:
-        Recognizer(self.board, self.slot, self.outbox.append, self.clock, self.floor).run(pulse)
+        Recognizer(
+            self.board,
+            self.slot,
+            self.outbox.append,
+            self.clock,
+            self.floor,
+            observe=self._observe,
+        ).run(pulse)
 
     def _publish(self, pulse: Pulse) -> None:
         self._publisher_pulse = pulse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from edgeface.capture.frame import Frame
 from edgeface.capture.slot import LatestSlot
@@ -16,7 +16,7 @@ from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.service.board import Board, ModelFacts
 from edgeface.service.models import Models, open_checked
-from edgeface.service.pipeline import Gallery, Pipeline, PipelineRules, Verdict
+from edgeface.service.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.service.sightings import Setting, sighting
 from edgeface.service.supervisor import FatalError
 from edgeface.service.time_floor import TimeFloor
@@ -31,6 +31,10 @@ WAIT_S: Final = 0.25
 SYNCED_EVERY_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
+
+
+Observer: TypeAlias = Callable[[Frame, FrameResult], None]
+"""Looks on: called with every frame and what it gave; it must neither wait nor raise."""
 
 
 class OpenModels(Protocol):
@@ -78,6 +82,7 @@ class Recognizer:
         floor: TimeFloor,
         *,
         open_models: OpenModels = open_checked,
+        observe: Observer | None = None,
     ) -> None:
         """`append` takes the decisions, in order."""
         board.turn += 1
@@ -89,6 +94,7 @@ class Recognizer:
         self._clock = clock
         self._floor = floor
         self._open_models = open_models
+        self._observe = observe
         self._space = ""
         self._synced = False
         self._synced_at_ns: int | None = None
@@ -142,6 +148,8 @@ class Recognizer:
                 pipeline.use(models.detector, models.embedder)
                 return models
             self._say(result.verdicts, gallery, models)
+            if self._observe is not None:
+                self._observe(frame, result)
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)

@@ -7,29 +7,32 @@ import logging
 import os
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from edgeface.errors import EdgefaceError
 from edgeface.service.composition import Composition
 from edgeface.service.daemon import Daemon
 from edgeface.service.logs import configure
+from edgeface.service.recorder import Recorder
 from edgeface.service.signals import SignalQueue
 from edgeface.settings.loading import load_settings
 
 _log = logging.getLogger(__name__)
 
 
-def run_daemon(file: Path) -> int:
-    """Run until a signal; the exit code.
+def run_daemon(file: Path, record: Path | None = None) -> int:
+    """Run until a signal; the exit code. `record`: a folder for annotated frames, see `recorder`.
 
     Raises SettingsError for a configuration with faults, and the ModelError, RuntimeMissingError,
     CameraError, GalleryError or StateError that keeps the daemon from working.
     """
     faulthandler.enable()
-    with SignalQueue() as signals:
+    with SignalQueue() as signals, ExitStack() as stack:
         settings = load_settings(file)
         configure(settings.log)
-        composition = Composition(settings)
+        recorder = None if record is None else stack.enter_context(Recorder(record))
+        composition = Composition(settings, observe=None if recorder is None else recorder.observe)
         end = Daemon(composition, file).run(signals)
     if end.cause is not None:
         raise end.cause
@@ -49,10 +52,10 @@ def leave(code: int) -> int:
     return code
 
 
-def run_to_the_end(file: Path) -> int:
+def run_to_the_end(file: Path, record: Path | None = None) -> int:
     """`run_daemon`, with its errors told as the command line does, and `leave` after it."""
     try:
-        code = run_daemon(file)
+        code = run_daemon(file, record)
     except EdgefaceError as error:
         for line in str(error).splitlines() or [type(error).__name__]:
             print(f"edgeface: error: {line}", file=sys.stderr)

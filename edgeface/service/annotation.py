@@ -1,0 +1,91 @@
+"""A frame with what was found in it drawn on: boxes, landmarks, and a caption below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import cv2
+import numpy as np
+
+from edgeface.capture.frame import Frame
+from edgeface.recognition.values import Image
+from edgeface.service.pipeline import FrameResult, Sight, Verdict
+
+Colour: TypeAlias = tuple[int, int, int]
+"""Blue, green, red."""
+
+REFUSED: Final[Colour] = (150, 150, 150)
+UNDECIDED: Final[Colour] = (0, 176, 255)
+RECOGNIZED: Final[Colour] = (70, 190, 60)
+UNKNOWN: Final[Colour] = (60, 60, 225)
+"""Of a face that the quality gate refused, and of tracks by what was decided last."""
+
+LINE_PX: Final = 24
+"""Height of one line of the caption."""
+_TEXT: Final = 0.55
+
+
+def colour_of(sight: Sight, outcomes: Mapping[int, str]) -> Colour:
+    """`outcomes`: what was decided last about each track, by its id."""
+    outcome = outcomes.get(sight.track_id)
+    if outcome == "recognized":
+        return RECOGNIZED
+    if outcome is not None:
+        return UNKNOWN
+    return UNDECIDED if sight.gate is None else REFUSED
+
+
+def annotate(frame: Frame, result: FrameResult, outcomes: Mapping[int, str]) -> Image:
+    """A new BGR picture: the frame, with a caption of one line for the frame and for each face and
+    decision below it. Nothing is written over the faces."""
+    picture = frame.image.copy()
+    for sight in result.sights:
+        draw(picture, sight, colour_of(sight, outcomes))
+    lines = [f"{frame.captured_at:%H:%M:%S.%f}"[:-3] + f"  frame {frame.sequence}"]
+    lines += [_face_line(sight) for sight in result.sights]
+    lines += [_decision_line(verdict) for verdict in result.verdicts]
+    return np.concatenate([picture, _caption(lines, picture.shape[1])])
+
+
+def draw(picture: Image, sight: Sight, colour: Colour) -> None:
+    """Box and landmarks, in place; as thick as the face is large, so that a cut-out of any size
+    looks alike."""
+    box = sight.face.box
+    thick = max(1, round(max(box.width, box.height) / 64))
+    left_top = (round(box.left), round(box.top))
+    right_bottom = (round(box.right), round(box.bottom))
+    cv2.rectangle(picture, left_top, right_bottom, colour, thick, cv2.LINE_AA)
+    for x, y in sight.face.landmarks:
+        at = (round(float(x)), round(float(y)))
+        cv2.circle(picture, at, thick + 1, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.circle(picture, at, thick, colour, -1, cv2.LINE_AA)
+
+
+def _face_line(sight: Sight) -> str:
+    text = f"track {sight.track_id}  score {sight.face.score:.2f}"
+    quality = sight.quality
+    if quality is not None:
+        text += (
+            f"  {quality.face_px:.0f} px  sharpness {quality.sharpness:.2f}"
+            f"  yaw {quality.yaw_deg:.0f}  pitch {quality.pitch_deg:.0f}"
+        )
+    return text + (f"  refused: {sight.gate}" if sight.gate else "")
+
+
+def _decision_line(verdict: Verdict) -> str:
+    decision = verdict.decision
+    text = f"track {verdict.track_id} is {decision.outcome}"
+    if decision.person_id is not None:
+        text += f": {decision.person_id}"
+    if decision.score is not None and decision.threshold is not None:
+        text += f"  score {decision.score:.3f}  threshold {decision.threshold:.3f}"
+    return text
+
+
+def _caption(lines: Sequence[str], width: int) -> Image:
+    strip = np.zeros((LINE_PX * len(lines) + 6, width, 3), np.uint8)
+    for row, text in enumerate(lines):
+        at = (8, LINE_PX * (row + 1) - 5)
+        cv2.putText(strip, text, at, cv2.FONT_HERSHEY_SIMPLEX, _TEXT, (235,) * 3, 1, cv2.LINE_AA)
+    return strip

@@ -1,0 +1,183 @@
+"""Records annotated frames with faces, for commissioning: `edgeface run --record DIR`.
+
+These are images of people's faces on a disk, which the daemon keeps nowhere else. So it is off
+unless asked for on the command line, says so in the log, keeps a bounded number of frames, and
+only their owner may read them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections import OrderedDict
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
+
+import cv2
+
+from edgeface.capture.frame import Frame
+from edgeface.errors import StateError
+from edgeface.messaging.contract import format_time
+from edgeface.service.annotation import annotate
+from edgeface.service.pipeline import FrameResult, Sight, Verdict
+
+_log = logging.getLogger(__name__)
+
+MAX_FRAMES: Final = 400
+"""The newest are kept, about 100 MB of 1280x720."""
+INTERVAL_S: Final = 0.2
+"""A frame without a decision is recorded at most this often."""
+MAX_QUEUED: Final = 4
+"""Frames that may wait to be written."""
+_MAX_TRACKS: Final = 64
+_JPEG: Final = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111)
+"""Colour in full resolution, for thin coloured lines."""
+
+
+class _Item(NamedTuple):
+    frame: Frame
+    result: FrameResult
+    outcomes: dict[int, str]
+
+
+class Recorder:
+    """An observer of the pipeline. `NAME.jpg` is the frame, annotated; `NAME.json` beside it is
+    what was found, see `description`. Names sort by time of capture.
+
+    `observe` is called by the thread of the models and never waits: writing is done by a thread of
+    the recorder, and what it cannot keep up with is left out and counted.
+    """
+
+    def __init__(
+        self, folder: Path, *, max_frames: int = MAX_FRAMES, max_queued: int = MAX_QUEUED
+    ) -> None:
+        """Make the folder (mode 0700) and start. Raises StateError when that cannot be done."""
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(f"{folder}: cannot make the folder: {error.strerror}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise StateError(f"{folder}: this user may not write there")
+        self.left_out = 0
+        """Frames that were due and could not be written in time, or at all."""
+        self._folder = folder
+        self._kept = sorted(path.with_suffix("") for path in folder.glob("*.json"))
+        self._max_frames = max_frames
+        self._last_ns: int | None = None
+        self._outcomes: OrderedDict[int, str] = OrderedDict()
+        self._items: queue.Queue[_Item | None] = queue.Queue(max_queued)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+        _log.warning("frames with faces are recorded to %s (--record); not for daily use", folder)
+
+    def observe(self, frame: Frame, result: FrameResult) -> None:
+        """Take a frame, if it shows a face and is due."""
+        for verdict in result.verdicts:
+            self._outcomes[verdict.track_id] = verdict.decision.outcome
+            self._outcomes.move_to_end(verdict.track_id)
+        while len(self._outcomes) > _MAX_TRACKS:
+            self._outcomes.popitem(last=False)
+        last_ns = self._last_ns
+        early = last_ns is not None and frame.boottime_ns - last_ns < INTERVAL_S * 1e9
+        if not result.verdicts and (early or not result.sights):
+            return
+        self._last_ns = frame.boottime_ns
+        try:
+            self._items.put_nowait(_Item(frame, result, dict(self._outcomes)))
+        except queue.Full:
+            self.left_out += 1
+
+    def close(self) -> None:
+        """Write what waits and end; safe to call twice."""
+        if self._thread.is_alive():
+            self._items.put(None)
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not None:
+            try:
+                self._write(item)
+            except (OSError, cv2.error) as error:
+                self.left_out += 1
+                _log.warning("%s: a frame could not be recorded: %s", self._folder, error)
+
+    def _write(self, item: _Item) -> None:
+        frame = item.frame
+        stamp = format_time(frame.captured_at).replace(":", "").replace("-", "")
+        name = self._folder / f"{stamp[:-1]}-{frame.sequence:06d}"
+        encoded, data = cv2.imencode(".jpg", annotate(*item), _JPEG)
+        if not encoded:
+            raise OSError("it could not be encoded")
+        _write_private(name.with_name(f"{name.name}.jpg"), data.tobytes())
+        text = json.dumps(description(frame, item.result))
+        _write_private(name.with_name(f"{name.name}.json"), text.encode())
+        self._kept.append(name)
+        while len(self._kept) > self._max_frames:
+            oldest = self._kept.pop(0)
+            for ending in (".json", ".jpg"):
+                oldest.with_name(oldest.name + ending).unlink(missing_ok=True)
+
+
+def description(frame: Frame, result: FrameResult) -> dict[str, Any]:
+    """What was found in a frame, ready for JSON; boxes are left, top, right, bottom in pixels."""
+    height, width = frame.image.shape[:2]
+    return {
+        "captured_at": format_time(frame.captured_at),
+        "sequence": frame.sequence,
+        "size": [width, height],
+        "faces": [_face(sight) for sight in result.sights],
+        "decisions": [_decision(verdict) for verdict in result.verdicts],
+    }
+
+
+def _face(sight: Sight) -> dict[str, Any]:
+    box = sight.face.box
+    return {
+        "track": sight.track_id,
+        "box": [round(float(side), 1) for side in (box.left, box.top, box.right, box.bottom)],
+        "landmarks": [[round(float(x), 1), round(float(y), 1)] for x, y in sight.face.landmarks],
+        "score": round(float(sight.face.score), 3),
+        "quality": None
+        if sight.quality is None
+        else {key: round(float(value), 3) for key, value in asdict(sight.quality).items()},
+        "gate": sight.gate,
+        "embedded": sight.embedded,
+    }
+
+
+def _decision(verdict: Verdict) -> dict[str, Any]:
+    decision = verdict.decision
+    return {
+        "track": verdict.track_id,
+        "outcome": decision.outcome,
+        "person_id": decision.person_id,
+        "score": None if decision.score is None else round(decision.score, 4),
+        "threshold": None if decision.threshold is None else round(decision.threshold, 4),
+        "frames": decision.frames,
+        "agreeing": decision.agreeing,
+    }
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Written aside and renamed, so that a reader finds it whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+    draft.rename(path)
