@@ -60,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run at each opening, without a shell; EDGEFACE_PERSON, EDGEFACE_EVENT and "
         "EDGEFACE_VALID_UNTIL are in its environment",
     )
+    parser.add_argument(
+        "--same-clock",
+        action="store_true",
+        help="this door runs on the device itself: act also while their common clock is not "
+        "synchronised",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
@@ -77,7 +83,12 @@ def run(args: argparse.Namespace) -> int:
     from edgeface.settings.mqtt import is_loopback
 
     topics = Topics(args.site, args.device)
-    policy = DoorPolicy(topics, PublicKey.load(args.key), now=lambda: datetime.now(UTC))
+    policy = DoorPolicy(
+        topics,
+        PublicKey.load(args.key),
+        now=lambda: datetime.now(UTC),
+        same_clock=args.same_clock,
+    )
     tls = args.tls == "required" or (args.tls == "auto" and not is_loopback(args.host))
     port = args.port or (8883 if tls else 1883)
     client = new_client(

@@ -183,6 +183,19 @@ def test_a_replay_after_the_door_was_started_anew_is_refused(doorway: Doorway) -
     assert restarted.judge(message).reason == "before_start"
 
 
+def test_a_door_on_the_device_itself_need_not_ask_whether_the_clock_is_synchronised(
+    doorway: Doorway,
+) -> None:
+    doorway.policy = DoorPolicy(TOPICS, KEY.public, doorway.now, same_clock=True)
+    doorway.clock.advance(60)
+    payload = doorway.payload(clock_synced=False)
+    message = doorway.message(payload)
+    assert doorway.policy.judge(message).open
+    late = doorway.message(doorway.payload(clock_synced=False))
+    doorway.clock.advance(6)
+    assert doorway.policy.judge(late).reason == "stale"
+
+
 def test_what_is_remembered_is_bounded_but_never_forgets_what_is_valid(
     doorway: Doorway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
