@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,13 @@ def find_mosquitto() -> Path:
             "the MQTT broker mosquitto is missing: install it with apt-get install mosquitto"
         )
     return Path(found)
+
+
+def tethered(command: Sequence[str]) -> list[str]:
+    """The command, so that the kernel ends it (SIGTERM) when the thread that starts it ends, even
+    by SIGKILL (prctl(2), PR_SET_PDEATHSIG). As it is where util-linux's `setpriv` is missing."""
+    setpriv = shutil.which("setpriv")
+    return [*([setpriv, "--pdeathsig", "TERM"] if setpriv else []), *command]
 
 
 def free_port() -> int:
@@ -121,7 +128,10 @@ class LocalBroker:
         config.write_text("\n".join(self._configuration()) + "\n", encoding="utf-8")
         with (self._folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(program), "-c", str(config)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                tethered([str(program), "-c", str(config)]),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         deadline = time.monotonic() + _START_TIMEOUT_S
         while time.monotonic() < deadline and self._process.poll() is None:
