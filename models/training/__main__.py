@@ -73,12 +73,12 @@ def package(args: argparse.Namespace) -> None:
 def calibrate(args: argparse.Namespace) -> None:
     """Fit the calibration of an embedder's package and print what it delivers."""
     from models.training.calibrate import calibrate as fit
+    from models.training.calibrate import table
 
-    result = fit(args.package, args.detector, args.pairs, args.root)
-    calibration = result.fit.calibration
-    print(f"{result.fit.impostors} impostor pairs of {result.fit.people} people;", end=" ")
-    print(f"smallest FMR that the data support {calibration.smallest_fmr:.0e}")
-    print(result.table())
+    report = fit(args.package, args.detector, args.pairs, args.root)
+    print(f"{report.fit.impostors} impostor pairs of {report.fit.people} people;", end=" ")
+    print(f"smallest FMR that the data support {report.fit.calibration.smallest_fmr:.0e}")
+    print(table(report))
 
 
 def finetune(args: argparse.Namespace) -> None:
@@ -139,7 +139,7 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--score", type=float, default=0.5, help="detector's threshold")
             verb.add_argument("--notes", default="")
         if name == "calibrate":
-            verb.add_argument("--pairs", type=Path, required=True)
+            verb.add_argument("--pairs", type=Path, action="append", required=True)
             verb.add_argument("--root", type=Path, required=True)
         if name == "finetune":
             verb.add_argument("--people", type=Path, required=True, help="<person>/<picture>")

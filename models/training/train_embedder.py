@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -95,6 +96,69 @@ def make_model(shape: EmbedderShape, size: int) -> Embedder:
     return Embedder(EmbedderShape(**{**asdict(shape), "input_px": size}))
 
 
+class Trainee:
+    """The network in training with its average and optimiser; grows with the crops."""
+
+    def __init__(
+        self, shape: EmbedderShape, run: EmbedderRun, saved: dict[str, Any] | None
+    ) -> None:
+        """Starts from `saved`, a checkpoint, where there is one."""
+        self._shape, self._run = shape, run
+        self._open(saved["size"] if saved else run.sizes[0][1], saved)
+
+    def _open(self, size: int, saved: dict[str, Any] | None) -> None:
+        self.size = size
+        map_px = size // 2 ** (1 + len(self._shape.stages))
+        self.model = make_model(self._shape, size).to(memory_format=torch.channels_last)
+        if saved:
+            self.model.load_state_dict(resize_pool(saved["model"], map_px))
+        self.average = Average(self.model, self._run.average)
+        if saved:
+            self.average.state = resize_pool(saved["average"], map_px)
+            self.average.updates = saved["updates"]
+        self.optimiser = torch.optim.AdamW(
+            self.model.parameters(), self._run.rate, weight_decay=self._run.decay, fused=True
+        )
+        if saved and "optimiser" in saved and saved["size"] == size:
+            self.optimiser.load_state_dict(saved["optimiser"])
+
+    def resize(self, size: int) -> None:
+        """Go on with crops of `size` pixels; the optimiser starts afresh."""
+        if size != self.size:
+            state = self.state()
+            self._open(size, {k: state[k] for k in ("model", "average", "updates", "size")})
+
+    def step(self, images: Tensor, targets: Tensor, bank: Tensor, rate: float) -> float:
+        """One update; returns the loss. `bank` and `targets` unit rows, `images` `(n, 3, s, s)`."""
+        self.model.train()
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", torch.bfloat16):
+            given = self.model(images.contiguous(memory_format=torch.channels_last))
+        loss = distillation_loss(given, targets, torch.cat([bank, targets]), self._run.scale)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def averaged(self) -> Embedder:
+        """A copy of the network with the averaged weights, in eval mode."""
+        model = make_model(self._shape, self.size).eval()
+        model.load_state_dict(self.average.state)
+        return model
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state,
+            "updates": self.average.updates,
+            "optimiser": self.optimiser.state_dict(),
+            "size": self.size,
+            "shape": asdict(self._shape),
+        }
+
+
 def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Path:
     """Train and return the path of the checkpoint, whose `average` is what ships.
 
@@ -102,94 +166,60 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
     """
     workers = Workers()
     torch.manual_seed(run.seed + workers.rank)
-    pool = load(cache)
-    order = np.random.default_rng(0).permutation(len(pool))  # held out: a mix of all sources
-    pool = FacePool(pool.images[order], pool.targets[order], pool.axes, pool.sources)
+    pool = mixed(load(cache))
     bank = torch.from_numpy(pool.targets).to(torch.bfloat16)
     budget = Budget(run.steps, run.minutes)
-    log = Log(out / "embedder.jsonl")
-    path = out / "embedder.pt"
+    log, path = Log(out / "embedder.jsonl"), out / "embedder.pt"
     saved = load_checkpoint(path)
-    size = run.sizes[0][1]
-    weights = None
     if saved:
         budget.done_steps, budget.done_s = saved["steps"], saved["seconds"]
-        size, weights = saved["size"], saved["model"]
-    size_of = [size]
-    model, average, optimiser = None, None, None
-    batches = views(
-        pool, run, size_of, run.held_out, run.seed + 97 * workers.rank + budget.done_steps
-    )
-    running = 0.0
-    progress = budget.progress
+    trainee = Trainee(shape, run, saved)
+    size_of = [trainee.size]
+    seed = run.seed + 97 * workers.rank + budget.done_steps
+    batches = views(pool, run, size_of, run.held_out, seed)
+    mean_loss, progress = 0.0, budget.progress
     while progress < 1:
-        wanted_px = next(px for share, px in run.sizes if progress < share)
-        if model is None or wanted_px != size:
-            size = size_of[0] = wanted_px
-            map_px = size // 2 ** (1 + len(shape.stages))
-            fresh = make_model(shape, size).to(memory_format=torch.channels_last)
-            if weights is None and model is not None:
-                weights = model.state_dict()
-            if weights is not None:
-                fresh.load_state_dict(resize_pool(weights, map_px))
-            averaged = Average(fresh, run.average)
-            if average is not None or saved:
-                old = average.state if average is not None else saved["average"]  # type: ignore[index]
-                averaged.state = resize_pool(old, map_px)
-                averaged.updates = average.updates if average is not None else saved["updates"]  # type: ignore[index]
-            model, average, weights = fresh, averaged, None
-            optimiser = torch.optim.AdamW(
-                model.parameters(), run.rate, weight_decay=run.decay, fused=True
-            )
-            if saved and "optimiser" in saved and saved["size"] == size:
-                optimiser.load_state_dict(saved["optimiser"])
-            saved = None if saved is None else {**saved, "size": -1}
+        size_of[0] = next(px for share, px in run.sizes if progress < share)
+        trainee.resize(size_of[0])
         images, targets = next(batches)
-        if images.shape[-1] != size:
-            continue
-        assert optimiser is not None
-        assert average is not None
-        model.train()
-        for group in optimiser.param_groups:
-            group["lr"] = cosine_rate(budget, run.rate)
-        with torch.autocast("cpu", torch.bfloat16):
-            given = model(images.contiguous(memory_format=torch.channels_last))
-        wanted = targets.to(torch.bfloat16)
+        if images.shape[-1] != trainee.size:
+            continue  # made ahead, before the size changed
         start = int(torch.randint(max(1, len(bank) - run.bank), ()))  # rows are in random order
-        loss = distillation_loss(
-            given, wanted, torch.cat([bank[start : start + run.bank], wanted]), run.scale
+        loss = trainee.step(
+            images,
+            targets.to(torch.bfloat16),
+            bank[start : start + run.bank],
+            cosine_rate(budget, run.rate),
         )
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
         budget.advance()
-        workers.meet(model, budget)
+        workers.meet(trainee.model, budget)
         if workers.agreed(budget):
             progress = budget.progress
         if budget.done_steps % 4 == 0:
-            average.update(model)
-        running = 0.98 * running + 0.02 * float(loss.detach()) if running else float(loss.detach())
+            trainee.average.update(trainee.model)
+        mean_loss = 0.98 * mean_loss + 0.02 * loss if mean_loss else loss
         if workers.rank == 0 and (budget.done_steps % run.checkpoint_steps == 0 or progress >= 1):
-            tester = make_model(shape, size).eval()
-            tester.load_state_dict(average.state)
+            cosine = held_out_cosine(trainee.averaged(), pool, run.held_out, trainee.size)
             log.write(
                 step=budget.done_steps,
                 seconds=round(budget.done_s),
-                size=size,
-                rate=round(optimiser.param_groups[0]["lr"], 6),
-                loss=round(running, 4),
-                held_out=round(held_out_cosine(tester, pool, run.held_out, size), 4),
+                size=trainee.size,
+                rate=round(trainee.optimiser.param_groups[0]["lr"], 6),
+                loss=round(mean_loss, 4),
+                held_out=round(cosine, 4),
             )
             save_checkpoint(
                 path,
-                model=model.state_dict(),
-                average=average.state,
-                updates=average.updates,
-                optimiser=optimiser.state_dict(),
+                **trainee.state(),
                 steps=budget.done_steps,
                 seconds=budget.done_s,
-                size=size,
-                shape=asdict(shape),
                 axes=pool.axes,
             )
     return path
+
+
+def mixed(pool: FacePool) -> FacePool:
+    """The pool in a fixed random order, so that the held-out rows are a mix of all sources."""
+    order = np.random.default_rng(0).permutation(len(pool))
+    sources = tuple(pool.sources[i] for i in order)
+    return FacePool(pool.images[order], pool.targets[order], pool.axes, sources)

@@ -49,7 +49,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     shade = np.clip(face * rng.uniform(0.5, 1.3), 0, 255).astype(np.uint8)
                     archive.writestr(f"faces_{half}/{i:05d}.jpg", jpeg(np.roll(shade, i, axis=1)))
                     table.writerow([f"{i:05d}.jpg", "made"])
-    np.save(folder / "faces_teacher.npy", rng.normal(0, 25, (40, 256)).clip(-127, 127).astype(np.int8))
+    np.save(
+        folder / "faces_teacher.npy", rng.normal(0, 25, (40, 256)).clip(-127, 127).astype(np.int8)
+    )
     boxes = io.StringIO()
     rows = csv.writer(boxes)
     rows.writerow(["image", "x", "y", "w", "h", "ignore"])
@@ -65,7 +67,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`<person>/<picture>` and `pairs.csv`: views of two photographs under twelve invented names."""
+    """`<person>/<picture>` and `pairs.csv`: two photographs in many views, under invented names."""
     from matplotlib.cbook import get_sample_data
 
     folder = tmp_path_factory.mktemp("people")
@@ -78,7 +80,9 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{person:02d}").mkdir()
         for number in range(6):
             image = sources[person % 2]
-            turn = cv2.getRotationMatrix2D((256, 180), float(rng.normal(0, 8)), float(rng.uniform(0.7, 1)))
+            turn = cv2.getRotationMatrix2D(
+                (256, 180), float(rng.normal(0, 8)), float(rng.uniform(0.7, 1))
+            )
             view = cv2.warpAffine(image, turn, (512, 512))
             view = np.clip(view * rng.uniform(0.6, 1.3, 3), 0, 255).astype(np.uint8)
             (folder / f"{person:02d}" / f"{number}.jpg").write_bytes(jpeg(view))
