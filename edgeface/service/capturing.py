@@ -21,6 +21,7 @@ from edgeface.service.supervisor import FatalError
 from edgeface.service.worker import Pulse
 
 READ_S: Final = 0.5
+WAIT_S: Final = 0.02
 OPEN_S: Final = 60.0
 """Opening a camera, also again after it was lost, may take so long."""
 
@@ -37,8 +38,13 @@ class Capture:
     def run(self, pulse: Pulse) -> None:
         """Read until told to stop or the source ends, which closes the slot.
 
-        A camera that cannot be opened the first time is for a person to put right (FatalError).
+        It begins when models and gallery are there, so that a file loses no frame. A camera that
+        cannot be opened the first time is for a person to put right (FatalError).
         """
+        while self._board.models is None or self._board.gallery is None:
+            pulse.beat()
+            if pulse.stop.wait(WAIT_S):
+                return
         source = make_source(self._board.settings.camera, self._clock, pulse.stop)
         try:
             with pulse.patience(OPEN_S):

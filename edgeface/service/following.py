@@ -16,6 +16,7 @@ from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 
 POLL_S: Final = 1.0
+WAIT_S: Final = 0.02
 LOAD_S: Final = 120.0
 """10,000 people take a few seconds on a Pi, with a writer to wait for."""
 
@@ -37,7 +38,7 @@ class GalleryFollower:
         """
         while (facts := self._board.models) is None:
             pulse.beat()
-            if pulse.stop.wait(0.05):
+            if pulse.stop.wait(WAIT_S):
                 return
         first = self._board.gallery is None
         try:

@@ -1,0 +1,90 @@
+"""What a new user does wrong: one clear line and the documented exit code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeface.settings.places import shipped_models
+from tests.support.daemon import edgeface, write_config
+
+NOWHERE = {"source": "images", "folder": "nowhere"}
+
+
+def no_camera(folder: Path) -> dict[str, Any]:
+    return {"camera": {"source": "v4l2", "device": "/dev/video97"}}
+
+
+def no_pictures(folder: Path) -> dict[str, Any]:
+    return {"camera": NOWHERE}
+
+
+def no_clip(folder: Path) -> dict[str, Any]:
+    return {"camera": {"source": "stream", "url": "nowhere.mp4"}}
+
+
+def no_model(folder: Path) -> dict[str, Any]:
+    return {"camera": NOWHERE, "models": {"embedder": str(folder / "facenet")}}
+
+
+def corrupt_model(folder: Path) -> dict[str, Any]:
+    copy = folder / "facenet"
+    shutil.copytree(shipped_models() / "facenet", copy)
+    model = copy / "model.tflite"
+    content = bytearray(model.read_bytes())
+    content[1000] ^= 1
+    model.write_bytes(content)
+    return {"camera": NOWHERE, "models": {"embedder": str(copy)}}
+
+
+def state_is_a_file(folder: Path) -> dict[str, Any]:
+    (folder / "state").write_text("")
+    return {"camera": NOWHERE}
+
+
+def wrong_value(folder: Path) -> dict[str, Any]:
+    return {"camera": NOWHERE, "decision": {"target_fpir": 2}}
+
+
+@pytest.mark.parametrize(
+    ("arrange", "code", "words"),
+    [
+        pytest.param(wrong_value, 2, "decision.target_fpir", id="wrong value"),
+        pytest.param(no_model, 3, "no such model package", id="no model"),
+        pytest.param(corrupt_model, 3, "differs from model.yaml", id="corrupt model"),
+        pytest.param(no_camera, 3, "/dev/video97", id="no camera"),
+        pytest.param(no_pictures, 3, "nowhere", id="no folder of pictures"),
+        pytest.param(no_clip, 3, "nowhere.mp4", id="no video file"),
+        pytest.param(state_is_a_file, 1, "state", id="no state folder"),
+    ],
+)
+def test_it_says_one_line_and_ends_with_the_code(
+    tmp_path: Path, arrange: Callable[[Path], dict[str, Any]], code: int, words: str
+) -> None:
+    done = edgeface("run", "-c", write_config(tmp_path, 1, **arrange(tmp_path)))
+    said = [line for line in done.stderr.splitlines() if line.startswith("edgeface: error: ")]
+    assert done.returncode == code, done.stderr
+    assert len(said) == 1
+    assert words in said[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_no_file_at_all(tmp_path: Path) -> None:
+    done = edgeface("run", "-c", tmp_path / "edgeface.yaml")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_runtime_names_what_to_install(tmp_path: Path) -> None:
+    for name in ("ai_edge_litert", "tflite_runtime"):
+        package = tmp_path / "path" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("raise ModuleNotFoundError(__name__)\n")
+    file = write_config(tmp_path, 1, camera=NOWHERE)
+    done = edgeface("run", "-c", file, PYTHONPATH=str(tmp_path / "path"))
+    assert done.returncode == 3
+    assert "pip install ai-edge-litert" in done.stderr

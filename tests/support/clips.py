@@ -1,0 +1,98 @@
+"""The clips of the shared folder, played through the pipeline with the models that ship."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeface.capture.clock import ManualClock
+from edgeface.capture.factory import make_backend
+from edgeface.capture.frame import Frame
+from edgeface.errors import EndOfStreamError
+from edgeface.gallery.gate import Gate, Portrait
+from edgeface.inference.models import open_models
+from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.quality import QualityLimits
+from edgeface.recognition.templates import decode_template, encode_template
+from edgeface.service.pipeline import Gallery, Pipeline, PipelineRules, Verdict
+from edgeface.settings.camera import StreamCamera
+from edgeface.settings.places import shipped_models
+from tests.support.people import everybody, gallery
+
+PERSON = "p_herherherhe"
+
+
+def play(clip: Path) -> Iterator[Frame]:
+    """Every frame, on virtual time at the clip's own pace."""
+    camera = StreamCamera(source="stream", url=str(clip), pace="real_time")
+    with make_backend(camera, ManualClock()) as source:
+        while True:
+            try:
+                yield source.read(10)
+            except EndOfStreamError:
+                return
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of one clip."""
+
+    frames: int
+    tracks: Counter[int]
+    """Track of the largest face of each frame -> frames."""
+    verdicts: tuple[Verdict, ...]
+    embedded: int
+
+    def outcomes(self) -> set[str]:
+        return {verdict.decision.outcome for verdict in self.verdicts}
+
+    def recognized(self) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.decision.outcome == "recognized"]
+
+    def best_score(self) -> float:
+        """The highest fused score of anybody."""
+        return max((verdict.decision.score or -1.0 for verdict in self.verdicts), default=-1.0)
+
+
+class ClipDoor:
+    """The models that ship, and a gallery made from single frames."""
+
+    def __init__(self) -> None:
+        models = shipped_models()
+        self.detector, self.embedder, _ = open_models(
+            models / "face_detector", models / "facenet", "cpu"
+        )
+        self.calibration = self.embedder.package.calibration
+
+    def enrol(self, frame: Frame, name: str = PERSON) -> GalleryIndex:
+        """A gallery of one person, from one frame, with the gate and the codes of a real one."""
+        gate = Gate(self.detector, self.embedder, QualityLimits())
+        portrait = gate.examine(frame.image, f"frame {frame.sequence}")
+        assert isinstance(portrait, Portrait), portrait
+        return gallery([decode_template(encode_template(portrait.embedding))], [name])
+
+    def play(self, clip: Path, index: GalleryIndex, *, every: int = 1) -> Played:
+        """Put every so manieth frame to decision, as a camera of fewer frames a second would."""
+        pipeline = Pipeline(self.detector, self.embedder, self.calibration, PipelineRules())
+        known = Gallery(index, everybody(index))
+        tracks: Counter[int] = Counter()
+        verdicts: list[Verdict] = []
+        frames = embedded = 0
+        time_s = 0.0
+        for frame in play(clip):
+            if frame.sequence % every:
+                continue
+            frames += 1
+            result = pipeline.process(frame, known)
+            verdicts += result.verdicts
+            embedded += sum(sight.embedded for sight in result.sights)
+            areas = [sight.face.box.area for sight in result.sights]
+            if areas:
+                tracks[result.sights[int(np.argmax(areas))].track_id] += 1
+            time_s = frame.boottime_ns / 1e9
+        verdicts += pipeline.flush(time_s, known)
+        return Played(frames, tracks, tuple(verdicts), embedded)
