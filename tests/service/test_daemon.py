@@ -225,8 +225,12 @@ def test_a_lost_camera_is_an_alert_and_comes_back(
     camera = visits | {"folder": str(folder), "reopen_min_s": 0.1, "reopen_max_s": 0.2}
     file = write_config(tmp_path, broker.port, camera=camera)
     alert = f"{BASE}/alert/camera_stalled"
-    with Witness(broker.port) as witness, DaemonProcess(file) as daemon:
+    with (
+        Witness(broker.port) as witness,
+        DaemonProcess(file, WATCHDOG_USEC="2000000") as daemon,
+    ):
         daemon.wait_ready()
+        daemon.wait_told(b"WATCHDOG=1", 2)
         folder.rename(tmp_path / "gone")
         witness.wait(came(STATE, "lifecycle", "degraded"), 20)
         assert content(witness.on(alert)[-1])["alert"] == "camera_stalled"

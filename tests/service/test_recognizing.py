@@ -1,0 +1,327 @@
+"""The inference worker with models that fail on demand, driven frame by frame."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from edgeface.capture.frame import Frame
+from edgeface.errors import ClosedError, FrameTimeoutError, ModelError
+from edgeface.inference.models import AcceleratorState
+from edgeface.messaging.clock import ManualClock
+from edgeface.messaging.event import Sighting
+from edgeface.recognition.values import Embedding, Face, Image
+from edgeface.service.board import Board
+from edgeface.service.models import Models
+from edgeface.service.recognizing import Recognizer, give_up_stuck, rules_of
+from edgeface.service.supervisor import FatalError
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.tree import Settings
+from tests.support.doorstep import START, Stage
+from tests.support.people import face, gallery, identity, uniform_calibration
+
+SECOND = 1_000_000_000
+SETTINGS = Settings.model_validate(
+    {
+        "site": "hq",
+        "device": "door-1",
+        "camera": {"source": "images", "folder": "/nowhere"},
+        "models": {"accelerator": "auto", "golden_every_s": 100.0},
+        "quality": {"min_sharpness": 0.0, "min_exposure": 0.0},
+    }
+)
+
+
+class Actor(Stage):
+    """A stage that passes for both models."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        description = SimpleNamespace(version="1")
+        self.package = SimpleNamespace(sha256="a" * 64, description=description, space_id="space")
+        self.space_id = "space"
+        self.broken: str | None = None
+
+    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
+        if self.broken is not None:
+            raise ModelError(self.broken)
+        return super().detect(image_bgr, scale)
+
+
+class StageModels(Models):
+    """Models whose golden test passes unless the actor is `sick`."""
+
+    def check(self) -> None:
+        if getattr(self.detector, "sick", False):
+            raise ModelError("golden run: cosine 0.1")
+
+
+class Slot:
+    """Works through a script: functions that make frames or change the world, and errors."""
+
+    def __init__(self) -> None:
+        self.items: list[Exception | Callable[[], object]] = []
+
+    def get(self, timeout_s: float) -> Frame:
+        while self.items:
+            item = self.items.pop(0)
+            if isinstance(item, Exception):
+                raise item
+            result = item()
+            if isinstance(result, Frame):
+                return result
+        raise ClosedError("the slot is closed")
+
+
+class World:
+    """A recognizer with everything around it under control."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.board = Board(SETTINGS)
+        self.slot = Slot()
+        self.said: list[Sighting] = []
+        self.opened: list[str | None] = []
+        self.failure: Exception | None = None
+        self.tpu = False
+        self.actors: list[Actor] = []
+        self.rng = np.random.default_rng(5)
+        self.anna = identity(self.rng)
+        self.board.gallery = gallery([self.anna], ["p_annaannaaa"])
+        self.image = self.rng.integers(0, 256, (720, 1280, 3), np.uint8)
+        self.floor = TimeFloor(folder / "time", self.clock)
+        self.pulse = Pulse(10)
+
+    def open_models(self, settings: Settings, *, lost: str | None = None) -> Models:
+        if self.failure is not None:
+            raise self.failure
+        self.opened.append(lost)
+        on_tpu = self.tpu and lost is None
+        actor = Actor()
+        actor.actors = self.actors[-1].actors if self.actors else []
+        self.actors.append(actor)
+        state = AcceleratorState(
+            "auto", "edgetpu" if on_tpu else "cpu", lost is not None, lost, "stage 1"
+        )
+        model = cast(Any, actor)
+        return StageModels(model, model, state, uniform_calibration())
+
+    def frames(self, count: int, *who: Embedding) -> None:
+        """So many frames with these people; time passes between them."""
+
+        def step() -> Frame:
+            self.actors[-1].actors = [(face(300 + 400 * i), p) for i, p in enumerate(who)]
+            self.clock.advance(0.1)
+            return Frame(self.image, "stage", 0, START, self.clock.boottime_ns())
+
+        self.slot.items += [step] * count
+
+    def run(self) -> None:
+        Recognizer(
+            self.board,
+            cast(Any, self.slot),
+            self.said.append,
+            self.clock,
+            self.floor,
+            open_models=self.open_models,
+        ).run(self.pulse)
+
+    def outcomes(self) -> list[str]:
+        return [sighting.event_type for sighting in self.said]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_decision_reaches_the_outbox_with_what_it_rests_on(world: World) -> None:
+    world.frames(5, world.anna)
+    world.run()
+    (sighting,) = world.said
+    assert sighting.event_type == "recognized"
+    assert sighting.match is not None
+    assert sighting.match.person_id == "p_annaannaaa"
+    assert sighting.match.margin is None
+    assert sighting.accelerator == "cpu"
+    assert sighting.models.detector == "sha256:" + "a" * 64
+    assert sighting.gallery.templates == 1
+    assert sighting.latency_ms == 0
+    assert sighting.validity_s == 5.0
+    counters = world.board.meters.counters()
+    assert counters["events_recognized"] == 1
+    assert counters["frames"] == 5
+
+
+def test_at_the_end_every_track_gets_its_last_word(world: World) -> None:
+    world.frames(2, world.anna)
+    world.run()
+    assert world.outcomes() == ["inconclusive"]
+
+
+def test_a_silent_camera_ends_the_tracks(world: World) -> None:
+    world.frames(2, world.anna)
+    counted: list[int] = []
+    world.slot.items += [
+        lambda: world.clock.advance(2),
+        FrameTimeoutError("nothing"),
+        lambda: counted.append(len(world.said)),
+    ]
+    world.run()
+    assert counted == [1]
+
+
+def test_models_that_cannot_be_used_at_the_start_end_the_process(world: World) -> None:
+    world.failure = ModelError("model.tflite: differs")
+    with pytest.raises(FatalError, match="differs"):
+        world.run()
+
+
+def test_later_they_are_a_failure_like_any_other(world: World) -> None:
+    world.run()
+    world.failure = ModelError("model.tflite: differs")
+    with pytest.raises(ModelError):
+        world.run()
+
+
+def test_a_failing_tpu_gives_way_to_the_cpu_and_the_track_goes_on(world: World) -> None:
+    world.tpu = True
+    world.frames(2, world.anna)
+    world.slot.items.append(lambda: setattr(world.actors[-1], "broken", "USB transfer failed"))
+    world.frames(1, world.anna)
+    world.frames(2, world.anna)
+    world.run()
+    assert world.opened == [None, "USB transfer failed"]
+    assert world.outcomes() == ["recognized"]
+    assert world.said[0].accelerator == "cpu"
+    assert world.said[0].track.id == 1
+    assert world.board.models is not None
+    assert world.board.models.accelerator.degraded
+    assert world.board.lost == "USB transfer failed"
+
+
+def test_a_failing_cpu_is_for_the_supervisor(world: World) -> None:
+    world.frames(2, world.anna)
+    world.slot.items.append(lambda: setattr(world.actors[-1], "broken", "cannot be run"))
+    world.frames(1, world.anna)
+    with pytest.raises(ModelError, match="cannot be run"):
+        world.run()
+    assert world.outcomes() == ["inconclusive"]
+
+
+@pytest.mark.parametrize("somebody", [False, True], ids=["nobody there", "somebody there"])
+def test_the_golden_test_runs_again_when_nobody_is_there(world: World, somebody: bool) -> None:
+    world.tpu = True
+    world.frames(1)
+    world.slot.items += [
+        lambda: world.clock.advance(101),
+        lambda: setattr(world.actors[-1], "sick", True),
+    ]
+    world.frames(1, *[world.anna] * somebody)
+    world.run()
+    assert len(world.opened) == (1 if somebody else 2)
+
+
+def test_a_sick_cpu_is_for_the_supervisor(world: World) -> None:
+    world.slot.items += [
+        lambda: world.clock.advance(101),
+        lambda: setattr(world.actors[-1], "sick", True),
+    ]
+    world.frames(1)
+    with pytest.raises(ModelError, match="golden run"):
+        world.run()
+
+
+def test_a_tpu_that_came_back_is_taken_when_nobody_is_there(world: World) -> None:
+    world.tpu = True
+    world.board.lost = "was unplugged"
+    world.frames(1, world.anna)
+    world.slot.items.append(lambda: setattr(world.board, "tpu_is_back", True))
+    world.frames(1, world.anna)
+    world.slot.items.append(lambda: world.clock.advance(2))
+    world.frames(1)
+    world.run()
+    assert world.opened == ["was unplugged", None]
+    assert world.board.models is not None
+    assert not world.board.models.accelerator.degraded
+    assert vars(world.board)["lost"] is None
+    assert vars(world.board)["tpu_is_back"] is False
+
+
+def test_who_was_given_up_is_not_listened_to(world: World) -> None:
+    world.tpu = True
+    world.frames(2, world.anna)
+    world.slot.items.append(lambda: give_up_stuck(world.board))
+    world.frames(3, world.anna)
+    world.run()
+    assert world.said == []
+    assert world.board.lost is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "opened", "in_use", "lost", "expected"),
+    [
+        pytest.param("auto", True, "edgetpu", None, True, id="on the TPU"),
+        pytest.param("auto", True, "cpu", None, False, id="on the CPU"),
+        pytest.param("edgetpu", False, "cpu", None, True, id="while opening the TPU"),
+        pytest.param("cpu", False, "cpu", None, False, id="while opening on the CPU"),
+        pytest.param("edgetpu", True, "edgetpu", "hung", False, id="given up before"),
+    ],
+)
+def test_a_hang_is_survived_on_a_tpu_once(
+    world: World, wanted: str, opened: bool, in_use: Any, lost: str | None, expected: bool
+) -> None:
+    models = SETTINGS.models.model_copy(update={"accelerator": wanted})
+    board = Board(SETTINGS.model_copy(update={"models": models}))
+    if opened:
+        world.run()
+        assert world.board.models is not None
+        state = dataclasses.replace(world.board.models.accelerator, in_use=in_use)
+        board.models = dataclasses.replace(world.board.models, accelerator=state)
+    board.lost = lost
+    assert give_up_stuck(board) is expected
+
+
+def test_an_index_of_another_model_is_never_compared_with(world: World) -> None:
+    world.board.gallery = dataclasses.replace(gallery([world.anna]), space="another")
+    world.slot.items.append(lambda: None)
+    world.pulse.stop.set()
+    world.run()
+    assert world.said == []
+    recognizer = Recognizer(
+        world.board,
+        cast(Any, world.slot),
+        world.said.append,
+        world.clock,
+        world.floor,
+        open_models=world.open_models,
+    )
+    recognizer._open(world.pulse, None)
+    assert recognizer._gallery() is None
+
+
+def test_the_settings_become_the_rules_of_the_core() -> None:
+    rules = rules_of(SETTINGS)
+    assert rules.limits.min_sharpness == 0
+    assert rules.decision.max_looks == SETTINGS.decision.max_looks
+    assert rules.tracker.max_gap_s == SETTINGS.tracking.max_gap_s
+
+
+def test_all_but_the_models_costs_less_than_5_ms_a_frame(world: World) -> None:
+    rng = np.random.default_rng(0)
+    world.board.gallery = gallery([identity(rng) for _ in range(1000)])
+    spent: list[float] = []
+    world.frames(20, identity(rng))
+    world.slot.items.append(lambda: spent.append(time.process_time()))
+    world.frames(200, identity(rng))
+    world.slot.items.append(lambda: spent.append(time.process_time()))
+    world.run()
+    assert (spent[1] - spent[0]) / 200 < 0.005

@@ -1,0 +1,207 @@
+"""What the device says about itself, from what its workers put on the board."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgeface.capture.frame import Frame
+from edgeface.capture.reopening import CameraHealth
+from edgeface.capture.slot import LatestSlot
+from edgeface.inference.models import AcceleratorState
+from edgeface.messaging import contract
+from edgeface.messaging.clock import ManualClock
+from edgeface.messaging.link import LinkStatus
+from edgeface.messaging.presence import Presence
+from edgeface.messaging.rows import OutboxStatus
+from edgeface.messaging.topics import Topics
+from edgeface.service.board import Board, ModelFacts
+from edgeface.service.meters import Meters
+from edgeface.service.reporting import Reporter, Sources
+from edgeface.settings.tree import Settings
+from tests.support.people import gallery, identity, uniform_calibration
+
+CPU = AcceleratorState("auto", "cpu", False, None, "stage 1")
+SEEN = CameraHealth(connected=True, frames=3)
+
+
+class Desk:
+    """A reporter and what it reads."""
+
+    def __init__(self) -> None:
+        settings = Settings.model_validate(
+            {
+                "site": "hq",
+                "device": "door-1",
+                "camera": {"source": "images", "folder": "/nowhere"},
+                "health": {"interval_s": 10.0},
+            }
+        )
+        self.clock = ManualClock()
+        self.board = Board(settings)
+        self.outbox = OutboxStatus()
+        self.presence = Presence(Topics("hq", "door-1"), "ab" * 16, clock=self.clock)
+        sources = Sources(
+            outbox=lambda: self.outbox,
+            link=LinkStatus,
+            restarts=lambda: 2,
+            slot=LatestSlot[Frame](),
+        )
+        self.reporter = Reporter(self.board, self.presence, sources, self.clock, "kid")
+
+    def make_ready(self) -> None:
+        import numpy as np
+
+        self.board.models = ModelFacts(
+            "a" * 64, "b" * 64, "1", "2", "space", uniform_calibration(), CPU
+        )
+        self.board.gallery = gallery([identity(np.random.default_rng(1))])
+        self.board.camera = SEEN
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_it_is_ready_only_with_models_gallery_and_a_frame(desk: Desk) -> None:
+    for missing in ("models", "gallery", "camera"):
+        desk = Desk()
+        desk.make_ready()
+        setattr(desk.board, missing, None)
+        assert desk.reporter.lifecycle == "init", missing
+        assert any(missing in reason for reason in desk.reporter.reasons())
+    desk.make_ready()
+    assert desk.reporter.lifecycle == "ready"
+    assert desk.reporter.reasons() == ()
+
+
+def test_a_camera_without_a_frame_is_not_ready(desk: Desk) -> None:
+    desk.make_ready()
+    desk.board.camera = CameraHealth(connected=True)
+    assert desk.reporter.lifecycle == "init"
+
+
+def lose_tpu(desk: Desk) -> None:
+    assert desk.board.models is not None
+    lost = AcceleratorState("auto", "cpu", True, "was unplugged", "stage 1")
+    desk.board.models = dataclasses.replace(desk.board.models, accelerator=lost)
+
+
+def lose_camera(desk: Desk) -> None:
+    desk.board.camera = dataclasses.replace(SEEN, last_error="no frame for 5.0 s")
+
+
+def lose_gallery(desk: Desk) -> None:
+    desk.board.gallery_trouble = "gallery.sqlite is damaged"
+
+
+@pytest.mark.parametrize(
+    ("what", "alert", "words"),
+    [
+        pytest.param(lose_tpu, "accelerator_lost", "was unplugged", id="accelerator"),
+        pytest.param(lose_camera, "camera_stalled", "no frame for 5.0 s", id="camera"),
+        pytest.param(lose_gallery, "gallery_stale", "is damaged", id="gallery"),
+    ],
+)
+def test_trouble_is_degraded_and_an_alert_until_it_is_over(
+    desk: Desk, what: Any, alert: str, words: str
+) -> None:
+    desk.make_ready()
+    desk.reporter.tick()
+    assert desk.presence.alerts == {}
+    what(desk)
+    desk.reporter.tick()
+    assert desk.reporter.lifecycle == "degraded"
+    assert words in desk.reporter.reasons()[0]
+    assert words in desk.presence.alerts[alert]  # type: ignore[index]
+    desk.make_ready()
+    desk.board.gallery_trouble = None
+    desk.reporter.tick()
+    assert desk.reporter.state().lifecycle == "ready"
+    assert desk.presence.alerts == {}
+
+
+def test_a_clock_nobody_vouches_for_is_an_alert_but_not_degraded(desk: Desk) -> None:
+    desk.make_ready()
+    desk.clock.set_synced(False)
+    desk.reporter.tick()
+    assert set(desk.presence.alerts) == {"clock_unsynced"}
+    assert desk.reporter.lifecycle == "ready"
+
+
+def test_before_it_is_ready_nothing_is_alarming(desk: Desk) -> None:
+    desk.clock.set_synced(False)
+    lose_camera(desk)
+    desk.reporter.tick()
+    assert desk.presence.alerts == {}
+
+
+def test_templates_of_another_model_are_an_alert(desk: Desk) -> None:
+    desk.make_ready()
+    desk.board.model_trouble = "3 templates belong to another model"
+    desk.reporter.tick()
+    assert set(desk.presence.alerts) == {"model_mismatch"}
+
+
+def test_a_disk_that_takes_nothing_is_degraded(desk: Desk) -> None:
+    desk.make_ready()
+    desk.outbox = OutboxStatus(degraded="disk_full")
+    assert desk.reporter.lifecycle == "degraded"
+    assert desk.reporter.reasons() == ("outbox: disk_full",)
+
+
+def test_the_state_says_what_the_device_works_with(desk: Desk) -> None:
+    desk.make_ready()
+    desk.outbox = OutboxStatus(depth=2, last_seq=7)
+    state = contract.to_mapping(desk.reporter.state())
+    assert state["lifecycle"] == "ready"
+    assert state["last_seq"] == 7
+    assert state["outbox"]["depth"] == 2
+    assert state["models"]["detector"] == "sha256:" + "a" * 64
+    assert state["gallery"]["people"] == 1
+    assert state["camera"]["connected"] is True
+    assert state["versions"]["runtime"] == "stage 1"
+    assert state["threshold_extrapolated"] is False
+    desk.reporter.stopping = True
+    assert desk.reporter.state().lifecycle == "stopping"
+
+
+def test_the_health_message_comes_when_it_is_due(desk: Desk) -> None:
+    assert desk.reporter.health() is None
+    desk.board.meters.frame(30.0, faces=1, embedded=1)
+    desk.clock.advance(10)
+    health = desk.reporter.health()
+    assert health is not None
+    assert health.uptime_s == 10
+    assert health.latency_ms is not None
+    assert health.latency_ms.p50 == 30
+    assert health.counters["frames"] == 1
+    assert health.counters["worker_restarts"] == 2
+    assert desk.reporter.health() is None
+    for _ in range(20):
+        desk.board.meters.frame(30.0, faces=1, embedded=1)
+    desk.clock.advance(10)
+    later = desk.reporter.health()
+    assert later is not None
+    assert later.fps == 2.0
+
+
+def test_percentiles_are_of_the_time_since_the_last_report() -> None:
+    meters = Meters()
+    for latency_ms in range(1, 101):
+        meters.frame(float(latency_ms), faces=0, embedded=0)
+    _, latency = meters.report(1.0)
+    assert latency is not None
+    assert (round(latency.p50), round(latency.p90), round(latency.p99)) == (50, 90, 99)
+    assert meters.report(2.0) == (0.0, None)
+
+
+def test_ready_is_said_of_the_past_too(desk: Desk) -> None:
+    desk.make_ready()
+    assert desk.reporter.ready
+    desk.board.camera = SimpleNamespace(frames=0, last_error="lost", connected=False)  # type: ignore[assignment]
+    assert desk.reporter.lifecycle == "degraded"
