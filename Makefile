@@ -1,6 +1,7 @@
 # make demo    set everything up and show the main job     (ARGS="--keep" is handed to the demo)
 # make test    set everything up and run the test suite    (ARGS="-k settings" is handed to pytest)
 # make check   lint, formatting and types
+# make contract     write docs/schema and docs/asyncapi.yaml anew from the code's types
 # make test-train   run the training recipe on a tiny sample, in an environment of its own
 # make test-tflite  run both models with tflite-runtime 2.14, in an environment of its own
 # make clean   remove what these made
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test check test-train test-tflite clean mosquitto
+.PHONY: help demo test check contract test-train test-tflite clean mosquitto
 .DELETE_ON_ERROR:
 
 help:
@@ -27,6 +28,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+contract: $(VENV)/.dev
+	$(BIN)/python -m edgeface.service.contract --write docs
 
 # TensorFlow and torch are too large for everyone's environment.
 test-train: .venv-train/.done

@@ -6,6 +6,7 @@ to use from several threads.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class Presence:
             return {alert: detail for alert, (detail, _) in self._alerts.items()}
 
     def set_state(self, state: State) -> None:
-        """What `~/state` ought to say from now on."""
+        """What `~/state` ought to say from now on; the alerts that stand are filled in here."""
         with self._lock:
             if state == self._state:
                 return
@@ -71,6 +72,7 @@ class Presence:
             since = utc_now(self._clock) if known is None else known[1]
             self._alerts[alert] = (detail, since)
             self._alerts_dirty.add(alert)
+            self._state_dirty |= known is None
         _log.warning("alert %s: %s", alert, detail)
         self._on_change()
 
@@ -80,6 +82,7 @@ class Presence:
             if self._alerts.pop(alert, None) is None:
                 return
             self._alerts_dirty.add(alert)
+            self._state_dirty = True
         _log.info("alert %s is resolved", alert)
         self._on_change()
 
@@ -150,7 +153,8 @@ class Presence:
     def _state_publication(self, state: State) -> Publication:
         self._state_dirty = False
         self._state_sent_ns = self._clock.monotonic_ns()
-        return Publication(self._topics.state, contract.to_json(state), retain=True)
+        complete = dataclasses.replace(state, alerts=tuple(sorted(self._alerts)))
+        return Publication(self._topics.state, contract.to_json(complete), retain=True)
 
     def _alert_publication(self, alert: AlertId) -> Publication:
         topic, known = self._topics.alert(alert), self._alerts.get(alert)

@@ -78,6 +78,8 @@ class State:
     """`kid` of the key that signs events."""
     threshold_extrapolated: bool = False
     """Whether the threshold in use lies beyond what the calibration's data supports."""
+    alerts: tuple[AlertId, ...] = ()
+    """Those that stand, as on `~/alert/<id>`, which has the details."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
