@@ -49,7 +49,7 @@ class PublicKey:
     def load(cls, path: Path) -> PublicKey:
         """Read a PEM public key. Raises StateError naming the file."""
         try:
-            key = serialization.load_pem_public_key(_read(path))
+            key = serialization.load_pem_public_key(read_key_file(path))
         except (ValueError, UnsupportedAlgorithm) as error:
             raise StateError(f"{path}: no public key in PEM form: {error}") from error
         if not isinstance(key, Ed25519PublicKey):
@@ -87,7 +87,7 @@ class DeviceKey:
     @classmethod
     def load(cls, path: Path) -> DeviceKey:
         """Read a PKCS #8 PEM key. Raises StateError, also when other users may read it."""
-        content = _read(path, private=True)
+        content = read_key_file(path, private=True)
         try:
             key = serialization.load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -103,7 +103,7 @@ class DeviceKey:
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _place(path, cls.generate().pem(), 0o600)
+                place_key_file(path, cls.generate().pem(), 0o600)
             key = cls.load(path)
             public_path = path.with_name(path.name + ".pub")
             if not public_path.exists() and os.access(path.parent, os.W_OK):
@@ -129,7 +129,7 @@ class DeviceKey:
 
     def export_public(self, path: Path) -> None:
         """Write the public half (PEM, mode 0644) where there is no file yet."""
-        _place(path, self.public.pem(), 0o644)
+        place_key_file(path, self.public.pem(), 0o644)
 
     def pem(self) -> bytes:
         """The private key, PKCS #8 in PEM, not encrypted."""
@@ -140,7 +140,9 @@ class DeviceKey:
         )
 
 
-def _read(path: Path, *, private: bool = False) -> bytes:
+def read_key_file(path: Path, *, private: bool = False) -> bytes:
+    """The start of a key's file. Raises StateError, of a `private` one also when other users may
+    read it."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -156,8 +158,9 @@ def _read(path: Path, *, private: bool = False) -> bytes:
         raise StateError(f"{path}: cannot read the key: {error.strerror}") from error
 
 
-def _place(path: Path, content: bytes, mode: int) -> None:
-    """Link a finished file into place; of two processes doing this at once one wins."""
+def place_key_file(path: Path, content: bytes, mode: int) -> None:
+    """Link a finished file into place; of two processes doing this at once one wins. Raises
+    OSError."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:

@@ -25,6 +25,7 @@ class Publication:
     """Message expiry in whole seconds, at least 1: to mosquitto 0 means for ever."""
     user_properties: UserProperties = ()
     correlation_data: bytes | None = None
+    response_topic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
