@@ -9,6 +9,7 @@ from typing import Final
 from edgeface.capture.frame import Frame
 from edgeface.capture.slot import LatestSlot
 from edgeface.errors import StateError
+from edgeface.messaging.announcer import Announcer
 from edgeface.messaging.clock import Clock, KernelClock
 from edgeface.messaging.event import new_session
 from edgeface.messaging.keys import DeviceKey
@@ -95,6 +96,7 @@ class Composition:
             drain_s=_DRAIN_SHARE * service.stop_timeout_s,
             beat=self._publisher_beats,
         )
+        self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)
         self._follower = GalleryFollower(self.board, self.floor)
         self.reporter = Reporter(

@@ -74,6 +74,7 @@ class Daemon:
         if composition.supervisor.finished(RECOGNIZER):
             return Exit(CLEAN, "")
         composition.reporter.tick()
+        composition.announcer.tick(composition.board.settings)
         health = composition.reporter.health()
         if health is not None:
             composition.publisher.publish(composition.presence.health(health))

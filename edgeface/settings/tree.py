@@ -17,6 +17,7 @@ from edgeface.settings.daemon import (
 from edgeface.settings.decision import DecisionSettings
 from edgeface.settings.detection import DetectionSettings
 from edgeface.settings.gallery import GallerySettings
+from edgeface.settings.homeassistant import HomeAssistantSettings
 from edgeface.settings.models import ModelsSettings
 from edgeface.settings.mqtt import MqttSettings
 from edgeface.settings.outbox import OutboxSettings
@@ -42,6 +43,7 @@ class Settings(Section):
     decision: DecisionSettings = Field(default_factory=DecisionSettings)
     gallery: GallerySettings = Field(default_factory=GallerySettings)
     mqtt: MqttSettings = Field(default_factory=MqttSettings)
+    homeassistant: HomeAssistantSettings = Field(default_factory=HomeAssistantSettings)
     outbox: OutboxSettings = Field(default_factory=OutboxSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
     log: LogSettings = Field(default_factory=LogSettings)
