@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from edgeface.errors import GalleryError
 from edgeface.gallery.cipher import RowCipher
@@ -86,6 +86,10 @@ class Change:
         """Take over the epoch and revision of a fleet manifest instead of counting."""
         self._position = (epoch, revision)
         self._touched = True
+
+    def execute(self, statement: str, parameters: Sequence[object] = ()) -> int:
+        """Run a statement on tables that belong to another room (`fleet...`); the rows changed."""
+        return self._connection.execute(statement, parameters).rowcount
 
     def finish(self) -> None:
         """Count the change; called by the store before it commits."""

@@ -42,6 +42,31 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             PRIMARY KEY (person_id, space)
         ) WITHOUT ROWID""",
     ),
+    (
+        """CREATE TABLE fleet (
+            one         INTEGER PRIMARY KEY CHECK (one = 1),
+            manifest    BLOB,              -- wire bytes of the newest one known
+            freshness   BLOB,              -- wire bytes of the newest one known
+            digest      BLOB,              -- of the manifest that is wholly applied; its number is
+                                           -- in the table position
+            erased_epoch     INTEGER NOT NULL,   -- who is absent from this manifest is erased
+            erased_revision  INTEGER NOT NULL
+        )""",
+        "INSERT INTO fleet VALUES (1, NULL, NULL, NULL, 0, 0)",
+        """CREATE TABLE fleet_records (
+            person_id  TEXT PRIMARY KEY REFERENCES people (person_id) ON DELETE CASCADE,
+            bucket     INTEGER NOT NULL,
+            revision   INTEGER NOT NULL,   -- of the record, as the bucket lists it
+            digest     BLOB NOT NULL       -- SHA-256 of the record's wire bytes
+        ) WITHOUT ROWID""",
+        "CREATE INDEX fleet_records_by_bucket ON fleet_records (bucket, person_id)",
+        """CREATE TABLE fleet_receipts (
+            person_id  TEXT PRIMARY KEY,
+            epoch      INTEGER NOT NULL,
+            revision   INTEGER NOT NULL,
+            erased_s   REAL                -- NULL until the WAL has been truncated
+        ) WITHOUT ROWID""",
+    ),
 )
 """Entry n takes a file from `user_version` n to n + 1. Released entries are never edited."""
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +114,24 @@ def export_gallery(
     finally:
         draft.unlink(missing_ok=True)
     return ExportReport(people, templates, tuple(left_out))
+
+
+def export_one(
+    person: Person, templates: Sequence[StoredTemplate], space: str, now: datetime
+) -> bytes:
+    """A plain export of one person, in memory: what `import_gallery` reads from a file."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": space,
+        "encrypted": False,
+        "export": secrets.token_hex(16),
+        "created": now.isoformat(timespec="seconds"),
+    }
+    body = {**person_to_mapping(person), "templates": [_to_json(item) for item in templates]}
+    content = _dump(header) + _dump({"person_id": person.person_id, **body})
+    digest = hashlib.sha256(content).hexdigest()
+    return content + _dump({"end": True, "people": 1, "sha256": digest})
 
 
 def import_gallery(

@@ -115,7 +115,7 @@ class GalleryStore:
 
     def position(self) -> Position:
         """Epoch, revision and count of changes."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _position(connection)
 
     def stamp(self) -> tuple[int, ...]:
@@ -133,23 +133,23 @@ class GalleryStore:
 
     def count(self) -> int:
         """Number of people."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return int(connection.execute("SELECT count(*) FROM people").fetchone()[0])
 
     def __contains__(self, person_id: object) -> bool:
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = "SELECT 1 FROM people WHERE person_id = ?"
             return connection.execute(query, (person_id,)).fetchone() is not None
 
     def ids(self) -> tuple[str, ...]:
         """All person ids, sorted."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = "SELECT person_id FROM people ORDER BY person_id"
             return tuple(row[0] for row in connection.execute(query))
 
     def person(self, person_id: str) -> Person | None:
         """The person, or None; raises DamagedRowError when the row does not open."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = "SELECT body FROM people WHERE person_id = ?"
             row = connection.execute(query, (person_id,)).fetchone()
         if row is None:
@@ -158,7 +158,7 @@ class GalleryStore:
 
     def templates(self, person_id: str, space: str) -> tuple[StoredTemplate, ...]:
         """The person's templates in `space`, oldest first; raises DamagedRowError."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = (
                 "SELECT body FROM templates JOIN spaces ON templates.space = spaces.number"
                 " WHERE person_id = ? AND spaces.space = ?"
@@ -170,7 +170,7 @@ class GalleryStore:
 
     def spaces(self, person_id: str | None = None) -> dict[str, int]:
         """Space id -> number of templates, of one person or of all."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = (
                 "SELECT spaces.space, sum(count) FROM templates"
                 " JOIN spaces ON templates.space = spaces.number"
@@ -184,7 +184,7 @@ class GalleryStore:
         counts: list[int] = []
         packed = bytearray(TEMPLATES_FORMAT)
         damaged: list[str] = []
-        with self._reading() as connection:
+        with self.reading() as connection:
             position = _position(connection)
             query = (
                 "SELECT person_id, people.body, templates.body FROM templates"
@@ -253,7 +253,7 @@ class GalleryStore:
             return not busy
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """One consistent view for several queries."""
         with self._lock, explained(self.path):
             connection = self._connection()

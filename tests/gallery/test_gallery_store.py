@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from edgeface.errors import ClosedError, GalleryError, StateError
 from edgeface.gallery.cipher import DamagedRowError
-from edgeface.gallery.database import GalleryCorruptError, set_aside
+from edgeface.gallery.database import MIGRATIONS, GalleryCorruptError, set_aside
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
 from tests.support.gallery import ALICE, BOB, CAROL, KEY, OTHER_SPACE, SPACE, direction, put, stored
@@ -60,7 +60,7 @@ def test_the_file_is_private_and_made_as_the_design_says(path: Path, store: Gall
     connection = store._connection()
     pragmas = ("journal_mode", "synchronous", "secure_delete", "busy_timeout", "user_version")
     values = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas]
-    assert values == ["wal", 2, 1, 200, 1]
+    assert values == ["wal", 2, 1, 200, len(MIGRATIONS)]
 
 
 def test_nothing_readable_is_in_an_encrypted_file(path: Path, store: GalleryStore) -> None:
@@ -250,6 +250,23 @@ def test_a_gallery_of_a_newer_edgeface_is_left_alone(path: Path) -> None:
     connection.close()
     with pytest.raises(GalleryError, match="newer edgeface"):
         GalleryStore(path, KEY)
+
+
+def test_a_gallery_of_the_first_format_is_brought_up_to_date(path: Path) -> None:
+    with GalleryStore(path, KEY) as store:
+        put(store, ALICE, 1)
+    with sqlite3.connect(path) as connection:
+        for table in ("fleet", "fleet_records", "fleet_receipts"):
+            connection.execute(f"DROP TABLE {table}")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with GalleryStore(path, KEY) as store:
+        assert store.ids() == (ALICE,)
+        with store.reading() as reader:
+            assert reader.execute("SELECT erased_epoch, manifest FROM fleet").fetchone() == (
+                0,
+                None,
+            )
 
 
 def test_a_foreign_database_is_left_alone(path: Path) -> None:
