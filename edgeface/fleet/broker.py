@@ -1,0 +1,135 @@
+"""The administrator at the broker: read what is retained, publish and have it confirmed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from edgeface.errors import BrokerError
+from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.session import Connection
+from edgeface.messaging.wire import (
+    FAILURE,
+    Acknowledged,
+    Lost,
+    Message,
+    Publication,
+    Signal,
+    Subscribed,
+    Subscription,
+)
+
+QUIET_S: Final = 1.0
+"""A broker that sends nothing for so long has no more retained messages for a subscription: MQTT
+has no mark for their end."""
+_GROUP: Final = 200
+"""Acknowledged messages are noted on disk in groups of so many."""
+_ANSWER_S: Final = 10.0
+
+_Key = TypeVar("_Key")
+
+
+class Broker:
+    """One connection of the administrator, for a few seconds."""
+
+    def __init__(self, options: ConnectionOptions, *, quiet_s: float = QUIET_S) -> None:
+        """Connect. Raises BrokerError."""
+        self.latest: dict[str, Message] = {}
+        """Topic -> the newest message that arrived."""
+        self._quiet_s = quiet_s
+        self._connection = Connection(options)
+        self._connection.open()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def retained(
+        self,
+        filters: Iterable[str],
+        enough: Callable[[Mapping[str, Message]], bool] = lambda _: False,
+    ) -> Mapping[str, Message]:
+        """Subscribe and wait until `enough`, or until nothing more comes.
+
+        The subscription stays: later messages are found in `latest`. Raises BrokerError.
+        """
+        wanted = self._connection.subscribe([Subscription(topic) for topic in filters])
+        deadline = time.monotonic() + _ANSWER_S
+        subscribed = wanted is None
+        while True:
+            left_s = deadline - time.monotonic()
+            if subscribed and (left_s <= 0 or enough(self.latest)):
+                return self.latest
+            if left_s <= 0:
+                raise BrokerError("the broker did not answer to SUBSCRIBE")
+            for signal in self._poll(left_s):
+                if isinstance(signal, Subscribed) and signal.mid == wanted:
+                    subscribed = True
+                    if any(reason >= FAILURE for reason in signal.reasons):
+                        raise BrokerError("the broker does not let us subscribe to the gallery")
+                    deadline = time.monotonic() + self._quiet_s
+                elif isinstance(signal, Message) and subscribed:
+                    deadline = time.monotonic() + self._quiet_s
+
+    def fetch(self, topic: str) -> bytes | None:
+        """The retained payload of one topic; None when there is none."""
+        message = self.retained([topic], lambda latest: topic in latest).get(topic)
+        return message.payload if message is not None and message.payload else None
+
+    def send(
+        self,
+        items: Iterable[tuple[_Key, Publication]],
+        acknowledged: Callable[[list[_Key]], None],
+    ) -> None:
+        """Publish all of it, QoS 1; `acknowledged` is told what the broker has, in groups.
+
+        Raises BrokerError when the broker refuses one, or is gone; what was not acknowledged may
+        or may not have arrived.
+        """
+        flying: dict[int, tuple[_Key, str]] = {}
+        source = iter(items)
+        done: list[_Key] = []
+        exhausted = False
+        try:
+            while flying or not exhausted:
+                while not exhausted and self._connection.free > 0:
+                    item = next(source, None)
+                    if item is None:
+                        exhausted = True
+                        break
+                    key, publication = item
+                    mid = self._connection.publish(publication)
+                    flying[mid] = (key, publication.topic)
+                if not flying:
+                    break
+                for signal in self._poll(_ANSWER_S):
+                    if not isinstance(signal, Acknowledged) or signal.mid not in flying:
+                        continue
+                    key, topic = flying.pop(signal.mid)
+                    if signal.reason >= FAILURE:
+                        raise BrokerError(f"{topic}: the broker refused: {signal.name}")
+                    done.append(key)
+                if len(done) >= _GROUP:
+                    group, done = done, []
+                    acknowledged(group)
+        finally:
+            if done:
+                acknowledged(done)
+
+    def _poll(self, timeout_s: float) -> list[Signal]:
+        signals = self._connection.poll(min(timeout_s, 0.5))
+        for signal in signals:
+            if isinstance(signal, Lost):
+                raise BrokerError(f"the connection to the broker broke: {signal.text}")
+            if isinstance(signal, Message):
+                self.latest[signal.topic] = signal
+        return signals
