@@ -58,8 +58,8 @@ def draw(picture: Image, sight: Sight, colour: Colour) -> None:
     cv2.rectangle(picture, left_top, right_bottom, colour, thick, cv2.LINE_AA)
     for x, y in sight.face.landmarks:
         at = (round(float(x)), round(float(y)))
-        cv2.circle(picture, at, thick + 1, (255, 255, 255), -1, cv2.LINE_AA)
-        cv2.circle(picture, at, thick, colour, -1, cv2.LINE_AA)
+        cv2.circle(picture, at, round(1.6 * thick) + 1, (255, 255, 255), -1, cv2.LINE_AA)
+        cv2.circle(picture, at, round(1.6 * thick), colour, -1, cv2.LINE_AA)
 
 
 def _face_line(sight: Sight) -> str:

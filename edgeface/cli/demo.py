@@ -1,0 +1,46 @@
+"""Shows the main job with the real parts: a broker, the daemon and the reference door controller.
+
+A simulated camera replays two photographs as people who walk up to the door. One of them is
+enrolled: the door opens for her, and stays shut for the other. Then the broker is stopped and
+started again while a recognition waits: the door stays shut for it, and the log gets it. Takes half
+a minute, needs mosquitto and the extra 'demo', and leaves nothing but a picture.
+
+Exit status: 0 only if all of it went right.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface demo`."""
+    parser.add_argument(
+        "--camera",
+        metavar="CAMERA",
+        help="a real camera: 0 or /dev/video0 (USB), picamera2, an address such as rtsp://..., or "
+        "a video file; whoever stands before it is enrolled first",
+    )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="leave configuration, gallery, logs and recorded frames, and print where",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("edgeface-demo.png"),
+        metavar="PNG",
+        help="the picture of what happened (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0 when all of it went right, 1 otherwise."""
+    from edgeface.service.demo.performance import perform
+    from edgeface.service.demo.plan import Pace, Plan
+    from edgeface.service.demo.screen import Screen
+
+    pace = Pace() if args.camera is None else Pace(step_s=90.0, encore=False)
+    return perform(Plan(args.output, args.camera, args.keep, pace), Screen())
