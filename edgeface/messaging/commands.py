@@ -73,6 +73,8 @@ class Enroll(Command):
     administrator. Nobody is added to the gallery by it."""
 
     frames: Annotated[int, Range(1, 16)] = 5
+    person_id: PersonId | None = None
+    """Whom the templates are for; left out: a new, random id."""
     timeout_s: Timeout | None = None
     """Seconds from receipt to the answer; left out: the device's setting."""
 

@@ -11,7 +11,7 @@ from edgeface.capture.slot import LatestSlot
 from edgeface.errors import StateError
 from edgeface.messaging.announcer import Announcer
 from edgeface.messaging.clock import Clock, KernelClock
-from edgeface.messaging.event import new_session
+from edgeface.messaging.event import Sighting, new_session
 from edgeface.messaging.keys import DeviceKey
 from edgeface.messaging.options import ConnectionOptions
 from edgeface.messaging.outbox import Outbox
@@ -19,8 +19,10 @@ from edgeface.messaging.presence import Presence
 from edgeface.messaging.publisher import Publisher
 from edgeface.messaging.rows import OutboxLimits
 from edgeface.messaging.topics import Topics
+from edgeface.messaging.wire import Subscription
 from edgeface.service.board import Board
 from edgeface.service.capturing import Capture
+from edgeface.service.commanding.desk import CommandDesk
 from edgeface.service.following import GalleryFollower
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
@@ -34,8 +36,9 @@ CAPTURE: Final = "capture"
 RECOGNIZER: Final = "inference"
 GALLERY: Final = "gallery"
 ACCELERATOR: Final = "accelerator"
+COMMANDS: Final = "commands"
 PUBLISHER: Final = "publisher"
-BEFORE_PUBLISHER: Final = (CAPTURE, RECOGNIZER, GALLERY, ACCELERATOR)
+BEFORE_PUBLISHER: Final = (CAPTURE, RECOGNIZER, GALLERY, ACCELERATOR, COMMANDS)
 """These are stopped first: what they decide at the end is still published."""
 
 _OUTBOX_LIMIT_S: Final = 60.0
@@ -111,6 +114,18 @@ class Composition:
             self.clock,
             key.kid,
         )
+        self.desk = CommandDesk(
+            topics,
+            session,
+            key,
+            self.publisher.publish,
+            self.board,
+            self.clock,
+            self.floor,
+            lifecycle=lambda: self.reporter.lifecycle,
+        )
+        # A retained command is asked for as well: it is refused where somebody can see it.
+        self.publisher.listen(Subscription(topics.commands), self.desk.receive)
 
     def start(self) -> None:
         """Open the outbox and start every worker. Raises StateError."""
@@ -125,6 +140,7 @@ class Composition:
             self.recognizer(),
             self.capture(),
             WorkerSpec(GALLERY, self._follower.run),
+            WorkerSpec(COMMANDS, self.desk.run, critical=False),
             WorkerSpec(
                 ACCELERATOR,
                 lambda pulse: watch_accelerator(self.board, pulse),
@@ -150,11 +166,16 @@ class Composition:
         Recognizer(
             self.board,
             self.slot,
-            self.outbox.append,
+            self._decided,
             self.clock,
             self.floor,
             observe=self._observe,
+            stage=self.desk.stage,
         ).run(pulse)
+
+    def _decided(self, sighting: Sighting) -> None:
+        self.desk.traces.note(sighting)
+        self.outbox.append(sighting)
 
     def _publish(self, pulse: Pulse) -> None:
         self._publisher_pulse = pulse

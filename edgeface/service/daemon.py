@@ -73,6 +73,8 @@ class Daemon:
             return end
         if composition.supervisor.finished(RECOGNIZER):
             return Exit(CLEAN, "")
+        if composition.desk.reloads.work(lambda: reload(composition, self._file)):
+            self._lifecycle = ""
         composition.reporter.tick()
         composition.announcer.tick(composition.board.settings)
         health = composition.reporter.health()

@@ -15,6 +15,7 @@ from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.service.board import Board, ModelFacts
+from edgeface.service.commanding.stage import Glance, Stage
 from edgeface.service.models import Models, open_checked
 from edgeface.service.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.service.sightings import Setting, sighting
@@ -83,18 +84,21 @@ class Recognizer:
         *,
         open_models: OpenModels = open_checked,
         observe: Observer | None = None,
+        stage: Stage | None = None,
     ) -> None:
-        """`append` takes the decisions, in order."""
+        """`append` takes the decisions, in order; on `stage` commands look at the frames."""
         board.turn += 1
         self._turn = board.turn
         self._board = board
         self._settings = board.settings
+        self._rules = rules_of(board.settings)
         self._slot = slot
         self._append = append
         self._clock = clock
         self._floor = floor
         self._open_models = open_models
         self._observe = observe
+        self._stage = stage
         self._space = ""
         self._synced = False
         self._synced_at_ns: int | None = None
@@ -116,7 +120,7 @@ class Recognizer:
             models.detector,
             models.embedder,
             models.calibration,
-            rules_of(self._settings),
+            self._rules,
             first_track_id=self._board.first_track_id,
         )
         try:
@@ -150,6 +154,7 @@ class Recognizer:
             self._say(result.verdicts, gallery, models)
             if self._observe is not None:
                 self._observe(frame, result)
+            self._show(frame, result, gallery, models)
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)
@@ -217,10 +222,27 @@ class Recognizer:
     def _now_s(self) -> float:
         return self._clock.boottime_ns() / NS
 
-    def _say(self, verdicts: Sequence[Verdict], gallery: Gallery, models: Models) -> None:
-        if not verdicts or not self._is_current:
+    def _show(self, frame: Frame, result: FrameResult, gallery: Gallery, models: Models) -> None:
+        """Let a command look at the frame, if there is one that looks."""
+        if self._stage is None or not self._is_current:
             return
-        setting = Setting(
+
+        def glance() -> Glance:
+            return Glance(
+                frame,
+                result,
+                gallery,
+                models.embedder,
+                models.calibration,
+                self._rules,
+                self._setting(models),
+                self._settings.decision.verify_fmr,
+            )
+
+        self._stage.look(glance, frame, self._clock.boottime_ns())
+
+    def _setting(self, models: Models) -> Setting:
+        return Setting(
             models=models.used,
             accelerator=models.accelerator.in_use,
             validity_s=self._settings.decision.validity_s,
@@ -228,6 +250,11 @@ class Recognizer:
             now_utc_ns=self._clock.utc_ns(),
             clock_synced=self._clock_synced(),
         )
+
+    def _say(self, verdicts: Sequence[Verdict], gallery: Gallery, models: Models) -> None:
+        if not verdicts or not self._is_current:
+            return
+        setting = self._setting(models)
         for verdict in verdicts:
             found = sighting(verdict, gallery, setting)
             self._append(found)

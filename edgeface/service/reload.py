@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgeface.errors import EdgefaceError
-from edgeface.service.composition import Composition
 from edgeface.service.logs import configure
 from edgeface.service.models import open_checked
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
+
+if TYPE_CHECKING:  # the composition itself has a hand in reloading, by command
+    from edgeface.service.composition import Composition
 
 RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "outbox")
 """Sections that the session with the broker and the files are made from."""
@@ -21,8 +24,21 @@ JOIN_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-def reload(composition: Composition, file: Path) -> bool:
-    """Read `file` again and take what has changed; False when the old configuration stays.
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What became of it; true when the configuration was taken."""
+
+    faults: tuple[str, ...] = ()
+    """Why the old configuration stays, a line for each fault."""
+    needs_restart: tuple[str, ...] = ()
+    """Sections that were changed and left as they were."""
+
+    def __bool__(self) -> bool:
+        return not self.faults
+
+
+def reload(composition: Composition, file: Path) -> Reloaded:
+    """Read `file` again and take what has changed, or nothing of it when it has faults.
 
     Called by the main thread. What needs a restart of the process is named and left as it was.
     """
@@ -33,9 +49,10 @@ def reload(composition: Composition, file: Path) -> bool:
             # Whether they can be used is found out before the recognizer is given up.
             open_checked(new, accelerator="cpu")
     except EdgefaceError as error:
-        for line in str(error).splitlines():
+        faults = tuple(str(error).splitlines()) or (type(error).__name__,)
+        for line in faults:
             _log.error("not reloaded: %s", line)
-        return False
+        return Reloaded(faults)
     left = _changed(old, new, RESTART_NEEDED)
     if old.gallery.model_copy(update=_free(new)) != new.gallery:
         left = (*left, "gallery")
@@ -55,7 +72,7 @@ def reload(composition: Composition, file: Path) -> bool:
     if _changed(old, settings, ("camera",)):
         _replace(composition, recognizer=False)
     _log.info("reloaded %s", file)
-    return True
+    return Reloaded(needs_restart=left)
 
 
 def _replace(composition: Composition, *, recognizer: bool) -> None:

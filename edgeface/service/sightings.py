@@ -36,7 +36,7 @@ def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
         event_type=decision.outcome,
         captured_at=basis.captured_at,
         captured_boottime_ns=basis.boottime_ns,
-        decided_at=_EPOCH + timedelta(microseconds=setting.now_utc_ns // 1000),
+        decided_at=moment_of(setting.now_utc_ns),
         validity_s=setting.validity_s,
         clock_synced=setting.clock_synced,
         track=Track(
@@ -46,8 +46,8 @@ def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
             duration_ms=round(verdict.duration_s * 1000),
         ),
         faces_in_view=basis.faces_in_view,
-        match=_match(decision),
-        quality=_quality(decision.quality),
+        match=match_of(decision),
+        quality=face_quality(decision.quality),
         gallery=GalleryUsed(
             epoch=index.epoch,
             revision=index.revision,
@@ -60,7 +60,13 @@ def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
     )
 
 
-def _match(decision: Decision) -> Match | None:
+def moment_of(utc_ns: int) -> datetime:
+    """Nanoseconds since 1970 as aware UTC."""
+    return _EPOCH + timedelta(microseconds=utc_ns // 1000)
+
+
+def match_of(decision: Decision) -> Match | None:
+    """Who was recognized; None for any other outcome."""
     if decision.outcome != "recognized":
         return None
     assert decision.person_id is not None
@@ -78,7 +84,8 @@ def _match(decision: Decision) -> Match | None:
     )
 
 
-def _quality(quality: Quality | None) -> FaceQuality | None:
+def face_quality(quality: Quality | None) -> FaceQuality | None:
+    """As messages carry it."""
     if quality is None:
         return None
     return FaceQuality(

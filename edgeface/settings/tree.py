@@ -8,6 +8,7 @@ from pydantic import Field
 
 from edgeface.settings.base import Identifier, Place, Section
 from edgeface.settings.camera import Camera
+from edgeface.settings.commands import CommandsSettings
 from edgeface.settings.daemon import (
     HealthSettings,
     IdentitySettings,
@@ -44,6 +45,7 @@ class Settings(Section):
     gallery: GallerySettings = Field(default_factory=GallerySettings)
     mqtt: MqttSettings = Field(default_factory=MqttSettings)
     homeassistant: HomeAssistantSettings = Field(default_factory=HomeAssistantSettings)
+    commands: CommandsSettings = Field(default_factory=CommandsSettings)
     outbox: OutboxSettings = Field(default_factory=OutboxSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
     log: LogSettings = Field(default_factory=LogSettings)

@@ -1,0 +1,1 @@
+"""What the daemon does on a command: one small module a verb or family of verbs."""

@@ -1,0 +1,91 @@
+"""From an outcome to a signed message on the caller's response topic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from edgeface.messaging import contract
+from edgeface.messaging.admission import Address, Request
+from edgeface.messaging.answers import Answer, EnrollProgress, Error
+from edgeface.messaging.clock import Clock, utc_now
+from edgeface.messaging.contract import MAX_PAYLOAD_BYTES
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.topics import Topics
+from edgeface.messaging.wire import Publication
+from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+
+_log = logging.getLogger(__name__)
+
+EXPIRY_S: Final = 30
+"""Nobody waits for an answer for longer."""
+
+
+class Answerer:
+    """Safe to use from several threads."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        session: str,
+        key: DeviceKey,
+        clock: Clock,
+        publish: Callable[[Publication], None],
+    ) -> None:
+        self._topics = topics
+        self._session = session
+        self._key = key
+        self._clock = clock
+        self._publish = publish
+
+    def refuse(self, address: Address, error: Error) -> None:
+        """The request is not done."""
+        self._send(address, "error", error=error)
+
+    def progress(self, request: Request, data: EnrollProgress) -> None:
+        """There will be more."""
+        self._send(request.address, "progress", data=data)
+
+    def conclude(self, request: Request, outcome: Outcome) -> Error | None:
+        """The last word, and the error in it."""
+        error: Error | None = None
+        data: object = None
+        try:
+            data = outcome()
+        except CommandRefusedError as refused:
+            error = Error.of(refused.code, str(refused))
+        except Exception:  # noqa: BLE001 - a command must not end the daemon
+            _log.exception("the command %s failed", request.verb)
+            error = Error.of("internal", "the command failed; see the device's log")
+        self._send(request.address, "ok" if error is None else "error", data=data, error=error)
+        return error
+
+    def _send(
+        self, address: Address, status: str, *, data: object = None, error: Error | None = None
+    ) -> None:
+        answer = Answer(
+            status=status,  # type: ignore[arg-type]
+            verb=address.verb,
+            transaction=address.transaction,
+            session=self._session,
+            site=self._topics.site,
+            device=self._topics.device,
+            answered_at=utc_now(self._clock),
+            error=error,
+            data=None if data is None else contract.to_mapping(data),
+        )
+        payload = contract.to_json(answer)
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            _log.error("the answer to %s is too large: %d bytes", address.verb, len(payload))
+            self._send(address, "error", error=Error.of("internal", "the answer is too large"))
+            return
+        self._publish(
+            Publication(
+                address.topic,
+                payload,
+                expiry_s=EXPIRY_S,
+                user_properties=self._key.properties(address.topic, payload),
+                correlation_data=address.correlation_data,
+            )
+        )

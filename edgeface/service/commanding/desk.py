@@ -1,0 +1,206 @@
+"""The commands' worker: takes requests from the broker, has them done, answers.
+
+The publisher's thread only puts messages into a bounded queue. What looks through the camera is
+done on the stage by the thread of the models; everything else is done here.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from edgeface.errors import StateError
+from edgeface.messaging.admission import Admission, Refused, Request
+from edgeface.messaging.answers import Code, EnrollProgress, Error
+from edgeface.messaging.clock import Clock
+from edgeface.messaging.commands import COMMANDS, Enroll, GalleryQuery, Identify, Verb, Verify, Why
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.report import Lifecycle
+from edgeface.messaging.sealing import AdministratorKey
+from edgeface.messaging.topics import Topics
+from edgeface.messaging.wire import Message, Publication
+from edgeface.service.board import Board
+from edgeface.service.commanding.answering import Answerer
+from edgeface.service.commanding.enrolling import Enrolling, Recipient
+from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.commanding.picturing import Picturing
+from edgeface.service.commanding.reloads import Reloads, told
+from edgeface.service.commanding.stage import Examination, Stage
+from edgeface.service.commanding.telling import GalleryTeller, explain_track, pong
+from edgeface.service.commanding.traces import Traces
+from edgeface.service.commanding.verifying import Identifying, Verifying
+from edgeface.service.recognizing import rules_of
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.commands import CommandsSettings
+
+_log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 64
+"""Requests that may wait; more are dropped and counted."""
+SNAPSHOT_S: Final = 3.0
+"""Until there has to be a frame."""
+_WAIT_S: Final = 0.1
+
+_Work: TypeAlias = Callable[[], None]
+
+
+class CommandDesk:
+    """`receive` is the handler of `~/cmd/+`, `run` the worker's function."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        session: str,
+        key: DeviceKey,
+        publish: Callable[[Publication], None],
+        board: Board,
+        clock: Clock,
+        floor: TimeFloor,
+        *,
+        lifecycle: Callable[[], Lifecycle],
+    ) -> None:
+        self.stage: Final = Stage(self._finish)
+        self.traces: Final = Traces()
+        self.reloads: Final = Reloads()
+        self._topics = topics
+        self._board = board
+        self._clock = clock
+        self._lifecycle = lifecycle
+        self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        self._answerer = Answerer(topics, session, key, clock, publish)
+        self._gallery = GalleryTeller(board)
+        self._admission = Admission(
+            topics,
+            session,
+            now_s=floor.now_s,
+            synced=clock.synced,
+            enabled=lambda: enabled(board.settings.commands),
+        )
+        self._logged: set[Code] = set()
+
+    def receive(self, message: Message) -> None:
+        """Called by the publisher's thread."""
+        if self._inbox.qsize() >= MAX_WAITING:
+            self._board.meters.count("commands_dropped")
+            return
+        received_ns = self._clock.boottime_ns()
+        self._inbox.put(lambda: self._take(message, received_ns))
+
+    def run(self, pulse: Pulse) -> None:
+        """Work requests until told to stop."""
+        while not pulse.stop.is_set():
+            pulse.beat()
+            try:
+                work = self._inbox.get(timeout=_WAIT_S)
+            except queue.Empty:
+                pass
+            else:
+                work()
+            self.stage.check(self._clock.boottime_ns())
+
+    def _take(self, message: Message, received_ns: int) -> None:
+        verdict = self._admission.judge(message, received_ns)
+        if isinstance(verdict, Refused):
+            self._refuse(verdict)
+            return
+        self._board.meters.count(f"commands_{verdict.verb}")
+        _log.info("command %s", verdict.verb, extra={"from": message.response_topic})
+        try:
+            self._do(verdict)
+        except CommandRefusedError as refused:
+            error = Error.of(refused.code, str(refused))
+            self._answerer.refuse(verdict.address, error)
+
+    def _refuse(self, refused: Refused) -> None:
+        """Counted, answered where that is possible, and logged once per kind."""
+        self._board.meters.count("commands_refused")
+        if refused.code not in self._logged:
+            self._logged.add(refused.code)
+            _log.warning("a command was refused: %s: %s", refused.code, refused.message[:200])
+        if refused.address is not None:
+            self._answerer.refuse(refused.address, Error.of(refused.code, refused.message))
+
+    def _do(self, request: Request) -> None:
+        command, settings = request.command, self._board.settings
+        match command:
+            case Verify() | Identify():
+                kind = Verifying if isinstance(command, Verify) else Identifying
+                timeout_s = _within(
+                    command.timeout_s,
+                    settings.commands.verify_timeout_s,
+                    settings.commands.verify_timeout_max_s,
+                )
+                self._look(kind(request, rules_of(settings).decision), timeout_s)
+            case Enroll():
+                timeout_s = _within(
+                    command.timeout_s,
+                    settings.commands.enroll_timeout_s,
+                    settings.commands.enroll_timeout_max_s,
+                )
+                rules = rules_of(settings).decision
+                examination = Enrolling(request, rules, self._recipient(), self._tell)
+                self._look(examination, timeout_s)
+            case GalleryQuery():
+                self._conclude(request, lambda: self._gallery.tell(command))
+            case Why():
+                self._conclude(request, lambda: explain_track(command, self.traces))
+            case _ if request.verb == "snapshot":
+                self._look(Picturing(request, self._recipient()), SNAPSHOT_S)
+            case _ if request.verb == "reload":
+                self.reloads.ask(lambda result: self._finish(request, lambda: told(result)))
+            case _:
+                verbs = enabled(settings.commands)
+                self._conclude(request, lambda: pong(self._clock, self._lifecycle(), verbs))
+
+    def _look(self, examination: Examination, timeout_s: float) -> None:
+        if self._board.models is None or self._board.gallery is None:
+            raise CommandRefusedError("not_ready", "models and gallery are not yet loaded")
+        if not self.stage.begin(examination, timeout_s):
+            raise CommandRefusedError("busy", "another command is looking through the camera")
+
+    def _recipient(self) -> Recipient:
+        """To whom is sealed. Raises CommandRefusedError when the key cannot be used."""
+        path = self._board.settings.commands.administrator_key_file
+        try:
+            if path is None:
+                raise StateError("there is no administrator_key_file")
+            key = AdministratorKey.load(path)
+        except StateError as error:
+            _log.error("the administrator's key cannot be used: %s", error)
+            raise CommandRefusedError(
+                "disabled", "the administrator's key cannot be used; see the device's log"
+            ) from error
+        return Recipient(key, self._topics.site, self._topics.device)
+
+    def _tell(self, request: Request, progress: EnrollProgress) -> None:
+        self._inbox.put(lambda: self._answerer.progress(request, progress))
+
+    def _finish(self, request: Request, outcome: Outcome) -> None:
+        self._inbox.put(lambda: self._conclude(request, outcome))
+
+    def _conclude(self, request: Request, outcome: Outcome) -> None:
+        error = self._answerer.conclude(request, outcome)
+        if error is not None:
+            _log.info("command %s ended: %s: %s", request.verb, error.code, error.message)
+
+
+def enabled(settings: CommandsSettings) -> tuple[Verb, ...]:
+    """The verbs in use."""
+    sealed = settings.administrator_key_file is not None
+    return tuple(
+        verb
+        for verb in COMMANDS
+        if (settings.snapshot if verb == "snapshot" else verb in settings.enabled)
+        and (sealed or verb not in ("enroll", "snapshot"))
+    )
+
+
+def _within(asked_s: float | None, default_s: float, limit_s: float) -> float:
+    if asked_s is None:
+        return default_s
+    if asked_s > limit_s:
+        raise CommandRefusedError("malformed", f"timeout_s: at most {limit_s:g} here")
+    return asked_s

@@ -1,0 +1,37 @@
+"""What becomes of a request: data, or a refusal with a code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from edgeface.messaging.admission import Request
+from edgeface.messaging.answers import Code, EnrollProgress
+
+
+class CommandRefusedError(Exception):
+    """Raised when a command cannot be done; becomes the error of its answer."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code: Code = code
+
+
+Outcome: TypeAlias = Callable[[], object]
+"""Called by the commands' thread: makes the data of the answer, or raises CommandRefusedError.
+What is slow (sealing, encoding) is done there and not in the thread of the models."""
+
+
+def refusing(code: Code, message: str) -> Outcome:
+    """An outcome that is a refusal."""
+
+    def raise_it() -> object:
+        raise CommandRefusedError(code, message)
+
+    return raise_it
+
+
+class Tell(Protocol):
+    """Sends progress; from any thread, never waits."""
+
+    def __call__(self, request: Request, progress: EnrollProgress) -> None: ...

@@ -1,0 +1,123 @@
+"""The one place from which a command looks through the camera.
+
+The thread of the models shows every frame, with what recognition made of it, to the examination
+that stands here. Recognition itself goes on as if nobody asked. Only frames captured after the
+receipt of the request are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias
+
+from edgeface.capture.frame import Frame
+from edgeface.messaging.admission import Request
+from edgeface.messaging.clock import NS
+from edgeface.recognition.thresholds import Calibration
+from edgeface.service.commanding.outcome import Outcome, refusing
+from edgeface.service.pipeline import FaceEmbedder, FrameResult, Gallery, PipelineRules, Sight
+from edgeface.service.sightings import Setting
+
+_log = logging.getLogger(__name__)
+
+BYSTANDER_GATES: Final = frozenset({"too_small", "uncertain"})
+"""A face that these gates refuse is too far away to stand at the door."""
+HASTE_S: Final = 0.3
+"""An examination ends so long before its answer is due: there has to be a frame to end it on."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance:
+    """One frame, and everything needed to make something of it. Not kept after `see`."""
+
+    frame: Frame
+    result: FrameResult
+    gallery: Gallery
+    embedder: FaceEmbedder
+    calibration: Calibration
+    rules: PipelineRules
+    setting: Setting
+    verify_fmr: float
+
+    @property
+    def sights(self) -> tuple[Sight, ...]:
+        """The faces at the door: those far away are left out."""
+        return tuple(
+            sight
+            for sight in self.result.sights
+            if sight.quality is not None and sight.gate not in BYSTANDER_GATES
+        )
+
+
+class Examination(Protocol):
+    """A command that looks. `see` is called by the thread of the models alone."""
+
+    request: Request
+
+    def see(self, glance: Glance, *, last: bool) -> Outcome | None:
+        """Take a frame; the outcome when it is known. It has to be on the `last` one: the time is
+        over."""
+
+
+Finish: TypeAlias = Callable[[Request, Outcome], None]
+"""Takes the outcome of an examination; called from either thread, must only enqueue."""
+
+
+class Stage:
+    """At most one examination at a time. `begin` and `check` are called by the commands' thread,
+    `look` by that of the models; neither waits for the other."""
+
+    def __init__(self, finish: Finish) -> None:
+        self._finish = finish
+        self._lock = threading.Lock()
+        self._now: tuple[Examination, int] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether an examination stands here."""
+        return self._now is not None
+
+    def begin(self, examination: Examination, timeout_s: float) -> bool:
+        """Let an examination look for `timeout_s` from the receipt of its request; False: another
+        one is looking."""
+        due_ns = examination.request.received_boottime_ns + round(timeout_s * NS)
+        with self._lock:
+            if self._now is not None:
+                return False
+            self._now = (examination, due_ns)
+        return True
+
+    def look(self, glance: Callable[[], Glance], frame: Frame, now_ns: int) -> None:
+        """Show a frame; `glance()` is only called when somebody looks."""
+        now = self._now
+        if now is None or frame.boottime_ns <= now[0].request.received_boottime_ns:
+            return
+        examination, due_ns = now
+        last = now_ns >= due_ns - round(HASTE_S * NS)
+        try:
+            outcome = examination.see(glance(), last=last)
+        except Exception:  # noqa: BLE001 - a command must not end recognition
+            _log.exception("the command %s failed", examination.request.verb)
+            outcome = refusing("internal", "the examination failed; see the device's log")
+        if outcome is not None and self._take(now):
+            self._finish(examination.request, outcome)
+
+    def check(self, now_ns: int) -> None:
+        """End an examination whose answer is due: no frame has come that could have ended it."""
+        now = self._now
+        if now is not None and now_ns >= now[1] and self._take(now):
+            outcome = refusing(
+                "no_frames", "the camera or the models deliver nothing at the moment"
+            )
+            self._finish(now[0].request, outcome)
+
+    def _take(self, now: tuple[Examination, int]) -> bool:
+        """Whoever ends it first."""
+        with self._lock:
+            if self._now is not now:
+                return False
+            self._now = None
+        return True

@@ -1,0 +1,104 @@
+"""`ping`, `gallery` and `why`: what the device can tell at once."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeface.messaging.answers import GalleryData, PingData, WhyData
+from edgeface.messaging.clock import Clock, utc_now
+from edgeface.messaging.commands import GalleryQuery, Verb, Why
+from edgeface.messaging.contract import dump
+from edgeface.messaging.event import Sighting
+from edgeface.messaging.report import Lifecycle
+from edgeface.recognition.index import GalleryIndex
+from edgeface.service.board import Board
+from edgeface.service.commanding.outcome import CommandRefusedError
+from edgeface.service.commanding.traces import Traces
+
+_MAX_WHY_BYTES = 48 * 1024
+
+
+def pong(clock: Clock, lifecycle: Lifecycle, verbs: Sequence[Verb]) -> PingData:
+    """The device is there."""
+    return PingData(
+        lifecycle=lifecycle, clock_synced=clock.synced(), time=utc_now(clock), verbs=tuple(verbs)
+    )
+
+
+class GalleryTeller:
+    """Answers `gallery`; the digest is made once for each index. Used by one thread."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._digested: tuple[GalleryIndex, str] | None = None
+
+    def tell(self, query: GalleryQuery) -> GalleryData:
+        """Counts, digest and a page of ids. Raises CommandRefusedError before there is a
+        gallery."""
+        index = self._board.gallery
+        if index is None:
+            raise CommandRefusedError("not_ready", "the gallery is not yet loaded")
+        if self._digested is None or self._digested[0] is not index:
+            self._digested = (index, digest(index))
+        ids = sorted(index.people)
+        start = 0 if query.after is None else bisect.bisect_right(ids, query.after)
+        page = tuple(ids[start : start + query.limit])
+        more = page and start + len(page) < len(ids)
+        return GalleryData(
+            source=self._board.settings.gallery.source,
+            epoch=index.epoch,
+            revision=index.revision,
+            people=len(ids),
+            templates=len(index.matrix),
+            digest=self._digested[1],
+            space=index.space,
+            person_ids=page,
+            next=page[-1] if more else None,
+        )
+
+
+def digest(index: GalleryIndex) -> str:
+    """SHA-256 over a JSON line `{"id", "templates"}` and the codes of each person, by id.
+
+    The codes (int8, 128 a template, in the order of the index) are got back from the unit rows:
+    scaled to 127 and rounded they are what is stored, on every machine.
+    """
+    found = hashlib.sha256()
+    order = np.argsort(index.owners, kind="stable")
+    bounds = np.searchsorted(index.owners[order], np.arange(len(index.people) + 1))
+    for person in sorted(range(len(index.people)), key=lambda number: index.people[number]):
+        rows = index.matrix[order[bounds[person] : bounds[person + 1]]]
+        largest = np.abs(rows).max(axis=1, keepdims=True) if len(rows) else rows[:, :1]
+        codes = np.rint(rows * (np.float32(127) / largest)).astype(np.int8)
+        found.update(dump({"id": index.people[person], "templates": len(rows)}) + b"\n")
+        found.update(codes.tobytes())
+    return f"sha256:{found.hexdigest()}"
+
+
+def explain_track(query: Why, traces: Traces) -> WhyData:
+    """A recent decision. Raises CommandRefusedError when it is not remembered."""
+    sighting = traces.find(query.track)
+    if sighting is None:
+        newest = query.track is None
+        text = "nothing was decided yet" if newest else f"track {query.track} is not remembered"
+        raise CommandRefusedError("not_found", text)
+    return WhyData(
+        track=sighting.track.id,
+        outcome=sighting.event_type,
+        captured_at=sighting.captured_at,
+        decided_at=sighting.decided_at,
+        match=sighting.match,
+        quality=sighting.quality,
+        faces_in_view=sighting.faces_in_view,
+        why=_bounded(sighting),
+        recent=traces.tracks(),
+    )
+
+
+def _bounded(sighting: Sighting) -> dict[str, object]:
+    why = dict(sighting.why or {})
+    return why if len(dump(why)) <= _MAX_WHY_BYTES else {"left_out": "the trace is too long"}

@@ -1,0 +1,157 @@
+"""`verify`: is this the person whose card was presented? `identify`: who is there?"""
+
+from __future__ import annotations
+
+from edgeface.messaging.admission import Request
+from edgeface.messaging.answers import IdentifyData, VerifyData
+from edgeface.messaging.commands import Verify
+from edgeface.recognition.decision import Decision, DecisionRules
+from edgeface.recognition.judge import Judge
+from edgeface.recognition.verification import Verification, verify
+from edgeface.service.commanding.evidence import Crop, Evidence, Looks, seen, take_crop
+from edgeface.service.commanding.outcome import Outcome, refusing
+from edgeface.service.commanding.stage import Glance
+from edgeface.service.pipeline import Sight
+from edgeface.service.sightings import match_of
+
+MULTIPLE_FACES = refusing("multiple_faces", "more than one person stands at the door")
+NO_FACE = refusing("no_face", "nobody stands at the door")
+
+
+class Verifying:
+    """One claim. Several people at the door end it at once: nobody knows whose card it was."""
+
+    def __init__(self, request: Request, rules: DecisionRules) -> None:
+        assert isinstance(request.command, Verify)
+        self.request = request
+        self._person_id = request.command.person_id
+        self._evidence = Evidence(rules.best_frames, rules.same_track_min)
+        self._looks = Looks(rules.min_agreeing, rules.max_looks)
+        self._newest: Crop | None = None
+        self._result: Verification | None = None
+        self._face_seen = False
+        self._known = False
+
+    def see(self, glance: Glance, *, last: bool) -> Outcome | None:
+        """Take a frame. A match is answered at once, as is somebody who is not enrolled; otherwise
+        when no look is left or the time is over."""
+        sights = glance.sights
+        if len(sights) > 1:
+            return MULTIPLE_FACES
+        if not self._known:
+            nothing_yet = self._compare(glance)
+            if nothing_yet.outcome == "not_enrolled":
+                return self._answer(glance, nothing_yet)
+            self._known = True
+        if sights:
+            self._face_seen = True
+            if sights[0].gate is None:
+                self._take(glance, sights[0])
+        if self._looks.due(self._evidence.good, last=last):
+            self._result = self._compare(glance)
+            if self._result.outcome == "match" or self._looks.exhausted:
+                return self._answer(glance, self._result)
+        if not last:
+            return None
+        if not self._face_seen:
+            return NO_FACE
+        return self._answer(glance, self._result or self._compare(glance))
+
+    def _take(self, glance: Glance, sight: Sight) -> None:
+        crop = take_crop(glance, sight)
+        self._newest = crop
+        if not self._evidence.add(crop, sight.track_id):
+            self._looks.begin_anew()
+            self._result = None
+
+    def _compare(self, glance: Glance) -> Verification:
+        evidence, gallery = self._evidence, glance.gallery
+        # Before the first look there are fewer crops than any look needs.
+        ready = evidence.good >= glance.rules.decision.min_agreeing
+        return verify(
+            evidence.embeddings() if ready else evidence.embeddings()[:0],
+            evidence.weights() if ready else evidence.weights()[:0],
+            self._person_id,
+            gallery.index,
+            gallery.allowed,
+            glance.calibration,
+            glance.verify_fmr,
+            glance.rules.decision,
+        )
+
+    def _answer(self, glance: Glance, result: Verification) -> Outcome:
+        data = VerifyData(
+            person_id=self._person_id,
+            outcome=result.outcome,
+            score=None if result.score is None else round(result.score, 4),
+            threshold=None if result.threshold is None else round(result.threshold, 4),
+            threshold_extrapolated=result.extrapolated,
+            seen=seen(
+                glance,
+                self.request,
+                frames=len(self._evidence.crops),
+                agreeing=result.agreeing,
+                quality=self._evidence.best,
+                captured_at=None if self._newest is None else self._newest.captured_at,
+            ),
+        )
+        return lambda: data
+
+
+class Identifying:
+    """Who is at the door, judged as a track is, from frames of its own."""
+
+    def __init__(self, request: Request, rules: DecisionRules) -> None:
+        self.request = request
+        self._rules = rules
+        self._judge: Judge | None = None
+        self._track_id = 0
+        self._newest: Crop | None = None
+
+    def see(self, glance: Glance, *, last: bool) -> Outcome | None:
+        """Take a frame. A name is answered at once, `unknown` as soon as the judge says so."""
+        sights = glance.sights
+        if len(sights) > 1:
+            return MULTIPLE_FACES
+        now_s = glance.frame.boottime_ns / 1e9
+        if sights:
+            self._take(glance, sights[0], now_s)
+        if self._judge is None:
+            return NO_FACE if last else None
+        index, allowed = glance.gallery.index, glance.gallery.allowed
+        decision = self._judge.look(index, allowed, now_s)
+        if decision is None and last:
+            decision = self._judge.close(index, allowed, now_s)
+        return None if decision is None else self._answer(glance, decision)
+
+    def _take(self, glance: Glance, sight: Sight, now_s: float) -> None:
+        if self._judge is None or sight.track_id != self._track_id:
+            self._begin(glance, sight, now_s)
+        assert self._judge is not None
+        if sight.gate is not None:
+            self._judge.refuse(sight.gate, sight.quality)
+            return
+        crop = take_crop(glance, sight)
+        self._newest = crop
+        if not self._judge.add(crop.embedding, crop.quality, now_s):
+            self._begin(glance, sight, now_s).add(crop.embedding, crop.quality, now_s)
+
+    def _begin(self, glance: Glance, sight: Sight, now_s: float) -> Judge:
+        self._judge = Judge(self._rules, glance.calibration, now_s)
+        self._track_id = sight.track_id
+        return self._judge
+
+    def _answer(self, glance: Glance, decision: Decision) -> Outcome:
+        data = IdentifyData(
+            outcome=decision.outcome,
+            match=match_of(decision),
+            seen=seen(
+                glance,
+                self.request,
+                frames=decision.frames,
+                agreeing=decision.agreeing,
+                quality=decision.quality,
+                captured_at=None if self._newest is None else self._newest.captured_at,
+            ),
+        )
+        return lambda: data
