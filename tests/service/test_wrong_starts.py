@@ -19,10 +19,6 @@ def no_camera(folder: Path) -> dict[str, Any]:
     return {"camera": {"source": "v4l2", "device": "/dev/video97"}}
 
 
-def no_pictures(folder: Path) -> dict[str, Any]:
-    return {"camera": NOWHERE}
-
-
 def no_clip(folder: Path) -> dict[str, Any]:
     return {"camera": {"source": "stream", "url": "nowhere.mp4"}}
 
@@ -57,7 +53,6 @@ def wrong_value(folder: Path) -> dict[str, Any]:
         pytest.param(no_model, 3, "no such model package", id="no model"),
         pytest.param(corrupt_model, 3, "differs from model.yaml", id="corrupt model"),
         pytest.param(no_camera, 3, "/dev/video97", id="no camera"),
-        pytest.param(no_pictures, 3, "nowhere", id="no folder of pictures"),
         pytest.param(no_clip, 3, "nowhere.mp4", id="no video file"),
         pytest.param(state_is_a_file, 1, "state", id="no state folder"),
     ],
