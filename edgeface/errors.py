@@ -63,6 +63,12 @@ class BrokerError(EdgefaceError, ConnectionError):
     """Raised when the broker cannot be reached or refuses."""
 
 
+class NoAnswerError(EdgefaceError, TimeoutError):
+    """Raised when a device does not answer in time, or is not there."""
+
+    exit_code: ClassVar[int] = 4
+
+
 class StateError(EdgefaceError, OSError):
     """Raised when a file of the device's own state (outbox, gallery, keys) cannot be used."""
 

@@ -1,0 +1,164 @@
+"""Ask a device over MQTT and print its answer as JSON.
+
+    edgeface call hq/door-1 ping --host broker.example
+    edgeface call door-1 verify p_8c1k3v9q2m -c edgeface.yaml --key device.key.pub
+    edgeface call door-1 enroll -c edgeface.yaml --open-with admin.key --out anna.export
+
+Exit codes: 0 done (for verify: and it is a match), 1 refused (or no match), 2 wrong command line or
+configuration, 4 no answer in time. What goes on meanwhile is told on standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgeface.cli.broker_options import add_broker_options, place_of
+from edgeface.errors import ContractError, SettingsError, StateError
+
+if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
+    from edgeface.messaging.answers import Answer
+    from edgeface.messaging.caller import Caller
+    from edgeface.messaging.keys import PublicKey
+    from edgeface.messaging.sealing import AdministratorSecret
+
+REFUSED: Final = 1
+_GRACE_S: Final = 5.0
+_WAIT_S: Final = {"verify": 60.0, "identify": 60.0, "enroll": 600.0, "reload": 60.0}
+"""How long an answer may take at most, by verb; the others answer at once."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface call`."""
+    _add_common(parser, None)
+    parser.add_argument("device", help="SITE/DEVICE, or DEVICE with -c or --site")
+    verbs = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        found = verbs.add_parser(name, help=text, description=text)
+        _add_common(found, argparse.SUPPRESS)
+        return found
+
+    add("ping", "is the device there, and what does it answer to?")
+    verify = add("verify", "1:1: is this person at the door now?")
+    verify.add_argument("person_id")
+    identify = add("identify", "who is at the door now?")
+    enroll = add("enroll", "templates of the person at the door, sealed to the administrator")
+    enroll.add_argument("--frames", type=int, help="good and different ones (default: 5)")
+    enroll.add_argument("--person", dest="person_id", help="an id; default: a new one")
+    for timed in (verify, identify, enroll):
+        timed.add_argument("--timeout", type=float, metavar="S", help="until the answer")
+    for sealed in (enroll, add("snapshot", "what the camera sees, sealed to the administrator")):
+        sealed.add_argument("--open-with", type=Path, metavar="KEY", help="the administrator's key")
+        sealed.add_argument("--out", type=Path, metavar="FILE", help="for the opened content")
+    add("reload", "read the configuration again")
+    add("gallery", "ids, counts and digest of the gallery")
+    why = add("why", "the trace of a recent decision")
+    why.add_argument("track", type=int, nargs="?", help="a track's id; default: the newest")
+
+
+def _add_common(parser: argparse.ArgumentParser, default: object) -> None:
+    """On both sides of the command, whose defaults must not undo what was given before it."""
+    parser.add_argument("--site", default=default, help="where DEVICE comes without one")
+    parser.add_argument(
+        "--key", type=Path, default=default, help="the device's public key (PEM): check signatures"
+    )
+    add_broker_options(parser, default)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask and print; the exit code."""
+    from edgeface.messaging.caller import Caller
+    from edgeface.messaging.commands import as_verb
+    from edgeface.messaging.keys import PublicKey
+    from edgeface.messaging.sealing import AdministratorSecret
+    from edgeface.messaging.topics import Topics
+
+    place = place_of(args)
+    site, _, device = args.device.rpartition("/")
+    site = site or args.site or place.site
+    if not site:
+        raise SettingsError("which site? Say SITE/DEVICE, --site or -c")
+    opens = getattr(args, "open_with", None)
+    if opens is not None and args.out is None:
+        raise SettingsError("--open-with needs --out FILE for what was sealed")
+    secret = None if opens is None else AdministratorSecret.load(opens)
+    key = None if args.key is None else PublicKey.load(args.key)
+    try:
+        topics, verb, arguments = Topics(site, device), as_verb(args.command), _arguments(args)
+        with Caller(place.options, topics, place.client) as caller:
+            answer = _ask(caller, verb, arguments, key)
+    except ContractError as error:
+        if error.reason in ("bad_id", "bad_text", "out_of_range"):
+            raise SettingsError(str(error)) from error
+        raise
+    return _show(answer, args, key, secret)
+
+
+def _arguments(args: argparse.Namespace) -> dict[str, Any]:
+    names = {"timeout": "timeout_s", "person_id": "person_id", "frames": "frames", "track": "track"}
+    found = {field: getattr(args, name, None) for name, field in names.items()}
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def _ask(caller: Caller, verb: Any, arguments: dict[str, Any], key: PublicKey | None) -> Answer:
+    wait_s = arguments.get("timeout_s", _WAIT_S.get(verb, 0.0)) + _GRACE_S
+
+    def ask(more: dict[str, Any]) -> Answer:
+        return caller.call(verb, arguments | more, wait_s, key=key, progress=_show_progress)
+
+    answer = ask({})
+    while verb == "gallery" and answer.data is not None and answer.data["next"] is not None:
+        page = ask({"after": answer.data["next"]})
+        if page.data is None or page.data["digest"] != answer.data["digest"]:
+            raise ContractError("changed", "the gallery has changed meanwhile; ask again")
+        answer.data["person_ids"].extend(page.data["person_ids"])
+        answer.data["next"] = page.data["next"]  # type: ignore[index]
+    return answer
+
+
+def _show_progress(answer: Answer) -> None:
+    print(json.dumps(answer.data), file=sys.stderr, flush=True)
+
+
+def _show(
+    answer: Answer,
+    args: argparse.Namespace,
+    key: PublicKey | None,
+    secret: AdministratorSecret | None,
+) -> int:
+    from edgeface.messaging.contract import to_mapping
+
+    shown = to_mapping(answer)
+    if secret is not None and answer.data is not None:
+        _write_private(args.out, _opened(answer, secret))
+        shown["data"]["sealed"] = {"opened": str(args.out)}
+    shown["signature"] = "good" if key is not None else "unchecked"
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    if answer.status != "ok":
+        return REFUSED
+    matched = answer.data is not None and answer.data.get("outcome") == "match"
+    return REFUSED if args.command == "verify" and not matched else 0
+
+
+def _opened(answer: Answer, secret: AdministratorSecret) -> bytes:
+    from edgeface.messaging.contract import from_mapping
+    from edgeface.messaging.sealing import Context, Sealed
+
+    assert answer.data is not None
+    sealed = from_mapping(Sealed, dict(answer.data["sealed"]), "data.sealed")
+    context = Context(answer.site, answer.device, answer.verb, answer.transaction or "")
+    return secret.open(sealed, context)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except OSError as error:
+        raise StateError(f"{path}: cannot be written: {error.strerror}") from error
