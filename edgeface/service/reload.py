@@ -67,6 +67,9 @@ def reload(composition: Composition, file: Path) -> Reloaded:
     composition.supervisor.set_limits(
         settings.service.restart_budget, settings.service.restart_window_s
     )
+    if _changed(old, settings, ("models",)):
+        # Another accelerator may be meant: what was given up is tried again.
+        composition.board.lost = None
     if _changed(old, settings, RECOGNIZER_SECTIONS):
         _replace(composition, recognizer=True)
     if _changed(old, settings, ("camera",)):

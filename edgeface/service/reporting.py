@@ -87,6 +87,7 @@ class Reporter:
     def tick(self) -> None:
         """Bring state and alerts up to date; cheap, a few times a second."""
         self._presence.set_state(self.state())
+        self._alert("camera_stalled", self._camera_trouble)
         if not self.ready:
             return
         board = self._board
@@ -96,7 +97,6 @@ class Reporter:
         )
         synced = self._clock.synced()
         self._alert("accelerator_lost", lost)
-        self._alert("camera_stalled", self._camera_trouble)
         self._alert("gallery_stale", board.gallery_trouble)
         self._alert("model_mismatch", board.model_trouble)
         self._alert("clock_unsynced", None if synced else "the kernel does not trust its clock")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +22,11 @@ from edgeface.recognition.values import Embedding, Face, Image
 from edgeface.service.board import Board
 from edgeface.service.models import Models
 from edgeface.service.recognizing import Recognizer, give_up_stuck, rules_of
-from edgeface.service.supervisor import FatalError
+from edgeface.service.supervisor import FatalError, Supervisor
 from edgeface.service.time_floor import TimeFloor
-from edgeface.service.worker import Pulse
+from edgeface.service.worker import Pulse, WorkerSpec
 from edgeface.settings.tree import Settings
+from tests.support.broker import eventually
 from tests.support.doorstep import START, Stage
 from tests.support.people import face, gallery, identity, uniform_calibration
 
@@ -264,6 +266,40 @@ def test_who_was_given_up_is_not_listened_to(world: World) -> None:
     world.run()
     assert world.said == []
     assert world.board.lost is not None
+
+
+def test_a_call_that_hangs_is_left_and_a_new_thread_goes_on_with_the_cpu(world: World) -> None:
+    """The supervisor, the deadline and both threads together."""
+    now_s, release, hung = [0.0], threading.Event(), threading.Event()
+    world.tpu = True
+
+    def hang() -> None:
+        if len(world.actors) == 1:
+            hung.set()
+            release.wait()
+
+    def task(pulse: Pulse) -> None:
+        world.pulse = pulse
+        world.run()
+
+    supervisor = Supervisor(now_s=lambda: now_s[0], jitter=lambda limit_s: 0.0)
+    world.frames(2, world.anna)
+    world.slot.items.append(hang)
+    world.frames(3, world.anna)
+    supervisor.start(
+        WorkerSpec("inference", task, 10.0, replace_stuck=lambda: give_up_stuck(world.board))
+    )
+    assert hung.wait(10)
+    now_s[0] = 11.0
+    assert supervisor.check() is None
+    supervisor.check()
+    eventually(lambda: supervisor.check() is None and supervisor.finished("inference"))
+    assert world.opened == [None, world.board.lost]
+    assert [(said.event_type, said.accelerator) for said in world.said] == [("recognized", "cpu")]
+    assert world.said[0].track.id == 2
+    release.set()
+    assert supervisor.stop(5) == ()
+    assert len(world.said) == 1
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def root_logger() -> Iterator[None]:
 
 def change(file: Path, workers: Workers, **sections: Any) -> bool:
     file.write_text(yaml.safe_dump(BASE | sections))
-    return reload(cast(Any, workers), file)
+    return bool(reload(cast(Any, workers), file))
 
 
 @pytest.mark.parametrize(

@@ -133,11 +133,13 @@ def test_a_clock_nobody_vouches_for_is_an_alert_but_not_degraded(desk: Desk) -> 
     assert desk.reporter.lifecycle == "ready"
 
 
-def test_before_it_is_ready_nothing_is_alarming(desk: Desk) -> None:
+def test_before_it_is_ready_only_a_silent_camera_is_alarming(desk: Desk) -> None:
     desk.clock.set_synced(False)
-    lose_camera(desk)
     desk.reporter.tick()
     assert desk.presence.alerts == {}
+    lose_camera(desk)
+    desk.reporter.tick()
+    assert set(desk.presence.alerts) == {"camera_stalled"}
 
 
 def test_templates_of_another_model_are_an_alert(desk: Desk) -> None:
