@@ -1,0 +1,131 @@
+"""Which retained messages are asked for: at most so many at once, again when one does not come.
+
+To ask for a retained message is to subscribe to exactly its topic. Nothing says that there is none,
+so a request that stays without answer while nothing else arrives is given up and made again later.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import Final, TypeAlias
+
+Key: TypeAlias = int | str
+"""A bucket's number or a person's id."""
+
+MAX_OUTSTANDING: Final = 200
+ANSWER_S: Final = 5.0
+"""A request is given up when nothing at all has come for so long."""
+LONGEST_S: Final = 60.0
+"""... or after this, whatever else comes."""
+FIRST_PAUSE_S: Final = 2.0
+LONGEST_PAUSE_S: Final = 300.0
+
+
+class Requests:
+    """Used by one thread; times are monotonic seconds."""
+
+    def __init__(self, limit: int = MAX_OUTSTANDING) -> None:
+        self._limit = limit
+        self._ready: deque[Key] = deque()
+        self._later: list[tuple[float, int, Key]] = []
+        self._queued: dict[Key, int] = {}
+        """Those in `_ready` (0) and in `_later` (its number there)."""
+        self._wanted: dict[Key, int] = {}
+        """How often each was asked for in vain."""
+        self._outstanding: dict[Key, float] = {}
+        self._number = 0
+        self._last_s = 0.0
+
+    def __len__(self) -> int:
+        return len(self._wanted)
+
+    @property
+    def outstanding(self) -> int:
+        """Asked for and not answered."""
+        return len(self._outstanding)
+
+    def is_outstanding(self, key: Key) -> bool:
+        """Whether it is being asked for."""
+        return key in self._outstanding
+
+    def want(self, key: Key) -> None:
+        """Ask for it as soon as there is room; nothing happens when it is wanted already."""
+        if key not in self._wanted:
+            self._wanted[key] = 0
+            self._make_ready(key)
+
+    def drop(self, key: Key) -> bool:
+        """It is not wanted any more; whether it was being asked for (then unsubscribe)."""
+        self._wanted.pop(key, None)
+        self._queued.pop(key, None)
+        return self._outstanding.pop(key, None) is not None
+
+    def restart(self) -> None:
+        """A new connection: nothing has been asked for on it."""
+        self._outstanding.clear()
+        self.hurry()
+
+    def hurry(self) -> None:
+        """There is a new manifest: no pauses from before."""
+        self._later.clear()
+        for key in self._wanted:
+            self._wanted[key] = 0
+            if key not in self._outstanding and self._queued.get(key) != 0:
+                self._make_ready(key)
+
+    def arrived(self, key: Key, now_s: float) -> bool:
+        """Something came on the topic; True when it had been asked for (then unsubscribe). It stays
+        wanted, and is asked for again after a pause, until `drop`."""
+        self._last_s = now_s
+        if self._outstanding.pop(key, None) is None:
+            return False
+        self._again(key, now_s)
+        return True
+
+    def overdue(self, now_s: float) -> list[Key]:
+        """Requests that are given up for now (then unsubscribe); each is made again later."""
+        if not self._outstanding:
+            return []
+        silent_s = now_s - self._last_s
+        found = [
+            key
+            for key, sent_s in self._outstanding.items()
+            if (now_s - sent_s >= ANSWER_S and silent_s >= ANSWER_S) or now_s - sent_s >= LONGEST_S
+        ]
+        for key in found:
+            del self._outstanding[key]
+            self._again(key, now_s)
+        return found
+
+    def due(self, now_s: float) -> list[Key]:
+        """What to subscribe to now."""
+        while self._later and self._later[0][0] <= now_s:
+            _, number, key = heapq.heappop(self._later)
+            if self._queued.get(key) == number:
+                self._make_ready(key)
+        found: list[Key] = []
+        while self._ready and len(self._outstanding) < self._limit:
+            key = self._ready.popleft()
+            if self._queued.get(key) == 0:
+                del self._queued[key]
+                self._outstanding[key] = now_s
+                found.append(key)
+        return found
+
+    def attempts(self, key: Key) -> int:
+        """How often it was asked for in vain."""
+        return self._wanted.get(key, 0)
+
+    def _make_ready(self, key: Key) -> None:
+        self._queued[key] = 0
+        self._ready.append(key)
+
+    def _again(self, key: Key, now_s: float) -> None:
+        if key not in self._wanted:
+            return
+        pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(16, self._wanted[key]))
+        self._wanted[key] += 1
+        self._number += 1
+        self._queued[key] = self._number
+        heapq.heappush(self._later, (now_s + pause_s, self._number, key))
