@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from edgeface.cli.dates import end, start
 from edgeface.errors import GalleryError
 from edgeface.gallery.enrolment import Enrolment, Wish, bar_for, check_wish, enrol
 from edgeface.gallery.gate import Gate, Portrait, Refused
@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--valid-from",
         metavar="DATE",
-        type=_start,
+        type=start,
         help="2026-11-21 or 2026-11-21T08:00 (local time, or with an offset such as +01:00)",
     )
     parser.add_argument(
-        "--valid-to", metavar="DATE", type=_end, help="a date includes the whole day"
+        "--valid-to", metavar="DATE", type=end, help="a date includes the whole day"
     )
     parser.add_argument(
         "--replace", action="store_true", help="forget the person's templates made so far"
@@ -111,24 +111,3 @@ def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pat
 
 def _warn(text: str) -> None:
     print(f"edgeface: warning: {text}", file=sys.stderr)
-
-
-def _start(text: str) -> float:
-    return _moment(text, days_after=0)
-
-
-def _end(text: str) -> float:
-    return _moment(text, days_after=1)
-
-
-def _moment(text: str, days_after: int) -> float:
-    """UTC epoch seconds of a date (its start plus `days_after`) or of a date and time."""
-    try:
-        if len(text) == len("2026-11-21"):
-            day = date.fromisoformat(text) + timedelta(days=days_after)
-            return datetime(day.year, day.month, day.day).astimezone().timestamp()
-        return datetime.fromisoformat(text).astimezone().timestamp()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no date like 2026-11-21 and no time like 2026-11-21T08:00"
-        ) from None

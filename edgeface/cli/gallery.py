@@ -178,11 +178,12 @@ def _audit(settings: Settings, store: GalleryStore, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(report), indent=2))
         return
-    for line in _audit_lines(report):
+    for line in audit_lines(report):
         print(line)
 
 
-def _audit_lines(report: Audit) -> Iterable[str]:
+def audit_lines(report: Audit) -> Iterable[str]:
+    """An audit in words."""
     yield f"{report.people} people, {report.templates} templates for the model in use"
     if report.threshold is not None:
         yield (

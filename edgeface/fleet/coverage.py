@@ -54,3 +54,13 @@ def false_accepts_a_year(
     fmr = float(calibration.survival_at(threshold))
     track = min(1.0, max_looks * (1.0 - (1.0 - fmr) ** templates))
     return strangers_a_day * DAYS_A_YEAR * track
+
+
+def poor_people(store: GalleryStore, space: str, minimum: float) -> tuple[str, ...]:
+    """Who has templates in `space`, but none of a picture with at least this quality (0 to 1)."""
+    poor = []
+    for person_id in store.ids():
+        items = store.templates(person_id, space)
+        if items and max(item.quality for item in items) < minimum:
+            poor.append(person_id)
+    return tuple(poor)

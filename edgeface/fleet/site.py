@@ -74,7 +74,7 @@ class SiteFolder:
         if not file.is_file():
             raise GalleryError(
                 f"{path}: no site folder (there is no {SITE_FILE} in it); make one with "
-                "`edgeface fleet init`, or name it with --folder"
+                "`edgeface fleet init`, or name it with --site-dir"
             )
         return cls(path, load_site_settings(file))
 

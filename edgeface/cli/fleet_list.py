@@ -1,0 +1,53 @@
+"""List everyone in the master gallery, and whether the devices are to know them as they are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+
+from edgeface.cli.dates import show
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface fleet list`."""
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0."""
+    from edgeface.fleet.master import Master
+    from edgeface.fleet.site import SiteFolder
+    from edgeface.gallery.person import person_to_mapping
+
+    with Master(SiteFolder.open(args.site_dir)) as master:
+        changes = {change.person_id: change.kind for change in master.draft().changes}
+        published = set(master.ledger.published())
+        rows = []
+        for person_id in master.store.ids():
+            person = master.store.person(person_id)
+            assert person is not None
+            spaces = master.store.spaces(person_id)
+            state = changes.get(person_id, "published" if person_id in published else "unpublished")
+            rows.append(
+                {"person_id": person_id, "state": state, "templates": spaces}
+                | person_to_mapping(person)
+            )
+        version = master.ledger.state().floor.version
+    if args.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return 0
+    for row in rows:
+        start, end = row["valid_from_s"], row["valid_to_s"]
+        window = " ".join(
+            f"{word} {show(bound)}"
+            for word, bound in (("from", start), ("until", end))
+            if bound is not None and math.isfinite(bound)
+        )
+        print(
+            f"{row['person_id']}  {row['state']:<11}  {sum(row['templates'].values()):>2} templates"
+            f"  {row['display_name'] or '-'}  {window or 'always'}"
+        )
+    print(f"{len(rows)} people; the devices have been given revision {version}", file=sys.stderr)
+    return 0

@@ -1,0 +1,61 @@
+"""Bring the devices up to date: send what has changed, then a manifest that says what holds now.
+
+Sends nothing when the manifest on the broker is not the one published last from this folder. When
+it is interrupted, the next publish finishes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from edgeface.cli.fleet_diff import show_draft
+from edgeface.cli.fleet_passphrase import add_passphrase, passphrase
+
+if TYPE_CHECKING:
+    from edgeface.fleet.administration import Published
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface fleet publish`."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="ask the broker, show what would be sent, send none"
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="send every record again, for a broker that lost its retained messages",
+    )
+    add_passphrase(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0; BrokerError or GalleryError when it could not be done to its end."""
+    from edgeface.fleet.administration import Fleet
+    from edgeface.fleet.master import Master
+    from edgeface.fleet.site import SiteFolder
+
+    with Master(SiteFolder.open(args.site_dir)) as master:
+        fleet = Fleet(master)
+        if args.dry_run:
+            show_draft(fleet.rehearse(everything=args.all))
+            waiting = len(master.ledger.outgoing())
+            if waiting:
+                print(f"{waiting} messages of an interrupted publish would be sent first")
+            return 0
+        left_out = master.draft().without_templates
+        show_published(fleet.publish(passphrase(args.passphrase_file), everything=args.all))
+    for person_id in left_out:
+        print(f"left out {person_id}: has no templates")
+    return 0
+
+
+def show_published(done: Published) -> None:
+    """What was sent."""
+    if done.finished:
+        print("finished an interrupted publish")
+    for person_id in done.cleared:
+        print(f"{person_id}: erasure is confirmed or its time is over; the topic is cleared")
+    kinds = ", ".join(f"{count} {name}" for name, count in done.sent.messages.items())
+    print(f"sent {kinds or 'nothing'}; {done.sent.payload_bytes} bytes")
+    print(f"the broker has revision {done.version}")

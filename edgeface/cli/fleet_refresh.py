@@ -1,0 +1,47 @@
+"""Tell the devices that the published gallery is current; run it from a timer.
+
+It needs the freshness key, which can sign nothing else, and no passphrase. Without it the devices
+stop recognising when the last freshness and their grace time are over: that bounds for how long
+somebody who controls the broker can withhold an erasure. It also finishes an interrupted publish,
+and clears the topics of removed people when all devices have confirmed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from edgeface.cli.dates import show
+from edgeface.cli.fleet_publish import show_published
+
+WARN_DAYS = 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface fleet refresh`."""
+    parser.add_argument("--dry-run", action="store_true", help="only look whether it could be sent")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0; BrokerError or GalleryError when it was not sent."""
+    from edgeface.fleet.administration import Fleet
+    from edgeface.fleet.master import Master
+    from edgeface.fleet.site import DAY_S, SiteFolder
+
+    with Master(SiteFolder.open(args.site_dir)) as master:
+        fleet = Fleet(master)
+        expires_s = fleet.manifest_expires_s()
+        if args.dry_run:
+            fleet.rehearse()
+            hours = master.folder.settings.freshness_hours
+            print(f"would send freshness for {hours} hours")
+        else:
+            show_published(fleet.refresh())
+    if expires_s is not None and expires_s - time.time() < WARN_DAYS * DAY_S:
+        print(
+            f"edgeface: warning: the manifest expires on {show(expires_s)}; run `edgeface fleet "
+            "publish` before",
+            file=sys.stderr,
+        )
+    return 0

@@ -1,0 +1,23 @@
+"""Erase people from the master gallery; the next publish erases them on every device."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface fleet remove`."""
+    parser.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0; GalleryError for somebody unknown, and nobody is erased then."""
+    from edgeface.fleet.master import Master, find_people
+    from edgeface.fleet.site import SiteFolder
+
+    with Master(SiteFolder.open(args.site_dir)) as master:
+        people = find_people(master.store, args.people)
+        master.remove(people)
+    for person_id in people:
+        print(f"removed {person_id}; not published yet")
+    return 0

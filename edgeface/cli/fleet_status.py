@@ -1,0 +1,89 @@
+"""What every registered device has made of the gallery, from the reports that it signs.
+
+A device that is behind, or silent, stops recognising at the latest at the time named there,
+whatever the broker holds back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edgeface.cli.dates import show
+
+if TYPE_CHECKING:
+    from edgeface.fleet.standing import Judged
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface fleet status`."""
+    parser.add_argument("--json", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0 when every device has the gallery that is published and has confirmed every
+    erasure, else 1."""
+    from edgeface.fleet.administration import Fleet
+    from edgeface.fleet.master import Master
+    from edgeface.fleet.site import SiteFolder
+    from edgeface.messaging.contract import to_mapping
+
+    with Master(SiteFolder.open(args.site_dir)) as master:
+        found = Fleet(master).status()
+        floor = master.ledger.state().floor
+        tombstones = master.ledger.tombstones()
+    good = all(item.lag == 0 and item.digest_agrees and not item.unconfirmed for item in found)
+    if args.json:
+        rows: list[dict[str, Any]] = []
+        for item in found:
+            reported = item.standing.reported
+            row = asdict(item) | asdict(item.standing)
+            row["reported"] = None if reported is None else to_mapping(reported)
+            del row["standing"]
+            rows.append(row)
+        print(
+            json.dumps(
+                {"published": floor.version, "digest": floor.digest, "devices": rows}, indent=2
+            )
+        )
+        return 0 if good else 1
+    print(f"published: revision {floor.version}, digest {floor.digest or '-'}")
+    for item in found:
+        for line in _lines(item):
+            print(line)
+    for gone in tombstones:
+        missing = [item.standing.device for item in found if gone.person_id in item.unconfirmed]
+        print(f"removed {gone.person_id}: not confirmed by {', '.join(missing) or 'nobody'}")
+    return 0 if good else 1
+
+
+def _lines(item: Judged) -> list[str]:
+    standing, reported = item.standing, item.standing.reported
+    what = "has reported nothing"
+    if standing.fault is not None:
+        what = f"REPORT NOT BELIEVED ({standing.fault})"
+    elif reported is not None:
+        age_s = max(0.0, time.time() - reported.reported_at.timestamp())
+        lag = "" if not item.lag else f", {item.lag} behind"
+        what = f"revision {item.applied or '-'}{lag}, {reported.standing}, {reported.people} people"
+        if item.digest_agrees is False:
+            what += ", DIGEST DIFFERS"
+        if reported.missing:
+            what += f", {reported.missing} records missing"
+        what += f", reported {age_s:.0f} s ago"
+    lines = [f"{standing.device}: {standing.status or 'never seen'}, {what}"]
+    if standing.alerts:
+        lines.append(f"  alerts: {', '.join(standing.alerts)}")
+    if reported is not None:
+        lines += [
+            f"  refused {found.count} times: {found.reason}, {found.topic}: {found.detail}"
+            for found in reported.refusals
+        ]
+    if item.unconfirmed:
+        lines.append(f"  {len(item.unconfirmed)} erasures not confirmed")
+    if item.frozen_until_s is not None:
+        lines.append(f"  stops recognising at {show(item.frozen_until_s)} at the latest")
+    return lines

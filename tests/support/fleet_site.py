@@ -1,0 +1,166 @@
+"""A site to administer in tests: folder, keys, people, a broker, and stand-ins for trouble."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edgeface.errors import BrokerError
+from edgeface.fleet.administration import Fleet, Published
+from edgeface.fleet.broker import Broker
+from edgeface.fleet.devices import Extras, add_device
+from edgeface.fleet.ledger import Ledger
+from edgeface.fleet.master import Master, make_site
+from edgeface.fleet.position import NOTHING, Version
+from edgeface.fleet.reported import Receipt, Reported, encode_reported
+from edgeface.fleet.site import SiteFolder
+from edgeface.gallery.ids import ALPHABET
+from edgeface.gallery.person import Person
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.topics import Topics
+from edgeface.messaging.wire import Publication
+from tests.support.gallery import SPACE, direction, stored
+
+PASSPHRASE = b"correct horse"
+QUIET_S = 0.05
+
+
+def quick_broker(options: ConnectionOptions) -> Broker:
+    """Loopback answers at once: no need to wait a second for what does not come."""
+    return Broker(options, quiet_s=QUIET_S)
+
+
+def person_id(number: int) -> str:
+    """An id of its own for each number."""
+    text = ""
+    for _ in range(10):
+        number, digit = divmod(number, len(ALPHABET))
+        text = ALPHABET[digit] + text
+    return f"p_{text}"
+
+
+@dataclass
+class FleetSite:
+    """One site; each method opens the folder anew, as each command does."""
+
+    path: Path
+    port: int
+    now_s: float = field(default_factory=lambda: float(int(time.time())))
+    connect: Any = quick_broker
+
+    @property
+    def folder(self) -> SiteFolder:
+        return SiteFolder.open(self.path)
+
+    @contextmanager
+    def fleet(self) -> Iterator[Fleet]:
+        with Master(self.folder) as master:
+            yield Fleet(master, now=lambda: self.now_s, connect=self.connect)
+
+    def put(self, people: Mapping[int, Iterable[int]], space: str = SPACE) -> None:
+        """Person number -> numbers of directions for templates."""
+        with Master(self.folder) as master:
+            ids = [person_id(number) for number in people]
+            with master.touching(ids) as store, store.change() as change:
+                for number, templates in people.items():
+                    name = f"Person {number}"
+                    change.put_person(Person(person_id(number), name, created_s=self.now_s))
+                    change.put_templates(
+                        person_id(number), space, [stored(direction(n)) for n in templates]
+                    )
+
+    def remove(self, *numbers: int) -> None:
+        with Master(self.folder) as master:
+            master.remove([person_id(number) for number in numbers])
+
+    def publish(self, **options: Any) -> Published:
+        with self.fleet() as fleet:
+            return fleet.publish(lambda: PASSPHRASE, **options)
+
+    def refresh(self) -> Published:
+        with self.fleet() as fleet:
+            return fleet.refresh()
+
+    def add_device(self, device: str) -> Path:
+        with Ledger(self.folder.ledger_file) as ledger:
+            return add_device(self.folder, ledger.state(), device, Extras())
+
+    def retained(self, *filters: str) -> dict[str, bytes]:
+        """What the broker holds under the site's gallery."""
+        wanted = filters or (f"edgeface/v1/{self.folder.site}/gallery/#",)
+        with quick_broker(self.folder.connection()) as broker:
+            found = broker.retained(wanted)
+            return {topic: item.payload for topic, item in found.items() if item.payload}
+
+    def report(
+        self,
+        device: str,
+        version: Version,
+        digest: str | None,
+        erased: Version = NOTHING,
+        receipts: tuple[Receipt, ...] = (),
+        key: DeviceKey | None = None,
+    ) -> Reported:
+        """Leave a signed report on the broker, as a device would."""
+        moment = datetime.fromtimestamp(self.now_s, UTC)
+        reported = Reported(
+            session="0" * 16,
+            reported_at=moment,
+            standing="current",
+            epoch=version.epoch,
+            revision=version.revision,
+            digest=digest,
+            people=0,
+            templates=0,
+            missing=0,
+            space=SPACE,
+            fresh_until=moment,
+            good_until=moment,
+            refusals=(),
+            receipts=receipts,
+            erased_epoch=erased.epoch,
+            erased_revision=erased.revision,
+        )
+        topic = Topics(self.folder.site, device).gallery_reported
+        payload = encode_reported(reported)
+        bundle = self.folder.bundles / device / "state" / "device.key"
+        signer = key or DeviceKey.load(bundle)
+        properties = signer.properties(topic, payload)
+        with quick_broker(self.folder.connection()) as broker:
+            message = Publication(topic, payload, retain=True, user_properties=properties)
+            broker.send([(0, message)], lambda _: None)
+        return reported
+
+
+def new_site(path: Path, port: int, site: str = "hq", **settings: Any) -> FleetSite:
+    """Site, keys, empty gallery; nothing is published."""
+    lines = [f"site: {site}", "mqtt:", "  host: 127.0.0.1", f"  port: {port}", "  tls: 'off'"]
+    lines += [f"{name}: {value}" for name, value in settings.items()]
+    make_site(path, "\n".join([*lines, ""]).encode(), PASSPHRASE)
+    return FleetSite(path, port)
+
+
+class BreakingBroker(Broker):
+    """Loses the connection when `after` messages have been sent; what it sent may arrive."""
+
+    def __init__(self, options: ConnectionOptions, after: int, *, noted: bool) -> None:
+        super().__init__(options, quiet_s=QUIET_S)
+        self._after = after
+        self._noted = noted
+
+    def send(self, items: Any, acknowledged: Any) -> None:
+        taken = []
+        for item in items:
+            if self._after == 0:
+                # The crash comes before or after what was acknowledged is noted on disk.
+                super().send(taken, acknowledged if self._noted else (lambda _: None))
+                raise BrokerError("the power was cut")
+            self._after -= 1
+            taken.append(item)
+        super().send(taken, acknowledged)
