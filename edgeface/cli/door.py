@@ -1,7 +1,8 @@
 """`edgeface door`: the reference door controller. Read it before you write your own.
 
 It subscribes to the one topic that is for acting, lets `DoorPolicy` judge every message by the
-door's own clock, and on `open` prints a line and runs a command. Nothing else opens it.
+door's own clock, and on `open` prints a line and runs a command. Nothing else opens it. With
+`--verify` it asks once about the person of a presented card: see `door_verify`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="this door runs on the device itself: act also while their common clock is not "
         "synchronised",
     )
+    parser.add_argument(
+        "--verify",
+        metavar="PERSON_ID",
+        help="card and face: ask once whether this person is at the door, and end; 0: opened, "
+        "1: shut",
+    )
+    parser.add_argument("--within", type=float, default=5.0, metavar="S", help="for --verify")
+    parser.add_argument("--client", metavar="NAME", help="for --verify: last word of the topic")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 
@@ -74,10 +83,12 @@ def run(args: argparse.Namespace) -> int:
     import paho.mqtt.client as mqtt
     from paho.mqtt.subscribeoptions import SubscribeOptions
 
+    from edgeface.cli import door_verify
     from edgeface.messaging.door import DoorPolicy
     from edgeface.messaging.keys import PublicKey
     from edgeface.messaging.options import ConnectionOptions, new_client
     from edgeface.messaging.session import message_of
+    from edgeface.messaging.tls import Mishaps, explain_closing, explain_failure, explain_refusal
     from edgeface.messaging.topics import Topics
     from edgeface.messaging.wire import Message
     from edgeface.settings.mqtt import is_loopback
@@ -91,25 +102,34 @@ def run(args: argparse.Namespace) -> int:
     )
     tls = args.tls == "required" or (args.tls == "auto" and not is_loopback(args.host))
     port = args.port or (8883 if tls else 1883)
-    client = new_client(
-        ConnectionOptions(
-            host=args.host,
-            port=port,
-            client_id="",  # the broker gives one: two doors may follow one device
-            tls=tls,
-            ca_file=args.ca,
-            cert_file=args.cert,
-            key_file=args.cert_key,
-            username=args.username,
-            password_file=args.password_file,
-        ),
-        reconnect=True,  # a subscriber has nothing in flight that could come late
+    options = ConnectionOptions(
+        host=args.host,
+        port=port,
+        client_id="",  # the broker gives one: two doors may follow one device
+        tls=tls,
+        ca_file=args.ca,
+        cert_file=args.cert,
+        key_file=args.cert_key,
+        username=args.username,
+        password_file=args.password_file,
     )
+    show = _show_json if args.json else _show_text
+    if args.verify is not None:
+        return door_verify.ask(args, options, topics, show, _open)
+    # A subscriber has nothing in flight that could come late: it may reconnect by itself.
+    client = new_client(options, reconnect=True)
+    mishaps = Mishaps(client)
+    greeted = False
     inbox: queue.SimpleQueue[Message | dict[str, Any] | None] = queue.SimpleQueue()
 
     def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+        nonlocal greeted
+        greeted = True
         if reason.is_failure:
-            inbox.put({"door": "refused", "reason": str(reason)})
+            why = explain_refusal(
+                reason.value, str(reason), username=args.username, certificate=args.cert is not None
+            )
+            inbox.put({"door": "refused", "reason": why})
             return
         # Retained copies are asked for on purpose: to be refused where somebody can see it.
         client.subscribe(topics.event, options=SubscribeOptions(qos=1, retainAsPublished=True))
@@ -121,10 +141,15 @@ def run(args: argparse.Namespace) -> int:
             inbox.put({"door": "ready", "topic": topics.event})
 
     def on_disconnect(_client: mqtt.Client, _data: Any, _flags: Any, why: Any, _more: Any) -> None:
-        inbox.put({"door": "disconnected", "reason": str(why)})
+        nonlocal greeted
+        reason = str(why) if greeted else explain_closing(mishaps.last, tls=tls)
+        greeted, mishaps.last = False, None
+        inbox.put({"door": "disconnected", "reason": reason})
 
     def on_connect_fail(_client: mqtt.Client, _data: Any) -> None:
-        inbox.put({"door": "unreachable", "broker": f"{args.host}:{port}"})
+        # paho calls this while it handles the error, and does not hand it over.
+        why = explain_failure(sys.exception(), host=args.host, tls=tls, ca_file=args.ca)
+        inbox.put({"door": "unreachable", "broker": f"{args.host}:{port}", "reason": why})
 
     def on_message(_client: mqtt.Client, _data: Any, raw: mqtt.MQTTMessage) -> None:
         message = message_of(raw)
@@ -141,7 +166,6 @@ def run(args: argparse.Namespace) -> int:
     previous = {
         number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
     }
-    show = _show_json if args.json else _show_text
     client.reconnect_delay_set(min_delay=1, max_delay=4)
     client.connect_async(args.host, port, keepalive=10, clean_start=True)
     client.loop_start()

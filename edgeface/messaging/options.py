@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -12,7 +11,7 @@ from typing import Any, Final, Protocol
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from edgeface.errors import BrokerError
+from edgeface.messaging.tls import client_context, read_password
 
 PROTOCOL_MAX_INFLIGHT: Final = 65_535
 """The Receive Maximum of a broker that names none (MQTT 5.0, section 3.2.2.3.3)."""
@@ -95,9 +94,11 @@ def new_client(options: ConnectionOptions, *, reconnect: bool = False) -> mqtt.C
     client.connect_timeout = options.connect_timeout_s
     client.max_inflight_messages_set(PROTOCOL_MAX_INFLIGHT)
     if options.tls:
-        client.tls_set_context(_tls_context(options))
+        client.tls_set_context(client_context(options.ca_file, options.cert_file, options.key_file))
     if options.username is not None:
-        client.username_pw_set(options.username, _password(options.password_file))
+        path = options.password_file
+        # Read for each connection, so that it can be rotated.
+        client.username_pw_set(options.username, None if path is None else read_password(path))
     timeout_ms = max(1, round(options.user_timeout_s * 1000))
 
     def on_socket_open(_client: mqtt.Client, _data: Any, sock: Any) -> None:
@@ -106,29 +107,6 @@ def new_client(options: ConnectionOptions, *, reconnect: bool = False) -> mqtt.C
 
     client.on_socket_open = on_socket_open
     return client
-
-
-def _tls_context(options: ConnectionOptions) -> ssl.SSLContext:
-    name: object = options.ca_file
-    try:
-        context = ssl.create_default_context(cafile=options.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        if options.cert_file is not None:
-            name = options.cert_file
-            context.load_cert_chain(options.cert_file, options.key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise BrokerError(f"{name}: cannot be used for TLS: {error}") from error
-    return context
-
-
-def _password(path: Path | None) -> str | None:
-    """The first line of the file, read for each connection so that it can be rotated."""
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="utf-8").split("\n", 1)[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BrokerError(f"{path}: cannot read the broker's password: {error}") from error
 
 
 class Backoff:

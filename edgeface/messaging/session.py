@@ -25,6 +25,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edgeface.errors import BrokerError
 from edgeface.messaging.options import PROTOCOL_MAX_INFLIGHT, ConnectionOptions, new_client
+from edgeface.messaging.tls import Mishaps, explain_closing, explain_failure, explain_refusal
 from edgeface.messaging.wire import (
     FAILURE,
     Acknowledged,
@@ -56,6 +57,7 @@ class Connection:
         self._connack: ReasonCode | None = None
         self._over = False
         self._client = new_client(options)
+        self._mishaps = Mishaps(self._client)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
@@ -87,7 +89,13 @@ class Connection:
             )
         except (OSError, ValueError) as error:
             self.abort()
-            raise BrokerError(f"broker {where}: {error}") from error
+            reason = explain_failure(
+                error,
+                host=self._options.host,
+                tls=self._options.tls,
+                ca_file=self._options.ca_file,
+            )
+            raise BrokerError(f"broker {where}: {reason}") from error
         self._socket = self._client.socket()
         self._selector.register(self._socket, selectors.EVENT_READ)
         deadline = time.monotonic() + self._options.connect_timeout_s
@@ -100,8 +108,16 @@ class Connection:
         connack = self._connack
         if connack is None or connack.value >= FAILURE:
             self.abort()
-            reason = "the connection was closed" if connack is None else str(connack)
-            raise BrokerError(f"broker {where} refused: {reason}")
+            raise BrokerError(f"broker {where} refused: {self._refusal(connack)}")
+
+    def _refusal(self, connack: ReasonCode | None) -> str:
+        options = self._options
+        if connack is None:
+            return explain_closing(self._mishaps.last, tls=options.tls)
+        certificate = options.cert_file is not None
+        return explain_refusal(
+            connack.value, str(connack), username=options.username, certificate=certificate
+        )
 
     @property
     def in_flight(self) -> int:
@@ -129,6 +145,8 @@ class Connection:
             properties.UserProperty = list(publication.user_properties)
         if publication.correlation_data is not None:
             properties.CorrelationData = publication.correlation_data
+        if publication.response_topic is not None:
+            properties.ResponseTopic = publication.response_topic
         sent = self._client.publish(
             publication.topic, publication.payload, publication.qos, publication.retain, properties
         )

@@ -133,6 +133,7 @@ def test_user_and_password_come_from_a_file(tmp_path: Path) -> None:
     )
     password = tmp_path / "password"
     password.write_text("secret\nrest\n")
+    password.chmod(0o600)
     extra = [f"password_file {users}"]
     with LocalBroker(tmp_path / "broker", extra=["allow_anonymous false", *extra]) as broker:
         good = options(broker, username="device", password_file=password)
@@ -168,6 +169,7 @@ def make_authority(folder: Path) -> tuple[Path, Path, Path]:
     form, clear = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     (folder / "ca.pem").write_bytes(certificate.public_bytes(pem))
     (folder / "key.pem").write_bytes(key.private_bytes(pem, form, clear))
+    (folder / "key.pem").chmod(0o600)
     return folder / "ca.pem", folder / "ca.pem", folder / "key.pem"
 
 
