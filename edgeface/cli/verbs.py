@@ -23,6 +23,7 @@ VERBS: dict[str, Verb] = {
     "enroll": Verb("edgeface.cli.enroll", "enrol a person from photographs"),
     "gallery": Verb("edgeface.cli.gallery", "list, show, remove, export, import or audit people"),
     "config": Verb("edgeface.cli.config", "check or show a configuration, or print its schema"),
+    "certs": Verb("edgeface.cli.certs", "make the fleet's certificates and access list"),
     "models": Verb("edgeface.cli.models", "check the model packages"),
     "evaluate": Verb("edgeface.cli.evaluate", "measure error rates of a model on labelled images"),
     "compare": Verb("edgeface.cli.compare", "compare the faces of two photographs"),
