@@ -66,6 +66,7 @@ class Device:
         limits: OutboxLimits | None = None,
         topics: Topics = TOPICS,
         keepalive_s: int = 10,
+        options: ConnectionOptions | None = None,
     ) -> None:
         self.clock = clock or KernelClock()
         self.key = key or DeviceKey.generate()
@@ -76,7 +77,8 @@ class Device:
         )
         self.presence = Presence(topics, self.session, clock=self.clock)
         self.publisher = Publisher(
-            ConnectionOptions(
+            options
+            or ConnectionOptions(
                 "127.0.0.1",
                 port,
                 f"edgeface-{topics.site}-{topics.device}",
