@@ -22,8 +22,6 @@ AFTER_VALIDITY_S: Final = 0.1
 BEFORE_VISIT_S: Final = 0.3
 LINGER_S: Final = 0.7
 """After the last opening, for some more pictures of it."""
-AWAY_S: Final = 2.5
-"""Somebody before a real camera is away when no face was seen for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +230,7 @@ class Acts:
             return self._stage.names[timeline.photograph_of(coming)] == self._cast.enrolled
         frames = self._recordings.frames()
         newest = frames[-1].captured_at if frames else datetime.fromtimestamp(0, UTC)
-        return (datetime.now(UTC) - newest).total_seconds() > AWAY_S
+        return (datetime.now(UTC) - newest).total_seconds() > self._pace.away_s
 
     def _of(self, name: str) -> list[Happening]:
         return [

@@ -32,12 +32,12 @@ def opened_check(name: str, happening: Happening | None) -> Check:
 def stranger_check(name: str, happenings: Sequence[Happening]) -> Check:
     """The stranger was seen, was called unknown, and did not get in."""
     what = f"the door stays shut for {name}, a stranger"
-    expected = "at least one event 'unknown' while she is in view, and SHUT for every event"
+    expected = "at least one event 'unknown' and SHUT while she is in view, and never OPEN"
     if not happenings:
         return Check(what, expected, "no event while she was in view", False)
-    unknown = any(item.event.event_type == "unknown" for item in happenings)
-    in_time = all(item.is_complete for item in happenings)
-    good = unknown and in_time and not any(item.opened for item in happenings)
+    judged = [item for item in happenings if item.door_s is not None]
+    unknown = any(item.event.event_type == "unknown" for item in judged)
+    good = unknown and not any(item.opened for item in happenings)
     return Check(what, expected, "; ".join(map(_verdict, happenings)), good)
 
 

@@ -56,11 +56,12 @@ def perform(plan: Plan, screen: Screen) -> int:
         stage = Stage(workplace, screen)
         try:
             return _perform(plan, camera, stage)
+        except BaseException:
+            _tell_what_is_kept(stage)
+            raise
         finally:
             with _undisturbed():
                 stage.close()
-                if plan.keep:
-                    screen.text(f"Kept: {workplace.folder} (edgeface.yaml, state, frames, logs)")
 
 
 def _perform(plan: Plan, camera: Mapping[str, Any] | None, stage: Stage) -> int:
@@ -95,8 +96,15 @@ def _perform(plan: Plan, camera: Mapping[str, Any] | None, stage: Stage) -> int:
     lasted = f"{stage.now_s():.0f} s"
     verdict = "Everything went as it has to" if passed else "NOT everything went as it has to"
     screen.text(f"\n{verdict}, in {lasted}. The picture of it: {plan.output.resolve()}")
+    _tell_what_is_kept(stage)
     screen.text(LAST_LINE)
     return 0 if passed else 1
+
+
+def _tell_what_is_kept(stage: Stage) -> None:
+    if stage.workplace.keep:
+        folder = stage.workplace.folder
+        stage.screen.text(f"Kept: {folder} with edgeface.yaml, state, recorded frames and logs")
 
 
 def _simulated(photographs: Photographs, pace: Pace) -> dict[str, Any]:
@@ -111,7 +119,7 @@ def _simulated(photographs: Photographs, pace: Pace) -> dict[str, Any]:
     }
 
 
-_NOT_THE_CAMERAS: Final = frozenset({"step_s", "encore"})
+_NOT_THE_CAMERAS: Final = frozenset({"step_s", "away_s", "encore"})
 
 
 def _know_the_truth(

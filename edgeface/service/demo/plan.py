@@ -26,6 +26,8 @@ class Pace:
     seed: int = 1
     step_s: float = 40.0
     """A step that has not come about by then has failed."""
+    away_s: float = 2.5
+    """Somebody before a real camera is away when no face was seen for so long."""
     encore: bool = True
     """After the broker is back, wait until the door has opened again."""
 

@@ -1,0 +1,106 @@
+"""The contact sheet, drawn from frames as the daemon records them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgeface.errors import StateError
+from edgeface.service.demo.canvas import GREEN, RED, Colour, cut, fill
+from edgeface.service.demo.recordings import Recordings
+from edgeface.service.demo.sheet import FOOTER, HEADER, ROW, WIDTH, Scene, Sheet, draw_sheet
+from edgeface.service.recorder import Recorder
+from tests.support.doorstep import Scene as Doorstep
+from tests.support.hearsay import Hearsay
+from tests.support.people import gallery, identity
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Recordings:
+    """A track of ten recorded frames of somebody who is enrolled."""
+    ann = identity(np.random.default_rng(11))
+    doorstep = Doorstep(gallery([ann], ["p_annaannaaa"]))
+    doorstep.play(0, (500, ann))
+    with Recorder(tmp_path / "frames", max_queued=30) as recorder:
+        for _ in range(20):
+            frame = doorstep.frame()
+            recorder.observe(frame, doorstep.pipeline.process(frame, doorstep.gallery))
+    return Recordings(tmp_path / "frames")
+
+
+def coloured(path: Path, colour: Colour) -> int:
+    picture = cv2.imread(str(path))
+    assert picture is not None
+    return int(np.count_nonzero((picture == np.array(colour[::-1])).all(axis=2)))
+
+
+def sheet(recordings: Recordings, hearsay: Hearsay, *, opens: bool, folder: Path) -> Sheet:
+    frames = recordings.frames()
+    event = hearsay.live()
+    hearsay.door(event, opens=opens)
+    happening = hearsay.story.happenings[event.event_id]
+    # The event is about the recorded track, and rests on its third frame.
+    object.__setattr__(event.track, "id", frames[0].faces[0].track_id)
+    object.__setattr__(happening.event, "track", event.track)
+    object.__setattr__(happening.event, "captured_at", frames[2].captured_at)
+    photograph = folder / "ann.png"
+    cv2.imwrite(str(photograph), np.full((50, 40, 3), 128, np.uint8))
+    scenes = [Scene("Ann, enrolled", happening, ("a remark",)), Scene("Ann again", happening)]
+    return Sheet("What was seen.", photograph, "Ann", ("another crop",), scenes, frames)
+
+
+def test_every_scene_is_a_row_in_the_colour_of_what_the_door_did(
+    recordings: Recordings, hearsay: Hearsay, tmp_path: Path
+) -> None:
+    opened, shut = tmp_path / "opened.png", tmp_path / "shut.png"
+    draw_sheet(sheet(recordings, hearsay, opens=True, folder=tmp_path), opened)
+    draw_sheet(sheet(recordings, hearsay, opens=False, folder=tmp_path), shut)
+    picture = cv2.imread(str(opened))
+    assert picture is not None
+    assert picture.shape == (HEADER + 2 * ROW + FOOTER, WIDTH, 3)
+    assert coloured(shut, RED) > coloured(opened, RED) + 2000
+    assert coloured(opened, GREEN) > coloured(shut, GREEN) + 2000
+
+
+def test_a_scene_whose_frames_were_not_recorded_still_has_its_numbers(
+    recordings: Recordings, hearsay: Hearsay, tmp_path: Path
+) -> None:
+    whole = sheet(recordings, hearsay, opens=True, folder=tmp_path)
+    bare = Sheet(whole.subtitle, tmp_path / "none.png", "Ann", (), whole.scenes, [])
+    draw_sheet(bare, tmp_path / "bare.png")
+    assert coloured(tmp_path / "bare.png", GREEN) > 2000
+
+
+def test_recordings_are_read_as_they_grow(recordings: Recordings, tmp_path: Path) -> None:
+    frames = recordings.frames()
+    assert [frame.sequence for frame in frames] == sorted(frame.sequence for frame in frames)
+    image = frames[0].image()
+    assert image is not None
+    assert image.shape == (frames[0].size[1], frames[0].size[0], 3)
+    frames[0].path.unlink()
+    assert frames[0].image() is None
+
+
+def test_a_picture_that_cannot_be_written_is_told(hearsay: Hearsay, tmp_path: Path) -> None:
+    empty = Sheet("", tmp_path / "none.png", "Ann", (), [], [])
+    with pytest.raises(StateError, match="cannot write the picture"):
+        draw_sheet(empty, tmp_path / "absent" / "sheet.png")
+
+
+@pytest.mark.parametrize(
+    ("size", "about"),
+    [
+        pytest.param((40, 30), (0, 0), id="at a corner"),
+        pytest.param((500, 500), (50, 50), id="larger than the picture"),
+    ],
+)
+def test_cuts_stay_inside_and_fill_their_place(
+    size: tuple[int, int], about: tuple[int, int]
+) -> None:
+    image = np.zeros((90, 160, 3), np.uint8)
+    part = cut(image, about, size)
+    assert part.shape == (min(90, size[1]), min(160, size[0]), 3)
+    assert fill(part, 162, 216).shape == (216, 162, 3)
