@@ -1,0 +1,156 @@
+"""Look for what this machine lacks: every part is tried for real, and each fault says what to do.
+
+A camera and an Edge TPU serve one process at a time, so stop the daemon before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edgeface.errors import EdgefaceError, StateError
+from edgeface.settings.loading import DEFAULT_FILE, load_settings
+from edgeface.settings.tree import Settings
+
+Check = Callable[[Settings], str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `edgeface doctor`."""
+    parser.add_argument(
+        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
+    )
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        choices=[name for name, _ in CHECKS],
+        help="leave a check out, the camera while the daemon runs, say",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line a check; return 0 when nothing is wrong, 1 otherwise.
+
+    Raises SettingsError when the configuration cannot be used: nothing else can be tried then.
+    """
+    settings = load_settings(args.config)
+    _tell("ok", "config", str(args.config))
+    faults = 0
+    for name, check in CHECKS:
+        if name in args.skip:
+            _tell("--", name, "left out")
+            continue
+        try:
+            _tell("ok", name, check(settings))
+        except (EdgefaceError, OSError) as error:
+            faults += 1
+            _tell("NO", name, str(error))
+    print(f"{faults} of {len(CHECKS)} checks failed" if faults else "nothing is missing")
+    return 1 if faults else 0
+
+
+def _tell(mark: str, name: str, text: str) -> None:
+    first, *rest = text.splitlines() or [""]
+    print(f"{mark}  {name:<12} {first}", file=sys.stdout)
+    for line in rest:
+        print(f"    {'':<12} {line}")
+
+
+def _python(_: Settings) -> str:
+    return f"{platform.python_version()}, {platform.machine()}, {platform.system()}"
+
+
+def _state(settings: Settings) -> str:
+    folder = settings.state_dir
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise StateError(
+            f"{nearest}: cannot be written to by this user; run as the daemon's user, "
+            f"sudo -u edgeface edgeface doctor for instance"
+        )
+    return str(folder) if folder.exists() else f"{folder} (made at the first start)"
+
+
+def _models(settings: Settings) -> str:
+    from edgeface.inference.golden import check_golden
+    from edgeface.inference.models import open_models
+
+    wanted = settings.models
+    opened = open_models(
+        wanted.detector, wanted.embedder, wanted.accelerator, wanted.edgetpu_device, wanted.threads
+    )
+    for model in opened[:2]:
+        check_golden(model.package, model).require()
+    state = opened[2]
+    text = f"golden runs pass on {state.in_use}, {state.runtime}"
+    return text if state.reason is None else f"{text}\nno Edge TPU: {state.reason}"
+
+
+def _accelerator(settings: Settings) -> str:
+    from edgeface.inference.edgetpu import EdgeTpu
+    from edgeface.inference.runtimes import find_runtime
+
+    if settings.models.accelerator != "edgetpu":
+        return f"{settings.models.accelerator}: an Edge TPU is not required"
+    EdgeTpu(find_runtime(), settings.models.edgetpu_device).require()
+    return "the Edge TPU answers"
+
+
+def _gallery(settings: Settings) -> str:
+    from edgeface.gallery.opening import open_gallery
+
+    if not settings.gallery_file.exists():
+        return "empty: nobody is enrolled yet, so nobody is recognised"
+    with open_gallery(settings) as store:
+        return f"{store.count} people"
+
+
+def _camera(settings: Settings) -> str:
+    from edgeface.capture.factory import make_backend
+
+    with make_backend(settings.camera) as source:
+        frame = source.read(settings.camera.stall_timeout_s)
+    height, width = frame.image.shape[:2]
+    return f"{settings.camera.source} {source.name} gives {width}x{height}"
+
+
+def _broker(settings: Settings) -> str:
+    from edgeface.messaging.options import ConnectionOptions
+    from edgeface.messaging.session import Connection
+
+    mqtt = settings.mqtt
+    options = ConnectionOptions.from_settings(
+        mqtt, f"edgeface-doctor-{os.getpid()}", settings.decision.validity_s
+    )
+    connection = Connection(options)
+    connection.open()
+    connection.abort()
+    return f"{mqtt.host}:{mqtt.port} answers{', with TLS' if mqtt.uses_tls else ''}"
+
+
+def _clock(_: Settings) -> str:
+    from edgeface.messaging.clock import KernelClock
+
+    if not KernelClock().synced():
+        raise StateError(
+            "the kernel's clock is not synchronised: doors refuse live events until it is;"
+            " see timedatectl"
+        )
+    return "synchronised"
+
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("python", _python),
+    ("state", _state),
+    ("models", _models),
+    ("accelerator", _accelerator),
+    ("gallery", _gallery),
+    ("camera", _camera),
+    ("broker", _broker),
+    ("clock", _clock),
+)

@@ -1,0 +1,75 @@
+"""`edgeface doctor`: every part is tried, each fault has its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeface.cli.main import main
+from edgeface.messaging.clock import KernelClock
+from edgeface.messaging.localbroker import free_port
+from tests.support.broker import running_broker
+
+CONFIG = """
+site: home
+device: door-1
+state_dir: state
+camera: {{source: images, folder: {folder}, fps: 10}}
+mqtt: {{host: 127.0.0.1, port: {port}}}
+"""
+
+
+def configured(folder: Path, port: int, pictures: str = "pictures") -> str:
+    path = folder / "edgeface.yaml"
+    path.write_text(CONFIG.format(folder=pictures, port=port))
+    return str(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    import cv2
+    import numpy as np
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), np.zeros((120, 160, 3), np.uint8))
+    return folder
+
+
+def test_nothing_is_missing_where_everything_answers(
+    tmp_path: Path,
+    pictures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(KernelClock, "synced", lambda self: True)
+    with running_broker(tmp_path / "broker") as broker:
+        status = main(["doctor", "-c", configured(tmp_path, broker.port)])
+    shown = capsys.readouterr().out
+    assert status == 0, shown
+    assert "images" in shown
+    assert "160x120" in shown
+    assert "golden runs pass on cpu" in shown
+    assert shown.rstrip().endswith("nothing is missing")
+
+
+def test_every_fault_has_its_line_and_the_rest_is_still_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(KernelClock, "synced", lambda self: False)
+    port = free_port()
+    status = main(["doctor", "-c", configured(tmp_path, port, "nowhere"), "--skip", "models"])
+    lines = capsys.readouterr().out.splitlines()
+    assert status == 1
+    marks = {line[4:16].strip(): line[:2] for line in lines if line[:2] in ("ok", "NO", "--")}
+    assert marks["models"] == "--"
+    assert [name for name, mark in marks.items() if mark == "NO"] == ["camera", "broker", "clock"]
+    assert any("nowhere" in line for line in lines)
+    assert any(str(port) in line for line in lines)
+
+
+def test_a_bad_configuration_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.yaml").write_text("site: 1\n")
+    assert main(["doctor", "-c", str(tmp_path / "bad.yaml")]) == 2
+    assert "bad.yaml" in capsys.readouterr().err
