@@ -33,8 +33,10 @@ from edgeface.messaging.wire import (
 
 LIFETIME_S: Final = 20.0
 """A request may reach the device so long after it was made, and no later."""
-STATUS_S: Final = 5.0
+STATUS_S: Final = 4.0
 """A retained status comes at once, or there is none."""
+CORRECTED_S: Final = 1.5
+"""A device has corrected a wrong status of its own by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +106,28 @@ class Caller:
             self._connection = None
 
     def session(self) -> str:
-        """The session of the device, which is online. Raises NoAnswerError when it is not."""
+        """The session of the device, which is online. Raises NoAnswerError when it is not.
+
+        A device corrects a wrong status within a second or so: what is malformed is passed over,
+        and one that is away is given that long.
+        """
         self.subscribe(self.topics.status)
-        deadline = time.monotonic() + STATUS_S
+        until_s = time.monotonic() + STATUS_S
         where = f"{self.topics.site}/{self.topics.device}"
-        while (message := self.receive(deadline - time.monotonic())) is not None:
+        trouble = f"{where}: no device of this name has been at this broker"
+        while (message := self.receive(until_s - time.monotonic())) is not None:
             if message.topic != self.topics.status:
                 continue
-            status = contract.from_json(Status, message.payload)
-            if status.status != "online":
-                raise NoAnswerError(f"{where} is {status.status}")
-            return status.session
-        raise NoAnswerError(f"{where}: no device of this name has ever been at this broker")
+            try:
+                status = contract.from_json(Status, message.payload)
+            except ContractError as error:
+                trouble = f"{where}: its status cannot be read: {error}"
+                continue
+            if status.status == "online":
+                return status.session
+            trouble = f"{where} is {status.status}"
+            until_s = min(until_s, time.monotonic() + CORRECTED_S)
+        raise NoAnswerError(trouble)
 
     def subscribe(self, topic: str) -> None:
         """Listen to a topic. Raises BrokerError when the broker does not allow it."""
@@ -161,11 +173,15 @@ class Caller:
         timeout_s: float,
         *,
         key: PublicKey | None = None,
+        session: str | None = None,
         progress: Callable[[Answer], None] = lambda _: None,
     ) -> Answer:
-        """Ask, and wait for the last word. Raises NoAnswerError after `timeout_s`, and
-        ContractError for an answer that is none or, with a `key`, not the device's."""
-        session = self.session()
+        """Ask, and wait for the last word. `session` is looked up where it is not given.
+
+        Raises NoAnswerError after `timeout_s`, and ContractError for an answer that is none or,
+        with a `key`, not the device's.
+        """
+        session = session or self.session()
         asked = question(self.topics, verb, self.client, session, arguments)
         topic = asked.publication.response_topic
         assert topic is not None
