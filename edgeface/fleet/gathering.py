@@ -145,9 +145,9 @@ class Gathering:
         """Absence from the manifest erases, not this. Raises RefusedError when it contradicts."""
         if self.manifest is None or found.version > self.manifest.version:
             return
-        if not self._comparison.is_unread(bucket_number(person_id)) and (
-            self._comparison.expected(person_id) or self.holdings.entry(person_id)
-        ):
+        if self._comparison.is_unread(bucket_number(person_id)) or person_id in self._erase:
+            return
+        if self._comparison.expected(person_id) or self.holdings.entry(person_id):
             raise RefusedError("rollback", f"tombstone {found.version} of somebody who is listed")
 
     def unavailable(self, person_id: str) -> None:

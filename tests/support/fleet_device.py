@@ -1,0 +1,183 @@
+"""A device that follows a site on a broker in memory, with clocks that the test moves."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgeface.fleet.floor_file import FloorFile
+from edgeface.fleet.follower import Follower
+from edgeface.fleet.keyring import KeyRing
+from edgeface.fleet.ledger import Ledger
+from edgeface.fleet.own_report import OwnReport
+from edgeface.fleet.position import FLOOR_FILE
+from edgeface.fleet.reported import Reported
+from edgeface.gallery.store import GalleryStore
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.topics import Topics
+from tests.support.fleet_site import FleetSite, new_site, person_id
+from tests.support.gallery import KEY, SPACE
+from tests.support.memory_broker import MemoryBroker, MemoryClient
+
+DAY_S = 86_400
+GRACE_S = 7 * DAY_S
+SESSION = "00000000deadbeef"
+
+
+@dataclass
+class Times:
+    """Both clocks of a device."""
+
+    utc_s: float
+    monotonic_s: float = 1000.0
+    floor_s: float = 0.0
+    """Times known to be reached: what the daemon's `TimeFloor` keeps."""
+
+    def effective_s(self) -> float:
+        return max(self.utc_s, self.floor_s)
+
+    def reached(self, utc_s: float) -> None:
+        self.floor_s = max(self.floor_s, utc_s)
+
+    def pass_s(self, seconds: float) -> None:
+        self.utc_s += seconds
+        self.monotonic_s += seconds
+
+
+@dataclass
+class FleetDevice:
+    """State folder, keys, and a follower that can be started, cut off and killed."""
+
+    path: Path
+    site: FleetSite
+    broker: MemoryBroker
+    times: Times
+    name: str = "door-1"
+    space: str = SPACE
+    key: bytes | None = KEY
+    follower: Follower = field(init=False)
+    client: MemoryClient | None = None
+
+    def __post_init__(self) -> None:
+        self.provision()
+        self.start()
+
+    @property
+    def gallery_file(self) -> Path:
+        return self.path / "gallery.sqlite"
+
+    def provision(self) -> None:
+        """Copy what `fleet device add` wrote, or what a rotation of keys changed."""
+        bundle = self.site.folder.bundles / self.name
+        if not bundle.exists():
+            self.site.add_device(self.name)
+        shutil.rmtree(self.path / "fleet", ignore_errors=True)
+        shutil.copytree(bundle / "state" / "fleet", self.path / "fleet")
+        shutil.copy(bundle / "state" / "device.key", self.path / "device.key")
+
+    def start(self) -> None:
+        """As the daemon does, also after a crash."""
+        self.store = GalleryStore(self.gallery_file, self.key)
+        self.follower = Follower(
+            self.site.folder.site,
+            KeyRing.load(self.path / "fleet"),
+            self.store,
+            FloorFile(self.path / "floor.json", self.path / "fleet" / FLOOR_FILE),
+            space=self.space,
+            grace_s=GRACE_S,
+            now_s=self.times.effective_s,
+            monotonic_s=lambda: self.times.monotonic_s,
+            on_issued=self.times.reached,
+        )
+        topics = Topics(self.site.folder.site, self.name)
+        self.device_key = DeviceKey.load(self.path / "device.key")
+        self.report = OwnReport(self.follower, topics, self.device_key, SESSION)
+
+    def crash(self) -> None:
+        """The power is cut, and comes back."""
+        self.disconnect()
+        self.store.close()
+        self.start()
+
+    def connect(self) -> MemoryClient:
+        self.disconnect()
+        self.client = self.broker.connect()
+        self.follower.connected(self.client)
+        self.report.repeat()
+        return self.client
+
+    def disconnect(self) -> None:
+        if self.client is not None:
+            self.client.close()
+            self.follower.lost()
+        self.client = None
+
+    def deliver(self) -> int:
+        """Everything that is on its way."""
+        count = 0
+        while self.client is not None and self.client.queue:
+            self.follower.receive(self.client.queue.popleft())
+            count += 1
+        return count
+
+    def work(self) -> None:
+        """One round, with the report that is due."""
+        self.follower.work()
+        publication = self.report.due(self.times.monotonic_s, self.times.utc_s)
+        if publication is not None and self.client is not None:
+            self.broker.publish(publication)
+
+    def settle(self, rounds: int = 60) -> None:
+        """Until nothing moves; pauses pass at once."""
+        quiet = 0
+        for _ in range(rounds):
+            moved = self.deliver()
+            self.work()
+            self.times.pass_s(1.0)
+            quiet = 0 if moved or not self.follower.gathering.idle else quiet + 1
+            if quiet > 2 and not self.follower.gathering.missing:
+                return
+
+    def people(self) -> tuple[str, ...]:
+        """Who can be recognised."""
+        return tuple(sorted(self.follower.index.people))
+
+    def reported(self) -> Reported:
+        return self.report.make(self.times.utc_s)
+
+    def refusals(self) -> dict[str, str]:
+        """Last part of the topic -> reason."""
+        return {
+            item.topic.rpartition("/")[2]: item.reason for item in self.follower.refusals.listed
+        }
+
+    def equals_master(self) -> bool:
+        """Whether it has applied what the administrator published last, and says so."""
+        with Ledger(self.site.folder.ledger_file) as ledger:
+            state, published = ledger.state(), ledger.published()
+        reported = self.reported()
+        assert state.digest is not None
+        return (
+            reported.digest == state.digest.hex()
+            and reported.version == state.version
+            and self.store.ids() == published
+            and self.people() == published
+        )
+
+    def files(self) -> bytes:
+        """Everything in the state folder, but for the keys it was set up with."""
+        places = [p for p in sorted(self.path.rglob("*")) if p.is_file()]
+        return b"".join(p.read_bytes() for p in places if p.parent.name != "fleet")
+
+
+def memory_site(path: Path, broker: MemoryBroker, **settings: Any) -> FleetSite:
+    """A site whose administrator publishes on the broker in memory."""
+    site = new_site(path, 1883, **settings)
+    site.connect = broker.administrator
+    return site
+
+
+def ids(*numbers: int) -> tuple[str, ...]:
+    return tuple(sorted(map(person_id, numbers)))
