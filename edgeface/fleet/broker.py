@@ -34,11 +34,11 @@ _Key = TypeVar("_Key")
 class Broker:
     """One connection of the administrator, for a few seconds."""
 
-    def __init__(self, options: ConnectionOptions, *, quiet_s: float = QUIET_S) -> None:
-        """Connect. Raises BrokerError."""
+    def __init__(self, options: ConnectionOptions, *, quiet_s: float | None = None) -> None:
+        """Connect. `quiet_s` takes the place of `QUIET_S`. Raises BrokerError."""
         self.latest: dict[str, Message] = {}
         """Topic -> the newest message that arrived."""
-        self._quiet_s = quiet_s
+        self._quiet_s = QUIET_S if quiet_s is None else quiet_s
         self._connection = Connection(options)
         self._connection.open()
 
