@@ -123,10 +123,13 @@ class Trainee:
             self.optimiser.load_state_dict(saved["optimiser"])
 
     def resize(self, size: int) -> None:
-        """Go on with crops of `size` pixels; the optimiser starts afresh."""
+        """Go on with crops of `size` pixels; optimiser and average start afresh.
+
+        The weights have to settle first: an average over both sizes fits neither.
+        """
         if size != self.size:
-            state = self.state()
-            self._open(size, {k: state[k] for k in ("model", "average", "updates", "size")})
+            weights = self.model.state_dict()
+            self._open(size, {"model": weights, "average": weights, "updates": 0, "size": size})
 
     def step(self, images: Tensor, targets: Tensor, bank: Tensor, rate: float) -> float:
         """One update; returns the loss. `bank` and `targets` unit rows, `images` `(n, 3, s, s)`."""
