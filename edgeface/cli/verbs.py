@@ -23,6 +23,7 @@ VERBS: dict[str, Verb] = {
     "call": Verb("edgeface.cli.call", "ask a device over MQTT: ping, verify, enroll, why, ..."),
     "enroll": Verb("edgeface.cli.enroll", "enrol a person from photographs"),
     "gallery": Verb("edgeface.cli.gallery", "list, show, remove, export, import or audit people"),
+    "fleet": Verb("edgeface.cli.fleet", "look after one gallery for all devices of a site"),
     "config": Verb("edgeface.cli.config", "check or show a configuration, or print its schema"),
     "certs": Verb("edgeface.cli.certs", "make the fleet's certificates and access list"),
     "keys": Verb("edgeface.cli.keys", "make the administrator's key pair for sealed answers"),
