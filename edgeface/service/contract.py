@@ -18,6 +18,7 @@ import yaml
 from edgeface.fleet.reported import Reported
 from edgeface.messaging import asyncapi, schema
 from edgeface.messaging.channels import BASE, DEVICE, Channel, Part
+from edgeface.messaging.command_channels import COMMANDING
 
 FLEET: Final = Part(
     kinds={"gallery-reported": Reported},
@@ -32,7 +33,7 @@ FLEET: Final = Part(
     },
 )
 
-PARTS: Final[tuple[Part, ...]] = (DEVICE, FLEET)
+PARTS: Final[tuple[Part, ...]] = (DEVICE, COMMANDING, FLEET)
 """In the order of the documents. A room with messages of its own adds its part here."""
 
 

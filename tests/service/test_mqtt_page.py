@@ -13,7 +13,9 @@ from typing import Any, get_args
 import pytest
 
 from edgeface.messaging import door
+from edgeface.messaging.answers import RETRYABLE, Code, Hint
 from edgeface.messaging.channels import BASE
+from edgeface.messaging.commands import Verb
 from edgeface.messaging.event import DropReason, Gap, Outcome, Recognition
 from edgeface.messaging.keys import DeviceKey
 from edgeface.messaging.report import AlertId
@@ -30,7 +32,9 @@ def test_the_table_of_topics_is_that_of_the_code() -> None:
     row = re.compile(r"^\| `(~/[^`]+)` \| (\w+) \| (\d) \| (\w+) \|", re.MULTILINE)
     rows = {topic: columns for topic, *columns in row.findall(PAGE)}
     for channel in whole().channels.values():
-        retained, qos, signed = rows[channel.address.replace(BASE, "~")]
+        address = channel.address.replace(BASE, "~").replace("{client}", "<client>")
+        form = re.sub(r"/(cmd|rsp)/[a-z]+", r"/\1/<verb>", address)
+        retained, qos, signed = rows[form]
         assert (retained == "yes", int(qos), signed == "yes") == (
             channel.retained,
             channel.qos,
@@ -54,8 +58,8 @@ def test_every_field_of_an_event_is_explained(kind: type) -> None:
     assert {name for name in fields_of(kind) if f"{name}`" not in PAGE} == set()
 
 
-@pytest.mark.parametrize("names", [Outcome, AlertId, DropReason])
-def test_every_outcome_alert_and_reason_is_named(names: Any) -> None:
+@pytest.mark.parametrize("names", [Outcome, AlertId, DropReason, Verb, Code, Hint])
+def test_every_name_of_the_contract_is_explained(names: Any) -> None:
     assert [name for name in get_args(names) if f"`{name}`" not in PAGE] == []
 
 
@@ -113,3 +117,8 @@ def test_the_example_refuses_everything_else(
     assert not is_authentic(TOPICS.event, PAYLOAD + b" ", good)
     for properties in ([], others, of_the_log, good + good, [("sig", "?")], [("sig", "")]):
         assert not is_authentic(TOPICS.event, PAYLOAD, properties)
+
+
+def test_the_table_of_codes_says_what_may_be_retried() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", PAGE, re.MULTILINE))
+    assert rows == {code: "yes" if code in RETRYABLE else "no" for code in get_args(Code)}
