@@ -189,12 +189,17 @@ class Follower:
             found.append(self._store_trouble)
         return "; ".join(found) or None
 
-    def covered_by(self, space: str) -> bool:
-        """Whether everybody in the newest manifest has templates in `space`."""
+    def without(self, space: str) -> int:
+        """How many people in the newest manifest have no templates in `space`."""
         if self.manifest is None:
-            return False
+            return 0
         header = self.manifest.header
-        return header.count > 0 and header.spaces.get(space, 0) >= header.count
+        return max(0, header.count - header.spaces.get(space, 0))
+
+    def covered_by(self, space: str) -> bool:
+        """Whether there are people in the newest manifest, and all have templates in `space`."""
+        manifest = self.manifest
+        return manifest is not None and manifest.header.count > 0 and self.without(space) == 0
 
     # Messages.
 

@@ -57,6 +57,8 @@ class Board:
         """Gallery follower. Why templates and model do not go together."""
         self.gallery: GalleryIndex | None = None
         """Gallery follower. None until the gallery was loaded."""
+        self.gallery_digest: str | None = None
+        """Gallery follower. SHA-256 of the fleet's manifest that is wholly applied."""
         self.gallery_trouble: str | None = None
         """Gallery follower. Why the gallery cannot be brought up to date."""
         self.camera: CameraHealth | None = None

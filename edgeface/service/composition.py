@@ -23,6 +23,7 @@ from edgeface.messaging.wire import Subscription
 from edgeface.service.board import Board
 from edgeface.service.capturing import Capture
 from edgeface.service.commanding.desk import CommandDesk
+from edgeface.service.fleet_following import FleetFollower
 from edgeface.service.following import GalleryFollower
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
@@ -101,7 +102,11 @@ class Composition:
         )
         self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)
-        self._follower = GalleryFollower(self.board, self.floor)
+        self._follower = (
+            FleetFollower(self.board, self.floor, self.clock, topics, key, session)
+            if settings.gallery.source == "fleet"
+            else GalleryFollower(self.board, self.floor)
+        )
         self.reporter = Reporter(
             self.board,
             self.presence,
@@ -139,7 +144,7 @@ class Composition:
             WorkerSpec(PUBLISHER, self._publish, _PUBLISHER_LIMIT_S, may_linger=True),
             self.recognizer(),
             self.capture(),
-            WorkerSpec(GALLERY, self._follower.run),
+            self._gallery(),
             WorkerSpec(COMMANDS, self.desk.run, critical=False),
             WorkerSpec(
                 ACCELERATOR,
@@ -161,6 +166,12 @@ class Composition:
     def capture(self) -> WorkerSpec:
         """The worker that owns the camera."""
         return WorkerSpec(CAPTURE, self._capture.run)
+
+    def _gallery(self) -> WorkerSpec:
+        """In a fleet it connects to the broker, as the publisher does."""
+        if isinstance(self._follower, GalleryFollower):
+            return WorkerSpec(GALLERY, self._follower.run)
+        return WorkerSpec(GALLERY, self._follower.run, _PUBLISHER_LIMIT_S, may_linger=True)
 
     def _recognize(self, pulse: Pulse) -> None:
         Recognizer(

@@ -190,7 +190,7 @@ class Reporter:
             source=self._board.settings.gallery.source,
             epoch=index.epoch,
             revision=index.revision,
-            digest=None,
+            digest=self._board.gallery_digest,
             people=len(index.people),
             templates=len(index.matrix),
         )

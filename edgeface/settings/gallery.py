@@ -22,3 +22,8 @@ class GallerySettings(Section):
     """Days for which the photographs of an enrolment are kept; 0 keeps none."""
     unsynced_clock: Literal["refuse", "allow"] = "refuse"
     """What happens to people with a validity window while the clock is not synchronised."""
+    fleet_folder: Place | None = None
+    """Pinned keys, encryption keys and floor, as `edgeface fleet device add` wrote them; null:
+    `fleet` in `state_dir`."""
+    grace_days: Annotated[int, Field(ge=0, le=365)] = 7
+    """How long the last good gallery is used when nobody confirms it any more."""

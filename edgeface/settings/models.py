@@ -28,6 +28,8 @@ class ModelsSettings(Section):
 
     detector: Package = Path("face_detector")
     embedder: Package = Path("facenet")
+    next_embedder: Package | None = None
+    """Taken into use instead once everybody in the fleet's gallery has templates of it."""
     accelerator: Literal["auto", "cpu", "edgetpu"] = "auto"
     """`auto` takes an Edge TPU when there is one and a compiled model for it."""
     edgetpu_device: Annotated[str, Field(pattern=r"^((usb|pci)?(:[0-9]+)?)$")] = ""

@@ -67,6 +67,11 @@ class Settings(Section):
         return self.state_dir / "gallery.sqlite"
 
     @property
+    def fleet_folder(self) -> Path:
+        """What the device was given to follow the fleet's gallery."""
+        return self.gallery.fleet_folder or self.state_dir / "fleet"
+
+    @property
     def outbox_file(self) -> Path:
         """The outbox's SQLite file."""
         return self.state_dir / "outbox.sqlite"

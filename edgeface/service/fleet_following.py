@@ -1,0 +1,134 @@
+"""The gallery worker of a device in a fleet: follows the broker and swaps the index."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from edgeface.errors import GalleryError, StateError
+from edgeface.fleet.floor_file import FloorFile
+from edgeface.fleet.follower import Follower
+from edgeface.fleet.following import Following
+from edgeface.fleet.keyring import KeyRing
+from edgeface.fleet.own_report import OwnReport
+from edgeface.fleet.position import FLOOR_FILE
+from edgeface.gallery.opening import open_or_replace
+from edgeface.gallery.store import GalleryStore
+from edgeface.messaging.clock import NS, Clock
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.topics import Topics
+from edgeface.service.board import Board
+from edgeface.service.following import LOAD_S, WAIT_S
+from edgeface.service.supervisor import FatalError
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.tree import Settings
+
+FLOOR_NAME: Final = "fleet-floor.json"
+"""In the state folder: the newest manifest known, which nothing older may replace."""
+DAY_S: Final = 86_400.0
+_USER_TIMEOUT_S: Final = 20.0
+
+_log = logging.getLogger(__name__)
+
+
+class FleetFollower:
+    """`run` is the worker's function."""
+
+    def __init__(
+        self,
+        board: Board,
+        floor: TimeFloor,
+        clock: Clock,
+        topics: Topics,
+        key: DeviceKey,
+        session: str,
+    ) -> None:
+        self._board = board
+        self._floor = floor
+        self._clock = clock
+        self._topics = topics
+        self._key = key
+        self._session = session
+
+    def run(self, pulse: Pulse) -> None:
+        """Open the gallery once the models are known, then follow until told to stop.
+
+        Keys, floor or a gallery that cannot be used the first time end the process (FatalError). A
+        gallery that turns out damaged later ends the run; the next one fetches it anew.
+        """
+        while (facts := self._board.models) is None:
+            pulse.beat()
+            if pulse.stop.wait(WAIT_S):
+                return
+        first = self._board.gallery is None
+        settings = self._board.settings
+        try:
+            with pulse.patience(LOAD_S):
+                ring = KeyRing.load(settings.fleet_folder)
+                opened = open_or_replace(settings)
+                follower = self._follower(settings, ring, opened.store, facts.space)
+        except (GalleryError, StateError) as error:
+            if first:
+                raise FatalError(error) from error
+            raise
+        with opened.store:
+            self._take(follower, pulse)
+            Following(
+                ConnectionOptions.from_settings(
+                    settings.mqtt,
+                    f"edgeface-{settings.site}-{settings.device}-gallery",
+                    _USER_TIMEOUT_S,
+                ),
+                follower,
+                OwnReport(follower, self._topics, self._key, self._session),
+                utc_s=lambda: self._clock.utc_ns() / NS,
+                each=lambda: self._take(follower, pulse),
+            ).run(pulse.stop)
+
+    def _follower(
+        self, settings: Settings, ring: KeyRing, store: GalleryStore, space: str
+    ) -> Follower:
+        return Follower(
+            settings.site,
+            ring,
+            store,
+            FloorFile(settings.state_dir / FLOOR_NAME, settings.fleet_folder / FLOOR_FILE),
+            space=space,
+            grace_s=settings.gallery.grace_days * DAY_S,
+            now_s=self._floor.now_s,
+            monotonic_s=time.monotonic,
+            on_issued=self._floor.raise_to,
+        )
+
+    def _take(self, follower: Follower, pulse: Pulse) -> None:
+        """Tell the others what there is now."""
+        board = self._board
+        facts = board.models
+        if facts is not None:
+            follower.use_space(facts.space)
+        before, board.gallery = board.gallery, follower.index
+        applied = follower.gathering.applied.digest
+        board.gallery_digest = None if applied is None else applied.hex()
+        board.gallery_trouble = follower.trouble
+        others = follower.without(follower.index.space)
+        board.model_trouble = (
+            f"{others} people of the fleet's gallery have no templates of this device's model and "
+            "cannot be recognised; `edgeface fleet spaces` names them"
+            if others
+            else None
+        )
+        if before is not None and before.revision != board.gallery.revision:
+            _log.info(
+                "gallery changed",
+                extra={
+                    "epoch": board.gallery.epoch,
+                    "revision": board.gallery.revision,
+                    "people": len(board.gallery.people),
+                    "templates": len(board.gallery.matrix),
+                },
+            )
+        self._floor.persist()
+        pulse.beat()
