@@ -176,7 +176,7 @@ def _decision(verdict: Verdict) -> dict[str, Any]:
 
 def _write_private(path: Path, content: bytes) -> None:
     """Written aside and renamed, so that a reader finds it whole or not at all."""
-    draft = path.with_name(f".{path.name}")
+    draft = path.with_name(f"{path.name}.part")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(content)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edgeface.service.demo import checks
@@ -9,7 +11,7 @@ from edgeface.service.demo.story import Happening
 from tests.support.hearsay import Hearsay
 
 
-def happening(hearsay: Hearsay, opens: bool | None, **changes: object) -> Happening:
+def happening(hearsay: Hearsay, opens: bool | None, **changes: Any) -> Happening:
     """A live event, and what the door did about it, if anything."""
     event = hearsay.live(**changes)
     if opens is not None:
@@ -17,8 +19,8 @@ def happening(hearsay: Hearsay, opens: bool | None, **changes: object) -> Happen
     return hearsay.story.happenings[event.event_id]
 
 
-STRANGE = {"event_type": "unknown", "match": None}
-EARLY = {"event_type": "inconclusive", "match": None}
+STRANGE: dict[str, Any] = {"event_type": "unknown", "match": None}
+EARLY: dict[str, Any] = {"event_type": "inconclusive", "match": None}
 
 
 @pytest.mark.parametrize(

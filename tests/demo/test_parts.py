@@ -134,7 +134,18 @@ def test_the_output_of_a_process_is_kept_and_told_line_by_line(tmp_path: Path) -
 def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
     key = tmp_path / "key.pub"
     DeviceKey.generate().export_public(key)
-    door = ["door", "--site", "demo", "--device", "door-1", "--key", key, "--port", "1", "--json"]
+    door: list[str | Path] = [
+        "door",
+        "--site",
+        "demo",
+        "--device",
+        "door-1",
+        "--key",
+        key,
+        "--port",
+        "1",
+        "--json",
+    ]
     lines: list[str] = []
     child = Child("door", door, tmp_path / "log", lines.append, lambda code: None)
     eventually(lambda: any("unreachable" in line for line in lines))

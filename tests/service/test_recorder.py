@@ -59,6 +59,7 @@ def test_frames_with_faces_are_kept_annotated_and_described(
     assert picture is not None
     assert picture.shape[0] > scene.image.shape[0] + 2 * LINE_PX
     assert scene.image.shape == (720, 1280, 3)
+    assert {path.suffix for path in folder.iterdir()} == {".jpg", ".json"}
 
 
 def test_only_the_newest_frames_are_kept(scene: Scene, anna: Embedding, tmp_path: Path) -> None:

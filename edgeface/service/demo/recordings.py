@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 
 from edgeface.capture.simulated import SimulatedSource
 from edgeface.recognition.values import Box, Image
+
+NEAR_S: Final = 0.5
+"""A recorded frame so near to a moment settles what was in view then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,9 @@ class Recordings:
         """Everything recorded so far, in order of capture."""
         for path in sorted(self._folder.glob("*.json")):
             if path.name not in self._known:
-                self._known[path.name] = _read(path)
+                # One that the recorder has just removed again, as the oldest, is none.
+                with suppress(FileNotFoundError):
+                    self._known[path.name] = _read(path)
         return list(self._known.values())
 
 
@@ -67,15 +73,21 @@ class Timeline:
         self._source = source
         self._recordings = recordings
         self._fps = fps
+        self._known: dict[datetime, int | None] = {}
 
     def visit_at(self, captured_at: datetime) -> int | None:
         """Which visit was on at a moment; None when nobody was there, or no frame tells."""
+        if captured_at in self._known:
+            return self._known[captured_at]
         frames = self._recordings.frames()
         if not frames:
             return None
         nearest = min(frames, key=lambda f: abs((f.captured_at - captured_at).total_seconds()))
         ahead_s = (captured_at - nearest.captured_at).total_seconds()
-        return self._source.visit_at(max(0, nearest.sequence + round(ahead_s * self._fps)))
+        visit = self._source.visit_at(max(0, nearest.sequence + round(ahead_s * self._fps)))
+        if abs(ahead_s) < NEAR_S:
+            self._known[captured_at] = visit
+        return visit
 
     def photograph_of(self, visit: int) -> Path:
         """Who came."""
