@@ -1,0 +1,80 @@
+"""`edgeface call` and `edgeface keys` without a device: what they refuse, and how they end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgeface.cli.main import main
+from edgeface.messaging.localbroker import free_port
+from edgeface.messaging.sealing import AdministratorKey, AdministratorSecret
+from tests.support.daemon import write_config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param([], 2, "required", id="nothing"),
+        pytest.param(["door-1"], 2, "required", id="no_command"),
+        pytest.param(["door-1", "open"], 2, "invalid choice", id="no_such_command"),
+        pytest.param(["door-1", "verify"], 2, "person_id", id="verify_whom"),
+        pytest.param(["door-1", "ping"], 2, "which site", id="no_site"),
+        pytest.param(["HQ/door-1", "ping"], 2, "site 'HQ'", id="bad_site"),
+        pytest.param(["hq/gallery", "ping"], 2, "reserved", id="reserved_device"),
+        pytest.param(["hq/door-1", "ping", "--client", "a/b"], 2, "client 'a/b'", id="bad_client"),
+        pytest.param(["hq/door-1", "ping", "--cert", "x.pem"], 2, "belong together", id="half"),
+        pytest.param(["hq/door-1", "ping", "--key", "nowhere"], 1, "cannot read", id="no_key"),
+        pytest.param(["hq/door-1", "ping", "-c", "nowhere.yaml"], 2, "nowhere.yaml", id="no_file"),
+        pytest.param(["hq/door-1", "enroll", "--open-with", "k"], 2, "--out", id="open_whereto"),
+        pytest.param(
+            ["hq/door-1", "snapshot", "--open-with", "k", "--out", "o"], 1, "k:", id="no_secret"
+        ),
+    ],
+)
+def test_a_wrong_command_line_ends_before_a_broker_is_asked(
+    arguments: list[str],
+    code: int,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = main(["call", *arguments])
+    except SystemExit as ended:
+        found = int(str(ended.code))
+    assert found == code
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_broker_the_reason_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    file = write_config(tmp_path, port, camera={"source": "images", "folder": "."})
+    assert main(["call", "door-1", "ping", "-c", str(file)]) == 1
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_options_may_come_before_the_command_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    file = write_config(tmp_path, 1, camera={"source": "images", "folder": "."})
+    arguments = ["call", "-c", str(file), "--port", str(port), "door-1", "verify", "p_0000000000"]
+    assert main([*arguments, "--timeout", "3"]) == 1
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_the_administrators_pair_is_made_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "admin.key"
+    assert main(["keys", "administrator", str(file)]) == 0
+    kid = AdministratorSecret.load(file).public.kid
+    assert AdministratorKey.load(tmp_path / "admin.key.pub").kid == kid
+    assert kid in capsys.readouterr().out
+    assert main(["keys", "administrator", str(file)]) == 1
+    assert "not replaced" in capsys.readouterr().err
