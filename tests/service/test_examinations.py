@@ -238,6 +238,21 @@ def test_without_frames_the_answer_comes_in_time_all_the_same(scene: Examined) -
     assert not scene.boards.busy
 
 
+def test_with_one_frame_a_second_there_is_an_answer_in_time(
+    scene: Examined, boris: Embedding
+) -> None:
+    scene.act(1, (500, boris))
+    scene.number += 9
+    scene.begin(claim(scene), timeout_s=4.5)
+    for _ in range(10):
+        scene.number += 9
+        scene.act(1, (500, boris))
+        if scene.ended:
+            break
+        scene.boards.check(round(scene.time_s * 1e9))
+    assert scene.data().seen.latency_ms <= 4500
+
+
 def test_a_look_that_fails_ends_the_command_and_nothing_else(
     scene: Examined, anna: Embedding
 ) -> None:

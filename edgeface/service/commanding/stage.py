@@ -26,7 +26,9 @@ _log = logging.getLogger(__name__)
 BYSTANDER_GATES: Final = frozenset({"too_small", "uncertain"})
 """A face that these gates refuse is too far away to stand at the door."""
 HASTE_S: Final = 0.3
-"""An examination ends so long before its answer is due: there has to be a frame to end it on."""
+"""An examination ends so long before its answer is due, or earlier with few frames a second: there
+has to be a frame to end it on."""
+_FRAMES_OF_HASTE: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +76,7 @@ class Stage:
         self._finish = finish
         self._lock = threading.Lock()
         self._now: tuple[Examination, int] | None = None
+        self._looked_ns: int | None = None
 
     @property
     def busy(self) -> bool:
@@ -92,11 +95,14 @@ class Stage:
 
     def look(self, glance: Callable[[], Glance], frame: Frame, now_ns: int) -> None:
         """Show a frame; `glance()` is only called when somebody looks."""
+        before_ns, self._looked_ns = self._looked_ns, now_ns
+        interval_ns = 0 if before_ns is None else now_ns - before_ns
         now = self._now
         if now is None or frame.boottime_ns <= now[0].request.received_boottime_ns:
             return
         examination, due_ns = now
-        last = now_ns >= due_ns - round(HASTE_S * NS)
+        haste_ns = max(round(HASTE_S * NS), round(_FRAMES_OF_HASTE * interval_ns))
+        last = now_ns >= due_ns - haste_ns
         try:
             outcome = examination.see(glance(), last=last)
         except Exception:  # noqa: BLE001 - a command must not end recognition

@@ -1,0 +1,155 @@
+"""The commands' desk without a broker: what it does under a flood, and with nothing ready."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+import yaml
+
+from edgeface.messaging.clock import KernelClock
+from edgeface.messaging.event import Track
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.wire import Publication
+from edgeface.recognition.index import GalleryIndex
+from edgeface.service.board import Board
+from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
+from edgeface.service.commanding.telling import digest
+from edgeface.service.commanding.traces import Traces
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.loading import load_settings
+from tests.support.broker import eventually
+from tests.support.commands import SESSION, TOPICS, fields, message
+from tests.support.messages import sighting
+from tests.support.people import gallery, identity
+
+KEY = DeviceKey.generate()
+
+
+class Desk:
+    """A desk whose answers are kept; its worker runs within `with`."""
+
+    def __init__(self, folder: Path, **commands: Any) -> None:
+        file = folder / "edgeface.yaml"
+        camera = {"source": "images", "folder": "."}
+        file.write_text(
+            yaml.safe_dump(
+                {"site": "hq", "device": "door-1", "camera": camera, "commands": commands}
+            )
+        )
+        clock = KernelClock()
+        self.sent: list[Publication] = []
+        self.board = Board(load_settings(file))
+        self.desk = CommandDesk(
+            TOPICS,
+            SESSION,
+            KEY,
+            self.sent.append,
+            self.board,
+            clock,
+            TimeFloor(folder / "time", clock),
+            lifecycle=lambda: "ready",
+        )
+        self._pulse = Pulse(10)
+        self._thread = threading.Thread(target=self.desk.run, args=(self._pulse,))
+
+    def answers(self, count: int) -> list[dict[str, Any]]:
+        eventually(lambda: len(self.sent) >= count)
+        return [json.loads(publication.payload) for publication in self.sent]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pulse.stop.set()
+        self._thread.join(5)
+        assert not self._thread.is_alive()
+
+
+def test_a_flood_is_dropped_and_counted_and_never_waits(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for _ in range(MAX_WAITING + 500):
+        desk.desk.receive(message("ping", fields()))
+    assert desk.board.meters.counters()["commands_dropped"] == 500
+    with desk:
+        answers = desk.answers(MAX_WAITING)
+    assert {answer["status"] for answer in answers} == {"ok"}
+    assert len(answers) == MAX_WAITING
+
+
+def test_an_answer_is_signed_not_retained_and_does_not_live_on(tmp_path: Path) -> None:
+    with Desk(tmp_path) as desk:
+        desk.desk.receive(message("ping", fields()))
+        desk.answers(1)
+    (sent,) = desk.sent
+    assert (sent.retain, sent.qos, sent.correlation_data) == (False, 1, b"42")
+    assert sent.expiry_s is not None
+    assert 1 <= sent.expiry_s <= 60
+    signature = dict(sent.user_properties)["sig"]
+    assert KEY.public.verify(sent.topic, sent.payload, signature)
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "code"),
+    [
+        pytest.param("verify", {"person_id": "p_0000000000"}, "not_ready", id="verify"),
+        pytest.param("identify", {}, "not_ready", id="identify"),
+        pytest.param("gallery", {}, "not_ready", id="gallery"),
+        pytest.param("why", {}, "not_found", id="why"),
+        pytest.param("enroll", {}, "disabled", id="enroll_without_a_key"),
+        pytest.param("snapshot", {}, "disabled", id="snapshot"),
+    ],
+)
+def test_what_cannot_be_done_yet_is_refused(
+    tmp_path: Path, verb: str, arguments: dict[str, Any], code: str
+) -> None:
+    with Desk(tmp_path) as desk:
+        desk.desk.receive(message(verb, fields(**arguments)))
+        (answer,) = desk.answers(1)
+    assert answer["error"]["code"] == code
+
+
+def test_a_key_that_is_gone_is_refused_and_the_file_not_named(tmp_path: Path) -> None:
+    with Desk(tmp_path, administrator_key_file="secret-place.pub", snapshot=True) as desk:
+        desk.desk.receive(message("snapshot", fields()))
+        (answer,) = desk.answers(1)
+    assert answer["error"]["code"] == "disabled"
+    assert "secret-place" not in json.dumps(answer)
+
+
+def test_the_verbs_in_use_follow_the_settings(tmp_path: Path) -> None:
+    few = Desk(tmp_path, enabled=["ping", "enroll"]).board.settings.commands
+    assert enabled(few) == ("ping",)
+    sealed = Desk(
+        tmp_path, enabled=["ping", "enroll"], administrator_key_file="a.pub", snapshot=True
+    ).board.settings.commands
+    assert enabled(sealed) == ("ping", "enroll", "snapshot")
+
+
+def test_the_memory_of_traces_is_bounded_and_the_newest_word_counts() -> None:
+    traces, clock = Traces(limit=3), KernelClock()
+    assert traces.find(None) is None
+    for number in (1, 2, 3, 4, 2):
+        traces.note(sighting(clock, track=Track(number, 4, 4, 410)))
+    assert traces.tracks() == (2, 4, 3)
+    newest = traces.find(None)
+    assert newest is not None
+    assert newest.track.id == 2
+    assert traces.find(1) is None
+
+
+def test_the_digest_is_of_people_and_templates_and_not_of_their_order() -> None:
+    rng = np.random.default_rng(4)
+    rows = [identity(rng) for _ in range(3)]
+    ids = ["p_aaaaaaaaaa", "p_bbbbbbbbbb", "p_cccccccccc"]
+    first = digest(gallery(rows, ids))
+    assert first == digest(gallery(rows[::-1], ids[::-1]))
+    assert first != digest(gallery(rows[:2], ids[:2]))
+    assert first != digest(gallery([rows[1], rows[0], rows[2]], ids))
+    assert digest(GalleryIndex.empty()).startswith("sha256:")
