@@ -116,7 +116,8 @@ def _header(canvas: Canvas, sheet: Sheet) -> None:
 def _scene(canvas: Canvas, top: int, scene: Scene, frames: Sequence[RecordedFrame]) -> None:
     canvas.rule(MARGIN, WIDTH - MARGIN, top)
     right = canvas.text((MARGIN, top + 12), scene.title, 18, bold=True)
-    canvas.text((right + 14, top + 16), f"at {scene.happening.first_s:.1f} s", 14, SOFT)
+    when = "at" if scene.happening.live_s is not None else "in the log at"
+    canvas.text((right + 14, top + 16), f"{when} {scene.happening.first_s:.1f} s", 14, SOFT)
     found = scene.happening.event
     track = [item for item in frames if _face_of(item, found.track.id) is not None]
     y = top + 44
