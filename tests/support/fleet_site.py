@@ -13,12 +13,19 @@ from typing import Any
 from edgeface.errors import BrokerError
 from edgeface.fleet.administration import Fleet, Published
 from edgeface.fleet.broker import Broker
+from edgeface.fleet.bucket import read_bucket
 from edgeface.fleet.devices import Extras, add_device
+from edgeface.fleet.freshness import read_freshness
+from edgeface.fleet.keyring import KeyRing
 from edgeface.fleet.ledger import Ledger
+from edgeface.fleet.manifest import NOBODY, Manifest, read_manifest
 from edgeface.fleet.master import Master, make_site
+from edgeface.fleet.payload import Payload
 from edgeface.fleet.position import NOTHING, Version
+from edgeface.fleet.record import SignedRecord, open_record, verify_person
 from edgeface.fleet.reported import Receipt, Reported, encode_reported
 from edgeface.fleet.site import SiteFolder
+from edgeface.fleet.topics import GalleryTopics
 from edgeface.gallery.ids import ALPHABET
 from edgeface.gallery.person import Person
 from edgeface.messaging.keys import DeviceKey
@@ -57,6 +64,10 @@ class FleetSite:
     @property
     def folder(self) -> SiteFolder:
         return SiteFolder.open(self.path)
+
+    @property
+    def topics(self) -> GalleryTopics:
+        return GalleryTopics(self.folder.site)
 
     @contextmanager
     def fleet(self) -> Iterator[Fleet]:
@@ -144,6 +155,49 @@ def new_site(path: Path, port: int, site: str = "hq", **settings: Any) -> FleetS
     lines += [f"{name}: {value}" for name, value in settings.items()]
     make_site(path, "\n".join([*lines, ""]).encode(), PASSPHRASE)
     return FleetSite(path, port)
+
+
+def clear(site: FleetSite) -> None:
+    """Empty the broker."""
+    with quick_broker(site.folder.connection()) as broker:
+        topics = [t for t, m in broker.retained(["edgeface/#"]).items() if m.payload]
+        broker.send([(0, Publication(t, b"", retain=True)) for t in topics], lambda _: None)
+
+
+def ring_of(site: FleetSite) -> KeyRing:
+    """As the device `door-1`, which is registered on the way."""
+    bundle = site.folder.bundles / "door-1"
+    if not bundle.exists():
+        site.add_device("door-1")
+    return KeyRing.load(bundle / "state" / "fleet")
+
+
+def seen(site: FleetSite) -> tuple[Manifest, dict[str, Payload]]:
+    """The gallery as a new device finds it on the broker, everything verified."""
+    retained, ring, topics = site.retained(), ring_of(site), site.topics
+    manifest = read_manifest(retained[topics.manifest], ring, site=topics.site)
+    fresh = read_freshness(retained[topics.freshness], manifest)
+    assert fresh is not None
+    fresh.check_time(site.now_s)
+    people = {}
+    listed = [number for number, digest in enumerate(manifest.buckets) if digest != NOBODY]
+    for number in listed:
+        wire = retained[topics.bucket(number)]
+        for entry in read_bucket(wire, manifest.buckets[number], site=topics.site, number=number):
+            wire = retained[topics.person(entry.person_id)]
+            record = verify_person(wire, ring, site=topics.site, person_id=entry.person_id)
+            assert isinstance(record, SignedRecord)
+            assert (record.digest, record.version.revision) == (entry.digest, entry.revision)
+            people[entry.person_id] = open_record(record, ring)
+    assert len(people) == manifest.header.count
+    buckets = {topic for topic in retained if topics.bucket_of(topic) is not None}
+    assert buckets == {topics.bucket(number) for number in listed}
+    return manifest, people
+
+
+def counts(site: FleetSite) -> dict[str, list[int]]:
+    """Person id -> number of templates in each space, as a new device finds them."""
+    return {person: sorted(map(len, p.templates.values())) for person, p in seen(site)[1].items()}
 
 
 class BreakingBroker(Broker):

@@ -1,0 +1,133 @@
+"""From a tree of photographs to the master gallery, and what a gallery of a size risks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeface.errors import GalleryError
+from edgeface.fleet.coverage import coverage, false_accepts_a_year, poor_people
+from edgeface.fleet.enrolling import Examined, enrol_photos, enrol_tree
+from edgeface.fleet.master import Master
+from edgeface.gallery.enrolment import Bar, Wish
+from edgeface.gallery.gate import Gate
+from edgeface.gallery.person import MAX_TEMPLATES, Person
+from edgeface.recognition.quality import QualityLimits
+from tests.support.fleet_site import FleetSite, new_site, person_id
+from tests.support.gallery import (
+    CALIBRATION,
+    OTHER_SPACE,
+    SPACE,
+    PaintedDetector,
+    PaintedEmbedder,
+    direction,
+    portrait,
+    stored,
+    write_photo,
+)
+
+GATE = Gate(PaintedDetector(), PaintedEmbedder(), QualityLimits(min_sharpness=0.0))
+BAR = Bar(same_person=0.3, lookalike=0.5)
+
+
+@pytest.fixture
+def site(memory: Path) -> FleetSite:
+    return new_site(memory / "site", 1)
+
+
+@pytest.fixture
+def tree(memory: Path) -> Path:
+    for name in ("Ann", "Bob"):
+        folder = memory / "tree" / name
+        folder.mkdir(parents=True)
+        write_photo(folder / "1.png", portrait(len(name) if name == "Ann" else 5))
+        (folder / "notes.txt").write_text("not a picture")
+    (memory / "tree" / "readme.md").write_text("not a person")
+    return memory / "tree"
+
+
+def enrolled(master: Master, tree: Path) -> list[Examined]:
+    return list(enrol_tree(master, GATE, tree, SPACE, lambda: BAR, 1.8e9))
+
+
+def test_each_folder_becomes_a_person_once(site: FleetSite, tree: Path) -> None:
+    with Master(site.folder) as master:
+        first = enrolled(master, tree)
+        assert [(done.name, len(done.portraits), done.skipped) for done in first] == [
+            ("Ann", 1, None),
+            ("Bob", 1, None),
+        ]
+        again = enrolled(master, tree)
+        assert all("is enrolled already as p_" in str(done.skipped) for done in again)
+        assert len(master.draft().changes) == master.store.count() == 2
+
+
+def test_somebody_known_without_templates_of_the_model_gets_them(
+    site: FleetSite, tree: Path
+) -> None:
+    with Master(site.folder) as master:
+        with master.touching([person_id(1)]) as store, store.change() as change:
+            change.put_person(Person(person_id(1), "Ann"))
+            change.put_templates(person_id(1), OTHER_SPACE, [stored(direction(1))])
+        enrolled(master, tree)
+        assert master.store.spaces(person_id(1)) == {OTHER_SPACE: 1, SPACE: 1}
+
+
+def test_a_name_that_two_people_have_is_left_alone(site: FleetSite, tree: Path) -> None:
+    with Master(site.folder) as master:
+        for number in (1, 2):
+            with master.touching([person_id(number)]) as store, store.change() as change:
+                change.put_person(Person(person_id(number), "Ann"))
+        ann, bob = enrolled(master, tree)
+        assert ann.skipped == "2 people have this name"
+        assert bob.enrolment is not None
+
+
+def test_one_who_cannot_be_stored_does_not_stop_the_others(site: FleetSite, tree: Path) -> None:
+    for number in range(MAX_TEMPLATES + 1):
+        write_photo(tree / "Ann" / f"more-{number}.png", portrait(2))
+    with Master(site.folder) as master:
+        ann, bob = enrolled(master, tree)
+    assert "at most 32" in str(ann.skipped)
+    assert bob.enrolment is not None
+
+
+@pytest.mark.parametrize("name", ["nowhere", "tree/Ann"])
+def test_a_tree_without_people_is_an_error(site: FleetSite, tree: Path, name: str) -> None:
+    with Master(site.folder) as master, pytest.raises(GalleryError, match=Path(name).name):
+        enrolled(master, tree.parent / name)
+
+
+def test_who_is_missing_in_a_space_is_named(site: FleetSite) -> None:
+    site.put({1: [1], 2: [2, 3]})
+    site.put({2: [2]}, OTHER_SPACE)
+    with Master(site.folder) as master:
+        old, new = coverage(master.store, SPACE)[0], coverage(master.store, OTHER_SPACE)[0]
+        assert (old.people, old.templates, old.missing) == (2, 3, ())
+        assert (new.space, new.people, new.missing) == (OTHER_SPACE, 1, (person_id(1),))
+        assert coverage(master.store, "7" * 64)[0].missing == (person_id(1), person_id(2))
+        assert poor_people(master.store, SPACE, 0.8) == (person_id(1), person_id(2))
+        assert poor_people(master.store, SPACE, 0.75) == ()
+
+
+def test_photos_are_added_to_somebody_known(site: FleetSite, tree: Path) -> None:
+    with Master(site.folder) as master:
+        photos = [tree / "Ann" / "1.png"]
+        first = enrol_photos(master, GATE, photos, Wish(None, "Ann"), SPACE, BAR, 1.8e9)
+        assert first.enrolment is not None
+        known = first.enrolment.person.person_id
+        second = enrol_photos(master, GATE, photos, Wish(known), SPACE, BAR, 1.9e9)
+        assert second.enrolment is not None
+        assert (second.enrolment.is_new, second.enrolment.templates) == (False, 2)
+
+
+def test_false_accepts_follow_from_the_calibration() -> None:
+    threshold = CALIBRATION.identification_threshold(1e-3, 3, 500).value
+    expected = false_accepts_a_year(
+        CALIBRATION, threshold, templates=500, max_looks=3, strangers_a_day=100
+    )
+    np.testing.assert_allclose(expected, 100 * 365 * 1e-3, rtol=0.02)
+    certain = false_accepts_a_year(CALIBRATION, -1.0, templates=5, max_looks=3, strangers_a_day=2)
+    assert certain == 2 * 365

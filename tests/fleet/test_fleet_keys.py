@@ -1,0 +1,213 @@
+"""Keys, bundles, rotation, and the site folder."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from edgeface.errors import BrokerError, GalleryError, StateError
+from edgeface.fleet.adminkeys import encryption_file, load_signing_key, make_keys
+from edgeface.fleet.devices import Extras, add_device, registered, remove_device
+from edgeface.fleet.keyring import KeyRing
+from edgeface.fleet.ledger import Ledger
+from edgeface.fleet.master import Master, find_people
+from edgeface.fleet.position import Floor, Version
+from edgeface.fleet.site import SiteFolder
+from edgeface.messaging.keys import DeviceKey
+from edgeface.settings.loading import load_settings
+from tests.support.fleet_site import (
+    PASSPHRASE,
+    BreakingBroker,
+    FleetSite,
+    counts,
+    new_site,
+    person_id,
+    quick_broker,
+    ring_of,
+    seen,
+)
+
+
+class TestKeys:
+    def test_keys_and_galleries_are_for_the_owner_alone(self, site: FleetSite) -> None:
+        site.add_device("door-1")
+        private = [
+            path
+            for path in site.path.rglob("*")
+            if path.is_file() and (path.suffix == ".key" or path.suffix == ".sqlite")
+        ]
+        assert len(private) == 4 + 2 + 2
+        assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+
+    def test_the_administrators_key_needs_its_passphrase(self, site: FleetSite) -> None:
+        site.put({1: [1]})
+        with site.fleet() as fleet, pytest.raises(GalleryError, match="passphrase"):
+            fleet.publish(lambda: b"wrong horse")
+        assert not site.retained()
+        (path,) = site.folder.keys.glob("administrator-*.key")
+        assert load_signing_key(path, PASSPHRASE).kid in path.name
+        path.chmod(0o644)
+        with pytest.raises(StateError, match="chmod 600"):
+            load_signing_key(path, PASSPHRASE)
+        with pytest.raises(GalleryError, match="shorter"):
+            make_keys(site.folder.keys, b"short")
+
+    def test_a_bundle_holds_what_the_device_needs_and_no_more(self, site: FleetSite) -> None:
+        site.publish()
+        bundle = site.add_device("door-1")
+        names = sorted(
+            str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()
+        )
+        kinds = [name.split("-")[0] for name in names]
+        assert kinds == [
+            "README.txt",
+            "conf.d/30",
+            "state/device.key",
+            "state/device.key.pub",
+            "state/fleet/administrator",
+            "state/fleet/encryption",
+            "state/fleet/floor.json",
+        ]
+        assert "source: fleet" in (bundle / "conf.d" / "30-device.yaml").read_text()
+        key = DeviceKey.load(bundle / "state" / "device.key")
+        assert registered(site.folder)["door-1"].kid == key.kid
+        floor = Floor.load(bundle / "state" / "fleet" / "floor.json")
+        assert floor.version == Version(1, 1)
+        with pytest.raises(StateError, match="there already"):
+            site.add_device("door-1")
+        remove_device(site.folder, "door-1")
+        assert registered(site.folder) == {}
+        assert not bundle.exists()
+        with pytest.raises(GalleryError, match="no such device"):
+            remove_device(site.folder, "door-1")
+
+    def test_the_drop_in_makes_a_configuration_a_devices_own(
+        self, site: FleetSite, tmp_path: Path
+    ) -> None:
+        for name in ("crt", "key"):
+            (tmp_path / f"door.{name}").write_text(f"the {name}")
+        extras = Extras(
+            certificate=tmp_path / "door.crt",
+            certificate_key=tmp_path / "door.key",
+            state_dir=tmp_path / "state",
+        )
+        with Ledger(site.folder.ledger_file) as ledger:
+            bundle = add_device(site.folder, ledger.state(), "door-7", extras)
+        file = tmp_path / "edgeface.yaml"
+        file.write_text(
+            "site: x\ndevice: y\ncamera: {source: images, folder: .}\n"
+            "mqtt: {host: broker.example.org}\n"
+        )
+        settings = load_settings(file, [bundle / "conf.d"])
+        assert (settings.site, settings.device) == ("hq", "door-7")
+        assert settings.gallery.source == "fleet"
+        assert settings.mqtt.cert_file == tmp_path / "state" / "mqtt-cert.pem"
+        key = bundle / "state" / "mqtt-key.pem"
+        assert (key.read_text(), stat.S_IMODE(key.stat().st_mode)) == ("the key", 0o600)
+
+    def test_a_device_may_have_made_its_key_itself(self, site: FleetSite, tmp_path: Path) -> None:
+        key = DeviceKey.load_or_create(tmp_path / "device.key")
+        extras = Extras(public_key=tmp_path / "device.key.pub")
+        with Ledger(site.folder.ledger_file) as ledger:
+            bundle = add_device(site.folder, ledger.state(), "door-8", extras)
+        assert registered(site.folder)["door-8"].kid == key.kid
+        assert not (bundle / "state" / "device.key").exists()
+
+    def test_a_site_is_not_made_twice(self, site: FleetSite) -> None:
+        with pytest.raises(StateError, match="there already"):
+            new_site(site.path, site.port)
+        with pytest.raises(GalleryError, match="fleet init"):
+            SiteFolder.open(site.path / "nowhere")
+
+
+class TestRekey:
+    def test_both_keys_hold_until_the_old_ones_are_dropped(self, site: FleetSite) -> None:
+        site.put({1: [1], 2: [2], 3: [3]})
+        site.publish()
+        site.remove(3)
+        site.publish()
+        old_ring = ring_of(site)
+        bundle = site.folder.bundles / "door-1" / "state" / "fleet"
+        before = site.retained()
+        floor = Floor.load(bundle / "floor.json")
+        with site.fleet() as fleet:
+            keys = fleet.prepare_rekey(lambda: b"battery staple")
+            with pytest.raises(GalleryError, match="prepared already"):
+                fleet.prepare_rekey(lambda: b"battery staple")
+        assert site.retained() == before
+        both = KeyRing.load(bundle)
+        assert both.administrators == old_ring.administrators | {keys.signing}
+        site.put({4: [4]})
+        with site.fleet() as fleet:
+            with pytest.raises(GalleryError, match="passphrase"):
+                fleet.rekey(lambda: PASSPHRASE)
+            published = fleet.rekey(lambda: b"battery staple")
+        assert published.version == Version(2, 3)
+        manifest, people = seen(site)
+        assert sorted(people) == [person_id(n) for n in (1, 2, 4)]
+        assert manifest.signing_key == keys.signing
+        assert floor.admit(manifest)
+        after = site.retained()
+        assert all(before[topic] != after[topic] for topic in before if "/bucket/" not in topic)
+        with site.fleet() as fleet:
+            fleet.drop_old_keys()
+            with pytest.raises(GalleryError, match="no old keys"):
+                fleet.drop_old_keys()
+        assert KeyRing.load(bundle).administrators == {keys.signing}
+        assert len(list(site.folder.keys.glob("administrator-*"))) == 2
+        assert encryption_file(site.folder.keys, keys.encryption).exists()
+        site.put({5: [5]})
+        with site.fleet() as fleet:
+            fleet.publish(lambda: b"battery staple")
+        assert person_id(5) in counts(site)
+        assert Floor.load(bundle / "floor.json").retired == tuple(sorted(old_ring.administrators))
+
+    @pytest.mark.parametrize("after", [0, 2, 5])
+    def test_an_interrupted_rekey_is_finished_by_the_next_publish(
+        self, site: FleetSite, after: int
+    ) -> None:
+        site.put({1: [1], 2: [2]})
+        site.publish()
+        with site.fleet() as fleet:
+            fleet.prepare_rekey(lambda: b"battery staple")
+        site.connect = lambda options: BreakingBroker(options, after, noted=False)
+        with site.fleet() as fleet, pytest.raises(BrokerError):
+            fleet.rekey(lambda: b"battery staple")
+        site.connect = quick_broker
+        with site.fleet() as fleet:
+            with pytest.raises(GalleryError, match="not finished"):
+                fleet.drop_old_keys()
+            assert fleet.publish(lambda: b"battery staple").finished
+        assert counts(site) == {person_id(1): [1], person_id(2): [1]}
+
+    def test_it_needs_prepared_keys(self, site: FleetSite) -> None:
+        with site.fleet() as fleet, pytest.raises(GalleryError, match="--prepare"):
+            fleet.rekey(lambda: PASSPHRASE)
+
+
+def test_people_are_found_by_id_or_whole_name(site: FleetSite) -> None:
+    site.put({1: [1], 2: [2]})
+    with Master(site.folder) as master:
+        master.update(person_id(2), display_name="Ann")
+        assert find_people(master.store, ["Ann", person_id(1), "Ann"]) == [
+            person_id(2),
+            person_id(1),
+        ]
+        with pytest.raises(GalleryError, match="no such person"):
+            find_people(master.store, ["An"])
+        master.update(person_id(1), display_name="Ann")
+        with pytest.raises(GalleryError, match="2 people"):
+            find_people(master.store, ["Ann"])
+
+
+def test_faults_of_the_settings_are_told_with_their_lines(site: FleetSite) -> None:
+    file = site.path / "site.yaml"
+    file.write_text(file.read_text() + "tombstone_days: 0\nfreshness: 3\n")
+    with pytest.raises(ValueError, match="tombstone_days") as caught:
+        SiteFolder.open(site.path)
+    lines = str(caught.value).splitlines()
+    assert [line.split("site.yaml:")[1].split(":")[0] for line in lines] == ["6", "7"]
+    assert json.dumps(lines[1]).endswith('freshness: is not a known key"')
