@@ -1,0 +1,105 @@
+"""The real daemon in a fleet: enrolled at the administrator's, followed, reported, erased."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeface.fleet.reported import Reported, read_reported
+from edgeface.inference.package import load_package
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.localbroker import LocalBroker
+from edgeface.settings.places import shipped_models
+from tests.support.broker import Arrival, Witness, running_broker
+from tests.support.daemon import DaemonProcess, write_config
+from tests.support.fleet_site import FleetSite, new_site, person_id
+
+BASE = "edgeface/v1/hq/door-1"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[LocalBroker]:
+    with running_broker(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path: Path, broker: LocalBroker) -> FleetSite:
+    return new_site(tmp_path / "site", broker.port)
+
+
+def empty_street(folder: Path) -> dict[str, Any]:
+    import cv2
+    import numpy as np
+
+    folder.mkdir()
+    cv2.imwrite(str(folder / "0.png"), np.full((240, 320, 3), 90, np.uint8))
+    return {"source": "images", "folder": str(folder), "fps": 5, "loop": True}
+
+
+def last(arrivals: list[Arrival], topic: str) -> Any:
+    found = [a for a in arrivals if a.topic == topic and a.message.payload]
+    return json.loads(found[-1].message.payload) if found else {}
+
+
+def test_the_daemon_follows_reports_and_erases(
+    tmp_path: Path, broker: LocalBroker, site: FleetSite
+) -> None:
+    space = load_package(shipped_models() / "facenet").space_id
+    site.put({1: [1], 2: [2]}, space)
+    site.publish()
+    bundle = site.add_device("door-1")
+    shutil.copytree(bundle / "state", tmp_path / "state")
+    key = DeviceKey.load(bundle / "state" / "device.key").public
+    file = write_config(
+        tmp_path, broker.port, camera=empty_street(tmp_path / "street"), gallery={"source": "fleet"}
+    )
+    topic = f"{BASE}/gallery/reported"
+
+    def reports(arrivals: list[Arrival]) -> list[Reported]:
+        return [read_reported(a.message, key) for a in arrivals if a.topic == topic]
+
+    def state(arrivals: list[Arrival]) -> Any:
+        return last(arrivals, f"{BASE}/state").get("gallery") or {}
+
+    with Witness(broker.port, f"{BASE}/#") as witness, DaemonProcess(file) as daemon:
+        daemon.wait_ready()
+        seen = witness.wait(lambda all_: [r for r in reports(all_) if r.people == 2] != [], 30)
+        found = reports(seen)[-1]
+        assert (found.standing, found.people, found.version) == ("current", 2, (1, 1))
+        witness.wait(lambda all_: state(all_).get("people") == 2)
+        assert state(witness.arrivals)["source"] == "fleet"
+        witness.wait(lambda all_: state(all_).get("digest") == found.digest)
+
+        site.put({3: [3]}, space)
+        site.remove(1)
+        site.publish()
+        seen = witness.wait(
+            lambda all_: any(r.confirms(person_id(1), (1, 2)) for r in reports(all_)), 30
+        )
+        found = reports(seen)[-1]
+        assert [receipt.person_id for receipt in found.receipts] == [person_id(1)]
+        witness.wait(lambda all_: state(all_).get("revision") == 2)
+        assert "gallery_stale" not in last(witness.arrivals, f"{BASE}/state")["alerts"]
+        assert daemon.stop()[0] == 0
+    (judged,) = _status(site)
+    assert (judged.lag, judged.digest_agrees, judged.unconfirmed) == (0, True, ())
+
+
+def _status(site: FleetSite) -> Any:
+    with site.fleet() as fleet:
+        return fleet.status()
+
+
+def test_a_device_without_its_keys_says_what_to_copy(tmp_path: Path, broker: LocalBroker) -> None:
+    file = write_config(
+        tmp_path, broker.port, camera=empty_street(tmp_path / "street"), gallery={"source": "fleet"}
+    )
+    with DaemonProcess(file) as daemon:
+        assert daemon.process.wait(30) == 1
+        assert "edgeface fleet device add" in daemon.log

@@ -1,0 +1,115 @@
+"""The follower over a real mosquitto with its default limits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgeface.fleet.following import Following
+from edgeface.fleet.requests import MAX_OUTSTANDING
+from edgeface.fleet.topics import GalleryTopics
+from edgeface.messaging.localbroker import LocalBroker
+from edgeface.messaging.options import Backoff, ConnectionOptions
+from tests.support.broker import eventually, running_broker
+from tests.support.fleet_device import FleetDevice, Times, ids
+from tests.support.fleet_site import FleetSite, new_site, person_id
+from tests.support.memory_broker import MemoryBroker
+
+MANY = 1_300
+"""More than the 1,020 that mosquitto hands to a wildcard subscriber by default."""
+TOPICS = GalleryTopics("hq")
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    with running_broker(tmp_path_factory.mktemp("broker")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> FleetSite:
+    found = new_site(tmp_path_factory.mktemp("site") / "hq", broker.port)
+    found.put({number: [number] for number in range(MANY)})
+    found.publish()
+    return found
+
+
+@contextmanager
+def following(device: FleetDevice, port: int) -> Iterator[threading.Event]:
+    """A thread that follows; the event is set after each round of work."""
+    stop, worked = threading.Event(), threading.Event()
+    options = ConnectionOptions("127.0.0.1", port, f"{device.name}-gallery")
+    device.follower._monotonic_s = time.monotonic
+    link = Following(
+        options, device.follower, device.report, each=worked.set, backoff=Backoff(cap_s=0.3)
+    )
+    thread = threading.Thread(target=link.run, args=(stop,), name=device.name)
+    thread.start()
+    try:
+        yield worked
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def new_device(path: Path, site: FleetSite, name: str) -> FleetDevice:
+    return FleetDevice(path, site, MemoryBroker(), Times(time.time()), name=name)
+
+
+def test_more_people_than_a_default_queue_arrive_and_then_live(
+    tmp_path: Path, site: FleetSite, broker: LocalBroker
+) -> None:
+    device = new_device(tmp_path / "d", site, "door-1")
+    with following(device, broker.port):
+        eventually(lambda: device.follower.standing == "current", 60)
+        received = device.follower.messages_received
+        assert received <= MANY + 256 + 10, "each record and each bucket once"
+        assert device.follower.gathering.requests.outstanding <= MAX_OUTSTANDING
+        site.put({MANY: [5]})
+        site.remove(7)
+        site.publish()
+        eventually(lambda: device.follower.index.revision == 2)
+        eventually(lambda: device.follower.gathering.erased == (1, 2))
+        assert device.follower.messages_received - received <= 2 + 2 + 2 + 2
+    assert device.equals_master()
+    assert device.follower.refusals.listed == ()
+
+
+def test_a_broker_that_comes_and_goes_only_delays(tmp_path: Path) -> None:
+    with running_broker(tmp_path / "own", persistence=True) as broker:
+        site = new_site(tmp_path / "site", broker.port, site="hq")
+        site.put({number: [number] for number in range(60)})
+        site.publish()
+        device = new_device(tmp_path / "d", site, "door-1")
+        with following(device, broker.port):
+            eventually(lambda: device.follower.messages_received > 0, 20)
+            broker.restart()
+            eventually(lambda: device.follower.standing == "current", 20)
+            broker.stop()
+            eventually(lambda: device.follower._wire is None)
+            broker.start()
+            site.remove(*range(30))
+            site.publish()
+            eventually(lambda: device.people() == ids(*range(30, 60)), 20)
+        assert device.equals_master()
+
+
+def test_what_is_held_is_not_fetched_again(
+    tmp_path: Path, site: FleetSite, broker: LocalBroker
+) -> None:
+    device = new_device(tmp_path / "d", site, "door-2")
+    with following(device, broker.port):
+        eventually(lambda: device.follower.standing == "current", 60)
+    site.put({number: [number + 3] for number in range(100, 140)})
+    site.publish()
+    device.crash()
+    with following(device, broker.port):
+        eventually(device.equals_master, 20)
+    assert device.follower.messages_received <= 40 + 40 + 4
+    assert person_id(100) in device.people()
