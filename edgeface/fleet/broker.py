@@ -109,9 +109,10 @@ class Broker:
                     key, publication = item
                     mid = self._connection.publish(publication)
                     flying[mid] = (key, publication.topic)
-                if not flying:
-                    break
-                for signal in self._poll(_ANSWER_S):
+                if not flying and not exhausted:
+                    self._poll(_ANSWER_S)  # says why nothing can be sent, as a rule
+                    raise BrokerError("the connection to the broker is over")
+                for signal in self._poll(_ANSWER_S) if flying else ():
                     if not isinstance(signal, Acknowledged) or signal.mid not in flying:
                         continue
                     key, topic = flying.pop(signal.mid)

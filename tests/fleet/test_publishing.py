@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 
 from edgeface.errors import BrokerError, GalleryError, StateError
+from edgeface.fleet.broker import Broker
 from edgeface.fleet.bucket import bucket_number
 from edgeface.fleet.master import Master
 from edgeface.fleet.position import Version
 from edgeface.fleet.record import Tombstone, verify_person
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.wire import Publication
-from tests.support.broker import Witness
+from tests.support.broker import Witness, running_broker
 from tests.support.fleet_site import (
+    PASSPHRASE,
     BreakingBroker,
     FleetSite,
     clear,
@@ -197,6 +199,32 @@ class TestInterruption:
         assert first.message.payload == second.message.payload
         assert counts(site) == {person_id(1): [1], person_id(2): [1]}
 
+    @pytest.mark.parametrize("after", [0, 3], ids=["before the first", "amid records"])
+    def test_a_broker_that_dies_is_told_and_the_next_publish_goes_on(
+        self, tmp_path: Path, after: int
+    ) -> None:
+        with running_broker(tmp_path / "broker") as server:
+            site = new_site(tmp_path / "site", server.port)
+            site.put({number: [number] for number in range(50)})
+
+            class Dying(Broker):
+                def send(self, items: Any, acknowledged: Any) -> None:
+                    first = [item for item, _ in zip(items, range(after), strict=False)]
+                    super().send(first, acknowledged)
+                    server.kill()
+                    super().send(items, acknowledged)
+
+            site.connect = lambda options: Dying(options, quiet_s=0.05)
+            with pytest.raises(BrokerError):
+                site.publish()
+            site.connect = quick_broker
+            server.start()
+            with site.fleet() as fleet:
+                left = len(fleet.master.ledger.outgoing())
+                assert fleet.publish(lambda: PASSPHRASE).finished
+                assert fleet.master.ledger.outgoing() == []
+            assert left > 50 - after
+
     def test_an_unreachable_broker_changes_nothing(self, tmp_path: Path) -> None:
         site = new_site(tmp_path / "site", 1)
         site.put({1: [1]})
@@ -242,7 +270,7 @@ class TestForeignManifests:
     def test_one_that_appears_while_records_are_sent_stops_it(self, site: FleetSite) -> None:
         site.put({1: [1]})
 
-        class Crossed(type(quick_broker(site.folder.connection()))):  # type: ignore[misc]
+        class Crossed(Broker):
             def send(self, items: Any, acknowledged: Any) -> None:
                 super().send(items, acknowledged)
                 with quick_broker(site.folder.connection()) as other:
