@@ -1,0 +1,101 @@
+"""`edgeface bench sync`: one gallery for a fleet, measured on a private mosquitto."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HELP = "how fast enrolments and erasures reach a fleet of devices, and what it costs them"
+DESCRIPTION = """\
+One mosquitto with its default limits, one administrator and many devices, each a process with a
+gallery of its own, all on this machine. The status is 1 when the digest of a device differs from
+the administrator's at the end, whatever the times are."""
+
+
+def add_kind(kinds: Any) -> None:
+    """Add the arguments to the subparsers of `bench`."""
+    parser: argparse.ArgumentParser = kinds.add_parser("sync", help=HELP, description=DESCRIPTION)
+    parser.add_argument("--devices", type=_positive, default=50, metavar="N", help="default 50")
+    parser.add_argument("--people", type=_positive, default=2000, metavar="N", help="default 2000")
+    parser.add_argument(
+        "--templates", type=_positive, default=2, metavar="N", help="of each person (default 2)"
+    )
+    parser.add_argument(
+        "--changes",
+        type=int,
+        default=40,
+        metavar="N",
+        help="people who change while the devices are off (default 40)",
+    )
+    parser.add_argument(
+        "--while-recognising",
+        action="store_true",
+        help="instead: frame times of one device before and during a full sync of --people",
+    )
+    parser.add_argument("--seconds", type=float, default=15.0, help="of frames before the sync")
+    parser.add_argument("--fps", type=float, default=10.0, help="of the frames (default 10)")
+    parser.add_argument("--folder", metavar="DIR", help="where files are made; default: temporary")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.set_defaults(measure=measure)
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Run it and print; the mapping has `status`, the exit code."""
+    with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
+        found = _recognising(args, Path(name)) if args.while_recognising else _fleet(args, name)
+    if not args.json:
+        _print(found)
+    return found
+
+
+def _say(text: str) -> None:
+    print(f"... {text}", file=sys.stderr, flush=True)
+
+
+def _fleet(args: argparse.Namespace, folder: str) -> dict[str, Any]:
+    from edgeface.evaluation.sync_bench import bench_sync
+
+    result = bench_sync(
+        Path(folder),
+        devices=args.devices,
+        people=args.people,
+        templates=args.templates,
+        changes=min(args.changes, args.people),
+        say=_say,
+    )
+    return result.to_mapping() | {"status": 1 if result.wrong else 0}
+
+
+def _recognising(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    from edgeface.evaluation.sync_recognising import bench_recognising
+
+    result = bench_recognising(
+        folder,
+        people=args.people,
+        templates=args.templates,
+        before_s=args.seconds,
+        fps=args.fps,
+        say=_say,
+    )
+    return result | {"status": 1 if result["wrong"] else 0}
+
+
+def _print(found: dict[str, Any]) -> None:
+    for name, value in found.items():
+        if isinstance(value, dict):
+            value = "  ".join(f"{key} {item:.3f}" for key, item in value.items())
+        elif isinstance(value, float):
+            value = f"{value:.3f}"
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value)) or "none"
+        print(f"{name:<24}{value}")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
