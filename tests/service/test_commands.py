@@ -3,95 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import cv2
-import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from edgeface.errors import NoAnswerError
-from edgeface.messaging.answers import Answer
 from edgeface.messaging.caller import Caller, read_answer
-from edgeface.messaging.commands import COMMANDS, Verb
-from edgeface.messaging.keys import PublicKey
-from edgeface.messaging.options import ConnectionOptions
-from edgeface.messaging.wire import Message, Publication
-from tests.support.broker import Witness, running_broker
-from tests.support.commands import TOPICS, fields, publication, write_person
-from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
-
-PERSON = "p_e11een0000"
-CLIENT = "cli-of-the-tests"
-EXAMPLES = int(os.environ.get("EDGEFACE_FUZZ_EXAMPLES", "400"))
-"""Hostile messages to send; `EDGEFACE_FUZZ_EXAMPLES=100000` takes minutes."""
-MAX_GROWTH_MB = 12.0
-
-
-@dataclass(frozen=True)
-class Door:
-    """A running device and where to ask it."""
-
-    file: Path
-    port: int
-    daemon: DaemonProcess
-
-    @property
-    def folder(self) -> Path:
-        return self.file.parent
-
-    @property
-    def key(self) -> PublicKey:
-        return PublicKey.load(self.folder / "state" / "device.key.pub")
-
-    def caller(self, client: str = CLIENT) -> Caller:
-        return Caller(ConnectionOptions("127.0.0.1", self.port, ""), TOPICS, client)
-
-    def ask(self, verb: Verb, timeout_s: float = 15, **arguments: Any) -> Answer:
-        with self.caller() as caller:
-            return caller.call(verb, arguments, timeout_s, key=self.key)
-
-    def data(self, verb: Verb, timeout_s: float = 15, **arguments: Any) -> dict[str, Any]:
-        answer = self.ask(verb, timeout_s, **arguments)
-        assert answer.data is not None, answer.error
-        return dict(answer.data)
-
-
-@pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """A device that knows Eileen Collins, who stands before it most of the time."""
-    folder = tmp_path_factory.mktemp("door")
-    collins = photographs()[1]
-    camera = {
-        "source": "images",
-        "folder": str(write_person(folder / "pictures", collins)),
-        "fps": 12,
-        "loop": True,
-    }
-    assert edgeface("keys", "administrator", folder / "admin.key").returncode == 0
-    commands = {"administrator_key_file": "admin.key.pub", "snapshot": True}
-    with running_broker(folder / "broker") as broker:
-        file = write_config(
-            folder,
-            broker.port,
-            camera=camera,
-            commands=commands,
-            homeassistant={"enabled": True},
-            tracking={"max_gap_s": 0.2},
-        )
-        done = edgeface("enroll", collins, "--name", "Eileen", "--id", PERSON, "-c", file)
-        assert done.returncode == 0, done.stderr
-        with DaemonProcess(file) as daemon:
-            daemon.wait_ready()
-            yield Door(file, broker.port, daemon)
-            assert daemon.stop()[0] == 0
+from edgeface.messaging.commands import COMMANDS
+from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.wire import Publication
+from tests.support.broker import Witness
+from tests.support.commanded import CLIENT, PERSON, Door
+from tests.support.commands import TOPICS, fields, publication
+from tests.support.daemon import edgeface, write_config
 
 
 def call(door: Door, verb: str, *arguments: str | Path, signed: bool = True) -> tuple[int, Any]:
@@ -342,118 +271,9 @@ def test_a_device_that_is_not_there_is_a_timeout_of_its_own_code(door: Door) -> 
 
 
 def test_an_answer_that_somebody_else_signed_is_not_believed(door: Door, tmp_path: Path) -> None:
-    from edgeface.messaging.keys import DeviceKey
-
     DeviceKey.load_or_create(tmp_path / "other.key")
     done = edgeface(
         "call", "hq/door-1", "ping", "--port", str(door.port), "--key", tmp_path / "other.key.pub"
     )
     assert done.returncode == 1
     assert "not signed by the device's key" in done.stderr
-
-
-hostile_json = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(min_value=-(2**70), max_value=2**70)
-    | st.floats()
-    | st.text(max_size=30),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-values = hostile_json | st.just(PERSON) | st.just("2026-11-21T16:51:39.120Z") | st.just("0" * 32)
-almost = st.dictionaries(
-    st.sampled_from(
-        ["transaction", "session", "expires_at", "person_id", "timeout_s", "frames", "limit"]
-    ),
-    values,
-)
-payloads = (
-    st.binary(max_size=300)
-    | hostile_json.map(lambda value: json.dumps(value).encode())
-    | almost.map(lambda value: json.dumps(value).encode())
-    | st.integers(min_value=1, max_value=60_000).map(lambda size: b"[" * size)
-    | st.just(b"")
-)
-verbs = st.sampled_from([*COMMANDS, "open", "event", "%00"])
-topics = verbs.map(TOPICS.command) | st.sampled_from([TOPICS.status, "homeassistant/status"])
-answers_to = (
-    st.none()
-    | st.sampled_from([TOPICS.event, TOPICS.status, TOPICS.command("ping"), "a/b"])
-    | verbs.map(lambda verb: TOPICS.response(verb, "fuzz"))
-)
-
-
-@pytest.mark.timeout(120 + EXAMPLES // 50)
-def test_whatever_is_sent_it_goes_on_recognising_with_memory_flat_and_the_gallery_unchanged(
-    door: Door,
-) -> None:
-    before = door.data("gallery")
-    process = psutil.Process(door.daemon.process.pid)
-    sent, resident_mb = 0, [0.0]
-
-    with door.caller("fuzz") as attacker, door.caller("pacer") as pacer:
-        session = pacer.session()
-
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(
-            topic=topics,
-            payload=payloads,
-            good=st.booleans(),
-            retain=st.booleans(),
-            response_topic=answers_to,
-            correlation=st.none() | st.binary(max_size=200),
-        )
-        def send(
-            topic: str,
-            payload: bytes,
-            good: bool,
-            retain: bool,
-            response_topic: str | None,
-            correlation: bytes | None,
-        ) -> None:
-            nonlocal sent
-            if good and payload.startswith(b"{"):
-                # All that is needed to be taken, but for what was made up.
-                mixed = fields(session) | json.loads(payload)
-                payload = json.dumps(mixed).encode()
-            attacker.send(
-                Publication(
-                    topic,
-                    payload,
-                    qos=0,
-                    retain=retain,
-                    response_topic=response_topic,
-                    correlation_data=correlation,
-                )
-            )
-            sent += 1
-            if sent % 50 == 0:
-                attacker.receive(0.001)
-                pacer.call("ping", {}, 30, session=session)
-            if sent == EXAMPLES // 4:
-                resident_mb[0] = process.memory_info().rss / 1e6
-
-        send()
-        for topic in (*map(TOPICS.command, (*COMMANDS, "open", "event", "%00")), TOPICS.status):
-            attacker.send(Publication(topic, b"", retain=True))
-        pacer.call("ping", {}, 30, session=session)
-    assert sent >= EXAMPLES
-    grown_mb = process.memory_info().rss / 1e6 - resident_mb[0]
-    assert grown_mb < MAX_GROWTH_MB
-    with Witness(door.port, TOPICS.event_log) as witness:
-        witness.wait(lambda all_: any(_recognized(item.message) for item in all_), 20)
-    assert door.data("gallery") == before
-    assert door.data("verify", person_id=PERSON, timeout_s=10)["outcome"] == "match"
-    assert door.daemon.log.count("Traceback") == 0
-    assert door.daemon.log.count("a command was refused") <= 12
-
-
-def _recognized(message: Message) -> bool:
-    body = json.loads(message.payload)
-    return body["event_type"] == "recognized" and body["match"]["person_id"] == PERSON

@@ -1,0 +1,42 @@
+"""A real device to give commands to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.broker import running_broker
+from tests.support.commanded import PERSON, Door
+from tests.support.commands import write_person
+from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A device that knows Eileen Collins, who stands before it most of the time."""
+    folder = tmp_path_factory.mktemp("door")
+    collins = photographs()[1]
+    camera = {
+        "source": "images",
+        "folder": str(write_person(folder / "pictures", collins)),
+        "fps": 12,
+        "loop": True,
+    }
+    assert edgeface("keys", "administrator", folder / "admin.key").returncode == 0
+    commands = {"administrator_key_file": "admin.key.pub", "snapshot": True}
+    with running_broker(folder / "broker") as broker:
+        file = write_config(
+            folder,
+            broker.port,
+            camera=camera,
+            commands=commands,
+            homeassistant={"enabled": True},
+            tracking={"max_gap_s": 0.2},
+        )
+        done = edgeface("enroll", collins, "--name", "Eileen", "--id", PERSON, "-c", file)
+        assert done.returncode == 0, done.stderr
+        with DaemonProcess(file) as daemon:
+            daemon.wait_ready()
+            yield Door(file, broker.port, daemon)
+            assert daemon.stop()[0] == 0
