@@ -141,6 +141,9 @@ class OutboxFile:
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise BrokenFileError(f"{self.path}: {verdict}")
+        # The tables' own pages have to be in the file for `shrink_log` to work on a full disk.
+        with contextlib.suppress(sqlite3.Error):
+            self.shrink_log()
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -260,6 +263,14 @@ class OutboxFile:
         """The undeliverable events, oldest first."""
         found = self._db.execute("SELECT utc_ns, reason, payload FROM dead_letter ORDER BY id")
         return [DeadLetter(*item) for item in found]
+
+    def shrink_log(self) -> bool:
+        """Move the WAL into the file and cut it to nothing; whether that freed anything. SQLite
+        does it by itself only once the WAL has 1,000 pages."""
+        log = self.path.with_name(self.path.name + "-wal")
+        before = log.stat().st_size if log.exists() else 0
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before > 0 and log.stat().st_size < before
 
     def close(self) -> None:
         """Close; SQLite moves the WAL into the file where it can."""

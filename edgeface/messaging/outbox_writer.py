@@ -231,7 +231,7 @@ class Writer:
     def _persist(self) -> None:
         """All or nothing; on failure everything is kept and tried again later. A file that turns
         out to be broken is replaced, and the new one is written at once."""
-        for _ in range(2):
+        for attempt in range(2):
             try:
                 if self._file is None:
                     self.open()
@@ -244,7 +244,8 @@ class Writer:
                 if fault == "corrupt":
                     self._replace_broken(error)
                     continue
-                self._free_space()
+                if self._free_space() and attempt == 0:
+                    continue
                 self._degrade(fault, error)
             return
 
@@ -276,16 +277,23 @@ class Writer:
         self._retry_s = RETRY_MIN_S
         self._report(degraded=None, dropped=self.status.dropped + lost)
 
-    def _free_space(self) -> None:
-        """On a full disk delivered events can often still be deleted, which frees pages."""
-        if self._file is None or not self._settled:
-            return
+    def _free_space(self) -> bool:
+        """Make room on a full disk: of the log, whose pages go into the file, and of delivered
+        events, whose deletion frees pages. Whether either worked."""
+        freed = False
+        if self._file is None:
+            return freed
         with suppress(sqlite3.Error):
-            with self._file.transaction():
-                removed = self._file.remove(self._settled)
-            self._enforcer.forget(removed)
-            self._settled.clear()
-            self._settled_since_ns = None
+            freed = self._file.shrink_log()
+        if self._settled:
+            with suppress(sqlite3.Error):
+                with self._file.transaction():
+                    removed = self._file.remove(self._settled)
+                self._enforcer.forget(removed)
+                self._settled.clear()
+                self._settled_since_ns = None
+                freed = True
+        return freed
 
     def _degrade(self, reason: str, error: Exception) -> None:
         if self.status.degraded != reason:
