@@ -2,11 +2,15 @@
 
 `pipeline` runs every frame of a clip, or of the simulated camera over photographs, through
 detection, tracking, quality, alignment, embedding and decision, as fast as it can, and says what
-each stage costs. Compare the multiples of the yardstick, not the milliseconds, between machines.
+each stage costs. `events` measures the way of a recognition: from a frame's capture through the
+outbox on disk to the PUBACK of a private mosquitto, models left out. Compare the multiples of the
+yardstick, not the milliseconds, between machines. `sync` has a fleet of devices follow one gallery.
 
 examples:
   edgeface bench pipeline --clip entrance.mp4
   edgeface bench pipeline --photograph somebody.jpg --frames 20000
+  edgeface bench events --folder /var/lib/edgeface
+  edgeface bench sync --devices 50 --people 2000
 """
 
 from __future__ import annotations
@@ -16,14 +20,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeface.cli import bench_sync
+
 if TYPE_CHECKING:
     from edgeface.capture.source import BaseSource
 
 PIPELINE_HELP = "what each stage of recognition costs per frame, and whether memory grows"
+EVENTS_HELP = "how long an event takes from the frame's capture to the broker's PUBACK"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One benchmark so far."""
+    """Three benchmarks."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     pipeline = kinds.add_parser("pipeline", help=PIPELINE_HELP, description=PIPELINE_HELP)
     source = pipeline.add_mutually_exclusive_group(required=True)
@@ -46,6 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument("--embedder", default="facenet", metavar="PKG")
     pipeline.add_argument("--json", action="store_true", help="one JSON object on standard output")
     pipeline.set_defaults(measure=_pipeline)
+    events = kinds.add_parser("events", help=EVENTS_HELP, description=EVENTS_HELP)
+    events.add_argument("--events", type=_count, default=600, metavar="N", help="default 600")
+    events.add_argument("--fps", type=_rate, default=30.0, help="events a second (default 30)")
+    events.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where the outbox lies, on the disk that is to be measured (default: the present "
+        "folder); what is made there is removed again",
+    )
+    events.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    events.set_defaults(measure=_events)
+    bench_sync.add_kind(kinds)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -53,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     measured: dict[str, Any] = args.measure(args)
     if args.json:
         print(json.dumps(measured))
-    return 0
+    status: int = measured.get("status", 0)
+    return status
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
@@ -83,6 +104,18 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
     }
     if not args.json:
         _print(measured)
+    return measured
+
+
+def _events(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.evaluation.bench_events import bench_events
+    from edgeface.evaluation.stills import Progress
+
+    progress = Progress("events", args.events)
+    folder = args.folder or Path.cwd()
+    measured = bench_events(args.events, args.fps, folder, each=progress.show).to_mapping()
+    if not args.json:
+        _print_events(measured)
     return measured
 
 
@@ -126,8 +159,38 @@ def _print(measured: dict[str, Any]) -> None:
     )
 
 
+def _print_events(measured: dict[str, Any]) -> None:
+    print(
+        f"{measured['events']} events of {measured['payload_bytes']} bytes at"
+        f" {measured['fps']:g} a second, outbox on {measured['file_system']};"
+        f" {measured['frames_dropped']} frames dropped"
+    )
+    print(f"{'ms from the capture to':<42}{'p50':>9}{'p99':>9}{'most':>9}")
+    for key, name in (
+        ("commit", "the commit on disk"),
+        ("door", "a subscriber of the live copy"),
+        ("puback", "the PUBACK of the log copy"),
+        ("yardstick", "yardstick: append, fsync, publish, PUBACK"),
+    ):
+        row = measured[key]
+        print(f"{name:<42}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{row['max_ms']:>9.2f}")
+    print(
+        f"PUBACK in yardsticks: p50 {measured['p50_in_yardsticks']:.2f},"
+        f" p99 {measured['p99_in_yardsticks']:.2f}"
+    )
+    if measured["file_system"] in {"tmpfs", "ramfs"}:
+        print("this file system is memory, not a disk: choose another with --folder")
+
+
 def _count(text: str) -> int:
     value = int(text)
     if value < 10:
         raise argparse.ArgumentTypeError("at least 10")
+    return value
+
+
+def _rate(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 240:
+        raise argparse.ArgumentTypeError("from 1 to 240")
     return value
