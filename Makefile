@@ -1,5 +1,7 @@
 # make demo    set everything up and show the main job     (ARGS="--keep" is handed to the demo)
 # make test    set everything up and run the test suite    (ARGS="-k settings" is handed to pytest)
+# make faults  kill the daemon, stop the broker, cut the network and fill the disk at random, and
+#              count what arrives; about 15 minutes     (ARGS="--seed 7 --kills 20" is handed on)
 # make check   lint, formatting and types
 # make contract     write docs/schema and docs/asyncapi.yaml anew from the code's types
 # make test-train   run the training recipe on a tiny sample, in an environment of its own
@@ -12,7 +14,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test check contract test-train test-tflite clean mosquitto
+.PHONY: help demo test faults check contract test-train test-tflite clean mosquitto
 .DELETE_ON_ERROR:
 
 help:
@@ -23,6 +25,9 @@ demo: $(VENV)/.demo mosquitto
 
 test: $(VENV)/.dev mosquitto
 	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/.dev mosquitto
+	PATH="$$PATH:/usr/sbin" timeout 1500 $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -49,7 +54,7 @@ test-tflite: .venv-tflite/.done
 .venv-tflite/.done: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-tflite
 	.venv-tflite/bin/python -m pip --disable-pip-version-check --no-input install -q \
-	  -e '.[tflite,demo]' 'opencv-python-headless<4.12' pytest pytest-timeout flatbuffers
+	  -e '.[tflite,demo]' 'opencv-python-headless<4.12' pytest pytest-timeout hypothesis flatbuffers
 	touch $@
 
 $(VENV)/.made:
