@@ -81,6 +81,17 @@ def calibrate(args: argparse.Namespace) -> None:
     print(table(report))
 
 
+def evaluate(args: argparse.Namespace) -> None:
+    """Accuracy of the float checkpoint, beside which the int8 package is judged."""
+    from models.training.evaluate import evaluate as measure
+
+    for pairs in args.pairs:
+        result = measure(args.out / "embedder.pt", str(args.detector), pairs, args.root)
+        accuracy = result.accuracy
+        text = "none" if accuracy is None else f"{accuracy.mean:.4f} +- {accuracy.deviation:.4f}"
+        print(f"{pairs.name}: float accuracy {text}, EER {result.eer.rate:.4f}")
+
+
 def finetune(args: argparse.Namespace) -> None:
     """Adapt the embedder to a folder of people."""
     from models.training.finetune import FinetuneRun
@@ -106,7 +117,17 @@ def keep(args: argparse.Namespace) -> None:
 
 STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
     step.__name__: step
-    for step in (prepare, train, quantise, package, calibrate, finetune, keep, restore)
+    for step in (
+        prepare,
+        train,
+        evaluate,
+        quantise,
+        package,
+        calibrate,
+        finetune,
+        keep,
+        restore,
+    )
 }
 
 
@@ -132,13 +153,13 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--rate", type=float, help="peak learning rate")
         if name in ("quantise", "package", "calibrate"):
             verb.add_argument("--package", type=Path, required=True, help="folder to write")
-        if name in ("package", "calibrate", "finetune"):
+        if name in ("package", "calibrate", "evaluate", "finetune"):
             verb.add_argument("--detector", type=Path, help="package of the detector to align with")
         if name == "package":
             verb.add_argument("--version", required=True)
             verb.add_argument("--score", type=float, default=0.5, help="detector's threshold")
             verb.add_argument("--notes", default="")
-        if name == "calibrate":
+        if name in ("calibrate", "evaluate"):
             verb.add_argument("--pairs", type=Path, action="append", required=True)
             verb.add_argument("--root", type=Path, required=True)
         if name == "finetune":

@@ -82,6 +82,7 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     assert main(["package", "embedder", *target, "--version", "0"]) == 0
     pairs = ["--pairs", str(people / "pairs.csv"), "--root", str(people)]
     assert main(["calibrate", *target, *pairs]) == 0
+    assert main(["evaluate", *where[2:], *target[2:], *pairs]) == 0
     assert load_package(package).calibration.smallest_fmr < 1
     assert isinstance(open_folder(package), Embedder)
     old_space = load_package(package).space_id
