@@ -20,7 +20,7 @@ class StallingProxy:
         self._gates: list[threading.Event] = []
         self._open = threading.Event()
         self._open.set()
-        self._sockets: list[socket.socket] = []
+        self._sockets: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stall(self) -> None:
@@ -41,24 +41,41 @@ class StallingProxy:
     def __exit__(self, *_: object) -> None:
         self._server.close()
         self.release()
-        for item in self._sockets:
+        for item in list(self._sockets):
+            with suppress(OSError):
+                item.shutdown(socket.SHUT_RDWR)
             item.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._server.accept()
-                broker = socket.create_connection(("127.0.0.1", self._target_port))
-                self._sockets += [client, broker]
-                for pair in ((client, broker), (broker, client)):
-                    thread = threading.Thread(target=self._pump, args=(*pair, self._open))
-                    thread.daemon = True
-                    thread.start()
+                try:
+                    target = socket.create_connection(("127.0.0.1", self._target_port))
+                except OSError:  # nobody listens there now
+                    client.close()
+                    continue
+                threading.Thread(
+                    target=self._serve, args=(client, target, self._open), daemon=True
+                ).start()
+
+    def _serve(self, client: socket.socket, target: socket.socket, gate: threading.Event) -> None:
+        """One connection, to its end in both directions."""
+        self._sockets.update((client, target))
+        back = threading.Thread(target=self._pump, args=(target, client, gate), daemon=True)
+        back.start()
+        self._pump(client, target, gate)
+        back.join()
+        self._sockets.difference_update((client, target))
+        client.close()
+        target.close()
 
     def _pump(self, source: socket.socket, sink: socket.socket, gate: threading.Event) -> None:
         with suppress(OSError):
             while data := source.recv(65_536):
                 gate.wait()
                 sink.sendall(data)
-            gate.wait()
+        gate.wait()
+        # Whatever ended one direction: the other side has to hear of it.
+        with suppress(OSError):
             sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,264 @@
+"""The books: what was committed against what arrived, and every way in which they can disagree.
+
+Pure. What was committed is known from two sources that the publisher has no hand in: the outbox's
+file as it lay there after each end of the daemon (`Snapshot`), and the ledger that is written at
+each commit (`Entry`). What arrived is known from subscribers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+
+class Snapshot(NamedTuple):
+    """The outbox's file between two lives."""
+
+    session: str
+    last_seq: int
+    """All of 1 to this were committed by `session`, which wrote last."""
+    waiting: frozenset[tuple[str, int]]
+    """(session, seq) of the events in it."""
+    unannounced: int
+    """Ranges of dropped events that no gap event has named yet."""
+
+
+class Entry(NamedTuple):
+    """One line of the ledger."""
+
+    session: str
+    seq: int
+    event_id: str
+    on_disk: bool
+
+    @classmethod
+    def read(cls, text: str) -> list[Entry]:
+        """The whole lines."""
+        lines = [line.split() for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [cls(item[0], int(item[1]), item[2], item[3] == "disk") for item in lines]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """One message of `~/event/log`."""
+
+    event_id: str
+    session: str
+    seq: int
+    content: str
+    """Everything but `historical`, in one order."""
+    historical: bool
+    previous: tuple[str, int] | None
+    gaps: tuple[tuple[str, int, int], ...]
+    """(session, first, last) of what it announces as dropped."""
+
+    @classmethod
+    def read(cls, payload: bytes) -> Logged:
+        """With plain JSON, not with the code under test."""
+        found: dict[str, Any] = json.loads(payload)
+        historical = bool(found.pop("historical"))
+        previous, lost = found.get("previous"), found.get("lost") or {"ranges": []}
+        return cls(
+            found["event_id"],
+            found["session"],
+            found["seq"],
+            json.dumps(found, sort_keys=True),
+            historical,
+            None if previous is None else (previous["session"], previous["last_seq"]),
+            tuple((r["session"], r["first_seq"], r["last_seq"]) for r in lost["ranges"]),
+        )
+
+
+@dataclass
+class DoorBook:
+    """What one door saw on `~/event` and did."""
+
+    name: str
+    redelivered: bool
+    """Whether its session outlives its connection, so that the broker may deliver again."""
+    arrived: Counter[str] = field(default_factory=Counter)
+    """How often each event id came."""
+    contents: dict[str, str] = field(default_factory=dict)
+    accepted: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    late_s: list[float] = field(default_factory=list)
+    """For each arrival after its validity, how much after."""
+    accepted_late: int = 0
+    malformed: int = 0
+
+    @property
+    def duplicates(self) -> int:
+        """Arrivals of an id that had come before."""
+        return self.arrived.total() - len(self.arrived)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One promise, and how often it was broken."""
+
+    promise: str
+    wrong: int
+    example: str = ""
+
+
+@dataclass
+class Books:
+    """Filled by the harness, judged once at the end."""
+
+    snapshots: list[Snapshot] = field(default_factory=list)
+    ledger: dict[tuple[str, int], Entry] = field(default_factory=dict)
+    log: list[Logged] = field(default_factory=list)
+    malformed: int = 0
+    wrong_signature: int = 0
+    doors: list[DoorBook] = field(default_factory=list)
+
+    @property
+    def committed(self) -> dict[str, int]:
+        """Session -> its last committed sequence number, in the order of the sessions."""
+        found: dict[str, int] = {}
+        for item in self.snapshots:
+            found[item.session] = max(item.last_seq, found.get(item.session, 0))
+        return found
+
+    @property
+    def announced(self) -> set[tuple[str, int]]:
+        """Everything that gap events name."""
+        return {
+            (session, seq)
+            for item in self.log
+            for session, first, last in item.gaps
+            for seq in range(first, last + 1)
+        }
+
+    @property
+    def seen(self) -> set[tuple[str, int]]:
+        """Everything on `~/event/log`."""
+        return {(item.session, item.seq) for item in self.log}
+
+    def missing(self) -> list[tuple[str, int]]:
+        """Committed, and neither seen nor announced as dropped."""
+        known = self.seen | self.announced
+        everything = {(s, n) for s, last in self.committed.items() for n in range(1, last + 1)}
+        everything |= {key for key, item in self.ledger.items() if item.on_disk}
+        return sorted(everything - known)
+
+    def judge(self) -> list[Check]:
+        """All promises."""
+        return [
+            _check("committed, but neither on event/log nor in a gap event", self.missing()),
+            _check("told as committed, but not in the file after the end", self._not_durable()),
+            _check("a hole in a session's sequence numbers", self._holes()),
+            _check("a session that names another than the one before, or its end", self._chain()),
+            _check("a gap event that names what never was", self._invented()),
+            _check("one sequence number or id for two events", self._ambiguous()),
+            _check("an id that is not the one that was committed", self._renamed()),
+            _check("first arrivals on event/log out of order", self._disorder()),
+            Check("malformed on event/log", self.malformed),
+            Check("wrong signature on event/log", self.wrong_signature),
+            *(check for door in self.doors for check in self._judge_door(door)),
+        ]
+
+    def _judge_door(self, door: DoorBook) -> list[Check]:
+        known = {item.event_id: item.content for item in self.log}
+        known_ids = known.keys() | {item.event_id for item in self.ledger.values()}
+        checks = [
+            Check(f"{door.name}: accepted after its validity", door.accepted_late),
+            _check(
+                f"{door.name}: accepted twice",
+                [event_id for event_id, count in door.accepted.items() if count > 1],
+            ),
+            _check(
+                f"{door.name}: accepted what was never committed",
+                [event_id for event_id in door.accepted if event_id not in known_ids],
+            ),
+            _check(
+                f"{door.name}: another content than on event/log",
+                [i for i, content in door.contents.items() if known.get(i, content) != content],
+            ),
+            Check(f"{door.name}: malformed on event", door.malformed),
+            Check(f"{door.name}: accepted nothing at all", int(not door.accepted)),
+        ]
+        if not door.redelivered:
+            checks.append(Check(f"{door.name}: live copies sent twice", door.duplicates))
+        return checks
+
+    def _not_durable(self) -> list[tuple[str, int]]:
+        committed = self.committed
+        return [
+            key
+            for key, item in self.ledger.items()
+            if item.on_disk and item.seq > committed.get(item.session, 0)
+        ]
+
+    def _holes(self) -> list[tuple[str, int]]:
+        known = self.seen | self.announced
+        top: Counter[str] = Counter()
+        for session, seq in known:
+            top[session] = max(top[session], seq)
+        return [(s, n) for s, last in top.items() for n in range(1, last) if (s, n) not in known]
+
+    def _chain(self) -> list[str]:
+        """Of each session whose first event arrived: does it name the committed one before?"""
+        sessions = list(self.committed.items())
+        before: Mapping[str, tuple[str, int] | None] = {
+            session: sessions[number - 1] if number else None
+            for number, (session, _) in enumerate(sessions)
+        }
+        return [
+            f"{item.session} names {item.previous}, not {before.get(item.session)}"
+            for item in {(i.session, i.seq): i for i in self.log}.values()
+            if (item.seq == 1 and item.session in before and item.previous != before[item.session])
+            or (item.seq > 1 and item.previous is not None)
+        ]
+
+    def _invented(self) -> list[tuple[str, int]]:
+        committed = self.committed
+        in_memory = {key for key, item in self.ledger.items() if not item.on_disk}
+        return sorted(
+            key
+            for key in self.announced
+            if key[1] > committed.get(key[0], 0) and key not in in_memory
+        )
+
+    def _ambiguous(self) -> list[str]:
+        by_number: dict[tuple[str, int], Logged] = {}
+        by_id: dict[str, Logged] = {}
+        found = []
+        for item in self.log:
+            first = by_number.setdefault((item.session, item.seq), item)
+            same = by_id.setdefault(item.event_id, item)
+            if first.event_id != item.event_id or same.content != item.content:
+                found.append(f"{item.session} {item.seq} {item.event_id}")
+        return found
+
+    def _renamed(self) -> list[tuple[str, int]]:
+        return [
+            (item.session, item.seq)
+            for item in self.log
+            if (entry := self.ledger.get((item.session, item.seq))) is not None
+            and entry.event_id != item.event_id
+        ]
+
+    def _disorder(self) -> list[tuple[str, int]]:
+        order = {session: number for number, session in enumerate(self.committed)}
+        met: set[tuple[str, int]] = set()
+        highest = (-1, 0)
+        found = []
+        for item in self.log:
+            key = (item.session, item.seq)
+            if key in met or item.session not in order:
+                continue
+            met.add(key)
+            place = (order[item.session], item.seq)
+            if place < highest:
+                found.append(key)
+            highest = max(highest, place)
+        return found
+
+
+def _check(promise: str, broken: Iterable[object]) -> Check:
+    found = list(broken)
+    return Check(promise, len(found), str(found[0]) if found else "")

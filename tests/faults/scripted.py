@@ -1,0 +1,121 @@
+"""The daemon with a script in the place of its models, as a process of its own.
+
+`python -m tests.faults.scripted CONFIG LEDGER`. Everything but the worker that owns the models is
+the daemon's own: composition, supervisor, camera (a folder of pictures), gallery, commands, outbox,
+publisher, presence, signals. The worker takes the frames from the slot as the real one does and
+says a recognition for each, which goes the real way. What the outbox says to have committed is
+written to the ledger, line by line, before the publisher hears of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from edgeface.capture.frame import Frame
+from edgeface.errors import ClosedError, EdgefaceError, FrameTimeoutError
+from edgeface.inference.models import AcceleratorState
+from edgeface.messaging.clock import NS
+from edgeface.messaging.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
+from edgeface.messaging.rows import Row
+from edgeface.recognition.thresholds import Calibration
+from edgeface.service.board import ModelFacts
+from edgeface.service.composition import RECOGNIZER, Composition
+from edgeface.service.daemon import Daemon
+from edgeface.service.logs import configure
+from edgeface.service.running import leave
+from edgeface.service.sightings import moment_of
+from edgeface.service.signals import SignalQueue
+from edgeface.service.worker import Pulse, WorkerSpec
+from edgeface.settings.loading import load_settings
+from edgeface.settings.tree import Settings
+
+WAIT_S = 0.25
+PERSON = "p_8c1k3v9q2m"
+FACTS = ModelFacts(
+    detector_sha256="a" * 64,
+    embedder_sha256="b" * 64,
+    detector_version="script",
+    embedder_version="script",
+    space="c" * 64,
+    calibration=Calibration((0.0, 0.1), (0.5, 0.1), 0.1, 0.1, 0.0, 0.05, 1e-6),
+    accelerator=AcceleratorState("cpu", "cpu", False, None, "script"),
+)
+WHY = {
+    "looks": 1,
+    "near": [{"person_id": PERSON, "score": 0.71}, {"person_id": "p_0000000000", "score": 0.49}],
+    "gates": {"too_small": 0, "blurred": 1, "turned_away": 0},
+}
+
+
+class ScriptedComposition(Composition):
+    """The daemon's composition; one worker recites."""
+
+    def __init__(self, settings: Settings, ledger: Path) -> None:
+        super().__init__(settings)
+        self._ledger = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._tell_publisher = self.outbox._committed
+        self.outbox.when_committed(self._note)
+
+    def recognizer(self) -> WorkerSpec:
+        return WorkerSpec(RECOGNIZER, self._recite)
+
+    def _note(self, row: Row) -> None:
+        """One write(2) for each event: what it says survives SIGKILL. While the disk is full the
+        outbox calls this for events in memory as well."""
+        where = "disk" if self.outbox.status.unsaved == 0 else "memory"
+        os.write(self._ledger, f"{row.session} {row.seq} {row.event_id} {where}\n".encode())
+        self._tell_publisher(row)
+
+    def _recite(self, pulse: Pulse) -> None:
+        self.board.models = FACTS
+        while not pulse.stop.is_set():
+            pulse.beat()
+            try:
+                frame = self.slot.get(WAIT_S)
+            except FrameTimeoutError:
+                continue
+            except ClosedError:
+                return
+            self._decided(self._recognized(frame))
+
+    def _recognized(self, frame: Frame) -> Sighting:
+        now_ns = self.clock.boottime_ns()
+        return Sighting(
+            event_type="recognized",
+            captured_at=frame.captured_at,
+            captured_boottime_ns=frame.boottime_ns,
+            decided_at=moment_of(self.clock.utc_ns()),
+            validity_s=self.board.settings.decision.validity_s,
+            # The harness reads the same clock, whether or not the kernel trusts it.
+            clock_synced=True,
+            track=Track(frame.sequence, 4, 4, 410),
+            faces_in_view=1,
+            match=Match(PERSON, None, 0.71, 0.58, False, 0.22),
+            quality=FaceQuality(112, 0.81, 6, -3, 1),
+            gallery=GalleryUsed(1, 318, 412),
+            models=ModelsUsed(f"sha256:{FACTS.detector_sha256}", f"sha256:{FACTS.embedder_sha256}"),
+            accelerator="cpu",
+            latency_ms=max(0, now_ns - frame.boottime_ns) * 1000 // NS,
+            why=WHY,
+        )
+
+
+def main(file: Path, ledger: Path) -> int:
+    """As `edgeface.service.running.run_daemon`."""
+    try:
+        with SignalQueue() as signals:
+            settings = load_settings(file)
+            configure(settings.log)
+            end = Daemon(ScriptedComposition(settings, ledger), file).run(signals)
+    except EdgefaceError as error:
+        print(f"edgeface: error: {error}", file=sys.stderr)
+        return leave(error.exit_code)
+    if end.reason:
+        print(f"edgeface: error: {end.reason}", file=sys.stderr)
+    return leave(end.code)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))
