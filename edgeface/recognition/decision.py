@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import NOBODY, Ranking
@@ -77,6 +78,9 @@ class Decision:
     """How many of them name the best person."""
     quality: Quality | None
     """Of the best frame, good or refused; None where there was none."""
+    evidence_s: float | None
+    """When the newest frame was captured that it rests on: of a name the newest that names the
+    person, else the newest good one kept; None where there was none."""
     why: dict[str, Any]
     """The trace, ready for JSON."""
 
@@ -93,8 +97,14 @@ class Evaluation:
     threshold: Threshold | None
     margin: float | None
     frames: int
-    agreeing: int
+    named_by: NDArray[np.bool_]
+    """Bool `(frames,)`: the frames that name the best person."""
     why: dict[str, Any]
+
+    @property
+    def agreeing(self) -> int:
+        """How many frames name the best person."""
+        return int(np.count_nonzero(self.named_by))
 
 
 def evaluate(
@@ -111,13 +121,15 @@ def evaluate(
     frames = len(ranking.frame_people)
     if ranking.best_score is None:
         trace = {"templates": 0, "frames": frames, "near": []}
-        return Evaluation("unknown", None, None, None, None, None, frames, 0, trace)
+        nobody = np.zeros(frames, dtype=np.bool_)
+        return Evaluation("unknown", None, None, None, None, None, frames, nobody, trace)
     needed = calibration.identification_threshold(
         rules.target_fpir, rules.max_looks, ranking.templates
     )
     per_frame = calibration.identification_threshold(rules.target_fpir, rules.max_looks, 1)
     names = ranking.frame_scores >= per_frame.value
-    agreeing = int(np.count_nonzero(names & (ranking.frame_people == ranking.best)))
+    named_by = names & (ranking.frame_people == ranking.best)
+    agreeing = int(np.count_nonzero(named_by))
     alone = ranking.second_score is None
     margin = ranking.best_score - (ranking.second_score or 0.0)
     gates = {
@@ -163,7 +175,7 @@ def evaluate(
         needed,
         margin,
         frames,
-        agreeing,
+        named_by,
         trace,
     )
 

@@ -75,6 +75,11 @@ class Judge:
         return self._good
 
     @property
+    def kept_s(self) -> tuple[float, ...]:
+        """When the crops that are kept were captured."""
+        return tuple(crop.time_s for crop in self._kept)
+
+    @property
     def looks(self) -> int:
         """Looks taken."""
         return self._looks
@@ -203,6 +208,10 @@ class Judge:
 
     def _decision(self, evaluation: Evaluation, person_id: str | None) -> Decision:
         needed = evaluation.threshold
+        resting_on = self.kept_s
+        if person_id is not None:
+            named_by = zip(resting_on, evaluation.named_by.tolist(), strict=True)
+            resting_on = tuple(time_s for time_s, names in named_by if names)
         return Decision(
             outcome=evaluation.outcome,
             person_id=person_id,
@@ -214,6 +223,7 @@ class Judge:
             frames=evaluation.frames,
             agreeing=evaluation.agreeing,
             quality=max(self._kept, key=lambda crop: crop.quality.weight).quality,
+            evidence_s=max(resting_on),
             why=self._why() | evaluation.why,
         )
 
@@ -223,7 +233,10 @@ class Judge:
         why = self._why() | {"frames": len(kept), "min_agreeing": self._rules.min_agreeing}
         if outcome == "rejected_quality":
             why["gate"] = self._refused.most_common(1)[0][0]
-        return Decision(outcome, None, None, None, None, False, None, len(kept), 0, best, why)
+        newest_s = max(self.kept_s, default=None)
+        return Decision(
+            outcome, None, None, None, None, False, None, len(kept), 0, best, newest_s, why
+        )
 
     def _why(self) -> dict[str, object]:
         return {

@@ -238,7 +238,9 @@ class Pipeline:
 
     def _end(self, numbers: Sequence[int], time_s: float, gallery: Gallery) -> None:
         for number in numbers:
-            visit = self._visits.pop(number)
+            visit = self._visits.pop(number, None)
+            if visit is None:  # begun in a frame that could not be worked to its end
+                continue
             decision = visit.judge.close(gallery.index, gallery.allowed, time_s)
             self._announce(visit, decision, time_s)
             self._cool_down.close(visit.track_id, time_s)
@@ -250,7 +252,7 @@ class Pipeline:
         if person_id is not None and not self._cool_down.admit(visit.track_id, person_id, time_s):
             return
         duration_s = max(0.0, visit.last_seen.time_s - visit.started.time_s)
-        self._verdicts.append(Verdict(visit.track_id, decision, visit.basis, duration_s))
+        self._verdicts.append(Verdict(visit.track_id, decision, visit.basis(decision), duration_s))
 
     def _take(self) -> tuple[Verdict, ...]:
         verdicts, self._verdicts = tuple(self._verdicts), []

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.thresholds import Calibration
@@ -47,16 +47,17 @@ class Visit:
         self.started = start
         self.last_seen = start
         """The newest frame with this face."""
-        self.evidence: Moment | None = None
-        """The newest frame that the judge took a crop of."""
         self._rules = rules
         self._kept: list[float] = []
+        self._moments: dict[float, Moment] = {}
+        """By the time of the frame, for the crops that the judge keeps."""
         self._embedded_s: float | None = None
 
-    @property
-    def basis(self) -> Moment:
-        """The frame a decision stands on: its validity is counted from there."""
-        return self.evidence or self.last_seen
+    def basis(self, decision: Decision) -> Moment:
+        """The frame a decision stands on: its validity is counted from there. Not a frame that
+        was seen but not used: somebody else may have been there by then."""
+        at_s = decision.evidence_s
+        return self.last_seen if at_s is None else self._moments[at_s]
 
     def wants(self, quality: Quality, now: Moment) -> bool:
         """Whether an embedding of a good crop can still change anything."""
@@ -73,7 +74,9 @@ class Visit:
         self._embedded_s = now.time_s
         if not self.judge.add(embedding, quality, now.time_s):
             return False
-        self.evidence = now
+        self._moments[now.time_s] = now
+        kept_s = self.judge.kept_s
+        self._moments = {at_s: self._moments[at_s] for at_s in kept_s}
         if len(self._kept) < self._rules.best_frames:
             self._kept.append(quality.weight)
         elif quality.weight > min(self._kept):

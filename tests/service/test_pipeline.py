@@ -196,6 +196,22 @@ def test_a_decision_is_not_lost_when_the_embedder_fails_in_that_frame(
     assert scene.outcomes() == [(1, "inconclusive")]
 
 
+def test_a_frame_that_cannot_be_measured_takes_no_other_decision_with_it(
+    scene: Scene, anna: Embedding, boris: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.play(2, (200, boris))
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    scene.stage.actors = [(face(200), boris), (face(900), anna)]
+    monkeypatch.setattr("edgeface.service.pipeline.assess", fail)
+    with pytest.raises(MemoryError):
+        scene.step()
+    verdicts = scene.pipeline.flush(scene.time_s, scene.gallery)
+    assert [(item.track_id, item.decision.outcome) for item in verdicts] == [(1, "inconclusive")]
+
+
 def test_another_gallery_counts_from_the_next_frame(scene: Scene, boris: Embedding) -> None:
     scene.play(2, (500, boris))
     scene.index = gallery([boris], ["p_borisboris"], revision=2)
