@@ -23,7 +23,9 @@ CLOSE_TIMEOUT_S = 2.0
 """How long `close()` waits for the thread before it is left behind in the driver."""
 
 NEWEST_DRIVER_STAMP_S = 2.0
-"""A driver's stamp older than this is not believed, and the time of reading taken instead."""
+"""A driver whose stamps are all older than this is not believed, and the time of reading taken
+instead. Once a stamp was newer they are believed: an old one is then that of an old frame, as they
+lie in the driver's buffers after the process or the camera was held up."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class CaptureReader:
         self._what = what
         self._clock = clock
         self._driver_stamps = driver_stamps
+        self._believed = False
         self._shortest_ns = 0 if max_fps is None else round(0.75 * NS / max_fps)
         self._slot: LatestSlot[tuple[int, Picture]] = LatestSlot()
         self._stop = threading.Event()
@@ -135,6 +138,7 @@ class CaptureReader:
         if not self._driver_stamps:
             return now
         at_ns = boottime_of_sensor(self._clock, round(capture.get(cv2.CAP_PROP_POS_MSEC) * 1e6))
-        if now.boottime_ns - at_ns > NEWEST_DRIVER_STAMP_S * NS:
+        self._believed |= now.boottime_ns - at_ns <= NEWEST_DRIVER_STAMP_S * NS
+        if not self._believed:
             return now
         return stamp_at(self._clock, at_ns)

@@ -117,6 +117,21 @@ def test_the_drivers_stamp_is_taken_when_it_can_be_true(age_ms: float, believed:
     drained(capture, reader)
 
 
+def test_a_frame_that_lay_in_the_driver_keeps_its_age() -> None:
+    clock = ManualClock()
+    capture = ScriptedCapture()
+    reader = start(capture, clock, driver_stamps=True)
+    capture.position_ms = clock.monotonic_ns() / 1e6
+    capture.frames.put(1)
+    first_ns = reader.read(WAIT_S).stamp.boottime_ns
+    # The process is held up: the driver has filled its buffers meanwhile.
+    capture.position_ms += 100
+    clock.advance(60)
+    capture.frames.put(2)
+    assert reader.read(WAIT_S).stamp.boottime_ns == first_ns + NS // 10
+    drained(capture, reader)
+
+
 def test_frames_above_the_rate_are_not_even_decoded() -> None:
     clock = ManualClock()
 
