@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from edgeface.settings.base import Seconds, Section
 
@@ -36,3 +36,11 @@ class DecisionSettings(Section):
     """The same person in an overlapping or split track is not announced again so soon."""
     validity_s: Annotated[float, Field(ge=1, le=60)] = 5.0
     """A door may act on a decision for so long, counted from the capture of the frame."""
+
+    @model_validator(mode="after")
+    def _enough_frames(self) -> DecisionSettings:
+        if self.best_frames < self.min_agreeing:
+            raise ValueError(
+                f"best_frames {self.best_frames} is below min_agreeing {self.min_agreeing}"
+            )
+        return self

@@ -129,6 +129,11 @@ def test_every_fault_is_told_at_once_with_its_line_and_column(write: Write) -> N
             id="half-a-pair",
         ),
         pytest.param(
+            NEEDED + "decision: {min_agreeing: 9}\n",
+            ["edgeface.yaml:4:1: decision: best_frames 8 is below min_agreeing 9"],
+            id="rules-that-contradict",
+        ),
+        pytest.param(
             NEEDED + "decision: {target_fpir: .inf}\n",
             ["edgeface.yaml:4:12: decision.target_fpir: should be a finite number"],
             id="infinity",
