@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--password-file", type=Path, help="a file whose first line is it")
     parser.add_argument(
         "--on-open",
+        type=_command,
         metavar="COMMAND",
         help="run at each opening, without a shell; EDGEFACE_PERSON, EDGEFACE_EVENT and "
         "EDGEFACE_VALID_UNTIL are in its environment",
@@ -198,7 +199,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open(command: str, person_id: str, event_id: str, valid_until: datetime) -> None:
+def _command(text: str) -> list[str]:
+    """The words of a command; said when the door is started, not when it ought to open."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+    if not words or not words[0]:
+        raise argparse.ArgumentTypeError(f"{text!r}: no command")
+    return words
+
+
+def _open(command: list[str], person_id: str, event_id: str, valid_until: datetime) -> None:
     environment = {
         **os.environ,
         "EDGEFACE_PERSON": person_id,
@@ -206,7 +218,7 @@ def _open(command: str, person_id: str, event_id: str, valid_until: datetime) ->
         "EDGEFACE_VALID_UNTIL": valid_until.isoformat(),
     }
     try:
-        done = subprocess.run(shlex.split(command), env=environment, timeout=10, check=False)
+        done = subprocess.run(command, env=environment, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         print(f"edgeface door: --on-open failed: {error}", file=sys.stderr)
         return

@@ -24,7 +24,7 @@ SHUT: Final = 1
 _MAX_WITHIN_S: Final = 60.0
 
 Show: TypeAlias = Callable[[dict[str, Any]], None]
-Open: TypeAlias = Callable[[str, str, str, datetime], None]
+Open: TypeAlias = Callable[[list[str], str, str, datetime], None]
 """Runs a command for a person, an id and the time until which that holds."""
 
 

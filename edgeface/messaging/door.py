@@ -59,7 +59,7 @@ class DoorPolicy:
         self._key = key
         self._now = now
         self._same_clock = same_clock
-        self._started = now() - MAX_AHEAD
+        self._started = now()
         self._seen: OrderedDict[str, datetime] = OrderedDict()
 
     def judge(self, message: Message) -> Verdict:

@@ -120,7 +120,7 @@ mqtt:
         assert following("ready")["topic"] == TOPICS.event
         with device:
             device.wait_connected()
-            device.see()
+            device.see(age_s=0.0)
             assert following("open", "shut")["reason"] == "ok"
             log.wait(lambda: bool(log.got))
             assert [topic for topic, _ in log.got] == [TOPICS.event_log]

@@ -175,10 +175,13 @@ def test_an_event_grows_stale_while_it_waits(doorway: Doorway) -> None:
     assert doorway.policy.judge(message).reason == "stale"
 
 
-def test_a_replay_after_the_door_was_started_anew_is_refused(doorway: Doorway) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 3.0])
+def test_a_replay_after_the_door_was_started_anew_is_refused(
+    doorway: Doorway, after_s: float
+) -> None:
     message = doorway.message()
     assert doorway.policy.judge(message).open
-    doorway.clock.advance(3)
+    doorway.clock.advance(after_s)
     restarted = DoorPolicy(TOPICS, KEY.public, doorway.now)
     assert restarted.judge(message).reason == "before_start"
 
@@ -280,7 +283,7 @@ def test_a_real_door_behind_a_broker_in_an_attackers_hands(
         controller(broker.port, KEY, tmp_path, *command) as process,
     ):
         device.wait_connected()
-        device.see()
+        device.see(age_s=0.0)
         assert process.verdict() == "ok"
         (live,) = attacker.wait_on(TOPICS.event, 1)
         (log,) = attacker.wait_on(TOPICS.event_log, 1)
@@ -305,7 +308,7 @@ def test_a_real_door_behind_a_broker_in_an_attackers_hands(
         attacker.publish(TOPICS.event, b"\x00" * 100_000, user_properties=properties)
         assert process.verdict() == "wrong_signature"
 
-        device.see()
+        device.see(age_s=0.0)
         assert process.verdict() == "ok"
         process.process.send_signal(signal.SIGTERM)
         counts = process.next("stopped")["counts"]
@@ -325,15 +328,33 @@ def test_a_real_door_stays_shut_for_what_waited_for_the_broker(
         device.wait_connected()
         broker.stop()
         device.wait_disconnected()
-        device.see()
+        device.see(age_s=0.0)
         broker.start()
         witness.wait_subscribed(2)
         assert process.next("ready")
         device.wait_connected()
-        device.see()
+        device.see(age_s=0.0)
         assert process.verdict() == "ok"  # the second, and nothing came before it
         ids = [event.parse(item.message.payload).seq for item in witness.on(TOPICS.event)]
         assert ids == [2]
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        pytest.param("open 'the door", "No closing quotation", id="quotes"),
+        pytest.param("  ", "no command", id="blank"),
+        pytest.param("''", "no command", id="empty word"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_refused_before_it_is_needed(
+    command: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "key")]
+    with pytest.raises(SystemExit) as caught:
+        main(["door", *here, "--on-open", command])
+    assert caught.value.code == 2
+    assert fault in capsys.readouterr().err
 
 
 def test_a_command_that_fails_does_not_end_the_door(broker: LocalBroker, tmp_path: Path) -> None:
@@ -344,5 +365,5 @@ def test_a_command_that_fails_does_not_end_the_door(broker: LocalBroker, tmp_pat
     ):
         device.wait_connected()
         for _ in range(2):
-            device.see()
+            device.see(age_s=0.0)
             assert process.verdict() == "ok"
