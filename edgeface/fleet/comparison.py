@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from edgeface.fleet.bucket import Entry, bucket_number
@@ -85,7 +85,8 @@ class Comparison:
         """Whether everybody who is to be erased is known."""
         return len(self._differing) == len(self._opened)
 
-    @property
-    def complete(self) -> bool:
-        """Whether what is held is what the manifest lists."""
-        return not self._differing
+    def complete_with(self, people: Collection[str]) -> bool:
+        """Whether, with the records of these people, what is held is what the manifest lists."""
+        return self.all_read and all(
+            person_id in people for missing in self._missing.values() for person_id in missing
+        )

@@ -72,7 +72,7 @@ class Follower:
         self._site = site
         self._ring = ring
         self._floor_file = floor
-        self._floor = floor.load()
+        self._floor = self._saved_floor = floor.load()
         self._now_s = now_s
         self._monotonic_s = monotonic_s
         self._on_issued = on_issued
@@ -80,7 +80,6 @@ class Follower:
         self._early_freshness: bytes | None = None
         self._equivocation: str | None = None
         self._store_trouble: str | None = None
-        self._unwritten = False
         self._write_after_s = 0.0
         self._resume()
         self.gathering.refresh(monotonic_s(), usable=self.usable)
@@ -106,7 +105,8 @@ class Follower:
         self._wire = None
 
     def receive(self, message: Message) -> None:
-        """Take a message of the gallery; any other, and an empty one, changes nothing."""
+        """Take a message of the gallery; any other, and an empty one, changes nothing. Raises
+        StateError when the gallery file cannot be read."""
         if not message.payload:
             return
         self.messages_received += 1
@@ -115,16 +115,12 @@ class Follower:
             self._take(message.topic, message.payload)
         except RefusedError as error:
             self.refusals.add(message.topic, error, self._now())
-        except StateError as error:
-            self._cannot_write(error)
-            self._unwritten = True
         if self.gathering.ready:
             self._keep()
 
     def work(self) -> None:
         """Apply what has come, ask for what is missing, keep the time. Call it often."""
         self._keep()
-        self.gathering.refresh(self._monotonic_s(), usable=self.usable)
         if self._wire is not None:
             self._ask(self._wire)
 
@@ -224,10 +220,8 @@ class Follower:
         if not newer and self.manifest is not None:
             return
         manifest.check_time(self._now_s())
-        self.gathering.holdings.keep_manifest(wire)
-        self._raise_floor(manifest)
         self._equivocation = None
-        self._begin(manifest)
+        self._begin(manifest, wire)
         if self._early_freshness is not None:
             self._take_freshness(self._early_freshness)
 
@@ -238,7 +232,7 @@ class Follower:
             self._early_freshness = wire
             return
         if self.lifetime.promise(freshness):
-            self.gathering.holdings.keep_freshness(wire)
+            self.gathering.remember(wire)
         freshness.check_time(self._now_s())
 
     def _take_person(self, person_id: str, wire: bytes, *, answers: bool) -> None:
@@ -270,8 +264,7 @@ class Follower:
             return
         try:
             manifest = read_manifest(manifest_wire, self._ring, site=self._site)
-            if self._floor.admit(manifest):
-                self._raise_floor(manifest)
+            self._floor.admit(manifest)
         except RefusedError as error:
             _log.warning("the gallery from before is not used until a manifest comes: %s", error)
             return
@@ -283,23 +276,26 @@ class Follower:
         if freshness:
             self.lifetime.promise(freshness)
 
-    def _begin(self, manifest: Manifest) -> None:
+    def _begin(self, manifest: Manifest, wire: bytes | None = None) -> None:
+        self._floor = self._floor.after(manifest)
         self.lifetime.begin(manifest)
         self._on_issued(float(manifest.header.issued))
-        self.gathering.begin(manifest)
-
-    def _raise_floor(self, manifest: Manifest) -> None:
-        self._floor = self._floor.after(manifest)
-        self._floor_file.save(self._floor)
+        self.gathering.begin(manifest, wire)
 
     def _keep(self) -> None:
-        """Write what has come to the file."""
+        """Write what has come to the file, and serve it."""
         now_s = self._monotonic_s()
-        if now_s < self._write_after_s:
-            return
+        writes = now_s >= self._write_after_s
         try:
-            self.gathering.flush()
+            if writes:
+                self.gathering.flush()
+            self.gathering.refresh(now_s, usable=self.usable)
+            if not writes:
+                return
             self.gathering.settle(now_s, self._now_s())
+            if self._floor != self._saved_floor:
+                self._floor_file.save(self._floor)
+                self._saved_floor = self._floor
         except StateError as error:
             self._cannot_write(error)
             return
@@ -315,9 +311,6 @@ class Follower:
         if gone := self.gathering.released():
             wire.unsubscribe([self._topic(key) for key in gone])
         wanted = [Subscription(self._topic(key)) for key in requests.due(now_s)]
-        if self._unwritten and now_s >= self._write_after_s:
-            self._unwritten = False
-            wanted += [Subscription(self.topics.manifest), Subscription(self.topics.freshness)]
         if wanted:
             wire.subscribe(wanted)
 

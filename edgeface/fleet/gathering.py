@@ -60,6 +60,8 @@ class Gathering:
         self._put_out: set[str] = set()
         self._asked: dict[int, set[str]] = {}
         self._released: list[Key] = []
+        self._manifest_wire: bytes | None = None
+        self._freshness_wire: bytes | None = None
         self._receipts_open = self.holdings.open_receipts()
         self._scrub_after_s = 0.0
 
@@ -90,8 +92,13 @@ class Gathering:
 
     # What comes.
 
-    def begin(self, manifest: Manifest) -> None:
-        """`manifest` is the current one from here on."""
+    def remember(self, freshness_wire: bytes) -> None:
+        """Keep the newest freshness over a restart."""
+        self._freshness_wire = freshness_wire
+
+    def begin(self, manifest: Manifest, wire: bytes | None = None) -> None:
+        """`manifest` is the current one from here on; `wire` are its bytes when it is new."""
+        self._manifest_wire = wire
         self._put_out.clear()
         if self.manifest is None:
             self._put_out |= self.holdings.strangers()
@@ -159,7 +166,12 @@ class Gathering:
 
     def flush(self) -> None:
         """Take over what has arrived, and erase, in one transaction."""
-        batch = Batch(erase=set(self._erase), put_out=set(self._put_out))
+        batch = Batch(
+            erase=set(self._erase),
+            put_out=set(self._put_out),
+            manifest=self._manifest_wire,
+            freshness=self._freshness_wire,
+        )
         for person_id, (entry, record) in list(self._arrived.items()):
             try:
                 self._check_spaces(record)
@@ -171,13 +183,24 @@ class Gathering:
                 if self.holdings.entry(person_id):
                     batch.put_out.add(person_id)
         batch.put_out -= batch.put.keys()
-        if not batch.people:
+        if not batch:
             return
+        applied, erased = self.applied, None
+        if self.manifest is not None and self._comparison.complete_with(batch.put):
+            applied = Applied(self.manifest.version, self.manifest.digest)
+            if not batch.erase and not self._receipts_open:
+                erased = applied.version
         demanded = NOTHING if self.manifest is None else self.manifest.version
-        self.holdings.apply(batch, self.applied.version, demanded)
+        self.holdings.apply(batch, applied, demanded, erased)
+        self._taken_over(batch)
+        self.applied, self.erased = applied, erased or self.erased
+
+    def _taken_over(self, batch: Batch) -> None:
+        """The batch is in the file."""
         self._arrived.clear()
         self._erase.clear()
         self._put_out.clear()
+        self._manifest_wire = self._freshness_wire = None
         self._receipts_open |= bool(batch.erase)
         for person_id in batch.erase | batch.put_out:
             self.served.remove(person_id)
@@ -186,23 +209,20 @@ class Gathering:
             self.served.put(person_id, (payload.person(person_id), templates))
             self._comparison.settle(person_id)
             self._drop(person_id)
+        self._comparison.close()
 
     def settle(self, now_s: float, effective_s: float) -> None:
-        """Note how far the manifest is applied, and give receipts once nothing erased is left.
-        `now_s` is monotonic, `effective_s` UTC epoch seconds."""
-        if self.manifest is None:
+        """Give receipts once nothing of those erased is left in the files. `now_s` is monotonic,
+        `effective_s` UTC epoch seconds."""
+        if self.manifest is None or now_s < self._scrub_after_s:
             return
-        self._comparison.close()
-        newest = Applied(self.manifest.version, self.manifest.digest)
-        if self._comparison.complete and self.applied != newest:
-            self.holdings.finish(newest)
-            self.applied = newest
-        erased = newest.version if self._comparison.all_read else self.erased
-        if (erased > self.erased or self._receipts_open) and now_s >= self._scrub_after_s:
-            if self.holdings.confirm(erased, effective_s):
-                self.erased, self._receipts_open = erased, False
-            else:
-                self._scrub_after_s = now_s + SCRUB_PAUSE_S
+        erased = self.manifest.version if self._comparison.all_read else self.erased
+        if erased == self.erased and not self._receipts_open:
+            return
+        if self.holdings.confirm(erased, effective_s):
+            self.erased, self._receipts_open = erased, False
+        else:
+            self._scrub_after_s = now_s + SCRUB_PAUSE_S
 
     def refresh(self, now_s: float, *, usable: bool) -> None:
         """Bring the index up to date; `usable` says whether anybody may be recognised."""

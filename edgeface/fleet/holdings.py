@@ -41,11 +41,13 @@ class Batch:
     """Who is to be forgotten, with a receipt."""
     put_out: set[str] = field(default_factory=set)
     """Whose record was replaced by one that is not to be had; no receipt."""
+    manifest: bytes | None = None
+    """Wire bytes of the newest one, when it is to be remembered."""
+    freshness: bytes | None = None
+    """Wire bytes, likewise."""
 
-    @property
-    def people(self) -> set[str]:
-        """Everybody concerned."""
-        return self.put.keys() | self.erase | self.put_out
+    def __bool__(self) -> bool:
+        return bool(self.put or self.erase or self.put_out or self.manifest or self.freshness)
 
 
 class Holdings:
@@ -116,21 +118,21 @@ class Holdings:
         with self.store.reading() as connection:
             return {row[0] for row in connection.execute(query)}
 
-    def keep_manifest(self, wire: bytes) -> None:
-        """Remember the newest one."""
+    def apply(
+        self, batch: Batch, applied: Applied, demanded: Version, erased: Version | None
+    ) -> None:
+        """One transaction. `applied` is wholly applied with it; `demanded` is the manifest that the
+        erasures follow from, whose receipts are open until `confirm`; `erased` is what `confirm`
+        would note, when there is nothing to confirm."""
         with self.store.change() as change:
-            change.execute("UPDATE fleet SET manifest = ?", (wire,))
-
-    def keep_freshness(self, wire: bytes) -> None:
-        """Remember the newest one."""
-        with self.store.change() as change:
-            change.execute("UPDATE fleet SET freshness = ?", (wire,))
-
-    def apply(self, batch: Batch, applied: Version, demanded: Version) -> None:
-        """One transaction. `applied` is what is wholly applied so far, `demanded` the manifest
-        that the erasures follow from; their receipts are open until `confirm`."""
-        with self.store.change() as change:
-            change.set_position(*applied)
+            change.set_position(*applied.version)
+            change.execute("UPDATE fleet SET digest = ?", (applied.digest,))
+            if batch.manifest is not None:
+                change.execute("UPDATE fleet SET manifest = ?", (batch.manifest,))
+            if batch.freshness is not None:
+                change.execute("UPDATE fleet SET freshness = ?", (batch.freshness,))
+            if erased is not None:
+                change.execute("UPDATE fleet SET erased_epoch = ?, erased_revision = ?", erased)
             for person_id in batch.erase:
                 if change.remove(person_id):
                     change.execute(
@@ -141,12 +143,6 @@ class Holdings:
                 change.remove(person_id)
             for person_id, (entry, payload) in batch.put.items():
                 _put(change, person_id, entry, payload)
-
-    def finish(self, applied: Applied) -> None:
-        """Remember that a manifest is wholly applied."""
-        with self.store.change() as change:
-            change.set_position(*applied.version)
-            change.execute("UPDATE fleet SET digest = ?", (applied.digest,))
 
     def confirm(self, erased: Version, now_s: float) -> bool:
         """Everybody absent from manifest `erased` has been removed: see that nothing of them is

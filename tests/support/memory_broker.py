@@ -29,6 +29,8 @@ class MemoryBroker:
         """What does not fit into a client's queue is dropped, as mosquitto does."""
         self.fail_after: int | None = None
         """The administrator's connection breaks after so many messages."""
+        self.forget = False
+        """... and dies before it has noted which of them were acknowledged."""
 
     def publish(self, publication: Publication) -> None:
         """Keep it where it is retained, and hand it to those who are subscribed."""
@@ -153,6 +155,7 @@ class MemoryAdministrator:
         acknowledged: Callable[[list[_Key]], None],
     ) -> None:
         done: list[_Key] = []
+        broken = True
         try:
             for key, publication in items:
                 if self._broker.fail_after is not None:
@@ -161,5 +164,7 @@ class MemoryAdministrator:
                     self._broker.fail_after -= 1
                 self._broker.publish(publication)
                 done.append(key)
+            broken = False
         finally:
-            acknowledged(done)
+            if not (broken and self._broker.forget):
+                acknowledged(done)
