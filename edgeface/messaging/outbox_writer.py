@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import ContractError, StateError
+from edgeface.errors import StateError
 from edgeface.messaging import contract, event
 from edgeface.messaging.bounds import Enforcer, lost_with
 from edgeface.messaging.clock import NS, Clock, utc_now
@@ -98,10 +98,10 @@ class Writer:
         try:
             payload = contract.to_json(event.recognition(sighting, identity))
             event.parse(payload)
-        except (ContractError, ValueError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - one bad decision must not take others with it
             self._seq -= 1
-            _log.error("an event does not keep the contract and was not sent: %s", error)
-            letter = repr(sighting).encode()
+            _log.error("an event does not keep the contract and was not sent: %r", error)
+            letter = repr(sighting).encode(errors="replace")
             self._bury(DeadLetter(self._clock.utc_ns(), f"contract: {error}", letter))
             return None
         expires_ns = sighting.captured_boottime_ns + round(sighting.validity_s * NS)

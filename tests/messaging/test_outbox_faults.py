@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -18,6 +20,7 @@ from edgeface.messaging.event import DroppedRange, new_session
 from edgeface.messaging.outbox import Outbox
 from edgeface.messaging.outbox_file import OutboxFile
 from edgeface.messaging.outbox_writer import RETRY_MAX_S
+from edgeface.messaging.rows import Row
 from tests.support.messages import TOPICS, sighting
 from tests.support.outboxes import announced, numbers, take_one, waiting, writer
 
@@ -125,6 +128,25 @@ def test_an_event_that_breaks_the_contract_is_a_dead_letter_and_takes_no_number(
     assert len(found._file.dead_letters()) == 2
 
 
+class Unforeseen(dict[str, object]):
+    """A trace that cannot be written, for no reason that anybody thought of."""
+
+    def items(self) -> NoReturn:
+        raise RuntimeError("unforeseen")
+
+
+def test_a_decision_that_fails_takes_none_of_its_batch_with_it(tmp_path: Path) -> None:
+    clock = ManualClock()
+    outbox = Outbox(tmp_path / "outbox.db", TOPICS, "aaaaaaaa", clock=clock)
+    committed: queue.SimpleQueue[Row] = queue.SimpleQueue()
+    outbox.when_committed(committed.put)
+    for why in ({}, Unforeseen(odd=1), {}):
+        outbox.append(sighting(clock, why=why))
+    with outbox:
+        assert [committed.get(timeout=10).seq for _ in range(2)] == [1, 2]
+        assert outbox.status.dead_letters == 1
+
+
 def test_an_undeliverable_event_is_buried_and_announced(tmp_path: Path) -> None:
     clock = ManualClock()
     found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
@@ -138,6 +160,7 @@ def test_an_undeliverable_event_is_buried_and_announced(tmp_path: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
+from typing import NoReturn
 from edgeface.messaging.clock import KernelClock
 from edgeface.messaging.event import new_session
 from edgeface.messaging.outbox import Outbox
