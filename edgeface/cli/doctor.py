@@ -107,7 +107,8 @@ def _gallery(settings: Settings) -> str:
     if not settings.gallery_file.exists():
         return "empty: nobody is enrolled yet, so nobody is recognised"
     with open_gallery(settings) as store:
-        return f"{store.count} people"
+        count = store.count()
+    return f"{count} {'person' if count == 1 else 'people'}"
 
 
 def _camera(settings: Settings) -> str:

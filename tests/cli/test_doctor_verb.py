@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.gallery.opening import open_gallery
 from edgeface.messaging.clock import KernelClock
 from edgeface.messaging.localbroker import free_port
+from edgeface.settings.loading import load_settings
 from tests.support.broker import running_broker
 
 CONFIG = """
@@ -52,6 +54,19 @@ def test_nothing_is_missing_where_everything_answers(
     assert "160x120" in shown
     assert "golden runs pass on cpu" in shown
     assert shown.rstrip().endswith("nothing is missing")
+
+
+def test_it_counts_the_people_of_the_gallery(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(tmp_path, free_port())
+    with open_gallery(load_settings(Path(config))):
+        pass
+    skipped = [
+        word for name in ("models", "camera", "broker", "clock") for word in ("--skip", name)
+    ]
+    assert main(["doctor", "-c", config, *skipped]) == 0
+    assert "ok  gallery      0 people" in capsys.readouterr().out
 
 
 def test_every_fault_has_its_line_and_the_rest_is_still_tried(
