@@ -12,6 +12,7 @@ from edgeface import __version__
 from edgeface.cli.verbs import VERBS
 from edgeface.errors import EdgefaceError
 
+WRONG_COMMAND_LINE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
@@ -45,12 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     An `EdgefaceError` becomes `edgeface: error: MESSAGE` on standard error, one such line for
     every line of the message, and the error's own exit code. A wrong command line ends in
-    argparse's usage and code 2.
+    argparse's usage and code 2, an empty one in the list of verbs. Ctrl-C is 130, also while the
+    verb's module is imported, which takes a second on a Pi.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
-    args = build_parser(chosen).parse_args(arguments)
     try:
+        parser = build_parser(chosen)
+        if not arguments:
+            parser.print_help(sys.stderr)
+            return WRONG_COMMAND_LINE
+        args = parser.parse_args(arguments)
         code: int = args.run(args)
         sys.stdout.flush()
     except EdgefaceError as error:

@@ -52,7 +52,6 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "argv",
     [
-        pytest.param([], id="no-verb"),
         pytest.param(["fly"], id="unknown-verb"),
         pytest.param(["config", "eat"], id="unknown-action"),
         pytest.param(["--loud", "config", "check"], id="unknown-option"),
@@ -65,6 +64,12 @@ def test_a_wrong_command_line_ends_in_usage_and_2(
         main(argv)
     assert caught.value.code == 2
     assert "usage: edgeface" in capsys.readouterr().err
+
+
+def test_no_verb_at_all_is_2_and_shows_the_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr().err
+    assert all(f"{name} " in shown for name in VERBS)
 
 
 def test_the_verbs_code_is_the_exit_code(verb: ModuleType) -> None:
@@ -100,6 +105,17 @@ def test_ctrl_c_is_130_without_a_traceback(verb: Any, capsys: pytest.CaptureFixt
 
     verb.run = interrupt
     assert main(["try"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_while_the_verb_is_imported_is_130_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(name: str) -> ModuleType:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main_module.importlib, "import_module", interrupt)
+    assert main(["doctor"]) == 130
     assert capsys.readouterr().err == ""
 
 
