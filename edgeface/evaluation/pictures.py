@@ -48,7 +48,8 @@ class PictureRoot:
         data = np.frombuffer(self._bytes(name), dtype=np.uint8)
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         if image is None:
-            raise EvaluationError(f"{self._path}: {name}: not a picture that can be decoded")
+            where = f"{self._path}: {name}" if self._zip is not None else str(self._path / name)
+            raise EvaluationError(f"{where}: not a picture that can be decoded")
         return cast(Image, image)
 
     def names(self, containing: str = "") -> list[str]:
@@ -81,7 +82,12 @@ class PictureRoot:
             if self._zip is None:
                 file = self._path / candidate
                 if file.is_file():
-                    return file.read_bytes()
+                    try:
+                        return file.read_bytes()
+                    except OSError as error:
+                        raise EvaluationError(
+                            f"{file}: cannot be read: {error.strerror}"
+                        ) from error
                 continue
             for member in (candidate, self._top + candidate):
                 if member in self._members:

@@ -110,13 +110,14 @@ def embed_photograph(
 ) -> NDArray[np.float32]:
     """The embedding `(d,)` of the face that a photograph is about.
 
-    Raises EvaluationError naming the file when it cannot be read or no face is found.
+    Raises EvaluationError naming the file when it cannot be read, no face is found, or several and
+    none clearly dominates: a verdict about a face that nobody chose would be worse than none.
     """
     with PictureRoot(path.parent) as root:
         image = root.read(path.name) if path.is_file() else None
     if image is None:
         raise EvaluationError(f"{path}: no such file")
-    face = find_face(detector, image)
+    face = find_face(detector, image, "dominant")
     if isinstance(face, FaceProblem):
         raise EvaluationError(f"{path}: {face.message}")
     crop = _crop(image, face)

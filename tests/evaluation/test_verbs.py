@@ -11,8 +11,12 @@ import numpy as np
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.errors import EvaluationError
+from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
+from edgeface.evaluation.stills import embed_photograph
 from edgeface.recognition.thresholds import Calibration
+from edgeface.recognition.values import Box, Face, Image
 from tests.support.packages import CALIBRATION, edit_description
 from tests.support.patterned_people import picture, png
 
@@ -218,6 +222,59 @@ def test_compare_tells_one_person_from_two(
     assert "2.png: no face found" in capsys.readouterr().err
     assert main(["compare", a, str(photographs), *models]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_compare_refuses_what_is_no_photograph_of_one_person(
+    capsys: pytest.CaptureFixture[str], photographs: Path, tmp_path: Path, models: list[str]
+) -> None:
+    good = photographs / "00/frontal/0.png"
+    text = tmp_path / "notes.jpg"
+    text.write_text("not a picture\n")
+    assert main(["compare", str(good), str(text), *models]) == 2
+    shown = capsys.readouterr().err
+    assert shown == f"edgeface: error: {text}: not a picture that can be decoded\n"
+
+
+def test_a_photograph_that_may_not_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, photographs: Path
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with (
+        PictureRoot(photographs / "00/frontal") as root,
+        pytest.raises(EvaluationError, match=r"0\.png: cannot be read: Permission denied"),
+    ):
+        root.read("0.png")
+
+
+class _Faces:
+    """A detector that finds what it is told to."""
+
+    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
+        self._faces = [_face(box) for box in boxes]
+
+    def detect(self, image_bgr: Image, /) -> list[Face]:
+        return self._faces
+
+
+class _NoEmbedder:
+    def embed(self, crops: object) -> Any:
+        raise AssertionError("no face was chosen")
+
+
+def _face(box: tuple[float, float, float, float]) -> Face:
+    left, top, right, bottom = box
+    share = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
+    size = np.array([right - left, bottom - top], np.float32)
+    return Face(Box(*box), share * size + np.array([left, top], np.float32), 0.9)
+
+
+def test_two_faces_of_which_none_dominates_are_not_compared(photographs: Path) -> None:
+    detector = _Faces((2, 10, 22, 35), (30, 10, 50, 35))
+    with pytest.raises(EvaluationError, match=r"0\.png: 2 faces, and none clearly dominates"):
+        embed_photograph(photographs / "00/frontal/0.png", detector, _NoEmbedder())
 
 
 def _similarity(capsys: pytest.CaptureFixture[str], a: str, b: str, models: list[str]) -> float:
