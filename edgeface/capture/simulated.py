@@ -139,7 +139,10 @@ class SimulatedSource(BaseSource):
         if self._sprite is None or self._sprite[0] != path:
             photograph = read_picture(path)
             if photograph is None:
-                raise CameraError(f"{path} is not a picture that can be decoded")
+                raise CameraError(
+                    f"{path} is not a picture that can be decoded; set camera.photographs to JPEG "
+                    "or PNG files"
+                )
             self._sprite = (path, scene.make_sprite(photograph))
         return self._sprite[1]
 

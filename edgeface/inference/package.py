@@ -131,7 +131,10 @@ def load_package(path: Path | str) -> ModelPackage:
     folder = Path(path)
     source = folder / DESCRIPTION_FILE
     if not folder.is_dir():
-        raise ModelError(f"{folder}: no such model package (a folder with {DESCRIPTION_FILE})")
+        raise ModelError(
+            f"{folder}: no such model package (a folder with {DESCRIPTION_FILE}); a name alone is "
+            "one of `edgeface models list`, a folder is written as a path: ./NAME"
+        )
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

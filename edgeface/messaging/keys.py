@@ -51,7 +51,10 @@ class PublicKey:
         try:
             key = serialization.load_pem_public_key(read_key_file(path))
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise StateError(f"{path}: no public key in PEM form: {error}") from error
+            raise StateError(
+                f"{path}: not a public key in PEM form; the one that is meant is a device's "
+                "device.key.pub, in its state_dir"
+            ) from error
         if not isinstance(key, Ed25519PublicKey):
             raise StateError(f"{path}: not an Ed25519 key")
         return cls(key)
@@ -91,7 +94,7 @@ class DeviceKey:
         try:
             key = serialization.load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise StateError(f"{path}: no private key in PEM form: {error}") from error
+            raise StateError(f"{path}: not a private key in PEM form") from error
         if not isinstance(key, Ed25519PrivateKey):
             raise StateError(f"{path}: not an Ed25519 key")
         return cls(key)
