@@ -197,7 +197,7 @@ class Stage:
             self.screen.event(happening, self.in_view(happening))
             if happening.door_s is not None:
                 self.screen.door(happening, self.in_view(happening))
-        elif happening.historical:
+        elif happening.historical and told.news:  # the log topic may say it more than once
             self.screen.late(happening)
 
     def _door_said(self, line: str, at_s: float) -> None:
