@@ -122,6 +122,6 @@ class Daemon:
             left += ("outbox",)
         if left:
             _log.error("did not stop: %s", ", ".join(left))
-            if end.cause is None:
+            if end.code == CLEAN:  # else the first reason is the one that matters
                 return Exit(STUCK, f"stuck at the end: {', '.join(left)}")
         return end

@@ -107,6 +107,19 @@ def test_a_thread_that_does_not_let_go_ends_with_5_within_the_bound(
     assert took_s < 3
 
 
+def test_a_worker_that_hangs_while_it_runs_ends_with_4_and_its_reason(
+    tmp_path: Path, release: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stuck(pulse: Pulse) -> None:
+        release.wait()
+
+    spec = WorkerSpec(CAPTURE, stuck, limit_s=0.1)
+    monkeypatch.setattr(Two, "specs", lambda _: (spec, WorkerSpec(RECOGNIZER, patient)))
+    end, _ = end_of(tmp_path, stuck)
+    assert end.code == 4
+    assert "worker capture is stuck" in end.reason
+
+
 def test_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) -> None:
     first = Two(tmp_path, patient)
     first.start()
