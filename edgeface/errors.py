@@ -59,6 +59,15 @@ class ContractError(EdgefaceError, ValueError):
         self.reason = reason
 
 
+class BadIdError(ContractError):
+    """Raised for a site, device or user id of the wrong form; ids come from a command line."""
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__("bad_id", message)
+
+
 class BrokerError(EdgefaceError, ConnectionError):
     """Raised when the broker cannot be reached or refuses."""
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edgeface.errors import ContractError, StateError
+from edgeface.errors import BadIdError, StateError
 from edgeface.gallery.keys import sync_folder
 from edgeface.messaging.certificate_facts import (
     AUTHORITY,
@@ -111,12 +111,11 @@ class Authority:
     def issue_client(self, user: User, *, days: int = LEAF_DAYS) -> Path:
         """Make key and certificate of a device, door, log, administrator or Home Assistant.
 
-        Returns the certificate's path. Raises StateError when there is one, ContractError when the
+        Returns the certificate's path. Raises StateError when there is one, BadIdError when the
         user's name does not fit into a certificate.
         """
         if len(str(user)) > MAX_COMMON_NAME:
-            raise ContractError(
-                "bad_id",
+            raise BadIdError(
                 f"{user}: a certificate takes {MAX_COMMON_NAME} characters; choose shorter ids, or "
                 "a user and password for this client",
             )

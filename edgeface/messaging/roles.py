@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
-from edgeface.errors import ContractError
+from edgeface.errors import BadIdError
 from edgeface.messaging.topics import PREFIX, check_id
 
 RoleName: TypeAlias = Literal["device", "door", "log", "admin", "homeassistant"]
@@ -101,7 +101,7 @@ _USER: Final = re.compile(r"([a-z]+)\.([^.]*)\.([^.]*)")
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user of the broker. Raises ContractError (`bad_id`) for a role, site or name that cannot
+    """A user of the broker. Raises BadIdError for a role, site or name that cannot
     be."""
 
     role: RoleName
@@ -111,19 +111,17 @@ class User:
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
-            raise ContractError("bad_id", f"role {self.role!r}: one of {', '.join(ROLES)}")
+            raise BadIdError(f"role {self.role!r}: one of {', '.join(ROLES)}")
         check_id("site", self.site)
         check_id("device" if self.role == "device" else "name", self.name)
 
     @classmethod
     def parse(cls, text: str) -> User:
-        """The user with this name. Raises ContractError (`bad_id`)."""
+        """The user with this name. Raises BadIdError."""
         found = _USER.fullmatch(text)
         role = next((role for role in ROLES if found is not None and found[1] == role), None)
         if found is None or role is None:
-            raise ContractError(
-                "bad_id", f"user {text!r}: not ROLE.SITE.NAME with a role of {', '.join(ROLES)}"
-            )
+            raise BadIdError(f"user {text!r}: not ROLE.SITE.NAME with a role of {', '.join(ROLES)}")
         return cls(role, found[2], found[3])
 
     def __str__(self) -> str:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from edgeface.errors import ContractError
+from edgeface.errors import BadIdError
 
 PREFIX: Final = "edgeface/v1"
 ID: Final = re.compile(r"[a-z0-9-]{1,64}")
@@ -16,20 +16,20 @@ RESERVED: Final = frozenset({"gallery"})
 
 
 def check_id(kind: str, text: str) -> str:
-    """`text` itself; raises ContractError (`bad_id`) when it cannot be a site or device id.
+    """`text` itself; raises BadIdError when it cannot be a site or device id.
 
     `kind` is `site` or `device`; only devices collide with the reserved names.
     """
     if ID.fullmatch(text) is None:
-        raise ContractError("bad_id", f"{kind} {text!r}: 1 to 64 of a-z, 0-9 and - are allowed")
+        raise BadIdError(f"{kind} {text!r}: 1 to 64 of a-z, 0-9 and - are allowed")
     if kind == "device" and text in RESERVED:
-        raise ContractError("bad_id", f"device {text!r}: this name is reserved")
+        raise BadIdError(f"device {text!r}: this name is reserved")
     return text
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics of one device. Raises ContractError for ids that cannot be part of a topic."""
+    """The topics of one device. Raises BadIdError for ids that cannot be part of a topic."""
 
     site: str
     device: str

@@ -93,14 +93,10 @@ def test_acl_takes_users_that_have_a_password_instead(capsys: pytest.CaptureFixt
     [
         (["init"], "ca/ca.pem: is there already, and nothing is overwritten"),
         (["device", "hq", "door-1"], "ca/device.hq.door-1.pem: is there already"),
-        (["device", "hq", "Door"], "device 'Door': 1 to 64 of a-z, 0-9 and - are allowed"),
-        (["device", "hq", "gallery"], "device 'gallery': this name is reserved"),
-        (["door", "h.q", "front"], "site 'h.q': 1 to 64 of"),
         (["broker", "a b"], "ca/broker.pem: is there already"),
         (["renew", "log.hq.archive"], "ca: no certificate of 'log.hq.archive' there"),
         (["revoke", "log.hq.archive"], "ca: no certificate of 'log.hq.archive' there"),
         (["show", "ca/ca.key"], "ca/ca.key: no certificate in PEM form"),
-        (["acl", "--user", "archive"], "user 'archive': not ROLE.SITE.NAME"),
         (["log", "hq", "archive", "--days", "9000"], "ca: the authority itself ends on"),
         (["device", "hq", "d", "--passphrase-file", "ca/none"], "ca/none: cannot read the"),
     ],
@@ -109,6 +105,22 @@ def test_what_cannot_be_done_is_one_line(
     fleet: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
 ) -> None:
     assert certs(*arguments) == 1
+    assert capsys.readouterr().err.startswith(f"edgeface: error: {error}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["device", "hq", "Door"], "device 'Door': 1 to 64 of a-z, 0-9 and - are allowed"),
+        (["device", "hq", "gallery"], "device 'gallery': this name is reserved"),
+        (["door", "h.q", "front"], "site 'h.q': 1 to 64 of"),
+        (["acl", "--user", "archive"], "user 'archive': not ROLE.SITE.NAME"),
+    ],
+)
+def test_a_name_of_the_wrong_form_is_a_wrong_command_line(
+    fleet: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], error: str
+) -> None:
+    assert certs(*arguments) == 2
     assert capsys.readouterr().err.startswith(f"edgeface: error: {error}")
 
 
