@@ -1,6 +1,7 @@
 """Look for what this machine lacks: every part is tried for real, and each fault says what to do.
 
-A camera and an Edge TPU serve one process at a time, so stop the daemon before.
+A camera and an Edge TPU serve one process at a time, so stop the daemon before, or leave the camera
+out with --skip camera. Exit code 0: nothing is missing, 1: something is, 2: bad configuration.
 """
 
 from __future__ import annotations

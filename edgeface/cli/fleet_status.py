@@ -1,7 +1,8 @@
 """What every registered device has made of the gallery, from the reports that it signs.
 
 A device that is behind, or silent, stops recognising at the latest at the time named there,
-whatever the broker holds back.
+whatever the broker holds back. Exit code 0: every device has what is published and has confirmed
+every erasure, 1: not yet.
 """
 
 from __future__ import annotations
