@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +34,7 @@ def add_kind(kinds: Any) -> None:
     parser.add_argument(
         "--while-recognising",
         action="store_true",
-        help="instead: frame times of one device before and during a full sync of --people",
+        help="instead: frame times of one device before, during and after a full sync of --people",
     )
     parser.add_argument("--seconds", type=float, default=15.0, help="of frames before the sync")
     parser.add_argument("--fps", type=float, default=10.0, help="of the frames (default 10)")
@@ -44,6 +45,8 @@ def add_kind(kinds: Any) -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run it and print; the mapping has `status`, the exit code."""
+    # A search that OpenBLAS spreads over busy cores waits for the slowest; read when numpy loads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
         found = _recognising(args, Path(name)) if args.while_recognising else _fleet(args, name)
     if not args.json:

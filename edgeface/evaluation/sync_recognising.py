@@ -1,8 +1,8 @@
-"""`bench sync --while-recognising`: frame times before and during a full sync, in one process.
+"""`bench sync --while-recognising`: frame times before, during and after a full sync.
 
 A frame is one detection, one embedding and one search of the gallery that is served at the moment,
 at a camera's pace; what is measured is the time from taking it up to its end. The follower works
-in a thread beside it, as in the daemon.
+in a thread of the same process, as in the daemon. Before the sync the gallery is empty.
 """
 
 from __future__ import annotations
@@ -121,6 +121,9 @@ def _run(
     during, late_during = frames.run(syncing)
     sync_s = time.monotonic() - began_s
     device.pause()
+    say("frames with the whole gallery, without a sync")
+    end_s = time.monotonic() + before_s
+    after, late_after = frames.run(lambda: time.monotonic() < end_s)
     state = device.state()
     wrong = not state.agrees or state.digest != site.digest()
     return {
@@ -129,8 +132,10 @@ def _run(
         "sync_s": sync_s,
         "before_ms": _spread(before),
         "during_ms": _spread(during),
+        "after_ms": _spread(after),
         "frames_late_before": late_before,
         "frames_late_during": late_during,
+        "frames_late_after": late_after,
         "fps_before": len(before) / before_s,
         "fps_during": len(during) / sync_s,
         "resident_mib": state.resident_mib,

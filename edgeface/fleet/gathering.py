@@ -30,8 +30,9 @@ SCRUB_PAUSE_S: Final = 10.0
 
 
 class Gathering:
-    """`refuse(key, error)` is told of what cannot be taken although it came from the right topic.
-    Raises StateError and GalleryCorruptError from the file."""
+    """`refuse(key, error)` is told of what cannot be taken although it came from the right topic;
+    `breathe` is called between two records. Raises StateError and GalleryCorruptError from the
+    file."""
 
     def __init__(
         self,
@@ -40,8 +41,9 @@ class Gathering:
         store: GalleryStore,
         space: str,
         refuse: Callable[[Key, RefusedError], None],
+        breathe: Callable[[], None] = lambda: None,
     ) -> None:
-        self.holdings: Final = Holdings(store)
+        self.holdings: Final = Holdings(store, breathe)
         self.requests: Final = Requests()
         self.served: Final = ServedIndex(store, space)
         self.manifest: Manifest | None = None
@@ -53,6 +55,7 @@ class Gathering:
         self._site = site
         self._ring = ring
         self._refuse = refuse
+        self._breathe = breathe
         self._comparison = Comparison(self.holdings.bucket_digests(site))
         self._waiting = WaitingRoom()
         self._arrived: dict[str, tuple[Entry, SignedRecord]] = {}
@@ -173,6 +176,7 @@ class Gathering:
             freshness=self._freshness_wire,
         )
         for person_id, (entry, record) in list(self._arrived.items()):
+            self._breathe()
             try:
                 self._check_spaces(record)
                 batch.put[person_id] = (entry, open_record(record, self._ring))

@@ -7,6 +7,7 @@ without keeping the record itself: nothing of it is left to be erased elsewhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -51,10 +52,14 @@ class Batch:
 
 
 class Holdings:
-    """The fleet's tables of `store`. Raises what the store raises."""
+    """The fleet's tables of `store`. Raises what the store raises.
 
-    def __init__(self, store: GalleryStore) -> None:
+    `breathe` is called between two people, so that other threads get their turn.
+    """
+
+    def __init__(self, store: GalleryStore, breathe: Callable[[], None] = lambda: None) -> None:
         self.store: Final = store
+        self._breathe = breathe
 
     def messages(self) -> tuple[bytes | None, bytes | None]:
         """Wire bytes of the newest manifest and the newest freshness."""
@@ -143,6 +148,7 @@ class Holdings:
                 change.remove(person_id)
             for person_id, (entry, payload) in batch.put.items():
                 _put(change, person_id, entry, payload)
+                self._breathe()
 
     def confirm(self, erased: Version, now_s: float) -> bool:
         """Everybody absent from manifest `erased` has been removed: see that nothing of them is

@@ -89,6 +89,7 @@ class FleetDevice:
             grace_s=GRACE_S,
             now_s=self.times.effective_s,
             monotonic_s=lambda: self.times.monotonic_s,
+            breathe=lambda: None,
             on_issued=self.times.reached,
         )
         topics = Topics(self.site.folder.site, self.name)
