@@ -59,6 +59,9 @@ class Board:
         """Gallery follower. None until the gallery was loaded."""
         self.gallery_digest: str | None = None
         """Gallery follower. SHA-256 of the fleet's manifest that is wholly applied."""
+        self.covered_space: str | None = None
+        """Gallery follower, cleared by the main thread. The space of the next embedder, when it can
+        be taken into use."""
         self.gallery_trouble: str | None = None
         """Gallery follower. Why the gallery cannot be brought up to date."""
         self.camera: CameraHealth | None = None

@@ -25,6 +25,7 @@ from edgeface.service.capturing import Capture
 from edgeface.service.commanding.desk import CommandDesk
 from edgeface.service.fleet_following import FleetFollower
 from edgeface.service.following import GalleryFollower
+from edgeface.service.model_change import in_use
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
 from edgeface.service.reporting import Reporter, Sources
@@ -62,6 +63,7 @@ class Composition:
         self._observe = observe
         self.clock: Clock = clock if clock is not None else KernelClock()
         prepare_folder(settings.state_dir)
+        settings = in_use(settings)
         key = DeviceKey.load_or_create(settings.device_key_file)
         session = new_session()
         topics = Topics(settings.site, settings.device)

@@ -18,7 +18,7 @@ from edgeface.service.composition import (
     Composition,
 )
 from edgeface.service.notify import Notifier
-from edgeface.service.reload import reload
+from edgeface.service.reload import change_embedder, reload
 from edgeface.service.signals import SignalQueue
 from edgeface.service.supervisor import CLEAN, STUCK, Exit
 
@@ -75,6 +75,7 @@ class Daemon:
             return Exit(CLEAN, "")
         if composition.desk.reloads.work(lambda: reload(composition, self._file)):
             self._lifecycle = ""
+        change_embedder(composition)
         composition.reporter.tick()
         composition.announcer.tick(composition.board.settings)
         health = composition.reporter.health()

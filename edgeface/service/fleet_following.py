@@ -12,7 +12,7 @@ from edgeface.fleet.follower import Follower
 from edgeface.fleet.following import Following
 from edgeface.fleet.keyring import KeyRing
 from edgeface.fleet.own_report import OwnReport
-from edgeface.fleet.position import FLOOR_FILE
+from edgeface.fleet.position import FLOOR_FILE, Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.messaging.clock import NS, Clock
@@ -21,6 +21,7 @@ from edgeface.messaging.options import ConnectionOptions
 from edgeface.messaging.topics import Topics
 from edgeface.service.board import Board
 from edgeface.service.following import LOAD_S, WAIT_S
+from edgeface.service.model_change import next_space
 from edgeface.service.supervisor import FatalError
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -52,6 +53,8 @@ class FleetFollower:
         self._topics = topics
         self._key = key
         self._session = session
+        self._next_space: str | None = None
+        self._offered: Version | None = None
 
     def run(self, pulse: Pulse) -> None:
         """Open the gallery once the models are known, then follow until told to stop.
@@ -65,6 +68,7 @@ class FleetFollower:
                 return
         first = self._board.gallery is None
         settings = self._board.settings
+        self._next_space = next_space(settings)
         try:
             with pulse.patience(LOAD_S):
                 ring = KeyRing.load(settings.fleet_folder)
@@ -130,5 +134,16 @@ class FleetFollower:
                     "templates": len(board.gallery.matrix),
                 },
             )
+        self._offer_next(follower)
         self._floor.persist()
         pulse.beat()
+
+    def _offer_next(self, follower: Follower) -> None:
+        """Say, once for each manifest, that the next embedder can be taken into use."""
+        space, facts, manifest = self._next_space, self._board.models, follower.manifest
+        if space is None or facts is None or manifest is None or facts.space == space:
+            return
+        covered = follower.standing == "current" and follower.covered_by(space)
+        if covered and self._offered != manifest.version:
+            self._offered = manifest.version
+            self._board.covered_space = space

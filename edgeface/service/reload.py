@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgeface.errors import EdgefaceError
 from edgeface.service.logs import configure
+from edgeface.service.model_change import change, in_use
 from edgeface.service.models import open_checked
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
@@ -44,7 +45,7 @@ def reload(composition: Composition, file: Path) -> Reloaded:
     """
     old = composition.board.settings
     try:
-        new = load_settings(file)
+        new = in_use(load_settings(file))
         if _changed(old, new, ("models", "detection")):
             # Whether they can be used is found out before the recognizer is given up.
             open_checked(new, accelerator="cpu")
@@ -76,6 +77,17 @@ def reload(composition: Composition, file: Path) -> Reloaded:
         _replace(composition, recognizer=False)
     _log.info("reloaded %s", file)
     return Reloaded(needs_restart=left)
+
+
+def change_embedder(composition: Composition) -> None:
+    """Take the next embedder into use when the fleet's gallery has come to cover it. Called by the
+    main thread."""
+    board = composition.board
+    space, board.covered_space = board.covered_space, None
+    after = None if space is None else change(board.settings, space)
+    if after is not None:
+        board.settings = after
+        _replace(composition, recognizer=True)
 
 
 def _replace(composition: Composition, *, recognizer: bool) -> None:

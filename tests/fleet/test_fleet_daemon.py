@@ -18,6 +18,7 @@ from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.daemon import DaemonProcess, write_config
 from tests.support.fleet_site import FleetSite, new_site, person_id
+from tests.support.packages import edit_description, seal
 
 BASE = "edgeface/v1/hq/door-1"
 
@@ -89,6 +90,51 @@ def test_the_daemon_follows_reports_and_erases(
         assert daemon.stop()[0] == 0
     (judged,) = _status(site)
     assert (judged.lag, judged.digest_agrees, judged.unconfirmed) == (0, True, ())
+
+
+def test_the_daemon_changes_to_the_next_model_when_everybody_fits_it_and_stays_there(
+    tmp_path: Path, broker: LocalBroker, site: FleetSite
+) -> None:
+    first = shipped_models() / "facenet"
+    second = tmp_path / "second"
+    shutil.copytree(first, second)
+    edit_description(second, lambda it: it["input"].update(mean=127.4))
+    seal(second)
+    before, after = (load_package(folder).space_id for folder in (first, second))
+    site.put({1: [1], 2: [2]}, before)
+    site.put({1: [101]}, after)
+    site.publish()
+    bundle = site.add_device("door-1")
+    shutil.copytree(bundle / "state", tmp_path / "state")
+    key = DeviceKey.load(bundle / "state" / "device.key").public
+    file = write_config(
+        tmp_path,
+        broker.port,
+        camera=empty_street(tmp_path / "street"),
+        gallery={"source": "fleet"},
+        models={"next_embedder": str(second)},
+    )
+    topic = f"{BASE}/gallery/reported"
+
+    def uses(space: str, revision: int) -> Any:
+        reports = lambda all_: [  # noqa: E731
+            read_reported(a.message, key) for a in all_ if a.topic == topic
+        ]
+        return lambda all_: any(
+            (r.space, r.revision, r.templates) == (space, revision, 2) for r in reports(all_)
+        )
+
+    with Witness(broker.port, f"{BASE}/#") as witness, DaemonProcess(file) as daemon:
+        witness.wait(uses(before, 1), 30)
+        site.put({2: [102]}, after)
+        site.publish()
+        witness.wait(uses(after, 2), 30)
+        assert daemon.stop()[0] == 0
+    with Witness(broker.port, f"{BASE}/state") as witness, DaemonProcess(file) as daemon:
+        daemon.wait_ready()
+        witness.wait(lambda all_: last(all_, f"{BASE}/state")["models"].get("space") == after)
+        assert last(witness.arrivals, f"{BASE}/state")["gallery"]["templates"] == 2
+        assert daemon.stop()[0] == 0
 
 
 def _status(site: FleetSite) -> Any:
