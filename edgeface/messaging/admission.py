@@ -123,7 +123,11 @@ class Admission:
         except ContractError as error:
             return refuse("malformed", str(error))
         if verb not in self._enabled():
-            return refuse("disabled", f"{verb} is off in the device's configuration")
+            return refuse(
+                "disabled",
+                f"{verb} is off: see commands in the device's configuration"
+                " (enabled, snapshot, and administrator_key_file for sealed answers)",
+            )
         return self._admit(Request(address, verb, command, received_boottime_ns))
 
     def _admit(self, request: Request) -> Verdict:

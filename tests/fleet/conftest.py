@@ -12,12 +12,19 @@ import pytest
 from edgeface.messaging.localbroker import LocalBroker
 from tests.support.broker import running_broker
 from tests.support.fleet_site import FleetSite, clear, new_site
+from tests.support.memory_broker import MemoryBroker
 
 
 @pytest.fixture(scope="module")
 def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
     with running_broker(tmp_path_factory.mktemp("broker")) as found:
         yield found
+
+
+@pytest.fixture
+def broker() -> MemoryBroker:
+    """A broker in memory; tests of the real one have a fixture of the same name."""
+    return MemoryBroker()
 
 
 @pytest.fixture

@@ -29,11 +29,6 @@ from tests.support.memory_broker import MemoryBroker
 
 
 @pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker()
-
-
-@pytest.fixture
 def site(tmp_path: Path, broker: MemoryBroker) -> FleetSite:
     found = memory_site(tmp_path / "site", broker)
     found.put({number: [number] for number in PEOPLE})

@@ -25,11 +25,6 @@ TOPICS = GalleryTopics("hq")
 
 
 @pytest.fixture
-def broker() -> MemoryBroker:
-    return MemoryBroker()
-
-
-@pytest.fixture
 def site(tmp_path: Path, broker: MemoryBroker) -> FleetSite:
     return memory_site(tmp_path / "site", broker)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from edgeface.fleet.following import Following
+from edgeface.fleet.master import Master
 from edgeface.fleet.requests import MAX_OUTSTANDING
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.localbroker import LocalBroker
@@ -113,3 +115,34 @@ def test_what_is_held_is_not_fetched_again(
         eventually(device.equals_master, 20)
     assert device.follower.messages_received <= 40 + 40 + 4
     assert person_id(100) in device.people()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_random_run_ends_with_every_device_equal(
+    tmp_path: Path, broker: LocalBroker, seed: int
+) -> None:
+    chance = random.Random(seed)
+    site = new_site(tmp_path / "site", broker.port, site=f"site-{seed}")
+    site.publish()
+    devices = [new_device(tmp_path / name, site, name) for name in ("door-1", "door-2")]
+    for _ in range(8):
+        with ExitStack() as stack:
+            for device in devices:
+                if chance.random() < 0.8:
+                    stack.enter_context(following(device, broker.port))
+            numbers = range(30)
+            site.put({n: [chance.randrange(99)] for n in chance.sample(numbers, 6)})
+            with Master(site.folder) as master:
+                known = [n for n in numbers if person_id(n) in master.store]
+            if chance.random() < 0.6:
+                site.remove(*chance.sample(known, min(3, len(known))))
+            if chance.random() < 0.8:
+                site.publish()
+        for device in devices:
+            if chance.random() < 0.4:
+                device.crash()
+    site.publish()
+    for device in devices:
+        with following(device, broker.port):
+            eventually(lambda device=device: device.follower.standing == "current", 20)  # type: ignore[misc]
+            eventually(device.equals_master, 20)

@@ -58,7 +58,7 @@ def test_over_a_half_open_connection_the_log_arrives_and_what_comes_late_opens_n
     ):
         policy = DoorPolicy(TOPICS, device.key.public, now=lambda: datetime.now(UTC))
         device.wait_connected()
-        device.see()
+        device.see(age_s=0.0)  # captured after the door began
         (first,) = witness.wait_on(TOPICS.event, 1)
         assert policy.judge(first.message).open
         eventually(lambda: device.publisher.status.log_delivered == 1)
