@@ -5,10 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -22,6 +23,7 @@ from edgeface.messaging.localbroker import LocalBroker
 
 PATIENCE_S: Final = 600.0
 """For any one phase."""
+_END_S: Final = 30.0
 
 Say = Callable[[str], None]
 
@@ -70,7 +72,7 @@ class SyncBench:
     opened_s: Spread | None = None
     """From opening the gallery file, after a restart, to an index that serves."""
     resident_mib: Spread | None = None
-    """Of a device's whole process, after a restart."""
+    """Of a device's whole process that has just started again."""
     resident_syncing_mib: Spread | None = None
     """The same after the full sync."""
     disk_mib: float = 0.0
@@ -87,10 +89,25 @@ class _Devices:
     """The processes."""
 
     def __init__(self, plans: Sequence[DevicePlan]) -> None:
-        context = multiprocessing.get_context("spawn")
+        self._plans = plans
         self.pipes: dict[str, Pipe] = {}
-        self._processes = []
-        for plan in plans:
+        self._processes: list[SpawnProcess] = []
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def respawn(self) -> None:
+        """End all of them and start them again, as after a power cut."""
+        self._stop()
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        for plan in self._plans:
             ours, theirs = context.Pipe()
             process = context.Process(target=run_device, args=(plan, theirs), name=plan.name)
             process.start()
@@ -98,19 +115,15 @@ class _Devices:
             self.pipes[plan.name] = ours
             self._processes.append(process)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _stop(self) -> None:
         for pipe in self.pipes.values():
-            try:
+            with suppress(OSError):
                 pipe.send("stop")
-            except OSError:
-                continue
         for process in self._processes:
-            process.join(10)
+            process.join(_END_S)
             if process.is_alive():
                 process.kill()
+        self._processes.clear()
 
     def tell(self, command: Command) -> None:
         """All of them."""
@@ -118,7 +131,7 @@ class _Devices:
             pipe.send(command)
 
     def states(self, command: Command) -> dict[str, DeviceState]:
-        """Their answers to `state`, `pause` or `restart`."""
+        """Their answers to `state` or `pause`."""
         self.tell(command)
         found: dict[str, DeviceState] = {}
         self._collect(found, DeviceState, lambda _: True, len(self.pipes))
@@ -234,8 +247,8 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
         )
 
     say("restart")
-    fleet.states("pause")
-    states = fleet.states("restart")
+    fleet.respawn()
+    states = fleet.states("state")
     result.opened_s = Spread.of([state.opened_s for state in states.values()])
     result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
     result.disk_mib = _mean([state.disk_mib for state in states.values()])

@@ -26,7 +26,7 @@ from edgeface.messaging.topics import Topics
 
 DAY_S: Final = 86_400.0
 
-Command = Literal["follow", "pause", "restart", "state", "stop"]
+Command = Literal["follow", "pause", "state", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +87,12 @@ class SyncDevice:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: tuple[Version, Version, Version] | None = None
-        shutil.copytree(plan.bundle / "state" / "fleet", plan.state_dir / "fleet")
-        self.open()
-
-    @property
-    def follower(self) -> Follower:
-        """The one in use; another after `open`."""
-        return self._follower
-
-    def open(self) -> None:
-        """Open the gallery as at a start of the daemon."""
-        plan, began_s = self._plan, time.monotonic()
+        shutil.copytree(
+            plan.bundle / "state" / "fleet", plan.state_dir / "fleet", dirs_exist_ok=True
+        )
+        began_s = time.monotonic()
         self._store = GalleryStore(plan.state_dir / "gallery.sqlite", self._row_key())
-        self._follower = Follower(
+        self.follower: Final = Follower(
             plan.site,
             KeyRing.load(plan.state_dir / "fleet"),
             self._store,
@@ -116,9 +109,9 @@ class SyncDevice:
         plan = self._plan
         options = ConnectionOptions(plan.host, plan.port, f"{plan.name}-gallery")
         topics = Topics(plan.site, plan.name)
-        report = OwnReport(self._follower, topics, self._key, new_session())
+        report = OwnReport(self.follower, topics, self._key, new_session())
         self._stop.clear()
-        following = Following(options, self._follower, report, each=self._look)
+        following = Following(options, self.follower, report, each=self._look)
         self._thread = threading.Thread(target=following.run, args=(self._stop,), name=plan.name)
         self._thread.start()
 
@@ -136,8 +129,8 @@ class SyncDevice:
 
     def state(self) -> DeviceState:
         """Of a device that is not being changed."""
-        gathering = self._follower.gathering
-        manifest, index = self._follower.manifest, self._follower.index
+        gathering = self.follower.gathering
+        manifest, index = self.follower.manifest, self.follower.index
         held = tuple(gathering.holdings.bucket_digests(self._plan.site))
         files = [path for path in self._plan.state_dir.iterdir() if path.is_file()]
         return DeviceState(
@@ -146,17 +139,17 @@ class SyncDevice:
             digest=None if gathering.applied.digest is None else gathering.applied.digest.hex(),
             people=len(index.people),
             templates=len(index.matrix),
-            messages=self._follower.messages_received,
-            payload_bytes=self._follower.bytes_received,
+            messages=self.follower.messages_received,
+            payload_bytes=self.follower.bytes_received,
             resident_mib=resident_now_mib(),
             disk_mib=sum(path.stat().st_size for path in files) / 2**20,
             opened_s=self.opened_s,
-            trouble=self._follower.trouble,
-            refusals=self._follower.refusals.total,
+            trouble=self.follower.trouble,
+            refusals=self.follower.refusals.total,
         )
 
     def _look(self) -> None:
-        gathering, index = self._follower.gathering, self._follower.index
+        gathering, index = self.follower.gathering, self.follower.index
         served = Version(index.epoch, index.revision)
         now = (served, gathering.applied.version, gathering.erased)
         if now != self._told:
@@ -197,10 +190,6 @@ def run_device(plan: DevicePlan, pipe: Pipe) -> None:
                 device.follow()
             case "pause":
                 device.pause()
-                tell(device.state())
-            case "restart":
-                device.close()
-                device.open()
                 tell(device.state())
             case "state":
                 tell(device.state())

@@ -166,5 +166,5 @@ class MemoryAdministrator:
                 done.append(key)
             broken = False
         finally:
-            if not (broken and self._broker.forget):
+            if done and not (broken and self._broker.forget):
                 acknowledged(done)
