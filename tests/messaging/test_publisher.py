@@ -138,6 +138,7 @@ def test_online_comes_after_state_and_alerts_and_stopped_is_the_last_word(
             device.presence.clear_alert("camera_stalled")
             alert = TOPICS.alert("camera_stalled")
             witness.wait(lambda all_: any(a.topic == alert and not a.message.payload for a in all_))
+        witness.wait_on(TOPICS.status, 2)
         topics = [a.topic for a in witness.arrivals]
         online = topics.index(TOPICS.status)
         assert topics.index(alert) < online

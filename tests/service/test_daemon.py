@@ -111,9 +111,11 @@ def test_one_is_recognized_the_other_is_not_and_the_end_is_clean(
     logged = [content(a)["seq"] for a in arrivals if a.topic == LOG]
     assert logged == list(range(1, len(logged) + 1))
     states = [content(a) for a in arrivals if a.topic == STATE]
-    assert states[0]["lifecycle"] == "init"
-    assert "ready" in [state["lifecycle"] for state in states]
-    assert states[-1]["lifecycle"] == "stopping"
+    # The models may be ready before the broker has answered: then nobody ever sees "init".
+    order = ["init", "ready", "stopping"]
+    places = [order.index(state["lifecycle"]) for state in states]
+    assert places == sorted(places)
+    assert {1, 2} <= set(places)
     assert states[-1]["last_seq"] == len(logged)
     assert states[-1]["outbox"]["depth"] == 0
     health = [content(a) for a in arrivals if a.topic == f"{BASE}/health"]
