@@ -57,24 +57,24 @@ class YamlFile:
     """The file could not be read as a mapping at all; `values` says nothing."""
 
 
-def read_yaml(path: Path, file_order: int = 0) -> YamlFile:
+def read_yaml(path: Path, file_order: int = 0, folder: Path | None = None) -> YamlFile:
     """Read `path`; faults of its form are in the result.
 
-    Texts are `PlacedText`, so that relative paths start at the file's folder. Raises
-    `SettingsError` when the file cannot be read.
+    Texts are `PlacedText`, so that relative paths start at the file's folder, or at `folder`, where
+    the file will lie. Raises `SettingsError` when the file cannot be read.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return _Reader(path, file_order).read(data)
+    return _Reader(path, file_order, folder or path.absolute().parent).read(data)
 
 
 class _Reader:
-    def __init__(self, path: Path, file_order: int) -> None:
+    def __init__(self, path: Path, file_order: int, folder: Path) -> None:
         self._file = YamlFile(path)
         self._order = file_order
-        self._folder = path.absolute().parent
+        self._folder = folder
         self._nodes = 0
         self._open: set[int] = set()
 

@@ -9,19 +9,33 @@ import jsonschema
 import pytest
 import yaml
 
+from edgeface.settings.fleet import load_fleet
 from edgeface.settings.loading import load_settings
 from edgeface.settings.places import shipped, shipped_models
 from edgeface.settings.schema import settings_schema
 from edgeface.settings.tree import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted((ROOT / "config").rglob("*.yaml"))
+FLEET = ROOT / "config" / "fleet"
+FILES = sorted(path for path in (ROOT / "config").rglob("*.yaml") if FLEET not in path.parents)
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES])
 def test_a_shipped_configuration_loads_and_fits_the_schema(path: Path) -> None:
     load_settings(path)
     jsonschema.validate(yaml.safe_load(path.read_text()), settings_schema())
+
+
+def test_the_shipped_site_holds_on_a_device_as_it_was_checked(tmp_path: Path) -> None:
+    fleet = load_fleet(FLEET)
+    assert (fleet.faults, fleet.warnings, len(fleet.devices)) == ((), (), 3)
+    (tmp_path / "edgeface.yaml").write_text((ROOT / "config" / "edgeface.yaml").read_text())
+    drop_ins = tmp_path / "conf.d"
+    drop_ins.mkdir()
+    for device in fleet.devices:
+        (drop_ins / "20-site.yaml").write_text((FLEET / "site.yaml").read_text())
+        (drop_ins / "30-device.yaml").write_text(device.path.read_text())
+        assert load_settings(tmp_path / "edgeface.yaml") == device.settings
 
 
 def test_the_commented_default_names_every_key_with_its_default(tmp_path: Path) -> None:
