@@ -73,8 +73,14 @@ class SyncBench:
     """From opening the gallery file, after a restart, to an index that serves."""
     resident_mib: Spread | None = None
     """Of a device's whole process that has just started again."""
+    opening_peak_mib: Spread | None = None
+    """The most of it meanwhile."""
+    swap_peak_mib: Spread | None = None
+    """The most of it while one enrolment comes: two indexes are alive for a moment."""
     resident_syncing_mib: Spread | None = None
-    """The same after the full sync."""
+    """After the full sync."""
+    syncing_peak_mib: Spread | None = None
+    """The most during the full sync."""
     disk_mib: float = 0.0
     """Per device."""
     wrong: list[str] = field(default_factory=list)
@@ -206,6 +212,7 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
     result.full_messages = _mean([state.messages for state in states.values()])
     result.full_bytes = _mean([state.payload_bytes for state in states.values()])
     result.resident_syncing_mib = Spread.of([state.resident_mib for state in states.values()])
+    result.syncing_peak_mib = Spread.of([state.peak_mib for state in states.values()])
 
     say("one enrolment")
     (person_id,) = site.add(1)
@@ -251,6 +258,15 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
     states = fleet.states("state")
     result.opened_s = Spread.of([state.opened_s for state in states.values()])
     result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
+    result.opening_peak_mib = Spread.of([state.peak_mib for state in states.values()])
+
+    say("one enrolment after it")
+    site.add(1)
+    version = site.publish().version
+    fleet.tell("follow")
+    fleet.until(lambda item: item.served >= version)
+    states = fleet.states("pause")
+    result.swap_peak_mib = Spread.of([state.peak_mib for state in states.values()])
     result.disk_mib = _mean([state.disk_mib for state in states.values()])
     right, count = site.digest(), len(site.people)
     result.wrong = sorted(

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from edgeface.evaluation.bench import resident_now_mib
+from edgeface.evaluation.bench import forget_peak, resident_now_mib, resident_peak_mib
 from edgeface.fleet.floor_file import FloorFile
 from edgeface.fleet.follower import Follower
 from edgeface.fleet.following import Following
@@ -70,6 +70,8 @@ class DeviceState:
     messages: int
     payload_bytes: int
     resident_mib: float
+    peak_mib: float
+    """The most that was resident since the state before, or since the start."""
     disk_mib: float
     opened_s: float
     """From opening the gallery file to an index that serves."""
@@ -128,12 +130,13 @@ class SyncDevice:
         self._store.close()
 
     def state(self) -> DeviceState:
-        """Of a device that is not being changed."""
+        """Of a device that is not being changed; `peak_mib` begins anew."""
+        peak_mib = resident_peak_mib()
         gathering = self.follower.gathering
         manifest, index = self.follower.manifest, self.follower.index
         held = tuple(gathering.holdings.bucket_digests(self._plan.site))
         files = [path for path in self._plan.state_dir.iterdir() if path.is_file()]
-        return DeviceState(
+        found = DeviceState(
             name=self._plan.name,
             agrees=manifest is not None and held == manifest.buckets,
             digest=None if gathering.applied.digest is None else gathering.applied.digest.hex(),
@@ -142,11 +145,14 @@ class SyncDevice:
             messages=self.follower.messages_received,
             payload_bytes=self.follower.bytes_received,
             resident_mib=resident_now_mib(),
+            peak_mib=peak_mib,
             disk_mib=sum(path.stat().st_size for path in files) / 2**20,
             opened_s=self.opened_s,
             trouble=self.follower.trouble,
             refusals=self.follower.refusals.total,
         )
+        forget_peak()
+        return found
 
     def _look(self) -> None:
         gathering, index = self.follower.gathering, self.follower.index

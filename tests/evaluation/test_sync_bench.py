@@ -23,6 +23,8 @@ def test_every_device_agrees_and_changes_cost_what_changed(
     for name in ("full_sync_s", "enrolment_s", "erasure_s", "receipt_s", "catch_up_s", "opened_s"):
         assert 0 < found[name]["p50"] <= found[name]["p99"] <= found[name]["most"]
     assert found["resident_mib"]["p50"] > 10
+    for name in ("opening_peak_mib", "swap_peak_mib", "syncing_peak_mib"):
+        assert found[name]["p50"] > 10
 
 
 def test_another_digest_than_the_administrators_is_the_status(
