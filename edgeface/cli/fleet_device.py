@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 0."""
-    from edgeface.errors import GalleryError
+    from edgeface.errors import SettingsError
     from edgeface.fleet.devices import Extras, add_device, registered, remove_device
     from edgeface.fleet.files import locked
     from edgeface.fleet.ledger import Ledger
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{args.device} is forgotten; doors that pin its key have to be told")
             return 0
         if (args.cert is None) != (args.cert_key is None):
-            raise GalleryError("--cert and --cert-key belong together")
+            raise SettingsError("--cert and --cert-key belong together")
         extras = Extras(args.public_key, args.cert, args.cert_key, args.state_dir)
         with Ledger(folder.ledger_file) as ledger:
             bundle = add_device(folder, ledger.state(), args.device, extras)

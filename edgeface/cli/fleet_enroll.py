@@ -1,8 +1,12 @@
-"""Take people into the master gallery from photographs. Nothing is published.
+"""Take people into the master gallery: from photographs, or at a door. Nothing is published.
 
 The same quality gate as on a device looks at each photo. With --folder DIR every folder in DIR is
 one person, its name the display name; who is enrolled already is skipped, so that an interrupted
 run can be repeated. The photographs themselves are not kept.
+
+With --from-device ID the person stands before that device, which says what the next frame should
+be, takes the templates and sends them sealed to this site; it keeps none of them. Exit code 4: the
+device is not there, or did not answer in time.
 """
 
 from __future__ import annotations
@@ -14,16 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeface.cli.dates import end, start
-from edgeface.errors import GalleryError
+from edgeface.errors import GalleryError, SettingsError
 
 if TYPE_CHECKING:
     from edgeface.fleet.enrolling import Examined
     from edgeface.fleet.master import Master
     from edgeface.fleet.site import SiteFolder
-    from edgeface.gallery.enrolment import Bar
+    from edgeface.gallery.enrolment import Bar, Enrolment, Wish
     from edgeface.gallery.gate import Gate
 
 _BAR_WIDTH = 30
+_FRAMES = 5
+_TIMEOUT_S = 60.0
+_MOST_FRAMES = 16
+_LONGEST_S = 600.0
+"""Bounds of the command `enroll`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +47,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="enrol a tree of one folder for each person"
     )
+    parser.add_argument("--dry-run", action="store_true", help="do everything but store it")
+    door = parser.add_argument_group("at a door")
+    door.add_argument(
+        "--from-device", metavar="ID", help="enrol who stands before this device of the site"
+    )
+    door.add_argument(
+        "--frames", type=int, metavar="N", help=f"good and different ones; default: {_FRAMES}"
+    )
+    door.add_argument(
+        "--timeout", type=float, metavar="S", help=f"for the person; default: {_TIMEOUT_S:g}"
+    )
+    door.add_argument(
+        "--open-with",
+        type=Path,
+        metavar="KEY",
+        help="opens the device's answer; default: keys/sealing.key of the site",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,37 +71,128 @@ def run(args: argparse.Namespace) -> int:
     from edgeface.fleet.master import Master
     from edgeface.fleet.site import SiteFolder
 
-    if bool(args.photos) == (args.folder is not None):
-        raise GalleryError("either photos of one person, or --folder DIR")
-    if args.folder is not None and any(
-        (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace)
-    ):
-        raise GalleryError("--folder takes names from its folders, and no other option")
+    _check(args)
     folder = SiteFolder.open(args.site_dir)
+    if args.from_device is not None:
+        return _enrol_at_door(folder, args)
     with Master(folder) as master:
         return _enrol_tree(master, args) if args.folder else _enrol_one(master, args)
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Raise SettingsError for options that do not go together."""
+    if sum((bool(args.photos), args.folder is not None, args.from_device is not None)) != 1:
+        raise SettingsError("either photos of one person, or --folder DIR, or --from-device ID")
+    if args.folder is not None and any(
+        (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace)
+    ):
+        raise SettingsError(
+            "--folder takes names from its folders, and no other option but --dry-run"
+        )
+    if args.from_device is None and any((args.frames, args.timeout, args.open_with)):
+        raise SettingsError("--frames, --timeout and --open-with belong to --from-device")
+    if args.frames is not None and not 1 <= args.frames <= _MOST_FRAMES:
+        raise SettingsError(f"--frames: 1 to {_MOST_FRAMES}, not {args.frames}")
+    if args.timeout is not None and not 1 <= args.timeout <= _LONGEST_S:
+        raise SettingsError(f"--timeout: 1 to {_LONGEST_S:g} seconds, not {args.timeout:g}")
+
+
 def _enrol_one(master: Master, args: argparse.Namespace) -> int:
     from edgeface.fleet.enrolling import enrol_photos
-    from edgeface.gallery.enrolment import Wish, check_wish
+    from edgeface.gallery.enrolment import check_wish
 
-    wish = Wish(args.id, args.name, args.valid_from, args.valid_to, args.card, args.replace)
+    wish = _wish(args)
     for warning in check_wish(master.store, wish):
         _warn(warning)
     gate, space, bar = _open(master.folder, master)
-    done = enrol_photos(master, gate, args.photos, wish, space, bar, time.time())
+    done = enrol_photos(
+        master, gate, args.photos, wish, space, bar, time.time(), dry_run=args.dry_run
+    )
     _report(done)
     if done.enrolment is None:
         raise GalleryError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
-    for warning in done.enrolment.warnings:
-        _warn(warning)
-    person = done.enrolment.person
-    print(
-        f"{person.display_name or 'nameless'} is {person.person_id}, {done.enrolment.added} new of "
-        f"{done.enrolment.templates} templates; not published yet"
-    )
+    _tell(done.enrolment, dry_run=args.dry_run)
     return 0
+
+
+def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
+    """The site is not locked while the person stands at the door: the timer's refresh goes on."""
+    from dataclasses import replace
+
+    from edgeface.cli.broker_options import own_name
+    from edgeface.fleet.door_enrolment import Request, pinned_key, sealing_secret, take_templates
+    from edgeface.fleet.enrolling import enrol_samples
+    from edgeface.fleet.master import Master
+    from edgeface.gallery.enrolment import bar_for, check_wish
+    from edgeface.gallery.ids import new_person_id
+    from edgeface.inference.package import load_package
+    from edgeface.messaging.answers import EnrollProgress
+    from edgeface.messaging.caller import Caller
+    from edgeface.messaging.topics import Topics
+
+    device, settings = args.from_device, folder.settings
+    key, secret = pinned_key(folder, device), sealing_secret(folder, args.open_with)
+    package = load_package(settings.models.embedder)
+    wish = _wish(args)
+    with Master(folder) as master:
+        for warning in check_wish(master.store, wish):
+            _warn(warning)
+        new_id = new_person_id(lambda taken: taken in master.store)
+    wish = replace(wish, person_id=wish.person_id or new_id)
+    assert wish.person_id is not None
+    request = Request(
+        wish.person_id,
+        package.space_id,
+        _FRAMES if args.frames is None else args.frames,
+        _TIMEOUT_S if args.timeout is None else args.timeout,
+    )
+
+    def show(progress: EnrollProgress) -> None:
+        text = "".join(letter if letter.isprintable() else "?" for letter in progress.message)
+        print(
+            f"{device}: {progress.kept} of {progress.wanted} frames; {text}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    client = own_name(settings.mqtt.username, settings.mqtt.cert_file)
+    with Caller(folder.connection(), Topics(folder.site, device), client) as caller:
+        taken = take_templates(caller, key, secret, request, show)
+    with Master(folder) as master:
+        check_wish(master.store, wish)  # what it warned of was said before
+        bar = bar_for(
+            package.calibration,
+            settings.decision.target_fpir,
+            settings.decision.max_looks,
+            master.store.spaces().get(package.space_id, 0),
+        )
+        enrolment = enrol_samples(
+            master, taken.samples, wish, package.space_id, bar, time.time(), dry_run=args.dry_run
+        )
+    if taken.known_as not in (None, wish.person_id):
+        _warn(f"{device} would take this person for {taken.known_as}: the same person twice?")
+    _tell(enrolment, dry_run=args.dry_run)
+    return 0
+
+
+def _wish(args: argparse.Namespace) -> Wish:
+    from edgeface.gallery.enrolment import Wish
+
+    return Wish(args.id, args.name, args.valid_from, args.valid_to, args.card, args.replace)
+
+
+def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
+    """What was stored, or would have been, and what comes next."""
+    for warning in enrolment.warnings:
+        _warn(warning)
+    person = enrolment.person
+    name = person.display_name or "nameless"
+    count = f"{enrolment.added} new of {enrolment.templates} templates"
+    if dry_run:
+        print(f"{name} would be enrolled, {count}; nothing was stored")
+        return
+    print(f"{name} is {person.person_id}, {count}; not published yet")
+    print("next: edgeface fleet publish", file=sys.stderr)
 
 
 def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
@@ -84,7 +201,9 @@ def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
     total = len(people_in(args.folder))
     gate, space, bar = _open(master.folder, master)
     counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
-    results = enrol_tree(master, gate, args.folder, space, lambda: bar, time.time())
+    results = enrol_tree(
+        master, gate, args.folder, space, lambda: bar, time.time(), dry_run=args.dry_run
+    )
     for number, done in enumerate(results, 1):
         _erase_bar()
         _report(done)
@@ -103,7 +222,8 @@ def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
     _erase_bar()
     print(
         f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} without a "
-        f"usable photo; {counts['refused']} photos refused; not published yet"
+        f"usable photo; {counts['refused']} photos refused; "
+        + ("nothing was stored" if args.dry_run else "not published yet")
     )
     return 1 if counts["failed"] else 0
 

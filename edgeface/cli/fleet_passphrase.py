@@ -7,8 +7,14 @@ import getpass
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from edgeface.errors import GalleryError, StateError
+from edgeface.errors import GalleryError, SettingsError, StateError
+
+_NEEDED: Final = (
+    "the passphrase of the administrator's key is needed, and there is no terminal to ask for it "
+    "at: name a file (mode 0600) that holds it with --passphrase-file FILE"
+)
 
 
 def add_passphrase(parser: argparse.ArgumentParser) -> None:
@@ -22,15 +28,22 @@ def add_passphrase(parser: argparse.ArgumentParser) -> None:
 
 
 def passphrase(path: Path | None, *, new: bool = False) -> Callable[[], bytes]:
-    """What gives the passphrase when it is needed; a `new` one is asked for twice."""
+    """What gives the passphrase when it is needed; a `new` one is asked for twice.
+
+    Without a file and a terminal to ask at it raises SettingsError: a wrong command line.
+    """
 
     def ask() -> bytes:
         if path is not None:
             return _read(path)
-        if not sys.stdin.isatty():
-            raise GalleryError("the passphrase is needed: --passphrase-file FILE")
-        text = getpass.getpass("Passphrase of the administrator's key: ")
-        if new and getpass.getpass("Once more: ") != text:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise SettingsError(_NEEDED)
+        try:
+            text = getpass.getpass("Passphrase of the administrator's key: ")
+            again = getpass.getpass("Once more: ") if new else text
+        except EOFError:
+            raise SettingsError(_NEEDED) from None
+        if again != text:
             raise GalleryError("the two passphrases differ")
         return text.encode()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgeface.cli.dates import end, show, start
-from edgeface.errors import GalleryError
+from edgeface.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.valid_to is not None:
         changes["valid_to_s"] = args.valid_to
     if not changes:
-        raise GalleryError("nothing to change: --name, --card, --valid-from or --valid-to")
+        raise SettingsError("nothing to change: --name, --card, --valid-from or --valid-to")
     with Master(SiteFolder.open(args.site_dir)) as master:
         for person_id in find_people(master.store, args.people):
             person = master.update(person_id, **changes)

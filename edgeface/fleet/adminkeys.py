@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.errors import GalleryError, StateError
-from edgeface.fleet.files import PRIVATE, PUBLIC, write_file
+from edgeface.fleet.files import PRIVATE, PUBLIC, make_folder, write_file
 from edgeface.fleet.keyring import (
     ENCRYPTION_KEY_BYTES,
     SigningKey,
@@ -20,6 +20,7 @@ from edgeface.fleet.keyring import (
     encryption_key_id,
 )
 from edgeface.gallery.keys import load_key
+from edgeface.messaging.sealing import AdministratorSecret
 
 MIN_PASSPHRASE: Final = 8
 
@@ -50,6 +51,16 @@ def make_keys(folder: Path, passphrase: bytes) -> KeySet:
     write_file(freshness_file(folder, keys.freshness), freshness.pem(None), PRIVATE)
     write_file(encryption_file(folder, keys.encryption), encryption.hex().encode() + b"\n", PRIVATE)
     return keys
+
+
+def ensure_sealing_key(path: Path) -> bytes:
+    """The public half (PEM) of the key to which devices seal what they take at a door; both halves
+    are made when there are none. Raises StateError."""
+    secret = AdministratorSecret.load(path) if path.exists() else AdministratorSecret.generate()
+    if not path.exists():
+        make_folder(path.parent)
+        secret.save(path)
+    return secret.public.pem()
 
 
 def drop_keys(folder: Path, keys: KeySet) -> None:

@@ -12,6 +12,7 @@ from edgeface.errors import GalleryError, StateError
 from edgeface.fleet.adminkeys import (
     KeySet,
     encryption_file,
+    ensure_sealing_key,
     load_encryption_key,
     load_public_key,
     public_file,
@@ -25,6 +26,8 @@ from edgeface.messaging.topics import check_id
 
 FLEET_FOLDER: Final = "fleet"
 """Below the device's state folder: pinned keys, encryption keys and floor."""
+SEALING_FILE: Final = "sealing.pub"
+"""In that folder: to whom the device seals what it takes at the door."""
 DROP_IN: Final = "30-device.yaml"
 
 
@@ -67,7 +70,14 @@ def add_device(folder: SiteFolder, state: State, device: str, extras: Extras) ->
         write_file(bundle / "state" / "device.key", key.pem(), PRIVATE)
         write_file(bundle / "state" / "device.key.pub", key.public.pem(), PUBLIC)
     assert public is not None
-    lines = [f"site: {folder.site}", f"device: {device}", "gallery:", "  source: fleet"]
+    lines = [
+        f"site: {folder.site}",
+        f"device: {device}",
+        "gallery:",
+        "  source: fleet",
+        "commands:",
+        f"  administrator_key_file: {extras.state_dir / FLEET_FOLDER / SEALING_FILE}",
+    ]
     if extras.certificate is not None and extras.certificate_key is not None:
         lines += ["mqtt:"]
         for name, source, mode in (
@@ -105,7 +115,10 @@ def write_fleet_folder(
     An existing one is replaced: `keys` are all that the device is to accept.
     """
     target = folder.bundles / device / "state" / FLEET_FOLDER
-    wanted: dict[str, tuple[bytes, int]] = {FLOOR_FILE: (state.floor.to_json(), PUBLIC)}
+    wanted: dict[str, tuple[bytes, int]] = {
+        FLOOR_FILE: (state.floor.to_json(), PUBLIC),
+        SEALING_FILE: (ensure_sealing_key(folder.sealing_key), PUBLIC),
+    }
     for item in keys:
         public = load_public_key(folder.keys, item.signing)
         wanted[public_file(target, item.signing).name] = (public.pem(), PUBLIC)
@@ -131,5 +144,6 @@ def _readme(device: str, state_dir: Path) -> str:
         f"  conf.d/{DROP_IN:<17} to /etc/edgeface/conf.d/\n"
         f"  state/*                  to {state_dir}/, readable by the service alone\n\n"
         "The folder state/fleet replaces the one on the device whole; when keys are rotated it is\n"
-        "written anew and copied again. Delete this folder once the device has it.\n"
+        "written anew and copied again, and `systemctl reload edgeface` takes it. Delete this\n"
+        "folder once the device has it.\n"
     )

@@ -1,4 +1,4 @@
-"""Enrol people into the master gallery: from photographs, or from a tree of them."""
+"""Enrol people into the master gallery: from photographs, a tree of them, or other samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from edgeface.errors import GalleryError
 from edgeface.fleet.master import Master
-from edgeface.gallery.enrolment import Bar, Enrolment, Wish, enrol
+from edgeface.gallery.enrolment import Bar, Enrolment, Sample, Wish, enrol
 from edgeface.gallery.gate import Gate, Portrait, Refused
 from edgeface.gallery.ids import new_person_id
 
@@ -37,8 +37,10 @@ def enrol_photos(
     space: str,
     bar: Bar,
     now_s: float,
+    *,
+    dry_run: bool = False,
 ) -> Examined:
-    """Examine photos and store what passes as one person's templates.
+    """Examine photos and store what passes as one person's templates; nothing with `dry_run`.
 
     Raises GalleryError when a person would have too many templates.
     """
@@ -52,11 +54,30 @@ def enrol_photos(
             portraits.append(found)
     enrolment = None
     if portraits:
-        person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
-        with master.touching([person_id]) as store:
-            known = replace(wish, person_id=person_id)
-            enrolment = enrol(store, space, portraits, known, bar, now_s)
+        enrolment = enrol_samples(master, portraits, wish, space, bar, now_s, dry_run=dry_run)
     return Examined(wish.display_name or "", tuple(portraits), tuple(refused), enrolment)
+
+
+def enrol_samples(
+    master: Master,
+    samples: Sequence[Sample],
+    wish: Wish,
+    space: str,
+    bar: Bar,
+    now_s: float,
+    *,
+    dry_run: bool = False,
+) -> Enrolment:
+    """Store what passed a gate as one person's templates; with `dry_run` only look whether it can
+    be.
+
+    Raises GalleryError when a person would have too many templates.
+    """
+    if dry_run:
+        return enrol(master.store, space, samples, wish, bar, now_s, dry_run=True)
+    person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
+    with master.touching([person_id]) as store:
+        return enrol(store, space, samples, replace(wish, person_id=person_id), bar, now_s)
 
 
 def enrol_tree(
@@ -66,6 +87,8 @@ def enrol_tree(
     space: str,
     bar: Callable[[], Bar],
     now_s: float,
+    *,
+    dry_run: bool = False,
 ) -> Iterator[Examined]:
     """Enrol one new person for each folder in `tree`, by the order of names; the folder's name
     becomes the display name.
@@ -86,7 +109,8 @@ def enrol_tree(
             continue
         wish = Wish(person_id=person_id, display_name=name)
         try:
-            yield enrol_photos(master, gate, photos_in(folder), wish, space, bar(), now_s)
+            photos = photos_in(folder)
+            yield enrol_photos(master, gate, photos, wish, space, bar(), now_s, dry_run=dry_run)
         except GalleryError as error:
             yield Examined(name, (), (), None, str(error))
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from edgeface.errors import GalleryError
-from edgeface.fleet.adminkeys import KeySet, make_keys
+from edgeface.fleet.adminkeys import KeySet, ensure_sealing_key, make_keys
 from edgeface.fleet.files import PUBLIC, locked, write_file
 from edgeface.fleet.ledger import Ledger
 from edgeface.fleet.payload import Payload, encode_payload, payload_of
@@ -227,6 +227,7 @@ def make_site(path: Path, site_yaml: bytes, passphrase: bytes) -> tuple[SiteFold
     try:
         folder = SiteFolder.open(path)
         keys = make_keys(folder.keys, passphrase)
+        ensure_sealing_key(folder.sealing_key)
     except BaseException:
         (path / SITE_FILE).unlink()
         raise

@@ -2,7 +2,7 @@
 
 site.yaml       site, broker, models and how long things hold
 keys/           administrator-<kid>.key (passphrase) and .pub, freshness-<kid>.key,
-                encryption-<kid>.key, gallery.key
+                encryption-<kid>.key, gallery.key, sealing.key and .pub
 devices/        <id>.pub: the pinned public key of each device
 bundles/        <id>/: what goes on the device
 gallery.sqlite  everyone, with all templates, encrypted
@@ -16,7 +16,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 
-from edgeface.errors import GalleryError
+from edgeface.errors import SettingsError
 from edgeface.messaging.options import ConnectionOptions
 from edgeface.settings.base import Identifier, Section
 from edgeface.settings.decision import DecisionSettings
@@ -63,16 +63,17 @@ class SiteFolder:
         self.bundles = path / "bundles"
         self.gallery_file = path / "gallery.sqlite"
         self.gallery_key = self.keys / "gallery.key"
+        self.sealing_key = self.keys / "sealing.key"
         self.ledger_file = path / "ledger.sqlite"
         self.lock_file = path / ".lock"
 
     @classmethod
     def open(cls, path: Path) -> SiteFolder:
-        """An existing one. Raises GalleryError where there is none, SettingsError for faults of
-        its `site.yaml`."""
+        """An existing one. Raises SettingsError where there is none, and for faults of its
+        `site.yaml`."""
         file = path / SITE_FILE
         if not file.is_file():
-            raise GalleryError(
+            raise SettingsError(
                 f"{path}: no site folder (there is no {SITE_FILE} in it); make one with "
                 "`edgeface fleet init`, or name it with --site-dir"
             )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -12,16 +13,31 @@ from edgeface.errors import GalleryError
 from edgeface.gallery.build import build_index
 from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.compare import find_lookalikes, find_strays
-from edgeface.gallery.gate import Portrait
 from edgeface.gallery.ids import check_person_id, new_person_id
-from edgeface.gallery.person import Person
+from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.thresholds import Calibration
+from edgeface.recognition.values import Embedding
 
 SAME_PERSON_FMR: Final = 1e-2
 """Photos of one person should reach the score that one in a hundred pairs of strangers reaches: a
 stranger's photo is then noticed 99 times in 100, and a good one is rarely suspected."""
 _NAMED: Final = 3
+
+
+class Sample(Protocol):
+    """What passed the gate; `edgeface.gallery.gate.Portrait` is one."""
+
+    @property
+    def source(self) -> str:
+        """For people: which picture."""
+
+    @property
+    def embedding(self) -> Embedding:
+        """Float32 `(128,)`, unit norm."""
+
+    def stored(self, created_s: float, /) -> StoredTemplate:
+        """As kept in the gallery; `created_s` is UTC epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,19 +130,21 @@ def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
 def enrol(
     store: GalleryStore,
     space: str,
-    portraits: Sequence[Portrait],
+    portraits: Sequence[Sample],
     wish: Wish,
     bar: Bar,
     now_s: float,
+    *,
+    dry_run: bool = False,
 ) -> Enrolment:
-    """Store the portraits' templates in one transaction.
+    """Store the portraits' templates in one transaction, which a `dry_run` takes back.
 
     Raises GalleryError when there are none, or more than a person may have.
     """
     if not portraits:
         raise GalleryError("no usable photo, so nobody was enrolled")
     warnings = list(_doubts(store, space, portraits, wish, bar))
-    with store.change() as change:
+    with suppress(_TakenBackError), store.change() as change:
         person_id = wish.person_id or new_person_id(lambda taken: taken in store)
         known = store.person(person_id)
         person = _person(wish, person_id, known, now_s)
@@ -135,13 +153,19 @@ def enrol(
         if person != known:
             change.put_person(person)
         change.put_templates(person_id, space, templates)
+        if dry_run:
+            raise _TakenBackError
     if len(templates) == 1:
         warnings.append("one photo only: two or three, taken in different light, work better")
     return Enrolment(person, known is None, len(portraits), len(templates), tuple(warnings))
 
 
+class _TakenBackError(Exception):
+    """Rolls a rehearsed transaction back."""
+
+
 def _doubts(
-    store: GalleryStore, space: str, portraits: Sequence[Portrait], wish: Wish, bar: Bar
+    store: GalleryStore, space: str, portraits: Sequence[Sample], wish: Wish, bar: Bar
 ) -> list[str]:
     embeddings = np.stack([portrait.embedding for portrait in portraits])
     index = build_index(store, space)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import io
 import json
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -151,13 +152,44 @@ def import_gallery(
         raise StateError(f"{path}: cannot read the export: {error.strerror}") from error
 
 
+def read_one(content: bytes, source: str, space: str) -> tuple[Person, tuple[StoredTemplate, ...]]:
+    """What `export_one` wrote, from memory.
+
+    Raises GalleryError as `source:line: what is wrong`, also for templates of another space.
+    """
+    found = _Collected()
+    _Import(found, found, space, Path(source), None, False).run(io.BytesIO(content))
+    if len(found.people) != 1:
+        raise GalleryError(f"{source}: {len(found.people)} people instead of one")
+    return found.people[0], found.templates
+
+
+class _Collected:
+    """Takes the place of a gallery and its transaction."""
+
+    def __init__(self) -> None:
+        self.people: list[Person] = []
+        self.templates: tuple[StoredTemplate, ...] = ()
+
+    def __contains__(self, person_id: object) -> bool:
+        return False
+
+    def put_person(self, person: Person) -> None:
+        self.people.append(person)
+
+    def put_templates(
+        self, _person_id: str, _space: str, templates: Iterable[StoredTemplate]
+    ) -> None:
+        self.templates = tuple(templates)
+
+
 class _Import:
     """The reading of one file into one open transaction."""
 
     def __init__(
         self,
-        store: GalleryStore,
-        change: Change,
+        store: GalleryStore | _Collected,
+        change: Change | _Collected,
         space: str,
         path: Path,
         key: bytes | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import re
@@ -54,6 +55,7 @@ def fleet(
 ) -> Fleet:
     """Runs `edgeface fleet` for a site of the test's own, made already; returns exit code, standard
     output and standard error."""
+    importlib.import_module("edgeface.cli.gallery")  # it must not bind the stand-ins for ever
     monkeypatch.setattr("edgeface.fleet.broker.QUIET_S", 0.05)
     monkeypatch.setattr(
         "edgeface.inference.models.open_models", lambda *_, **__: (PaintedDetector(), Embedder(), 0)
@@ -254,13 +256,43 @@ def test_a_passphrase_is_needed_and_kept_secret(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     site = str(tmp_path / "site")
-    assert main(["fleet", "publish", "-s", site]) == 1
+    other = str(tmp_path / "lab")
+    for words in (["publish", "-s", site], ["rekey", "--prepare", "-s", site]):
+        assert main(["fleet", *words]) == 2
+        assert "--passphrase-file" in capsys.readouterr().err
+    assert main(["fleet", "init", "lab", "-s", other]) == 2
     assert "--passphrase-file" in capsys.readouterr().err
+    assert not (tmp_path / "lab").exists()
     (tmp_path / "passphrase").chmod(0o644)
     code, _, err = fleet("publish")
     assert (code, "chmod 600" in err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("enroll",), id="nobody"),
+        pytest.param(("enroll", "--folder", "x", "--name", "A"), id="tree and name"),
+        pytest.param(("enroll", "a.png", "--from-device", "door-1"), id="photo and door"),
+        pytest.param(("enroll", "a.png", "--frames", "3"), id="frames without a door"),
+        pytest.param(("set", "Ann"), id="nothing to set"),
+        pytest.param(("device", "add", "a", "--cert", "x"), id="half a pair"),
+    ],
+)
+def test_a_wrong_command_line_is_status_2(fleet: Fleet, arguments: tuple[str, ...]) -> None:
+    assert fleet(*arguments)[0] == 2
+
+
+def test_a_dry_run_stores_nobody(fleet: Fleet, photos: Path) -> None:
+    code, out, _ = fleet("enroll", str(photos / "Eileen" / "1.png"), "--name", "E", "--dry-run")
+    assert (code, out) == (0, "E would be enrolled, 1 new of 1 templates; nothing was stored\n")
+    code, out, _ = fleet("enroll", "--folder", str(photos), "--dry-run")
+    assert "2 enrolled, 0 skipped" in out
+    assert "nothing was stored" in out
+    assert people(fleet) == {}
+    assert fleet("diff")[1] == "nothing to publish\n"
+
+
 def test_no_site_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["fleet", "list", "-s", str(tmp_path)]) == 1
+    assert main(["fleet", "list", "-s", str(tmp_path)]) == 2
     assert "fleet init" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.errors import BrokerError, GalleryError, StateError
+from edgeface.errors import BrokerError, GalleryError, SettingsError, StateError
 from edgeface.fleet.adminkeys import encryption_file, load_signing_key, make_keys
 from edgeface.fleet.devices import Extras, add_device, registered, remove_device
 from edgeface.fleet.keyring import KeyRing
@@ -39,7 +39,7 @@ class TestKeys:
             for path in site.path.rglob("*")
             if path.is_file() and (path.suffix == ".key" or path.suffix == ".sqlite")
         ]
-        assert len(private) == 4 + 2 + 2
+        assert len(private) == 5 + 2 + 2
         assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
 
     def test_the_administrators_key_needs_its_passphrase(self, site: FleetSite) -> None:
@@ -70,6 +70,7 @@ class TestKeys:
             "state/fleet/administrator",
             "state/fleet/encryption",
             "state/fleet/floor.json",
+            "state/fleet/sealing.pub",
         ]
         assert "source: fleet" in (bundle / "conf.d" / "30-device.yaml").read_text()
         key = DeviceKey.load(bundle / "state" / "device.key")
@@ -104,6 +105,8 @@ class TestKeys:
         settings = load_settings(file, [bundle / "conf.d"])
         assert (settings.site, settings.device) == ("hq", "door-7")
         assert settings.gallery.source == "fleet"
+        sealing = tmp_path / "state" / "fleet" / "sealing.pub"
+        assert settings.commands.administrator_key_file == sealing
         assert settings.mqtt.cert_file == tmp_path / "state" / "mqtt-cert.pem"
         key = bundle / "state" / "mqtt-key.pem"
         assert (key.read_text(), stat.S_IMODE(key.stat().st_mode)) == ("the key", 0o600)
@@ -119,7 +122,7 @@ class TestKeys:
     def test_a_site_is_not_made_twice(self, site: FleetSite) -> None:
         with pytest.raises(StateError, match="there already"):
             new_site(site.path, site.port)
-        with pytest.raises(GalleryError, match="fleet init"):
+        with pytest.raises(SettingsError, match="fleet init"):
             SiteFolder.open(site.path / "nowhere")
 
 
