@@ -20,6 +20,7 @@ from edgeface.fleet.gathering import Gathering
 from edgeface.fleet.keyring import KeyRing
 from edgeface.fleet.lifetime import Lifetime
 from edgeface.fleet.manifest import Manifest, read_manifest
+from edgeface.fleet.provision import Provision
 from edgeface.fleet.record import SignedRecord, verify_person
 from edgeface.fleet.refusal import RefusedError
 from edgeface.fleet.refusals import Refusals
@@ -145,6 +146,27 @@ class Follower:
         """Another embedder is in use; the index follows with the next `work`."""
         self.gathering.served.use_space(space)
 
+    def use_provision(self, provision: Provision) -> bool:
+        """Keys and floor were read again: what comes from now on is judged by them, and what was
+        refused for want of a key is asked for again. False when nothing has changed.
+
+        The gallery in use goes on, also when the key that signed it is not pinned any more; then
+        nothing prolongs it.
+        """
+        ring, floor = provision.ring, provision.floor
+        higher = floor.version > self._floor.version
+        if ring.same_as(self._ring) and not higher:
+            return False
+        self._ring = ring
+        self.gathering.use_keys(ring)
+        if higher:
+            self._floor = floor
+        if self._wire is not None:
+            self._wire.subscribe(
+                [Subscription(self.topics.manifest), Subscription(self.topics.freshness)]
+            )
+        return True
+
     # What has come of it.
 
     @property
@@ -194,6 +216,11 @@ class Follower:
                 )
             case _:
                 pass
+        if self._unpinned is not None:
+            found.append(
+                f"the gallery is signed by the key {self._unpinned}, which is not pinned any more; "
+                f"it is used until {_text(self.lifetime.good_until_s)} at most"
+            )
         if self._equivocation is not None:
             found.append(
                 f"two galleries with the same number, the first is kept: {self._equivocation}"
@@ -234,7 +261,7 @@ class Follower:
             if error.reason == "equivocation":
                 self._equivocation = str(error)
             raise
-        if not newer and self.manifest is not None:
+        if not newer and self.manifest is not None and self.manifest.digest == manifest.digest:
             return
         manifest.check_time(self._now_s())
         self._equivocation = None
@@ -248,6 +275,8 @@ class Follower:
         if freshness is None:
             self._early_freshness = wire
             return
+        if self._unpinned is not None:
+            raise RefusedError("unknown_key", f"of a manifest by {self._unpinned}, not pinned now")
         if self.lifetime.promise(freshness):
             self.gathering.remember(wire)
         freshness.check_time(self._now_s())
@@ -271,6 +300,12 @@ class Follower:
         if self._wire is not None:
             self.gathering.release(key)
         return True
+
+    @property
+    def _unpinned(self) -> str | None:
+        """The key of the current manifest, when it is not trusted any more."""
+        key = None if self.manifest is None else self.manifest.signing_key
+        return None if key in self._ring.administrators else key
 
     # Over time.
 

@@ -93,6 +93,11 @@ class Gathering:
         self._released = []
         return found
 
+    def use_keys(self, ring: KeyRing) -> None:
+        """Other keys open records from now on; what they are missing for is tried at once."""
+        self._ring = ring
+        self.requests.hurry()
+
     # What comes.
 
     def remember(self, freshness_wire: bytes) -> None:

@@ -140,6 +140,13 @@ class KeyRing:
         """Ids of the encryption keys."""
         return frozenset(self._ciphers)
 
+    def same_as(self, other: KeyRing) -> bool:
+        """Whether it trusts and opens the same."""
+        return (self.administrators, self.encryption_keys) == (
+            other.administrators,
+            other.encryption_keys,
+        )
+
     def check(self, kid: str, kind: str, frame: Frame) -> None:
         """Raise RefusedError (`unknown_key`, `bad_signature`) unless the administrator's key `kid`
         signed the frame as this type."""

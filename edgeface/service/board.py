@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeface.capture.reopening import CameraHealth
+from edgeface.fleet.provision import Provision
 from edgeface.inference.models import AcceleratorState
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration
@@ -59,6 +60,8 @@ class Board:
         """Gallery follower. None until the gallery was loaded."""
         self.gallery_digest: str | None = None
         """Gallery follower. SHA-256 of the fleet's manifest that is wholly applied."""
+        self.fleet_provision: Provision | None = None
+        """Main thread. The fleet's keys and floor as a reload has read them; None before one."""
         self.covered_space: str | None = None
         """Gallery follower, cleared by the main thread. The space of the next embedder, when it can
         be taken into use."""

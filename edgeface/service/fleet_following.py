@@ -10,9 +10,9 @@ from edgeface.errors import GalleryError, StateError
 from edgeface.fleet.floor_file import FloorFile
 from edgeface.fleet.follower import Follower
 from edgeface.fleet.following import Following
-from edgeface.fleet.keyring import KeyRing
 from edgeface.fleet.own_report import OwnReport
 from edgeface.fleet.position import FLOOR_FILE, Version
+from edgeface.fleet.provision import Provision, load_provision
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.messaging.clock import NS, Clock
@@ -55,6 +55,8 @@ class FleetFollower:
         self._session = session
         self._next_space: str | None = None
         self._offered: Version | None = None
+        self._provision: Provision | None = None
+        """What was taken of the board."""
 
     def run(self, pulse: Pulse) -> None:
         """Open the gallery once the models are known, then follow until told to stop.
@@ -71,9 +73,10 @@ class FleetFollower:
         self._next_space = next_space(settings)
         try:
             with pulse.patience(LOAD_S):
-                ring = KeyRing.load(settings.fleet_folder)
+                self._provision = self._board.fleet_provision
+                provision = provision_of(settings)
                 opened = open_or_replace(settings)
-                follower = self._follower(settings, ring, opened.store, facts.space)
+                follower = self._follower(settings, provision, opened.store, facts.space)
         except (GalleryError, StateError) as error:
             if first:
                 raise FatalError(error) from error
@@ -93,13 +96,13 @@ class FleetFollower:
             ).run(pulse.stop)
 
     def _follower(
-        self, settings: Settings, ring: KeyRing, store: GalleryStore, space: str
+        self, settings: Settings, provision: Provision, store: GalleryStore, space: str
     ) -> Follower:
         return Follower(
             settings.site,
-            ring,
+            provision.ring,
             store,
-            FloorFile(settings.state_dir / FLOOR_NAME, settings.fleet_folder / FLOOR_FILE),
+            floor_file(settings),
             space=space,
             grace_s=settings.gallery.grace_days * DAY_S,
             now_s=self._floor.now_s,
@@ -113,6 +116,7 @@ class FleetFollower:
         facts = board.models
         if facts is not None:
             follower.use_space(facts.space)
+        self._take_provision(follower)
         before, board.gallery = board.gallery, follower.index
         applied = follower.gathering.applied.digest
         board.gallery_digest = None if applied is None else applied.hex()
@@ -138,6 +142,22 @@ class FleetFollower:
         self._floor.persist()
         pulse.beat()
 
+    def _take_provision(self, follower: Follower) -> None:
+        """Keys and floor that were read again by a reload."""
+        provision = self._board.fleet_provision
+        if provision is None or provision is self._provision:
+            return
+        self._provision = provision
+        if follower.use_provision(provision):
+            _log.info(
+                "the fleet's keys were taken anew",
+                extra={
+                    "administrators": sorted(provision.ring.administrators),
+                    "encryption_keys": sorted(provision.ring.encryption_keys),
+                    "floor": str(provision.floor.version),
+                },
+            )
+
     def _offer_next(self, follower: Follower) -> None:
         """Say, once for each manifest, that the next embedder can be taken into use."""
         space, facts, manifest = self._next_space, self._board.models, follower.manifest
@@ -147,3 +167,13 @@ class FleetFollower:
         if covered and self._offered != manifest.version:
             self._offered = manifest.version
             self._board.covered_space = space
+
+
+def floor_file(settings: Settings) -> FloorFile:
+    """The device's own floor, and the one that it was set up with."""
+    return FloorFile(settings.state_dir / FLOOR_NAME, settings.fleet_folder / FLOOR_FILE)
+
+
+def provision_of(settings: Settings) -> Provision:
+    """Keys and floor as the files are now. Raises StateError or GalleryError."""
+    return load_provision(settings.fleet_folder, floor_file(settings))

@@ -1,4 +1,4 @@
-"""SIGHUP: a new configuration, taken only when it is good."""
+"""SIGHUP: a new configuration, and the fleet's keys, taken only when all of it is good."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgeface.errors import EdgefaceError
+from edgeface.service.fleet_following import provision_of
 from edgeface.service.logs import configure
 from edgeface.service.model_change import change, in_use
 from edgeface.service.models import open_checked
@@ -41,7 +42,8 @@ class Reloaded:
 def reload(composition: Composition, file: Path) -> Reloaded:
     """Read `file` again and take what has changed, or nothing of it when it has faults.
 
-    Called by the main thread. What needs a restart of the process is named and left as it was.
+    Called by the main thread. What needs a restart of the process is named and left as it was. The
+    files in the fleet's folder are read again as well, and are taken by the gallery's worker.
     """
     old = composition.board.settings
     try:
@@ -49,6 +51,7 @@ def reload(composition: Composition, file: Path) -> Reloaded:
         if _changed(old, new, ("models", "detection")):
             # Whether they can be used is found out before the recognizer is given up.
             open_checked(new, accelerator="cpu")
+        provision = provision_of(old) if old.gallery.source == "fleet" else None
     except EdgefaceError as error:
         faults = tuple(str(error).splitlines()) or (type(error).__name__,)
         for line in faults:
@@ -64,6 +67,7 @@ def reload(composition: Composition, file: Path) -> Reloaded:
         kept["gallery"] = old.gallery.model_copy(update=_free(new))
     settings = new.model_copy(update=kept)
     composition.board.settings = settings
+    composition.board.fleet_provision = provision
     configure(settings.log)
     composition.supervisor.set_limits(
         settings.service.restart_budget, settings.service.restart_window_s
