@@ -2,7 +2,7 @@
 
     init      make a site: keys, settings, an empty gallery
     device    register, list or remove devices, and write what goes on each
-    enroll    take people in from photographs
+    enroll    take people in from photographs, or at a door
     remove, set, list
               erase people, change names, cards and validity, list everyone
     diff      show what is not published yet
@@ -33,7 +33,7 @@ class _Action(NamedTuple):
 ACTIONS: Final = {
     "init": _Action("fleet_init", "make a site: keys, settings, an empty gallery"),
     "device": _Action("fleet_device", "register, list or remove devices"),
-    "enroll": _Action("fleet_enroll", "take people in from photographs"),
+    "enroll": _Action("fleet_enroll", "take people in from photographs, or at a door"),
     "remove": _Action("fleet_remove", "erase people"),
     "set": _Action("fleet_set", "change names, cards and validity"),
     "list": _Action("fleet_list", "list everyone"),

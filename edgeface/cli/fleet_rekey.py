@@ -1,9 +1,9 @@
 """Replace all keys of the site: the administrator's, the freshness and the encryption key.
 
     1. --prepare    makes the new keys and adds them to every device's bundle; the old ones go on
-    2.              copy bundles/ID/state/fleet to every device
+    2.              copy bundles/ID/state/fleet to every device; `systemctl reload edgeface` there
     3. (no option)  publishes everybody anew under the new keys, with a higher epoch
-    4. --drop-old   deletes the old keys here and in the bundles; copy these to the devices again
+    4. --drop-old   deletes the old keys here and in the bundles; copy these and reload again
 
 After a device was stolen: `edgeface fleet device remove ID` comes first. It could decrypt the
 gallery as it was, but sign nothing; what is published after step 3 it cannot read.
@@ -38,11 +38,14 @@ def run(args: argparse.Namespace) -> int:
         if args.prepare:
             keys = fleet.prepare_rekey(passphrase(args.passphrase_file, new=True))
             print(f"new administrator's key {keys.signing}")
-            print("copy bundles/ID/state/fleet to every device, then run `edgeface fleet rekey`")
+            print(
+                "copy bundles/ID/state/fleet to every device and reload it (`systemctl reload "
+                "edgeface`), then run `edgeface fleet rekey`"
+            )
         elif args.drop_old:
             old = fleet.drop_old_keys()
             print(f"administrator's key {old.signing} and what belongs to it are deleted")
-            print("copy bundles/ID/state/fleet to every device again")
+            print("copy bundles/ID/state/fleet to every device again and reload it")
         elif args.dry_run:
             fleet.rehearse()
             if master.ledger.state().next_keys is None:

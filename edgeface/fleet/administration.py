@@ -109,8 +109,8 @@ class Fleet:
         state = self._ledger.state()
         if state.next_keys is not None:
             raise GalleryError(
-                "new keys are prepared already; copy the bundles' state/fleet to the devices, then "
-                "run `edgeface fleet rekey`"
+                "new keys are prepared already; copy the bundles' state/fleet to the devices and "
+                "reload them, then run `edgeface fleet rekey`"
             )
         if state.old_keys is not None:
             raise GalleryError(
