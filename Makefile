@@ -2,6 +2,8 @@
 # make test    set everything up and run the test suite    (ARGS="-k settings" is handed to pytest)
 # make faults  kill the daemon, stop the broker, cut the network and fill the disk at random, and
 #              count what arrives; about 15 minutes     (ARGS="--seed 7 --kills 20" is handed on)
+# make fuzz    send 100,000 hostile payloads to a running device, on every topic that it subscribes to;
+#              about 5 minutes     (EXAMPLES=2000 sends fewer, EDGEFACE_FUZZ_SEED=... the same again)
 # make check   lint, formatting and types
 # make contract     write docs/schema and docs/asyncapi.yaml anew from the code's types
 # make test-train   run the training recipe on a tiny sample, in an environment of its own
@@ -12,9 +14,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+EXAMPLES ?= 100000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test faults check contract test-train test-tflite clean mosquitto
+.PHONY: help demo test faults fuzz check contract test-train test-tflite clean mosquitto
 .DELETE_ON_ERROR:
 
 help:
@@ -28,6 +31,10 @@ test: $(VENV)/.dev mosquitto
 
 faults: $(VENV)/.dev mosquitto
 	PATH="$$PATH:/usr/sbin" timeout 1500 $(BIN)/python -m tests.faults $(ARGS)
+
+fuzz: $(VENV)/.dev mosquitto
+	PATH="$$PATH:/usr/sbin" EDGEFACE_FUZZ_EXAMPLES=$(EXAMPLES) timeout 3600 $(BIN)/python -m pytest -s \
+	  tests/service/test_hostile_payloads.py $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -136,7 +136,7 @@ class Presence:
             status = None
         right = Status("online", self.session)
         with self._lock:
-            if self._stopped or status == right:
+            if self._stopped or status == right or self._status_wrong:
                 return
             self._status_wrong = True
         _log.info("the broker has a wrong status of this device (%s): corrected", status)

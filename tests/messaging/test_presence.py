@@ -129,6 +129,19 @@ def test_a_wrong_status_is_corrected_once_a_second(
     assert presence.changes() == []
 
 
+def test_a_flood_of_wrong_statuses_is_logged_once_for_each_correction(
+    presence: Presence, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    presence.birth()
+    for _ in range(2):
+        for _ in range(1000):
+            presence.saw_status(status_message(b"rubbish"))
+        clock.advance(1)
+        assert len(presence.changes()) == 1
+    assert caplog.text.count("wrong status") == 2
+
+
 def test_its_own_online_is_left_alone(presence: Presence, clock: ManualClock) -> None:
     *_, online = presence.birth()
     clock.advance(5)
