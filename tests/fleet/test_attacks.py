@@ -20,7 +20,7 @@ from edgeface.fleet.manifest import NOBODY
 from edgeface.fleet.position import Version
 from edgeface.fleet.record import encode_record, encode_tombstone
 from edgeface.messaging.wire import Message
-from tests.support.fleet_device import DAY_S, FleetDevice, ids, memory_site
+from tests.support.fleet_device import DAY_S, FleetDevice, ids
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import direction
 from tests.support.mallory import (
@@ -34,6 +34,7 @@ from tests.support.mallory import (
     follow,
     forged_manifest,
     insert,
+    published,
     unharmed,
 )
 from tests.support.memory_broker import MemoryBroker
@@ -41,10 +42,7 @@ from tests.support.memory_broker import MemoryBroker
 
 @pytest.fixture
 def site(tmp_path: Path, broker: MemoryBroker) -> FleetSite:
-    found = memory_site(tmp_path / "site", broker)
-    found.put({number: [number] for number in PEOPLE})
-    found.publish()
-    return found
+    return published(tmp_path / "site", broker)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tests.support.mallory import (
     follow,
     forged_manifest,
     insert,
+    published,
     unharmed,
 )
 from tests.support.memory_broker import MemoryBroker
@@ -30,10 +31,7 @@ from tests.support.memory_broker import MemoryBroker
 
 @pytest.fixture
 def site(tmp_path: Path, broker: MemoryBroker) -> FleetSite:
-    found = memory_site(tmp_path / "site", broker)
-    found.put({number: [number] for number in PEOPLE})
-    found.publish()
-    return found
+    return published(tmp_path / "site", broker)
 
 
 @pytest.fixture

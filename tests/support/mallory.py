@@ -12,7 +12,7 @@ from edgeface.fleet.payload import Payload
 from edgeface.fleet.position import Version
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.wire import Message
-from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids
+from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite
 from tests.support.gallery import SPACE, direction, stored
 from tests.support.memory_broker import MemoryBroker
@@ -22,6 +22,14 @@ PEOPLE = (1, 2, 3)
 MALLORY = SigningKey(Ed25519PrivateKey.generate())
 """A key that nobody has pinned."""
 PAYLOAD = Payload({SPACE: (stored(direction(666)),)}, display_name="Mallory")
+
+
+def published(path: Path, broker: MemoryBroker) -> FleetSite:
+    """A site whose gallery of `PEOPLE` is on the broker."""
+    site = memory_site(path, broker)
+    site.put({number: [number] for number in PEOPLE})
+    site.publish()
+    return site
 
 
 def follow(path: Path, site: FleetSite, broker: MemoryBroker, name: str = "door-1") -> FleetDevice:
