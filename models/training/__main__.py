@@ -17,6 +17,10 @@ def prepare(args: argparse.Namespace) -> None:
 
     faces.prepare(args.data, args.cache, limit=args.limit)
     scenes.prepare(args.data, args.teacher, args.cache, limit=args.limit)
+    if args.guide:
+        from models.training import guides
+
+        guides.prepare(args.cache, args.guide)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -29,7 +33,8 @@ def train(args: argparse.Namespace) -> None:
         from models.training.train_embedder import EmbedderRun
         from models.training.train_embedder import train as run
 
-        plan = EmbedderRun(**settings(args))
+        sizes = {"sizes": ((1.0, args.size),)} if args.size else {}
+        plan = EmbedderRun(**settings(args), **sizes)
         run(args.cache, args.out, EmbedderShape(), plan)
     else:
         from models.training.networks import DetectorShape
@@ -144,6 +149,7 @@ def parser() -> argparse.ArgumentParser:
         if name == "prepare":
             verb.add_argument("--data", type=Path, required=True, help="folder of the face data")
             verb.add_argument("--teacher", type=Path, required=True, help="YuNet's ONNX file")
+            verb.add_argument("--guide", type=Path, help="embedding teacher's .xml: its inner maps")
             verb.add_argument("--limit", type=int, help="first pictures only, for a trial")
         if name == "train":
             verb.add_argument("--threads", type=int, default=2)
@@ -151,6 +157,7 @@ def parser() -> argparse.ArgumentParser:
                 verb.add_argument(f"--{number}", type=int)
             verb.add_argument("--minutes", type=float, help="instead of steps, on a shared machine")
             verb.add_argument("--rate", type=float, help="peak learning rate")
+            verb.add_argument("--size", type=int, help="embedder: crops of this size throughout")
         if name in ("quantise", "package", "calibrate"):
             verb.add_argument("--package", type=Path, required=True, help="folder to write")
         if name in ("package", "calibrate", "evaluate", "finetune"):
@@ -174,8 +181,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one step; returns the exit status."""
     args = parser().parse_args(argv)
     free = shutil.disk_usage(Path.cwd()).free
-    if args.step == "prepare" and free < 3e9:
-        print(f"only {free / 1e9:.1f} GB are free; the cache needs 2 GB", file=sys.stderr)
+    if args.step == "prepare" and free < (7e9 if args.guide else 3e9):
+        print(
+            f"only {free / 1e9:.1f} GB are free; the cache needs 2 GB, 6 GB with --guide",
+            file=sys.stderr,
+        )
         return 1
     STEPS[args.step](args)
     return 0

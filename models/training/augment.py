@@ -104,11 +104,10 @@ def noise(rng: np.random.Generator, face: Image) -> Image:
     return cv2.add(face, grain, dtype=cv2.CV_8U)
 
 
-def random_view(
-    rng: np.random.Generator, face: Image, margin_px: float, out_px: int, strength: float = 1.0
+def seen(
+    rng: np.random.Generator, face: Image, matrix: NDArray[np.float32], out_px: int, plain: bool
 ) -> Image:
-    """A new uint8 `(out_px, out_px, 3)` view of `face`, an aligned square with a margin around."""
-    matrix = random_similarity(rng, face.shape[0], margin_px, out_px, strength)
+    """`face` through the map `matrix` of `random_similarity`; light and damage unless `plain`."""
     view = cv2.warpAffine(
         face,
         matrix,
@@ -116,7 +115,7 @@ def random_view(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    if not strength:
+    if plain:
         return view
     view = degrade(rng, relight(rng, view))
     if rng.random() < 0.12:
@@ -124,3 +123,11 @@ def random_view(
     if rng.random() < 0.2:
         view = noise(rng, view)
     return view
+
+
+def random_view(
+    rng: np.random.Generator, face: Image, margin_px: float, out_px: int, strength: float = 1.0
+) -> Image:
+    """A new uint8 `(out_px, out_px, 3)` view of `face`, an aligned square with a margin around."""
+    matrix = random_similarity(rng, face.shape[0], margin_px, out_px, strength)
+    return seen(rng, face, matrix, out_px, plain=not strength)

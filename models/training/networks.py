@@ -65,10 +65,12 @@ class Embedder(nn.Module):
         self.shape = shape = shape or EmbedderShape()
         layers: list[nn.Module] = [conv_bn(3, shape.stem, 3, 2)]
         channels = shape.stem
+        self.ends: dict[int, int] = {}  # stride of a stage: its last layer in the body
         for outputs, blocks in shape.stages:
             layers.append(conv_bn(channels, outputs, 3, 2))
             layers += [Residual(outputs) for _ in range(blocks)]
             channels = outputs
+            self.ends[4 << len(self.ends)] = len(layers) - 1
         layers.append(conv_bn(channels, shape.neck, 1))
         self.body = nn.Sequential(*layers)
         map_px = shape.input_px // 2 ** (1 + len(shape.stages))
@@ -77,9 +79,38 @@ class Embedder(nn.Module):
         self.dense = nn.Linear(shape.neck, shape.embedding, bias=False)
         self.dense_norm = nn.BatchNorm1d(shape.embedding, eps=BN_EPS)
 
+    def with_maps(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """The embedding, and the last map of each stage by its stride."""
+        maps, strides = {}, {layer: stride for stride, layer in self.ends.items()}
+        for i, layer in enumerate(self.body):
+            x = layer(x)
+            if i in strides:
+                maps[strides[i]] = x
+        x = self.pool_norm(self.pool(x))
+        return cast(Tensor, self.dense_norm(self.dense(x.flatten(1)))), maps
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.pool_norm(self.pool(self.body(x)))
-        return cast(Tensor, self.dense_norm(self.dense(x.flatten(1))))
+        return self.with_maps(x)[0]
+
+
+class Hints(nn.Module):
+    """What a stage's map says of the teacher's: a 1x1 convolution a stage, for training only.
+
+    Raises ValueError when `shape` has no stage of one of the `strides`.
+    """
+
+    def __init__(self, shape: EmbedderShape, strides: Sequence[int], channels: int) -> None:
+        super().__init__()
+        widths = {4 << i: width for i, (width, _) in enumerate(shape.stages)}
+        missing = set(strides) - set(widths)
+        if missing:
+            raise ValueError(f"the embedder has no stage of stride {min(missing)}")
+        self.layers = nn.ModuleDict(
+            {str(stride): nn.Conv2d(widths[stride], channels, 1) for stride in strides}
+        )
+
+    def forward(self, maps: dict[int, Tensor]) -> list[Tensor]:
+        return [layer(maps[int(stride)]) for stride, layer in self.layers.items()]
 
 
 class SameConv2d(nn.Conv2d):

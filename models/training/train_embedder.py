@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.training.augment import random_view
-from models.training.faces import MARGIN_PX, FacePool, load
+from models.training.augment import random_similarity, random_view, seen
+from models.training.faces import FACE_PX, MARGIN_PX, FacePool, load
+from models.training.guides import CHANNELS, LEVELS, Guide, Guides
 from models.training.losses import distillation_loss
-from models.training.networks import Embedder, EmbedderShape, resize_pool
+from models.training.networks import Embedder, EmbedderShape, Hints, resize_pool
 from models.training.run import (
     Average,
     Budget,
@@ -32,7 +33,10 @@ from models.training.run import (
 
 @dataclass(frozen=True)
 class EmbedderRun:
-    """Settings of one run. `sizes` are (share of the run, input pixels), in order."""
+    """Settings of one run. `sizes` are (share of the run, input pixels), in order.
+
+    `guide` weighs the distance to the teacher's inner maps, where the cache has them.
+    """
 
     steps: int | None = None
     minutes: float | None = None
@@ -43,6 +47,7 @@ class EmbedderRun:
     bank: int = 8192
     sizes: tuple[tuple[float, int], ...] = ((0.45, 80), (0.75, 96), (1.0, 112))
     strength: float = 1.0
+    guide: float = 2.0
     held_out: int = 1024
     average: float = 0.996
     seed: int = 1
@@ -55,25 +60,45 @@ def normalise(batch: NDArray[np.uint8]) -> Tensor:
     return (tensor.float() - 127.5) / 128
 
 
-def views(
-    pool: FacePool, run: EmbedderRun, size_of: list[int], first: int, rng_seed: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches (images, targets), made ahead in a thread. `size_of[0]` may change."""
-    ready: queue.Queue[tuple[Tensor, Tensor]] = queue.Queue(maxsize=4)
+@dataclass(frozen=True)
+class Batch:
+    """`images` float32 `(n, 3, s, s)`, the teacher's unit `targets` `(n, d)` and its inner maps."""
+
+    images: Tensor
+    targets: Tensor
+    guides: tuple[Guide, ...]
+
+
+def batches(
+    pool: FacePool, guides: Guides | None, run: EmbedderRun, size_of: list[int], rng_seed: int
+) -> Iterator[Batch]:
+    """Endless batches of the rows not held out, made ahead in a thread. `size_of[0]` may change."""
+    ready: queue.Queue[Batch] = queue.Queue(maxsize=4)
     rng = np.random.default_rng(rng_seed)
     generator = torch.Generator().manual_seed(rng_seed)
+    stored = mixed_order(len(pool))
+
+    def make(rows: NDArray[np.intp], size: int) -> Batch:
+        maps = [
+            random_similarity(rng, FACE_PX, MARGIN_PX, size, run.strength) for _ in range(len(rows))
+        ]
+        faces = [
+            seen(rng, pool.images[row], view, size, plain=not run.strength)
+            for row, view in zip(rows, maps, strict=True)
+        ]
+        return Batch(
+            normalise(np.stack(faces)),
+            torch.from_numpy(pool.targets[rows]),
+            guides.of(stored[rows], maps, size) if guides else (),
+        )
 
     def produce() -> None:
-        for order in shuffled(len(pool) - first, generator):
+        for order in shuffled(len(pool) - run.held_out, generator):
             for start in range(0, len(order) - run.batch + 1, run.batch):
-                rows = order[start : start + run.batch].numpy() + first
-                size = size_of[0]
-                faces = np.stack(
-                    [random_view(rng, pool.images[i], MARGIN_PX, size, run.strength) for i in rows]
-                )
-                ready.put((normalise(faces), torch.from_numpy(pool.targets[rows])))
+                rows = order[start : start + run.batch].numpy() + run.held_out
+                ready.put(make(rows, size_of[0]))
 
-    threading.Thread(target=produce, name="views", daemon=True).start()
+    threading.Thread(target=produce, name="batches", daemon=True).start()
     while True:
         yield ready.get()
 
@@ -110,14 +135,18 @@ class Trainee:
         self.size = size
         map_px = size // 2 ** (1 + len(self._shape.stages))
         self.model = make_model(self._shape, size).to(memory_format=torch.channels_last)
+        self.hints = Hints(self._shape, [level.stride for level in LEVELS], CHANNELS)
         if saved:
             self.model.load_state_dict(resize_pool(saved["model"], map_px))
+        if saved and "hints" in saved:
+            self.hints.load_state_dict(saved["hints"])
         self.average = Average(self.model, self._run.average)
         if saved:
             self.average.state = resize_pool(saved["average"], map_px)
             self.average.updates = saved["updates"]
+        self.trained = nn.ModuleList([self.model, self.hints])
         self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), self._run.rate, weight_decay=self._run.decay, fused=True
+            self.trained.parameters(), self._run.rate, weight_decay=self._run.decay, fused=True
         )
         if saved and "optimiser" in saved and saved["size"] == size:
             self.optimiser.load_state_dict(saved["optimiser"])
@@ -129,16 +158,23 @@ class Trainee:
         """
         if size != self.size:
             weights = self.model.state_dict()
-            self._open(size, {"model": weights, "average": weights, "updates": 0, "size": size})
+            kept = {"model": weights, "average": weights, "hints": self.hints.state_dict()}
+            self._open(size, {**kept, "updates": 0, "size": size})
 
-    def step(self, images: Tensor, targets: Tensor, bank: Tensor, rate: float) -> float:
-        """One update; returns the loss. `bank` and `targets` unit rows, `images` `(n, 3, s, s)`."""
+    def step(self, batch: Batch, bank: Tensor, rate: float) -> float:
+        """One update; returns the loss. `bank`: unit rows of the teacher, as `batch.targets`."""
         self.model.train()
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         with torch.autocast("cpu", torch.bfloat16):
-            given = self.model(images.contiguous(memory_format=torch.channels_last))
+            given, maps = self.model.with_maps(
+                batch.images.contiguous(memory_format=torch.channels_last)
+            )
+            hints = self.hints(maps) if batch.guides else []
+        targets = batch.targets.to(bank.dtype)
         loss = distillation_loss(given, targets, torch.cat([bank, targets]), self._run.scale)
+        for guide, hint in zip(batch.guides, hints, strict=True):
+            loss = loss + self._run.guide * guide.distance(hint)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -154,6 +190,7 @@ class Trainee:
         """What a checkpoint holds of it."""
         return {
             "model": self.model.state_dict(),
+            "hints": self.hints.state_dict(),
             "average": self.average.state,
             "updates": self.average.updates,
             "optimiser": self.optimiser.state_dict(),
@@ -179,23 +216,23 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
     trainee = Trainee(shape, run, saved)
     size_of = [trainee.size]
     seed = run.seed + 97 * workers.rank + budget.done_steps
-    batches = views(pool, run, size_of, run.held_out, seed)
+    guides = Guides(cache) if run.guide and Guides.made(cache) else None
+    made = batches(pool, guides, run, size_of, seed)
     mean_loss, progress = 0.0, budget.progress
     while progress < 1:
         size_of[0] = next(px for share, px in run.sizes if progress < share)
         trainee.resize(size_of[0])
-        images, targets = next(batches)
-        if images.shape[-1] != trainee.size:
+        batch = next(made)
+        if batch.images.shape[-1] != trainee.size:
             continue  # made ahead, before the size changed
         start = int(torch.randint(max(1, len(bank) - run.bank), ()))  # rows are in random order
         loss = trainee.step(
-            images,
-            targets.to(torch.bfloat16),
+            batch,
             bank[start : start + run.bank],
             cosine_rate(budget, run.rate),
         )
         budget.advance()
-        workers.meet(trainee.model, budget)
+        workers.meet(trainee.trained, budget)
         if workers.agreed(budget):
             progress = budget.progress
         if budget.done_steps % 4 == 0:
@@ -221,8 +258,13 @@ def train(cache: Path, out: Path, shape: EmbedderShape, run: EmbedderRun) -> Pat
     return path
 
 
+def mixed_order(count: int) -> NDArray[np.intp]:
+    """The fixed random order in which `mixed` has the rows of a pool."""
+    return np.random.default_rng(0).permutation(count)
+
+
 def mixed(pool: FacePool) -> FacePool:
     """The pool in a fixed random order, so that the held-out rows are a mix of all sources."""
-    order = np.random.default_rng(0).permutation(len(pool))
+    order = mixed_order(len(pool))
     sources = tuple(pool.sources[i] for i in order)
     return FacePool(pool.images[order], pool.targets[order], pool.axes, sources)

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.training.faces import FACE_PX, MARGIN_PX
+from models.training.guides import CHANNELS, LEVELS, TEACHER_PX
 from models.training.package import open_folder, photograph
 from models.training.scene_views import TEMPLATE
 
@@ -93,3 +94,24 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lines.append(f"{fold},{person:02d}/{number}.jpg,{other:02d}/{number}.jpg,0")
     (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def pooling_teacher(folder: Path, nodes: tuple[str, ...]) -> Path:
+    """An OpenVINO model that has layers of these names: mean grey of each cell, in 128 channels."""
+    openvino = pytest.importorskip("openvino")
+    from openvino import opset13 as ops
+
+    image = ops.parameter([1, 3, TEACHER_PX, TEACHER_PX], np.float32)
+    ends = []
+    for level, node in zip(LEVELS, nodes, strict=True):
+        size = [level.stride, level.stride]
+        cells = ops.avg_pool(image, size, [0, 0], [0, 0], size, exclude_pad=True)
+        weights = np.repeat(np.linspace(0.1, 1, CHANNELS, dtype=np.float32), 3)
+        kernel = ops.constant(weights.reshape(CHANNELS, 3, 1, 1))
+        last = ops.convolution(cells, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
+        last.set_friendly_name(node)
+        ends.append(last)
+    pooled = [ops.reduce_mean(end, ops.constant([1, 2, 3]), keep_dims=True) for end in ends]
+    path = folder / "teacher.xml"
+    openvino.save_model(openvino.Model([ops.add(*pooled)], [image]), path, compress_to_fp16=False)
+    return path
