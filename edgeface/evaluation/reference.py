@@ -45,8 +45,9 @@ class YuNet:
         except cv2.error as error:
             raise EvaluationError(f"{path}: OpenCV cannot load it: {error}") from error
 
-    def detect(self, image_bgr: Image) -> list[Face]:
-        """Faces in pixels of `image_bgr`, highest score first."""
+    def detect(self, image_bgr: Image, *, doubtful: bool = False) -> list[Face]:
+        """Faces in pixels of `image_bgr`, highest score first; `doubtful`: from half the score."""
+        self._net.setScoreThreshold(self.score_threshold * (0.5 if doubtful else 1.0))
         height, width = image_bgr.shape[:2]
         scale = 1.0
         if self.input_size_px is not None:

@@ -82,7 +82,7 @@ def embed_pictures(
         clock = [time.perf_counter()]
         image = root.read(name)
         clock.append(time.perf_counter())
-        face = find_face(detector, image)
+        face = find_face(detector, image, doubtful=True)
         clock.append(time.perf_counter())
         crop = None if isinstance(face, FaceProblem) else _crop(image, face)
         if crop is None:
@@ -117,7 +117,7 @@ def embed_photograph(
         image = root.read(path.name) if path.is_file() else None
     if image is None:
         raise EvaluationError(f"{path}: no such file")
-    face = find_face(detector, image, "dominant")
+    face = find_face(detector, image, "dominant", doubtful=True)
     if isinstance(face, FaceProblem):
         raise EvaluationError(f"{path}: {face.message}")
     crop = _crop(image, face)

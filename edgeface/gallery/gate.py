@@ -79,10 +79,14 @@ class Gate:
     def examine(self, image_bgr: Image, source: str) -> Examined:
         """Examine a picture BGR uint8 `(h, w, 3)`."""
         face = find_face(self._detector, image_bgr, prefer="dominant")
-        if isinstance(face, FaceProblem):
-            if face.reason == "no_face" and lies_on_its_side(self._detector, image_bgr):
+        if isinstance(face, FaceProblem) and face.reason == "no_face":
+            if lies_on_its_side(self._detector, image_bgr):
                 message = "the face lies on its side or upside down; turn the picture upright"
                 return Refused(source, "not_upright", message)
+            doubtful = find_face(self._detector, image_bgr, prefer="dominant", doubtful=True)
+            if isinstance(doubtful, Face) and doubtful.score >= self._limits.min_score:
+                face = doubtful
+        if isinstance(face, FaceProblem):
             return Refused(source, face.reason, face.message)
         try:
             crop = align(image_bgr, face.landmarks)

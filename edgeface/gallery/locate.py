@@ -3,6 +3,7 @@
 A detector made for door frames misses faces that fill the whole picture and such that are tiny in a
 large photograph. So the picture is tried as it is, then with a wide border (also when the face
 found fills the picture: its landmarks are better with room around it), then in overlapping tiles.
+Who knows that the picture shows a face may ask for doubtful ones too when that finds none.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _BORDER_GREY: Final = (127, 127, 127)
 class FaceDetector(Protocol):
     """What finds faces; `edgeface.inference.detector.Detector` is one."""
 
-    def detect(self, image_bgr: Image, /) -> Sequence[Face]:
-        """All faces, in pixels of the picture given."""
+    def detect(self, image_bgr: Image, /, *, doubtful: bool = False) -> Sequence[Face]:
+        """All faces, in pixels of the picture given; also uncertain ones if `doubtful`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,21 @@ class FaceProblem:
 
 
 def find_face(
-    detector: FaceDetector, image_bgr: Image, prefer: Preference = "central"
+    detector: FaceDetector,
+    image_bgr: Image,
+    prefer: Preference = "central",
+    *,
+    doubtful: bool = False,
 ) -> Face | FaceProblem:
     """The one face that the picture BGR uint8 `(h, w, 3)` is about, in its pixels.
 
     `central` takes the best by size and nearness to the centre; `dominant` refuses when another
     face rivals it. A box may reach beyond the picture when the face is cut off by its edge.
+    `doubtful` takes an uncertain face, say a profile, rather than none; its score tells.
     """
     faces = find_faces(detector, image_bgr)
+    if not faces and doubtful:
+        faces = find_doubtful_faces(detector, image_bgr)
     if not faces:
         return FaceProblem("no_face", 0)
     ranked = sorted(faces, key=lambda face: prominence(face.box, image_bgr), reverse=True)
@@ -89,6 +97,16 @@ def find_faces(detector: FaceDetector, image_bgr: Image) -> list[Face]:
     return _detect_tiled(detector, image_bgr)
 
 
+def find_doubtful_faces(detector: FaceDetector, image_bgr: Image) -> list[Face]:
+    """Uncertain faces of the way of looking that has the best one; never in tiles.
+
+    A tile is a look at a small part of the picture, where much resembles a face a little.
+    """
+    looks = [list(detector.detect(image_bgr, doubtful=True))]
+    looks += [_detect_padded(detector, image_bgr, border, True) for border in _BORDERS]
+    return max(looks, key=lambda found: max((face.score for face in found), default=0.0))
+
+
 def lies_on_its_side(detector: FaceDetector, image_bgr: Image) -> bool:
     """Whether a picture without a face shows one after a quarter or half turn."""
     return any(
@@ -109,7 +127,9 @@ def _is_tight(faces: Sequence[Face], image: Image) -> bool:
     return any(face.box.width > TIGHT * width or face.box.height > TIGHT * height for face in faces)
 
 
-def _detect_padded(detector: FaceDetector, image: Image, border: float) -> list[Face]:
+def _detect_padded(
+    detector: FaceDetector, image: Image, border: float, doubtful: bool = False
+) -> list[Face]:
     """Look with a grey border of `border` times the longer side all around, small ones enlarged."""
     height, width = image.shape[:2]
     enlarge = max(1.0, _MIN_SIDE_PX / max(height, width))
@@ -120,7 +140,7 @@ def _detect_padded(detector: FaceDetector, image: Image, border: float) -> list[
     padded = cv2.copyMakeBorder(
         image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=_BORDER_GREY
     )
-    found = detector.detect(np.asarray(padded, np.uint8))
+    found = detector.detect(np.asarray(padded, np.uint8), doubtful=doubtful)
     x, y = width / image.shape[1], height / image.shape[0]
     return [_moved(face, -margin, -margin, x, y) for face in found]
 

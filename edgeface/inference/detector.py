@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from edgeface.inference.package import ModelPackage
 from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.values import Box, Face, Image
+
+DOUBTFUL: Final = 0.5
+"""The share of the score threshold from which on a face is at least a doubtful one."""
 
 
 class Detector:
@@ -60,27 +63,36 @@ class Detector:
         self._nms_iou = output.nms_iou
         threshold = output.score_threshold if score_threshold is None else score_threshold
         specs = {spec.name: spec for spec in self._network.outputs}
-        self._levels = [
-            LevelDecoder(
-                output,
-                level,
-                size,
-                (specs[level.score], specs[level.box], specs[level.landmarks]),
-                threshold,
-            )
-            for level in output.levels
-        ]
+        self._levels, self._doubtful_levels = (
+            [
+                LevelDecoder(
+                    output,
+                    level,
+                    size,
+                    (specs[level.score], specs[level.box], specs[level.landmarks]),
+                    least,
+                )
+                for level in output.levels
+            ]
+            for least in (threshold, DOUBTFUL * threshold)
+        )
         self._preprocessor = Preprocessor(rules, self._network.input)
 
-    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
-        """Faces, best first; at most `max_faces`.
+    def detect(
+        self,
+        image_bgr: Image,
+        scale: tuple[float, float] = (1.0, 1.0),
+        *,
+        doubtful: bool = False,
+    ) -> list[Face]:
+        """Faces, best first; at most `max_faces`; if `doubtful`, from `DOUBTFUL` of the threshold.
 
         `scale` is `Frame.detect_scale`: the results are multiplied by it, so that they are in
         pixels of the full image when `image_bgr` is the smaller one. Boxes may reach beyond the
         image where a face is cut off. Raises ModelError when the model cannot be run.
         """
         tensor, (fit_x, fit_y) = self._preprocessor.fit(image_bgr)
-        found = self._run(tensor)
+        found = self._run(tensor, self._doubtful_levels if doubtful else self._levels)
         factor = np.array([scale[0] / fit_x, scale[1] / fit_y], np.float32)
         boxes = (found.boxes * np.tile(factor, 2)).tolist()
         landmarks = found.landmarks * factor
@@ -92,14 +104,11 @@ class Detector:
 
     def detect_input(self, pixels: Image) -> Candidates:
         """Faces in an input of the model's own size and channel order, in input pixels."""
-        return self._run(self._preprocessor.encode(pixels))
+        return self._run(self._preprocessor.encode(pixels), self._levels)
 
-    def _run(self, tensor: NDArray[Any]) -> Candidates:
+    def _run(self, tensor: NDArray[Any], levels: list[LevelDecoder]) -> Candidates:
         raw = self._network.run(tensor)
         found = best_first(
-            [
-                level.decode(*raw[3 * number : 3 * number + 3])
-                for number, level in enumerate(self._levels)
-            ]
+            [level.decode(*raw[3 * number : 3 * number + 3]) for number, level in enumerate(levels)]
         )
         return suppress(found, self._nms_iou, self._max_faces)

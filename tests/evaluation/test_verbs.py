@@ -255,7 +255,7 @@ class _Faces:
     def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
         self._faces = [_face(box) for box in boxes]
 
-    def detect(self, image_bgr: Image, /) -> list[Face]:
+    def detect(self, image_bgr: Image, /, *, doubtful: bool = False) -> list[Face]:
         return self._faces
 
 

@@ -48,6 +48,14 @@ def test_a_face_is_found_where_it_is(detector: Detector) -> None:
     assert face.score == pytest.approx(1 / (1 + math.exp(-127 / 16)), abs=1e-6)
 
 
+def test_a_doubtful_face_is_found_when_asked_for(pristine: Path, runtime: Runtime) -> None:
+    score = 1 / (1 + math.exp(-127 / 16))
+    strict = open_detector(pristine / "detector", runtime, score_threshold=(1 + score) / 2)
+    assert strict.detect(scene()) == []
+    (face,) = strict.detect(scene(), doubtful=True)
+    assert face.score == pytest.approx(score, abs=1e-6)
+
+
 def test_nothing_is_found_where_nothing_is(detector: Detector) -> None:
     assert detector.detect(np.full((64, 96, 3), 90, np.uint8)) == []
 
