@@ -99,10 +99,11 @@ def nearest_pairs(index: GalleryIndex, minimum: float) -> list[Confusable]:
     of all when there is none."""
     found: dict[tuple[int, int], float] = {}
     nearest: tuple[float, tuple[int, int]] = (-math.inf, (0, 0))
-    for start in range(0, len(index.matrix), _BLOCK):
+    matrix = np.asarray(index.matrix)
+    for start in range(0, len(matrix), _BLOCK):
         rows = slice(start, start + _BLOCK)
         # Only templates from `start` on: each pair is met once.
-        scores = index.matrix[rows] @ index.matrix[start:].T
+        scores = matrix[rows] @ matrix[start:].T
         scores[index.owners[rows, None] == index.owners[None, start:]] = -np.inf
         best = int(scores.argmax())
         row, column = divmod(best, scores.shape[1])

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
-
-import numpy as np
 
 from edgeface.gallery.store import GalleryStore, Position, SpaceContents
+from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.templates import decode_codes
 
-_CHUNK: Final = 8192
 _log = logging.getLogger(__name__)
 
 
@@ -34,17 +30,13 @@ def build_index(store: GalleryStore, space: str) -> GalleryIndex:
 
 def index_of(contents: SpaceContents, space: str) -> GalleryIndex:
     """The index of what was read from the store."""
-    matrix = np.empty(contents.codes.shape, dtype=np.float32)
-    for start in range(0, len(matrix), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        matrix[rows] = decode_codes(contents.codes[rows])
     return GalleryIndex(
-        matrix=matrix,
+        matrix=CodedRows(contents.codes),
         owners=contents.owners,
-        people=tuple(person.person_id for person in contents.people),
-        display_names=tuple(person.display_name for person in contents.people),
-        valid_from_s=np.array([person.valid_from_s for person in contents.people], np.float64),
-        valid_to_s=np.array([person.valid_to_s for person in contents.people], np.float64),
+        people=contents.people,
+        display_names=contents.display_names,
+        valid_from_s=contents.valid_from_s,
+        valid_to_s=contents.valid_to_s,
         epoch=contents.position.epoch,
         revision=contents.position.revision,
         space=space,

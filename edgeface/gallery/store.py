@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,13 +25,13 @@ from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.database import connect, explained
 from edgeface.gallery.person import (
-    TEMPLATES_FORMAT,
     Person,
     StoredTemplate,
     decode_person,
     decode_templates,
     packed_templates,
 )
+from edgeface.recognition.templates import DIMENSIONS
 
 _KEY_CHECK = b"edgeface"
 
@@ -50,14 +51,17 @@ class SpaceContents:
     """Everything the index of one space is built from, read in one transaction."""
 
     position: Position
-    people: tuple[Person, ...]
-    """Those with at least one template in the space, by id."""
+    people: tuple[str, ...]
+    """Ids of those with at least one template in the space, sorted."""
+    display_names: tuple[str | None, ...]
+    """Of `people`."""
+    valid_from_s: NDArray[np.float64]
+    """Of `people`, UTC epoch seconds."""
+    valid_to_s: NDArray[np.float64]
     owners: NDArray[np.int32]
     """`(n,)`: template -> place in `people`."""
     codes: NDArray[np.int8]
-    """`(n, 128)`, a view with a stride: a large gallery is held once."""
-    scales: NDArray[np.float32]
-    """`(n,)`."""
+    """`(n, 128)`."""
     damaged: tuple[str, ...]
     """Ids of people left out because a row of theirs does not open."""
 
@@ -185,9 +189,10 @@ class GalleryStore:
 
     def load(self, space: str) -> SpaceContents:
         """All people with templates in `space`. Rows that do not open are left out and named."""
-        people: list[Person] = []
-        counts: list[int] = []
-        packed = bytearray(TEMPLATES_FORMAT)
+        ids: list[str] = []
+        names: list[str | None] = []
+        valid_from_s, valid_to_s, counts = array("d"), array("d"), array("i")
+        codes = bytearray()  # what it grows by is not touched, so not resident, before it is used
         damaged: list[str] = []
         with self.reading() as connection:
             position = _position(connection)
@@ -201,20 +206,24 @@ class GalleryStore:
                 try:
                     person = decode_person(person_id, self._cipher.open(body, "people", person_id))
                     content = self._cipher.open(rows, "templates", person_id, space)
-                    count = len(packed_templates(content))
+                    packed = packed_templates(content)
                 except GalleryError:
                     damaged.append(person_id)
                     continue
-                people.append(person)
-                counts.append(count)
-                packed += memoryview(content)[1:]
-        items = packed_templates(packed)
+                ids.append(person_id)
+                names.append(person.display_name)
+                valid_from_s.append(person.valid_from_s)
+                valid_to_s.append(person.valid_to_s)
+                counts.append(len(packed))
+                codes += packed["codes"].tobytes()
         return SpaceContents(
             position=position,
-            people=tuple(people),
-            owners=np.repeat(np.arange(len(people), dtype=np.int32), counts),
-            codes=items["codes"],
-            scales=items["scale"],
+            people=tuple(ids),
+            display_names=tuple(names),
+            valid_from_s=np.array(valid_from_s, dtype=np.float64),
+            valid_to_s=np.array(valid_to_s, dtype=np.float64),
+            owners=np.repeat(np.arange(len(ids), dtype=np.int32), np.array(counts, np.int32)),
+            codes=np.frombuffer(codes, dtype=np.int8).reshape(-1, DIMENSIONS),
             damaged=tuple(damaged),
         )
 

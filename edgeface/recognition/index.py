@@ -8,6 +8,7 @@ from typing import Final, Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.templates import DIMENSIONS
 
 UnsyncedClock: TypeAlias = Literal["refuse", "allow"]
@@ -23,8 +24,8 @@ class GalleryIndex:
     Its arrays are made read-only. Raises ValueError when they do not fit one another.
     """
 
-    matrix: NDArray[np.float32]
-    """float32 `(n, 128)`, unit rows, one a template."""
+    matrix: CodedRows | NDArray[np.float32]
+    """`(n, 128)`, unit rows, one a template: coded as they were stored, or float32."""
     owners: NDArray[np.int32]
     """int32 `(n,)`: the number of the person whose template the row is."""
     people: tuple[str, ...]
@@ -44,12 +45,13 @@ class GalleryIndex:
 
     def __post_init__(self) -> None:
         rows, persons = len(self.matrix), len(self.people)
-        expected: tuple[tuple[str, NDArray[np.generic], type[np.generic], tuple[int, ...]], ...] = (
-            ("matrix", self.matrix, np.float32, (rows, DIMENSIONS)),
+        expected: list[tuple[str, NDArray[np.generic], type[np.generic], tuple[int, ...]]] = [
             ("owners", self.owners, np.int32, (rows,)),
             ("valid_from_s", self.valid_from_s, np.float64, (persons,)),
             ("valid_to_s", self.valid_to_s, np.float64, (persons,)),
-        )
+        ]
+        if not isinstance(self.matrix, CodedRows):
+            expected.append(("matrix", self.matrix, np.float32, (rows, DIMENSIONS)))
         for name, array, dtype, shape in expected:
             if array.dtype != dtype or array.shape != shape:
                 raise ValueError(
@@ -60,9 +62,10 @@ class GalleryIndex:
             raise ValueError("index: people are repeated or have no display name entry")
         if rows and not (self.owners.min() >= 0 and self.owners.max() < persons):
             raise ValueError("index: a template has no owner")
-        length = np.einsum("ij,ij->i", self.matrix, self.matrix)
-        if not bool(np.all(np.abs(length - 1) < 2 * _UNIT_TOLERANCE)):
-            raise ValueError("index: a template is not of unit length")
+        if not isinstance(self.matrix, CodedRows):
+            length = np.einsum("ij,ij->i", self.matrix, self.matrix)
+            if not bool(np.all(np.abs(length - 1) < 2 * _UNIT_TOLERANCE)):
+                raise ValueError("index: a template is not of unit length")
         if np.isnan(self.valid_from_s).any() or np.isnan(self.valid_to_s).any():
             raise ValueError("index: a validity bound is not a number")
 
@@ -70,7 +73,7 @@ class GalleryIndex:
     def empty(cls, space: str = "", epoch: int = 0, revision: int = 0) -> Self:
         """An index of nobody."""
         return cls(
-            matrix=np.zeros((0, DIMENSIONS), dtype=np.float32),
+            matrix=CodedRows(np.zeros((0, DIMENSIONS), dtype=np.int8)),
             owners=np.zeros(0, dtype=np.int32),
             people=(),
             display_names=(),
@@ -97,6 +100,12 @@ class GalleryIndex:
         if unsynced_clock == "allow":
             return np.asarray(not_ended, dtype=np.bool_)
         return np.asarray(np.isneginf(self.valid_from_s) & np.isposinf(self.valid_to_s), np.bool_)
+
+    def cosines(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Unit rows, float32 `(k, 128)`, to their cosines with all templates, `(k, n)`."""
+        if isinstance(self.matrix, CodedRows):
+            return self.matrix.cosines(vectors)
+        return np.asarray(vectors @ self.matrix.T, dtype=np.float32)
 
     def templates_allowed(self, mask: NDArray[np.bool_]) -> int:
         """How many templates belong to the people of `mask`, bool `(p,)`."""

@@ -16,6 +16,9 @@ NOBODY: Final = -1
 NEAREST: Final = 3
 """How many people a ranking names at most."""
 
+FEW: Final = 4
+"""Fewer than one in so many of the templates are picked out before they are compared."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
@@ -79,9 +82,13 @@ def match(
             0,
         )
     whole = len(rows) == len(index.owners)
-    matrix = index.matrix if whole else index.matrix[rows]
+    if len(rows) < len(index.owners) // FEW:
+        cosines = embeddings @ index.matrix[rows].T
+    else:  # to compare with all costs less than to copy so many rows
+        cosines = index.cosines(embeddings)
+        cosines = cosines if whole else cosines.take(rows, axis=1)
+    cosines = np.clip(cosines, -1.0, 1.0, out=cosines)
     owners = index.owners if whole else index.owners[rows]
-    cosines = np.clip(embeddings @ matrix.T, -1.0, 1.0)
     top = np.argmax(cosines, axis=1)
     return Ranking(
         people=_nearest(fuse(cosines, weights), owners),
