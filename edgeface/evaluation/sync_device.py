@@ -22,6 +22,7 @@ from edgeface.gallery.store import GalleryStore
 from edgeface.messaging.event import new_session
 from edgeface.messaging.keys import DeviceKey
 from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.session import Connection
 from edgeface.messaging.topics import Topics
 
 DAY_S: Final = 86_400.0
@@ -113,7 +114,7 @@ class SyncDevice:
         topics = Topics(plan.site, plan.name)
         report = OwnReport(self.follower, topics, self._key, new_session())
         self._stop.clear()
-        following = Following(options, self.follower, report, each=self._look)
+        following = Following(lambda: Connection(options), self.follower, report, each=self._look)
         self._thread = threading.Thread(target=following.run, args=(self._stop,), name=plan.name)
         self._thread.start()
 

@@ -1,5 +1,5 @@
-"""The follower over a real broker: a connection of its own, so that ten thousand records on their
-way never hold up an event or a command.
+"""The follower over a real broker: a thread of its own, so that ten thousand records never hold up
+an event or a command.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Final
 from edgeface.errors import BrokerError
 from edgeface.fleet.follower import Follower
 from edgeface.fleet.own_report import OwnReport
-from edgeface.messaging.options import Backoff, ConnectionOptions
-from edgeface.messaging.session import Connection
+from edgeface.messaging.options import Backoff
+from edgeface.messaging.sharing import Wired
 from edgeface.messaging.wire import FAILURE, Acknowledged, Lost, Message, Subscribed
 
 _log = logging.getLogger(__name__)
@@ -34,11 +34,12 @@ BUSY_S: Final = 0.02
 
 
 class Following:
-    """`run(stop)` until `stop` is set. `each` is called after every round of work."""
+    """`run(stop)` until `stop` is set. `connect` makes a connection that is not open yet; `each` is
+    called after every round of work."""
 
     def __init__(
         self,
-        options: ConnectionOptions,
+        connect: Callable[[], Wired],
         follower: Follower,
         report: OwnReport,
         *,
@@ -47,7 +48,7 @@ class Following:
         backoff: Backoff | None = None,
     ) -> None:
         self.connected = False
-        self._options = options
+        self._connect = connect
         self._follower = follower
         self._report = report
         self._utc_s = utc_s
@@ -59,7 +60,7 @@ class Following:
         """Connect, follow, wait, and again. Raises GalleryCorruptError when the file is damaged."""
         while not stop.is_set():
             try:
-                connection = Connection(self._options)
+                connection = self._connect()
                 connection.open()
             except BrokerError as error:
                 self._note(str(error))
@@ -86,7 +87,7 @@ class Following:
             if left_s <= 0 or stop.wait(min(left_s, TICK_S)):
                 return
 
-    def _serve(self, connection: Connection, stop: threading.Event) -> None:
+    def _serve(self, connection: Wired, stop: threading.Event) -> None:
         """One connection, to its end."""
         self._follower.connected(connection)
         self._report.repeat()
@@ -105,7 +106,7 @@ class Following:
             timeout_s = TICK_S if self._follower.gathering.idle else GATHER_S
         connection.close()
 
-    def _gather(self, connection: Connection, timeout_s: float) -> int | None:
+    def _gather(self, connection: Wired, timeout_s: float) -> int | None:
         """Take what comes until there is a pause; how many messages, None when it is over."""
         count = 0
         while count < GATHER_MAX:

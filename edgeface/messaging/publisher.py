@@ -31,6 +31,7 @@ from edgeface.messaging.outbox import Outbox
 from edgeface.messaging.presence import Presence
 from edgeface.messaging.rows import Row
 from edgeface.messaging.session import Connection
+from edgeface.messaging.sharing import Guest
 from edgeface.messaging.topics import Topics
 from edgeface.messaging.watch import Watch
 from edgeface.messaging.wire import (
@@ -97,6 +98,7 @@ class Publisher:
         self._subscribing: int | None = None
         self._ready = False
         self._watch = Watch(presence)
+        self._guest = Guest()
         self._handlers: list[tuple[Subscription, Handler]] = [
             (Subscription(topics.status, retain_handling=2), presence.saw_status)
         ]
@@ -116,6 +118,14 @@ class Publisher:
     def unlisten(self, topic_filter: str) -> None:
         """Give a subscription back."""
         self._post(lambda: self._unlisten(topic_filter))
+
+    def share(self, guest: Guest) -> None:
+        """Tell one guest of the connection; before `run`."""
+        self._guest = guest
+
+    def borrow(self, task: Callable[[Connection], None]) -> None:
+        """Work the connection in the publisher's thread; nothing happens while there is none."""
+        self._post(lambda: None if self._connection is None else task(self._connection))
 
     def _post(self, task: _Task) -> None:
         self._tasks.put(task)
@@ -175,6 +185,7 @@ class Publisher:
     def _finish(self, lost: Lost, *, stopping: bool) -> None:
         self._connection = None
         self._ready = False
+        self._guest.lost(lost.text)
         self._live.close()
         culprit = self._log_lane.end(lost.reason)
         if culprit is not None:
@@ -282,6 +293,7 @@ class Publisher:
                 refused = [code for code in reasons if code >= FAILURE]
                 if refused:
                     _log.warning("the broker refused %d subscriptions", len(refused))
+                self._guest.answered(mid, reasons)
                 if mid == self._subscribing:
                     self._subscribing = None
                     self._be_born()
@@ -300,6 +312,7 @@ class Publisher:
                 return
             self._note(online.topic, reason)
             self._ready = True
+            self._guest.opened()
             self._live.open()
             self._outbox.announce_gaps()
             self._log_lane.committed()
@@ -327,6 +340,7 @@ class Publisher:
                 self._watch.refused(self._topics.event_log, signal.reason)
 
     def _received(self, message: Message) -> None:
+        self._guest.took(message)
         for subscription, handler in list(self._handlers):
             if topic_matches_sub(subscription.topic_filter, message.topic):
                 try:

@@ -9,6 +9,7 @@ from typing import Final
 from edgeface.capture.frame import Frame
 from edgeface.capture.slot import LatestSlot
 from edgeface.errors import StateError
+from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.announcer import Announcer
 from edgeface.messaging.clock import Clock, KernelClock
 from edgeface.messaging.event import Sighting, new_session
@@ -18,6 +19,7 @@ from edgeface.messaging.outbox import Outbox
 from edgeface.messaging.presence import Presence
 from edgeface.messaging.publisher import Publisher
 from edgeface.messaging.rows import OutboxLimits
+from edgeface.messaging.sharing import SharedConnection
 from edgeface.messaging.topics import Topics
 from edgeface.messaging.wire import Subscription
 from edgeface.service.board import Board
@@ -104,11 +106,15 @@ class Composition:
         )
         self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)
-        self._follower = (
-            FleetFollower(self.board, self.floor, self.clock, topics, key, session)
-            if settings.gallery.source == "fleet"
-            else GalleryFollower(self.board, self.floor)
-        )
+        self._follower: FleetFollower | GalleryFollower
+        if settings.gallery.source == "fleet":
+            shared = SharedConnection(self.publisher, f"{GalleryTopics(settings.site).base}/")
+            self.publisher.share(shared)
+            self._follower = FleetFollower(
+                self.board, self.floor, self.clock, topics, key, session, shared
+            )
+        else:
+            self._follower = GalleryFollower(self.board, self.floor)
         self.reporter = Reporter(
             self.board,
             self.presence,
@@ -170,10 +176,10 @@ class Composition:
         return WorkerSpec(CAPTURE, self._capture.run)
 
     def _gallery(self) -> WorkerSpec:
-        """In a fleet it connects to the broker, as the publisher does."""
+        """In a fleet an SD card may hold a batch of records up for long."""
         if isinstance(self._follower, GalleryFollower):
             return WorkerSpec(GALLERY, self._follower.run)
-        return WorkerSpec(GALLERY, self._follower.run, _PUBLISHER_LIMIT_S, may_linger=True)
+        return WorkerSpec(GALLERY, self._follower.run, _OUTBOX_LIMIT_S, may_linger=True)
 
     def _recognize(self, pulse: Pulse) -> None:
         Recognizer(

@@ -17,7 +17,8 @@ from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.messaging.clock import NS, Clock
 from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.options import Backoff
+from edgeface.messaging.sharing import SharedConnection
 from edgeface.messaging.topics import Topics
 from edgeface.service.board import Board
 from edgeface.service.following import LOAD_S, WAIT_S
@@ -30,7 +31,6 @@ from edgeface.settings.tree import Settings
 FLOOR_NAME: Final = "fleet-floor.json"
 """In the state folder: the newest manifest known, which nothing older may replace."""
 DAY_S: Final = 86_400.0
-_USER_TIMEOUT_S: Final = 20.0
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class FleetFollower:
         topics: Topics,
         key: DeviceKey,
         session: str,
+        connection: SharedConnection,
     ) -> None:
         self._board = board
         self._floor = floor
@@ -53,6 +54,7 @@ class FleetFollower:
         self._topics = topics
         self._key = key
         self._session = session
+        self._connection = connection
         self._next_space: str | None = None
         self._offered: Version | None = None
         self._provision: Provision | None = None
@@ -84,15 +86,13 @@ class FleetFollower:
         with opened.store:
             self._take(follower, pulse)
             Following(
-                ConnectionOptions.from_settings(
-                    settings.mqtt,
-                    f"edgeface-{settings.site}-{settings.device}-gallery",
-                    _USER_TIMEOUT_S,
-                ),
+                lambda: self._connection,
                 follower,
                 OwnReport(follower, self._topics, self._key, self._session),
                 utc_s=lambda: self._clock.utc_ns() / NS,
                 each=lambda: self._take(follower, pulse),
+                # The publisher minds the broker; its connection is only waited for here.
+                backoff=Backoff(cap_s=1.0),
             ).run(pulse.stop)
 
     def _follower(

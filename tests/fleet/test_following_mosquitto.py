@@ -17,6 +17,7 @@ from edgeface.fleet.requests import MAX_OUTSTANDING
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.localbroker import LocalBroker
 from edgeface.messaging.options import Backoff, ConnectionOptions
+from edgeface.messaging.session import Connection
 from tests.support.broker import eventually, running_broker
 from tests.support.fleet_device import FleetDevice, Times, ids
 from tests.support.fleet_site import FleetSite, new_site, person_id
@@ -48,7 +49,11 @@ def following(device: FleetDevice, port: int) -> Iterator[threading.Event]:
     options = ConnectionOptions("127.0.0.1", port, f"{device.name}-gallery")
     device.follower._monotonic_s = time.monotonic
     link = Following(
-        options, device.follower, device.report, each=worked.set, backoff=Backoff(cap_s=0.3)
+        lambda: Connection(options),
+        device.follower,
+        device.report,
+        each=worked.set,
+        backoff=Backoff(cap_s=0.3),
     )
     thread = threading.Thread(target=link.run, args=(stop,), name=device.name)
     thread.start()
