@@ -71,6 +71,8 @@ class BadIdError(ContractError):
 class BrokerError(EdgefaceError, ConnectionError):
     """Raised when the broker cannot be reached or refuses."""
 
+    exit_code: ClassVar[int] = 4
+
 
 class NoAnswerError(EdgefaceError, TimeoutError):
     """Raised when a device does not answer in time, or is not there."""

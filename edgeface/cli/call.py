@@ -4,8 +4,10 @@
     edgeface call door-1 verify p_8c1k3v9q2m -c edgeface.yaml --key device.key.pub
     edgeface call door-1 enroll -c edgeface.yaml --open-with admin.key --out anna.export
 
-Exit codes: 0 done (for verify: and it is a match), 1 refused (or no match), 2 wrong command line or
-configuration, 4 no answer in time. What goes on meanwhile is told on standard error.
+Exit codes: 0 done (for verify: and it is a match), 1 the device has refused (or no match; also an
+answer that is not the device's), 2 wrong command line or configuration, 4 nobody has answered: the
+broker cannot be reached or refuses, or the device is away or silent. What goes on meanwhile is told
+on standard error.
 """
 
 from __future__ import annotations

@@ -15,10 +15,26 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
+    from edgeface.messaging.options import ConnectionOptions
+    from edgeface.messaging.wire import Message
+
+    Inbox: TypeAlias = queue.SimpleQueue[Message | dict[str, Any] | None]
+
+STOP_S: Final = 1.0
+"""How long the connection may take to end."""
+STATUS_S: Final = 5.0
+"""A retained status comes at once, or there is none."""
+NO_STATUS: Final = "no such device has been at this broker, or this user may not read it"
 
 NAME: Final = "door"
 HELP: Final = "the reference door controller: opens for fresh, signed recognitions only"
@@ -72,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--verify",
         metavar="PERSON_ID",
         help="card and face: ask once whether this person is at the door, and end; 0: opened, "
-        "1: shut",
+        "1: shut, 4: nobody has answered",
     )
     parser.add_argument("--within", type=float, default=5.0, metavar="S", help="for --verify")
     parser.add_argument("--client", metavar="NAME", help="for --verify: last word of the topic")
@@ -80,32 +96,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge messages until SIGINT or SIGTERM; 0."""
-    import paho.mqtt.client as mqtt
-    from paho.mqtt.subscribeoptions import SubscribeOptions
-
+    """Judge messages until SIGINT or SIGTERM; 0. With --verify: 0 opened, 1 shut."""
+    if args.verify is None:
+        inbox: Inbox = queue.SimpleQueue()
+        with _ended_by_signals(inbox):
+            return _follow(args, inbox)
     from edgeface.cli import door_verify
-    from edgeface.messaging.door import DoorPolicy
-    from edgeface.messaging.keys import PublicKey
-    from edgeface.messaging.options import ConnectionOptions, new_client
-    from edgeface.messaging.session import message_of
-    from edgeface.messaging.tls import Mishaps, explain_closing, explain_failure, explain_refusal
     from edgeface.messaging.topics import Topics
-    from edgeface.messaging.wire import Message
+
+    show = _show_json if args.json else _show_text
+    return door_verify.ask(args, _options(args), Topics(args.site, args.device), show, _open)
+
+
+@contextmanager
+def _ended_by_signals(inbox: Inbox) -> Iterator[None]:
+    """SIGINT and SIGTERM put None into the inbox: from before the slow imports until all is over,
+    so that one that comes early, or once more, ends the door in order as well."""
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        inbox.put(None)
+
+    previous = {
+        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _options(args: argparse.Namespace) -> ConnectionOptions:
+    from edgeface.messaging.options import ConnectionOptions
     from edgeface.settings.mqtt import is_loopback
 
-    topics = Topics(args.site, args.device)
-    policy = DoorPolicy(
-        topics,
-        PublicKey.load(args.key),
-        now=lambda: datetime.now(UTC),
-        same_clock=args.same_clock,
-    )
     tls = args.tls == "required" or (args.tls == "auto" and not is_loopback(args.host))
-    port = args.port or (8883 if tls else 1883)
-    options = ConnectionOptions(
+    return ConnectionOptions(
         host=args.host,
-        port=port,
+        port=args.port or (8883 if tls else 1883),
         client_id="",  # the broker gives one: two doors may follow one device
         tls=tls,
         ca_file=args.ca,
@@ -114,14 +142,34 @@ def run(args: argparse.Namespace) -> int:
         username=args.username,
         password_file=args.password_file,
     )
+
+
+def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
+    """Until there is a None in the inbox."""
+    import paho.mqtt.client as mqtt
+    from paho.mqtt.subscribeoptions import SubscribeOptions
+
+    from edgeface.messaging.door import DoorPolicy
+    from edgeface.messaging.keys import PublicKey
+    from edgeface.messaging.options import new_client
+    from edgeface.messaging.session import message_of
+    from edgeface.messaging.tls import Mishaps, explain_closing, explain_failure, explain_refusal
+    from edgeface.messaging.topics import Topics
+
+    topics, options = Topics(args.site, args.device), _options(args)
+    tls = options.tls
+    policy = DoorPolicy(
+        topics,
+        PublicKey.load(args.key),
+        now=lambda: datetime.now(UTC),
+        same_clock=args.same_clock,
+    )
     show = _show_json if args.json else _show_text
-    if args.verify is not None:
-        return door_verify.ask(args, options, topics, show, _open)
     # A subscriber has nothing in flight that could come late: it may reconnect by itself.
     client = new_client(options, reconnect=True)
     mishaps = Mishaps(client)
     greeted = False
-    inbox: queue.SimpleQueue[Message | dict[str, Any] | None] = queue.SimpleQueue()
+    silence = _Silence()
 
     def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
         nonlocal greeted
@@ -132,46 +180,55 @@ def run(args: argparse.Namespace) -> int:
             )
             inbox.put({"door": "refused", "reason": why})
             return
-        # Retained copies are asked for on purpose: to be refused where somebody can see it.
-        client.subscribe(topics.event, options=SubscribeOptions(qos=1, retainAsPublished=True))
+        # Retained copies are asked for on purpose: to be refused where somebody can see it. The
+        # status is not acted upon: it tells whether anything can come at all.
+        event = SubscribeOptions(qos=1, retainAsPublished=True)
+        client.subscribe([(topics.event, event), (topics.status, SubscribeOptions(qos=1))])
 
     def on_subscribe(_client: mqtt.Client, _data: Any, _mid: int, codes: Any, _more: Any) -> None:
         if codes[0].is_failure:
             inbox.put({"door": "refused", "reason": str(codes[0])})
         else:
+            silence.begin()
             inbox.put({"door": "ready", "topic": topics.event})
 
     def on_disconnect(_client: mqtt.Client, _data: Any, _flags: Any, why: Any, _more: Any) -> None:
         nonlocal greeted
-        reason = str(why) if greeted else explain_closing(mishaps.last, tls=tls)
+        closed = explain_closing(mishaps.last, tls=tls, certificate=args.cert is not None)
+        reason = str(why) if greeted else closed
         greeted, mishaps.last = False, None
         inbox.put({"door": "disconnected", "reason": reason})
 
     def on_connect_fail(_client: mqtt.Client, _data: Any) -> None:
         # paho calls this while it handles the error, and does not hand it over.
         why = explain_failure(sys.exception(), host=args.host, tls=tls, ca_file=args.ca)
-        inbox.put({"door": "unreachable", "broker": f"{args.host}:{port}", "reason": why})
+        inbox.put(
+            {"door": "unreachable", "broker": f"{options.host}:{options.port}", "reason": why}
+        )
 
     def on_message(_client: mqtt.Client, _data: Any, raw: mqtt.MQTTMessage) -> None:
         message = message_of(raw)
-        if message is not None:
+        if message is not None and message.topic == topics.status:
+            silence.over()
+        elif message is not None:
             inbox.put(message)
 
     client.on_connect, client.on_subscribe = on_connect, on_subscribe
     client.on_disconnect, client.on_connect_fail = on_disconnect, on_connect_fail
     client.on_message = on_message
 
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        inbox.put(None)
-
-    previous = {
-        number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)
-    }
     client.reconnect_delay_set(min_delay=1, max_delay=4)
-    client.connect_async(args.host, port, keepalive=10, clean_start=True)
+    client.connect_async(options.host, options.port, keepalive=10, clean_start=True)
     client.loop_start()
     try:
-        while (item := inbox.get()) is not None:
+        while True:
+            try:
+                item = inbox.get(timeout=silence.left_s)
+            except queue.Empty:
+                silence.over()
+                item = {"door": "silent", "reason": f"no status of {topics.base}: {NO_STATUS}"}
+            if item is None:
+                break
             if isinstance(item, dict):
                 show(item)
                 continue
@@ -191,12 +248,33 @@ def run(args: argparse.Namespace) -> int:
             if verdict.open and found is not None and found.match is not None and args.on_open:
                 _open(args.on_open, found.match.person_id, found.event_id, found.valid_until)
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         client.disconnect()
-        client.loop_stop()
+        # It may be waiting for a broker that does not answer: it is not waited for in turn.
+        stopping = threading.Thread(target=client.loop_stop, daemon=True)
+        stopping.start()
+        stopping.join(STOP_S)
         show({"door": "stopped", "counts": dict(policy.counts)})
     return 0
+
+
+class _Silence:
+    """From a subscription until the device's retained status, which comes at once or never."""
+
+    def __init__(self) -> None:
+        self._heard = False
+        self._until_s: float | None = None
+
+    @property
+    def left_s(self) -> float | None:
+        """Until it has lasted too long; None when nothing is waited for."""
+        return None if self._until_s is None else max(0.0, self._until_s - time.monotonic())
+
+    def begin(self) -> None:
+        self._until_s = None if self._heard else time.monotonic() + STATUS_S
+
+    def over(self) -> None:
+        """From paho's thread as well."""
+        self._heard, self._until_s = True, None
 
 
 def _command(text: str) -> list[str]:

@@ -88,6 +88,8 @@ class Caller:
         self._options = options
         self._connection: Connection | None = None
         self._signals: list[Signal] = []
+        self._sent: dict[int, str] = {}
+        """Topics of what was sent, by `mid`."""
 
     def __enter__(self) -> Self:
         connection = Connection(self._options)
@@ -114,7 +116,10 @@ class Caller:
         self.subscribe(self.topics.status)
         until_s = time.monotonic() + STATUS_S
         where = f"{self.topics.site}/{self.topics.device}"
-        trouble = f"{where}: no device of this name has been at this broker"
+        trouble = (
+            f"{where}: no device of this name has been at this broker, or this user may not read "
+            "its status"
+        )
         while (message := self.receive(until_s - time.monotonic())) is not None:
             if message.topic != self.topics.status:
                 continue
@@ -150,7 +155,7 @@ class Caller:
 
     def send(self, publication: Publication) -> None:
         """Hand a message to the broker."""
-        self._open().publish(publication)
+        self._sent[self._open().publish(publication)] = publication.topic
 
     def receive(self, timeout_s: float) -> Message | None:
         """The next message; None when none has come in time. Raises BrokerError when the broker
@@ -163,7 +168,8 @@ class Caller:
             if isinstance(signal, Lost):
                 raise BrokerError(f"the connection to the broker broke: {signal.text}")
             if isinstance(signal, Acknowledged) and signal.reason >= FAILURE:
-                raise BrokerError(f"the broker refuses the command: {signal.name}")
+                topic = self._sent.get(signal.mid, "the command")
+                raise BrokerError(f"the broker does not take {topic} from this user: {signal.name}")
         return None
 
     def call(

@@ -113,7 +113,9 @@ class Connection:
     def _refusal(self, connack: ReasonCode | None) -> str:
         options = self._options
         if connack is None:
-            return explain_closing(self._mishaps.last, tls=options.tls)
+            return explain_closing(
+                self._mishaps.last, tls=options.tls, certificate=options.cert_file is not None
+            )
         certificate = options.cert_file is not None
         return explain_refusal(
             connack.value, str(connack), username=options.username, certificate=certificate

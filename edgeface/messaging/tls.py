@@ -138,13 +138,15 @@ def explain_failure(
     return "cannot be reached" if error is None else str(error)
 
 
-def explain_closing(mishap: str | None, *, tls: bool) -> str:
+def explain_closing(mishap: str | None, *, tls: bool, certificate: bool) -> str:
     """Why the broker closed the connection before its CONNACK; `mishap` is `Mishaps.last`."""
     told = None if mishap is None else _alert(mishap)
     if told is not None:
         return told
-    if tls:
+    if tls and certificate:
         return "the connection was closed; it may not accept this client's certificate"
+    if tls:
+        return "the connection was closed; it may want a certificate of this client"
     return "the connection was closed; it may want TLS"
 
 

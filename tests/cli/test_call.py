@@ -49,13 +49,21 @@ def test_a_wrong_command_line_ends_before_a_broker_is_asked(
     assert said in capsys.readouterr().err
 
 
-def test_without_a_broker_the_reason_is_named(
+def test_without_a_broker_the_reason_is_named_and_the_status_is_not_that_of_a_refusal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
     file = write_config(tmp_path, port, camera={"source": "images", "folder": "."})
-    assert main(["call", "door-1", "ping", "-c", str(file)]) == 1
+    assert main(["call", "door-1", "ping", "-c", str(file)]) == 4
     assert f"127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_the_help_names_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["call", "--help"])
+    text = capsys.readouterr().out
+    assert "4 nobody has answered" in text
+    assert "no match" in text
 
 
 def test_options_may_come_before_the_command_as_well(
@@ -64,7 +72,7 @@ def test_options_may_come_before_the_command_as_well(
     port = free_port()
     file = write_config(tmp_path, 1, camera={"source": "images", "folder": "."})
     arguments = ["call", "-c", str(file), "--port", str(port), "door-1", "verify", "p_0000000000"]
-    assert main([*arguments, "--timeout", "3"]) == 1
+    assert main([*arguments, "--timeout", "3"]) == 4
     assert f"127.0.0.1:{port}" in capsys.readouterr().err
 
 
