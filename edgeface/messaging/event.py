@@ -105,7 +105,7 @@ class ModelsUsed:
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """The session before this one and the last sequence number it gave out."""
+    """The session before this one and the last sequence number that it brought to disk."""
 
     session: Session
     last_seq: Number

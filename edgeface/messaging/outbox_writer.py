@@ -56,6 +56,7 @@ class Writer:
         self._file: OutboxFile | None = None
         self._enforcer = Enforcer(limits, clock)
         self._previous: Previous | None = None
+        """Not told yet: the next event does, the first one as a rule."""
         self._seq = 0
         self._unsaved: list[Row] = []
         self._settled: set[str] = set()
@@ -100,6 +101,7 @@ class Writer:
             event.parse(payload)
         except Exception as error:  # noqa: BLE001 - one bad decision must not take others with it
             self._seq -= 1
+            self._previous = identity.previous
             _log.error("an event does not keep the contract and was not sent: %r", error)
             letter = repr(sighting).encode(errors="replace")
             self._bury(DeadLetter(self._clock.utc_ns(), f"contract: {error}", letter))
@@ -184,13 +186,14 @@ class Writer:
 
     def _identity(self) -> Identity:
         self._seq += 1
+        previous, self._previous = self._previous, None
         return Identity(
             event_id=uuid7(self._clock.utc_ns()),
             seq=self._seq,
             session=self._session,
             site=self._topics.site,
             device=self._topics.device,
-            previous=self._previous if self._seq == 1 else None,
+            previous=previous,
         )
 
     def _row(self, identity: Identity, payload: bytes, expires_boottime_ns: int) -> Row:
@@ -305,6 +308,7 @@ class Writer:
     def _adopt(self, file: OutboxFile) -> None:
         self._enforcer.begin(file)
         last = file.last_session()
+        # Also when the file could not be opened until now: the log learns of it late, but once.
         if last is not None and last[0] != self._session:
             self._previous = Previous(*last)
         self._gaps = merge(file.gaps(), self._gaps)

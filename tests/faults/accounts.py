@@ -201,17 +201,21 @@ class Books:
         return [(s, n) for s, last in top.items() for n in range(1, last) if (s, n) not in known]
 
     def _chain(self) -> list[str]:
-        """Of each session whose first event arrived: does it name the committed one before?"""
+        """Of each session whose first event arrived: does it name the committed one before? A later
+        event may instead, where the file could not be opened at the start."""
         sessions = list(self.committed.items())
         before: Mapping[str, tuple[str, int] | None] = {
             session: sessions[number - 1] if number else None
             for number, (session, _) in enumerate(sessions)
         }
+        named: dict[str, list[tuple[str, int]]] = {}
+        for item in {(i.session, i.seq): i for i in self.log}.values():
+            if item.seq == 1 or item.previous is not None:
+                named.setdefault(item.session, []).extend([item.previous] if item.previous else [])
         return [
-            f"{item.session} names {item.previous}, not {before.get(item.session)}"
-            for item in {(i.session, i.seq): i for i in self.log}.values()
-            if (item.seq == 1 and item.session in before and item.previous != before[item.session])
-            or (item.seq > 1 and item.previous is not None)
+            f"{session} names {found}, not {before.get(session)}"
+            for session, found in named.items()
+            if session in before and found != ([before[session]] if before[session] else [])
         ]
 
     def _invented(self) -> list[tuple[str, int]]:

@@ -114,6 +114,52 @@ def test_a_folder_that_cannot_be_written_only_degrades(tmp_path: Path) -> None:
     assert numbers(found) == [1]
 
 
+def test_a_session_whose_file_opens_late_names_the_one_before_once(tmp_path: Path) -> None:
+    clock = ManualClock()
+    path = tmp_path / "outbox.db"
+    first = writer(path, clock, "aaaaaaaa")
+    for _ in range(3):
+        take_one(first, clock)
+    first.close()
+    hidden = tmp_path / "hidden.db"
+    path.rename(hidden)
+    path.mkdir()  # SQLite cannot open a folder
+    second = writer(path, clock, "bbbbbbbb")
+    early = [take_one(second, clock) for _ in range(2)]
+    assert second.status.degraded is not None
+    path.rmdir()
+    hidden.rename(path)
+    clock.advance(RETRY_MAX_S)
+    second.flush(last=False)
+    assert second.status.degraded is None
+    assert second.take(sighting(clock, latency_ms="bad")) is None, "and is not lost with it"
+    late = [take_one(second, clock) for _ in range(2)]
+    told = [event.parse(row.payload).previous for row in (*early, *late)]
+    assert told == [None, None, event.Previous("aaaaaaaa", 3), None]
+    assert [(row.session[0], row.seq) for row in waiting(second)] == [
+        *(("a", number) for number in (1, 2, 3)),
+        *(("b", number) for number in (1, 2, 3, 4)),
+    ]
+    second.close()
+    third = writer(path, clock, "cccccccc")
+    assert event.parse(take_one(third, clock).payload).previous == event.Previous("bbbbbbbb", 4)
+
+
+def test_after_a_kill_with_a_full_disk_the_log_may_know_more_than_the_next_session_names(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    killed = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
+    take_one(killed, clock)
+    assert killed._file is not None
+    killed._file._db.execute("PRAGMA query_only = 1")
+    sent = [take_one(killed, clock).seq for _ in range(2)]
+    killed._file.close()  # as SIGKILL leaves it
+    following = take_one(writer(tmp_path / "outbox.db", clock, "bbbbbbbb"), clock)
+    assert event.parse(following.payload).previous == event.Previous("aaaaaaaa", 1)
+    assert sent == [2, 3], "which were sent live and to the log"
+
+
 def test_an_event_that_breaks_the_contract_is_a_dead_letter_and_takes_no_number(
     tmp_path: Path,
 ) -> None:
