@@ -109,6 +109,11 @@ def new_client(options: ConnectionOptions, *, reconnect: bool = False) -> mqtt.C
     return client
 
 
+RECONNECT_CAP_S: Final = 10.0
+"""The longest wait for a broker, which at a door people wait for as well. Fifty devices that share
+a broker try it about ten times a second together while it is away."""
+
+
 class Backoff:
     """Full jitter: each wait is random between a floor and a ceiling that doubles."""
 
@@ -117,7 +122,7 @@ class Backoff:
         *,
         floor_s: float = 0.1,
         base_s: float = 0.5,
-        cap_s: float = 30.0,
+        cap_s: float = RECONNECT_CAP_S,
         rng: random.Random | None = None,
     ) -> None:
         self._floor_s = floor_s

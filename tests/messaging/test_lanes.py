@@ -8,7 +8,7 @@ import pytest
 
 from edgeface.messaging.clock import NS, ManualClock
 from edgeface.messaging.lanes import LOG_WINDOW, LiveLane, LogLane
-from edgeface.messaging.options import Backoff
+from edgeface.messaging.options import RECONNECT_CAP_S, Backoff
 from edgeface.messaging.rows import Row
 
 SESSION = "aaaaaaaa"
@@ -182,6 +182,14 @@ def test_the_lane_is_idle_when_the_outbox_has_no_more() -> None:
     assert idle(found)
     found.committed()
     assert not idle(found)
+
+
+def test_a_broker_that_is_back_is_found_within_ten_seconds_and_not_by_all_at_once() -> None:
+    backoff = Backoff(rng=random.Random(1))
+    waits = [backoff.next_s() for _ in range(1000)][10:]
+    assert max(waits) <= RECONNECT_CAP_S == 10.0
+    assert min(waits) < 1.0
+    assert 4.5 < sum(waits) / len(waits) < 5.5
 
 
 def test_the_wait_doubles_within_bounds_and_starts_again() -> None:
