@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.gallery.person import Person, StoredTemplate
+from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.templates import DIMENSIONS, decode_codes
+from edgeface.recognition.templates import DIMENSIONS
 
 Change: TypeAlias = tuple[Person, tuple[StoredTemplate, ...]]
 """Somebody with their templates in the index's space."""
@@ -22,22 +23,19 @@ def patched(
     """`index` without everybody in `changes`, and with those who have templates there at the end;
     None or no template means gone. It shares no memory with `index`."""
     kept = np.array([person_id not in changes for person_id in index.people], dtype=np.bool_)
-    kept_rows = kept[index.owners]
-    kept_count, kept_people = int(kept_rows.sum()), int(kept.sum())
+    kept_rows, kept_people = kept[index.owners], int(kept.sum())
     added = [change for change in changes.values() if change is not None and change[1]]
     counts = [len(templates) for _, templates in added]
-    matrix = np.empty((kept_count + sum(counts), DIMENSIONS), dtype=np.float32)
-    np.compress(kept_rows, index.matrix, axis=0, out=matrix[:kept_count])
-    if added:
-        codes: NDArray[np.int8] = np.stack(
-            [item.template.codes for _, templates in added for item in templates]
-        )
-        matrix[kept_count:] = decode_codes(codes)
+    codes = np.empty((sum(counts), DIMENSIONS), dtype=np.int8)
+    for row, item in enumerate(item for _, templates in added for item in templates):
+        codes[row] = item.template.codes
+    if not isinstance(index.matrix, CodedRows):
+        raise TypeError("the index was not built from stored codes")
     numbers = (np.cumsum(kept) - 1).astype(np.int32)
     new_numbers = np.arange(kept_people, kept_people + len(added), dtype=np.int32)
     people = [person for person, _ in added]
     return GalleryIndex(
-        matrix=matrix,
+        matrix=index.matrix.changed(kept_rows, codes),
         owners=np.concatenate([numbers[index.owners[kept_rows]], np.repeat(new_numbers, counts)]),
         people=(
             *(name for name, keep in zip(index.people, kept, strict=True) if keep),
