@@ -52,6 +52,8 @@ class Board:
         """Recognizer. None until they are open and the golden test has passed."""
         self.lost: str | None = None
         """Main thread and recognizer. Why an Edge TPU was given up; None when it was not."""
+        self.had_tpu = False
+        """Recognizer. Whether the models have run on an Edge TPU since the start."""
         self.tpu_is_back = False
         """Set by the accelerator's watcher, cleared by the recognizer."""
         self.model_trouble: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
 from edgeface.capture.frame import Frame
@@ -100,6 +101,7 @@ class Recognizer:
         self._observe = observe
         self._stage = stage
         self._space = ""
+        self._held_back = 0
         self._synced = False
         self._synced_at_ns: int | None = None
         self._golden_ns = clock.monotonic_ns()
@@ -146,10 +148,12 @@ class Recognizer:
             self._say(pipeline.pause(self._now_s(), gallery), gallery, models)
         else:
             try:
-                result = pipeline.process(frame, gallery)
+                result = self._process(pipeline, frame, gallery)
             except ModelError as error:
                 models = self._without_tpu(models, str(error), pulse)
                 pipeline.use(models.detector, models.embedder)
+                return models
+            if not self._is_current:
                 return models
             self._say(result.verdicts, gallery, models)
             if self._observe is not None:
@@ -158,14 +162,22 @@ class Recognizer:
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)
-        if self._is_current:
-            self._board.first_track_id = pipeline.next_track_id
         if pipeline.idle:
             healthy = self._while_idle(models, pulse)
             if healthy is not models:
                 pipeline.use(healthy.detector, healthy.embedder)
             return healthy
         return models
+
+    def _process(self, pipeline: Pipeline, frame: Frame, gallery: Gallery) -> FrameResult:
+        try:
+            return pipeline.process(frame, gallery)
+        finally:
+            # Also of a frame that failed: the tracks begun in it get their last word at the end.
+            if self._is_current:
+                self._board.first_track_id = pipeline.next_track_id
+                before, self._held_back = self._held_back, pipeline.held_back
+                self._board.meters.count("names_held_back", self._held_back - before)
 
     def _while_idle(self, models: Models, pulse: Pulse) -> Models:
         """What is done while nobody is at the door: take the TPU back, run the golden test."""
@@ -192,13 +204,27 @@ class Recognizer:
 
     def _open(self, pulse: Pulse, lost: str | None) -> Models:
         with pulse.patience(LOAD_S):
-            models = self._open_models(self._settings, lost=lost)
+            models = self._missing(self._open_models(self._settings, lost=lost))
+        if self._space and models.embedder.space_id != self._space:
+            # The tracks and the thresholds are those of the model before.
+            raise ModelError(
+                f"{self._settings.models.embedder}: was replaced by another model while it was in "
+                "use; recognition begins anew with that"
+            )
         self._space = models.embedder.space_id
         self._golden_ns = self._clock.monotonic_ns()
         if self._is_current:
+            self._board.had_tpu |= models.accelerator.in_use == "edgetpu"
             self._board.lost = models.accelerator.reason if models.accelerator.degraded else None
             self._board.models = ModelFacts.of(models)
         return models
+
+    def _missing(self, models: Models) -> Models:
+        """A TPU that has worked and is gone is a loss, also where `auto` would do without one."""
+        state = models.accelerator
+        fit = models.detector.package.compiled and models.embedder.package.compiled
+        gone = self._board.had_tpu and state.wanted != "cpu" and state.in_use == "cpu" and fit
+        return replace(models, accelerator=replace(state, degraded=True)) if gone else models
 
     @property
     def _is_current(self) -> bool:

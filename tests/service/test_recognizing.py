@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgeface.capture.frame import Frame
 from edgeface.errors import ClosedError, FrameTimeoutError, ModelError
@@ -47,15 +48,25 @@ class Actor(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        description = SimpleNamespace(version="1")
-        self.package = SimpleNamespace(sha256="a" * 64, description=description, space_id="space")
+        self.package = SimpleNamespace(
+            sha256="a" * 64,
+            description=SimpleNamespace(version="1"),
+            space_id="space",
+            compiled=True,
+        )
         self.space_id = "space"
         self.broken: str | None = None
+        self.broken_embedder = False
 
     def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
         if self.broken is not None:
             raise ModelError(self.broken)
         return super().detect(image_bgr, scale)
+
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        if self.broken_embedder:
+            raise ModelError("the model gave a vector of length 0")
+        return super().embed(crops)
 
 
 class StageModels(Models):
@@ -94,6 +105,7 @@ class World:
         self.opened: list[str | None] = []
         self.failure: Exception | None = None
         self.tpu = False
+        self.space = "space"
         self.actors: list[Actor] = []
         self.rng = np.random.default_rng(5)
         self.anna = identity(self.rng)
@@ -109,9 +121,14 @@ class World:
         on_tpu = self.tpu and lost is None
         actor = Actor()
         actor.actors = self.actors[-1].actors if self.actors else []
+        actor.space_id = actor.package.space_id = self.space
         self.actors.append(actor)
         state = AcceleratorState(
-            "auto", "edgetpu" if on_tpu else "cpu", lost is not None, lost, "stage 1"
+            "auto",
+            "edgetpu" if on_tpu else "cpu",
+            lost is not None,
+            None if on_tpu else lost or "no usable device",
+            "stage 1",
         )
         model = cast(Any, actor)
         return StageModels(model, model, state, uniform_calibration())
@@ -256,6 +273,68 @@ def test_a_tpu_that_came_back_is_taken_when_nobody_is_there(world: World) -> Non
     assert not world.board.models.accelerator.degraded
     assert vars(world.board)["lost"] is None
     assert vars(world.board)["tpu_is_back"] is False
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["when it came back", "in a new worker"])
+def test_a_tpu_that_worked_and_is_gone_is_a_loss_where_auto_would_do_without(
+    world: World, anew: bool
+) -> None:
+    world.tpu = True
+    world.frames(1)
+    if anew:
+        world.run()
+    else:
+        world.slot.items.append(lambda: setattr(world.actors[-1], "broken", "was unplugged"))
+        world.frames(1)
+        world.slot.items.append(lambda: setattr(world.board, "tpu_is_back", True))
+    world.slot.items.append(lambda: setattr(world, "tpu", False))
+    world.frames(1)
+    if anew:
+        world.tpu = False
+    world.run()
+    assert world.board.models is not None
+    assert world.board.models.accelerator.in_use == "cpu"
+    assert world.board.models.accelerator.degraded
+    assert world.board.lost == "no usable device"
+
+
+def test_a_model_that_was_replaced_on_the_disk_is_not_mixed_with_the_one_before(
+    world: World,
+) -> None:
+    world.tpu = True
+    world.frames(2, world.anna)
+    world.slot.items += [
+        lambda: setattr(world, "space", "another"),
+        lambda: setattr(world.actors[-1], "broken", "golden.npz: differs from model.yaml"),
+    ]
+    world.frames(3, world.anna)
+    with pytest.raises(ModelError, match="replaced by another model"):
+        world.run()
+    assert world.outcomes() == ["inconclusive"]
+    assert world.board.models is not None
+    assert world.board.models.space == "space"
+    world.slot.items.clear()
+    world.board.gallery = dataclasses.replace(gallery([world.anna]), space="another")
+    world.run()
+    assert vars(world.board)["models"].space == "another"
+
+
+def test_a_track_begun_in_a_frame_that_failed_keeps_its_number(world: World) -> None:
+    world.frames(1)
+    world.slot.items.append(lambda: setattr(world.actors[-1], "broken_embedder", True))
+    world.frames(1, world.anna)
+    with pytest.raises(ModelError):
+        world.run()
+    world.frames(1, world.anna)
+    world.run()
+    assert [sighting.track.id for sighting in world.said] == [1, 2]
+
+
+def test_names_that_were_held_back_are_counted(world: World) -> None:
+    world.frames(5, world.anna, world.anna)
+    world.run()
+    assert world.outcomes() == ["recognized"]
+    assert world.board.meters.counters()["names_held_back"] == 1
 
 
 def test_who_was_given_up_is_not_listened_to(world: World) -> None:
