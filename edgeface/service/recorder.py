@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import re
 import threading
 from collections import OrderedDict
 from dataclasses import asdict
@@ -35,6 +36,8 @@ INTERVAL_S: Final = 0.2
 MAX_QUEUED: Final = 4
 """Frames that may wait to be written."""
 _MAX_TRACKS: Final = 64
+_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{3}-\d{6,}")
+"""Of a recorded frame, without the ending: nothing else in the folder is ever removed."""
 _JPEG: Final = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111)
 """Colour in full resolution, for thin coloured lines."""
 
@@ -66,7 +69,9 @@ class Recorder:
         self.left_out = 0
         """Frames that were due and could not be written in time, or at all."""
         self._folder = folder
-        self._kept = sorted(path.with_suffix("") for path in folder.glob("*.json"))
+        # The picture is written first: one that was left alone by a power cut goes with the rest.
+        pictures = (path.with_suffix("") for path in folder.glob("*.jpg"))
+        self._kept = sorted(path for path in pictures if _NAME.fullmatch(path.name))
         self._max_frames = max_frames
         self._last_ns: int | None = None
         self._outcomes: OrderedDict[int, str] = OrderedDict()
@@ -113,7 +118,7 @@ class Recorder:
         while (item := self._items.get()) is not None:
             try:
                 self._write(item)
-            except (OSError, cv2.error) as error:
+            except (OSError, ArithmeticError, ValueError, cv2.error) as error:
                 self.left_out += 1
                 _log.warning("%s: a frame could not be recorded: %s", self._folder, error)
 

@@ -72,6 +72,25 @@ def test_only_the_newest_frames_are_kept(scene: Scene, anna: Embedding, tmp_path
     assert len(list(tmp_path.iterdir())) == 4
 
 
+def test_what_the_recorder_did_not_write_is_never_removed(
+    scene: Scene, anna: Embedding, tmp_path: Path
+) -> None:
+    for name in ("0-plan.json", "0-plan.jpg", "holiday.json"):
+        (tmp_path / name).write_text("mine")
+    orphan = tmp_path / "20200101T000000.000-000001.jpg"
+    orphan.write_text("a frame whose description a power cut prevented")
+    scene.play(0, (500, anna))
+    with Recorder(tmp_path, max_frames=2, max_queued=20) as recorder:
+        play(scene, recorder, 9)
+    assert len(list(tmp_path.glob("20*.json"))) == 2
+    assert {path.name for path in tmp_path.iterdir() if path.read_bytes() == b"mine"} == {
+        "0-plan.json",
+        "0-plan.jpg",
+        "holiday.json",
+    }
+    assert not orphan.exists()
+
+
 def test_only_the_owner_may_look(scene: Scene, anna: Embedding, tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     scene.play(0, (500, anna))
