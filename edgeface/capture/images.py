@@ -28,7 +28,11 @@ def read_picture(path: Path) -> Image | None:
         return None
     if encoded.size == 0:
         return None
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    except cv2.error as error:  # more pixels than OpenCV takes, or than there is memory for
+        _log.warning("cannot decode %s: %s", path, error.err)
+        return None
     return None if image is None else np.asarray(image, np.uint8)
 
 

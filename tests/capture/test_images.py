@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,18 @@ def test_an_empty_folder_says_what_should_be_in_it(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_there_is_no_picture(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "missing.png") is None
+
+
+def test_a_picture_of_more_pixels_than_can_be_decoded_is_no_picture(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+    picture = tmp_path / "huge.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    assert read_picture(picture) is None
+    assert "huge.png" in caplog.text
