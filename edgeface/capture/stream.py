@@ -22,7 +22,8 @@ Pace = Literal["real_time", "as_fast_as_possible"]
 USUAL_FPS = 25.0
 """For a file that does not say how fast it plays."""
 
-_SECRET = re.compile(r"//[^/@]*@")
+_SECRET = re.compile(r"//[^/?#]*@")
+"""Up to the last @ before the path, as FFmpeg takes it: a password may have one in it."""
 
 
 def redacted(url: str) -> str:

@@ -108,8 +108,10 @@ def test_paths_are_told_from_addresses(url: str, path: Path | None) -> None:
 
 
 def test_the_password_is_never_shown() -> None:
-    shown = redacted("rtsp://admin:hunter2@192.0.2.7:554/h264")
-    assert shown == "rtsp://***@192.0.2.7:554/h264"
+    for password in ("hunter2", "hunt@r2", "@hunter2@"):
+        shown = redacted(f"rtsp://admin:{password}@192.0.2.7:554/h264@25")
+        assert shown == "rtsp://***@192.0.2.7:554/h264@25"
+    assert redacted("http://192.0.2.7?user=a@b") == "http://192.0.2.7?user=a@b"
     url = f"http://admin:hunter2@127.0.0.1:{unused_port()}/video"
     source = NetworkStreamSource(url, open_timeout_s=2.0)
     with pytest.raises(CameraError) as caught:
