@@ -131,10 +131,11 @@ def _compare_faces(
     distance = float(moved.max())
     change = float(np.abs(found.scores[nearest] - scores).max())
     measured = f"IoU {overlap:.3f}, landmarks {distance:.2f} px, score {change:.3f} off"
-    if overlap < rules.iou_min:
+    # A value that is not a number meets nothing.
+    if not overlap >= rules.iou_min:
         return f"IoU {overlap:.3f}, at least {rules.iou_min} is needed", measured
-    if distance > rules.landmark_px:
+    if not distance <= rules.landmark_px:
         return f"landmarks {distance:.2f} px off, at most {rules.landmark_px} allowed", measured
-    if change > rules.score_tolerance:
+    if not change <= rules.score_tolerance:
         return f"scores {change:.3f} off, at most {rules.score_tolerance} allowed", measured
     return None, measured
