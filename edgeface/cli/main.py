@@ -16,6 +16,11 @@ WRONG_COMMAND_LINE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 
+ONE_BLAS_THREAD = ("run", "bench")
+"""Verbs whose matching must not spread over the cores: OpenBLAS would start a thread for each, and
+they take from the models while they wait for each other. The systemd unit says so too; a daemon
+that was started by hand is to be the same."""
+
 
 def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     """The parser with every verb's line of help, and the arguments of `verb` alone.
@@ -51,6 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
+    if chosen in ONE_BLAS_THREAD:
+        # OpenBLAS reads it once, when numpy is first imported: that is with the verb's module.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         parser = build_parser(chosen)
         if not arguments:

@@ -10,7 +10,7 @@ from edgeface.settings.base import Place, Section
 
 
 class GallerySettings(Section):
-    """Where the people come from and how they are kept."""
+    """Where the people come from and how they are kept. No photograph is ever kept."""
 
     source: Literal["local", "fleet"] = "local"
     """`local`: enrolled on this device. `fleet`: from the site's broker; no local changes."""
@@ -18,8 +18,6 @@ class GallerySettings(Section):
     """Rows of the store are encrypted."""
     key_file: Place | None = None
     """The store's key; null: made at the first start in `state_dir`."""
-    keep_images_days: Annotated[int, Field(ge=0, le=3650)] = 0
-    """Days for which the photographs of an enrolment are kept; 0 keeps none."""
     unsynced_clock: Literal["refuse", "allow"] = "refuse"
     """What happens to people with a validity window while the clock is not synchronised."""
     fleet_folder: Place | None = None

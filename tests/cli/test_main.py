@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from types import ModuleType
@@ -147,3 +148,39 @@ def test_nothing_heavy_is_imported_before_the_verb_is_known(argv: list[str]) -> 
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "edgeface.cli.verbs" in imported
     assert imported.isdisjoint({"numpy", "cv2", "paho", "cryptography", "sqlite3"})
+
+
+@pytest.mark.parametrize(
+    ("given", "verb", "expected"),
+    [
+        pytest.param({}, "run", "1 1", id="run"),
+        pytest.param({}, "bench", "1 1", id="bench"),
+        pytest.param({"OPENBLAS_NUM_THREADS": "3"}, "run", "3", id="the user's wish stands"),
+        pytest.param({}, "evaluate", "None", id="others use the cores"),
+    ],
+)
+def test_the_daemon_multiplies_with_one_thread_however_it_was_started(
+    given: dict[str, str], verb: str, expected: str
+) -> None:
+    script = f"""
+import os, sys
+from edgeface.cli.main import main
+assert "numpy" not in sys.modules
+try:
+    main(["{verb}", "--no-such-option"])
+except SystemExit:
+    pass
+import numpy as np
+ones = np.ones((600, 600), np.float32)
+assert (ones @ ones)[0, 0] == 600
+print(os.environ.get("OPENBLAS_NUM_THREADS"), len(os.listdir("/proc/self/task")))
+"""
+    environ = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environ | given,
+    )
+    assert done.stdout.startswith(expected), done.stdout
