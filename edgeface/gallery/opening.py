@@ -61,6 +61,13 @@ def open_or_replace(settings: Settings) -> Opened:
         return Opened(GalleryStore(settings.gallery_file, key), aside)
 
 
+def last_set_aside(settings: Settings) -> Path | None:
+    """The damaged gallery that was set aside last and still lies there."""
+    file = settings.gallery_file
+    found = file.parent.glob(f"{file.name}.corrupt-*")
+    return max((path for path in found if not path.name.endswith(("-wal", "-shm"))), default=None)
+
+
 def refuse_in_fleet_mode(settings: Settings) -> None:
     """Raise GalleryError where the gallery comes from the fleet: local changes would be undone."""
     if settings.gallery.source == "fleet":

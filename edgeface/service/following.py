@@ -7,7 +7,7 @@ from typing import Final
 
 from edgeface.errors import EdgefaceError, GalleryError, StateError
 from edgeface.gallery.build import GalleryWatch
-from edgeface.gallery.opening import open_or_replace
+from edgeface.gallery.opening import last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board
@@ -29,6 +29,8 @@ class GalleryFollower:
     def __init__(self, board: Board, floor: TimeFloor) -> None:
         self._board = board
         self._floor = floor
+        self._lost: str | None = None
+        """Why the gallery is empty, where it was lost."""
 
     def run(self, pulse: Pulse) -> None:
         """Open the gallery once the models are known, then look for changes until told to stop.
@@ -48,6 +50,13 @@ class GalleryFollower:
             if first:
                 raise FatalError(error) from error
             raise
+        aside = last_set_aside(self._board.settings)
+        if aside is not None:
+            self._lost = (
+                f"the gallery was damaged and set aside as {aside}, and nobody is in the new one; "
+                "import the last export with `edgeface gallery import FILE`, or enrol everyone "
+                "again; without that damaged file an empty gallery is in order"
+            )
         with opened.store as store:
             space, watch = facts.space, GalleryWatch(store, facts.space)
             while not pulse.stop.is_set():
@@ -70,14 +79,15 @@ class GalleryFollower:
             self._board.gallery_trouble = str(error)
             _log.error("the gallery cannot be read, the one before is used on: %s", error)
             return
-        self._board.gallery_trouble = None
+        now = self._board.gallery
+        self._board.gallery_trouble = None if now is not None and now.people else self._lost
 
     def _take(self, index: GalleryIndex, store: GalleryStore) -> None:
-        others = sum(store.spaces().values()) - len(index.matrix)
+        others = _of_other_models(store, index)
         self._board.model_trouble = (
-            f"{others} templates of the gallery belong to another model and cannot match; enrol "
-            "these people again"
-            if others > 0
+            f"{others} people of the gallery have templates of another model alone and cannot be "
+            "recognised; `edgeface gallery audit` names them, enrol them again"
+            if others
             else None
         )
         before = self._board.gallery
@@ -91,3 +101,10 @@ class GalleryFollower:
                     "templates": len(index.matrix),
                 },
             )
+
+
+def _of_other_models(store: GalleryStore, index: GalleryIndex) -> int:
+    """How many people have templates, and none of the index's space: damaged ones are no such."""
+    known = frozenset(index.people)
+    spaces = (store.spaces(person_id) for person_id in store.ids() if person_id not in known)
+    return sum(bool(found) and index.space not in found for found in spaces)

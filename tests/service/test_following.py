@@ -1,0 +1,115 @@
+"""The gallery's worker on a device with a gallery of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from edgeface.gallery.opening import open_gallery
+from edgeface.gallery.store import GalleryStore
+from edgeface.messaging.clock import ManualClock
+from edgeface.service import following
+from edgeface.service.board import Board
+from edgeface.service.following import GalleryFollower
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.tree import Settings
+from tests.support.broker import eventually
+from tests.support.gallery import ALICE, BOB, OTHER_SPACE, SPACE, direction, put, stored
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
+    monkeypatch.setattr(following, "POLL_S", 0.01)
+    board = Board(
+        Settings.model_validate(
+            {
+                "site": "hq",
+                "device": "door-1",
+                "state_dir": str(tmp_path),
+                "camera": {"source": "images", "folder": "/nowhere"},
+            }
+        )
+    )
+    board.models = cast(Any, SimpleNamespace(space=SPACE))
+    return board
+
+
+@contextmanager
+def follower(board: Board) -> Iterator[Callable[[Callable[[], bool]], None]]:
+    """The worker while it runs; gives a function that waits for something on the board."""
+    floor = TimeFloor(board.settings.state_dir / "time", ManualClock())
+    pulse = Pulse(10)
+    thread = threading.Thread(target=GalleryFollower(board, floor).run, args=(pulse,))
+    thread.start()
+    try:
+        eventually(lambda: board.gallery is not None)
+        yield eventually
+    finally:
+        pulse.stop.set()
+        thread.join()
+
+
+def people(board: Board) -> tuple[str, ...]:
+    return () if board.gallery is None else board.gallery.people
+
+
+def put_other(store: GalleryStore, person_id: str, number: int) -> None:
+    with store.change() as change:
+        change.put_templates(person_id, OTHER_SPACE, [stored(direction(number))])
+
+
+def test_people_of_another_model_alone_are_told_of_until_they_are_enrolled_again(
+    board: Board,
+) -> None:
+    with open_gallery(board.settings) as store:
+        put(store, ALICE, 1)
+        put_other(store, ALICE, 2)
+        put(store, BOB)
+        put_other(store, BOB, 3)
+        with follower(board) as wait:
+            assert people(board) == (ALICE,)
+            wait(lambda: board.model_trouble is not None)
+            assert str(board.model_trouble).startswith("1 people of the gallery")
+            put(store, BOB, 4)
+            wait(lambda: people(board) == (ALICE, BOB))
+            wait(lambda: board.model_trouble is None)
+
+
+def test_damaged_templates_are_not_taken_for_those_of_another_model(board: Board) -> None:
+    with open_gallery(board.settings) as store:
+        put(store, ALICE, 1)
+        put(store, BOB, 2)
+    with sqlite3.connect(board.settings.gallery_file) as connection:
+        connection.execute("UPDATE templates SET body = x'00' WHERE person_id = ?", (BOB,))
+    with follower(board):
+        assert people(board) == (ALICE,)
+        assert board.model_trouble is None
+
+
+def test_a_gallery_that_was_lost_is_trouble_until_somebody_is_in_the_new_one(board: Board) -> None:
+    open_gallery(board.settings).close()
+    board.settings.gallery_file.write_bytes(b"no database" * 1000)
+    for _ in range(2):  # also after a restart, which finds the new, empty gallery
+        board.gallery = board.gallery_trouble = None
+        with follower(board) as wait:
+            wait(lambda: board.gallery_trouble is not None)
+            assert "gallery import" in str(board.gallery_trouble)
+            assert ".corrupt-" in str(board.gallery_trouble)
+    with follower(board) as wait, open_gallery(board.settings) as store:
+        put(store, ALICE, 1)
+        wait(lambda: board.gallery_trouble is None)
+        assert people(board) == (ALICE,)
+
+
+def test_a_gallery_that_is_empty_from_the_beginning_is_in_order(board: Board) -> None:
+    with follower(board):
+        assert people(board) == ()
+        assert board.gallery_trouble is None
