@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from edgeface.messaging.clock import NS, ManualClock
 from edgeface.messaging.door import DoorPolicy
 from edgeface.messaging.event import Identity, Lost
 from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.localbroker import LocalBroker, free_port
+from edgeface.messaging.localbroker import LocalBroker
 from edgeface.messaging.topics import Topics
 from edgeface.messaging.uuid7 import uuid7
 from edgeface.messaging.wire import Message
@@ -338,52 +337,6 @@ def test_a_real_door_stays_shut_for_what_waited_for_the_broker(
         assert process.verdict() == "ok"  # the second, and nothing came before it
         ids = [event.parse(item.message.payload).seq for item in witness.on(TOPICS.event)]
         assert ids == [2]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("broker_there", [False, True])
-def test_a_signal_ends_the_door_in_order_with_and_without_a_broker(
-    broker: LocalBroker, tmp_path: Path, number: signal.Signals, times: int, broker_there: bool
-) -> None:
-    KEY.export_public(tmp_path / "pinned.pub")
-    port = broker.port if broker_there else free_port()
-    where = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "pinned.pub")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgeface", "door", *where, "--port", str(port), "--json"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["door"] in ("ready", "unreachable")
-    for _ in range(times):
-        process.send_signal(number)
-    out, err = process.communicate(timeout=20)
-    assert (process.returncode, err) == (0, "")
-    assert json.loads(out.splitlines()[-1]) == {"door": "stopped", "counts": {}}
-
-
-def test_a_broker_that_takes_the_connection_and_says_nothing_does_not_hold_the_door_up(
-    tmp_path: Path,
-) -> None:
-    KEY.export_public(tmp_path / "pinned.pub")
-    where = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "pinned.pub")]
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        access = ["--tls", "required", "--port", str(server.getsockname()[1])]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "edgeface", "door", *where, *access, "--json"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        connection, _ = server.accept()
-        with connection:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
-    assert process.stdout is not None
-    process.stdout.close()
 
 
 @pytest.mark.parametrize(
