@@ -86,6 +86,13 @@ def calibrate(args: argparse.Namespace) -> None:
     print(table(report))
 
 
+def stress(args: argparse.Namespace) -> None:
+    """Print how often the faces of one source of the pool match each other."""
+    from models.training import stress as harder
+
+    print(harder.table(harder.stress(args.cache, args.package)))
+
+
 def evaluate(args: argparse.Namespace) -> None:
     """Accuracy of the float checkpoint, beside which the int8 package is judged."""
     from models.training.evaluate import evaluate as measure
@@ -129,6 +136,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
         quantise,
         package,
         calibrate,
+        stress,
         finetune,
         keep,
         restore,
@@ -158,8 +166,8 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--minutes", type=float, help="instead of steps, on a shared machine")
             verb.add_argument("--rate", type=float, help="peak learning rate")
             verb.add_argument("--size", type=int, help="embedder: crops of this size throughout")
-        if name in ("quantise", "package", "calibrate"):
-            verb.add_argument("--package", type=Path, required=True, help="folder to write")
+        if name in ("quantise", "package", "calibrate", "stress"):
+            verb.add_argument("--package", type=Path, required=True, help="the model's folder")
         if name in ("package", "calibrate", "evaluate", "finetune"):
             verb.add_argument("--detector", type=Path, help="package of the detector to align with")
         if name == "package":

@@ -66,7 +66,7 @@ def test_a_detector_is_trained_quantised_and_packaged(cache: Path, tmp_path: Pat
 
 
 def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
-    cache: Path, people: Path, tmp_path: Path
+    cache: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     where = ["--cache", str(cache), "--out", str(tmp_path)]
     package = tmp_path / "package"
@@ -85,6 +85,8 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     pairs = ["--pairs", str(people / "pairs.csv"), "--root", str(people)]
     assert main(["calibrate", *target, *pairs]) == 0
     assert main(["evaluate", *where[2:], *target[2:], *pairs]) == 0
+    assert main(["stress", *where[:2], *target[:2]]) == 0
+    assert "| made | 40 |" in capsys.readouterr().out
     assert load_package(package).calibration.smallest_fmr < 1
     assert isinstance(open_folder(package), Embedder)
     old_space = load_package(package).space_id
