@@ -36,10 +36,6 @@ class Notifier:
         """Everything makes progress."""
         self._send("WATCHDOG=1")
 
-    def extend(self, timeout_s: float) -> None:
-        """Starting takes longer, at most this much."""
-        self._send(f"EXTEND_TIMEOUT_USEC={round(timeout_s * 1e6)}")
-
     def _send(self, *lines: str) -> None:
         if not self._address:
             return

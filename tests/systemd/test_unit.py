@@ -39,6 +39,12 @@ def test_the_exposure_is_rated_ok() -> None:
     assert float(rated[1]) <= 2.0
 
 
+def test_a_daemon_that_hangs_is_started_again() -> None:
+    lines = UNIT.read_text().splitlines()
+    assert "WatchdogSec=60" in lines
+    assert "Restart=on-failure" in lines
+
+
 def test_a_camera_and_a_coral_are_not_hidden() -> None:
     lines = UNIT.read_text().splitlines()
     assert "PrivateDevices=yes" not in lines
