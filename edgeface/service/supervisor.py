@@ -210,6 +210,8 @@ class Supervisor:
     def _failed(self, worker: _Worker, reason: str) -> Exit | None:
         now_s = self._now_s()
         worker.run = None
+        if worker.successor is not None:
+            worker.spec, worker.successor = worker.successor, None
         worker.failures.append(now_s)
         while now_s - worker.failures[0] > self._window_s:
             worker.failures.popleft()

@@ -232,6 +232,30 @@ def test_a_stuck_worker_that_can_be_replaced_is_left_and_started_anew(
     assert supervisor.stop(5) == ()
 
 
+def test_who_hangs_instead_of_being_replaced_is_followed_by_the_successor_once(
+    supervisor: Supervisor, clock: Hands
+) -> None:
+    hang = threading.Event()
+    runs: list[Pulse] = []
+
+    def successor(pulse: Pulse) -> None:
+        runs.append(pulse)
+        raise RuntimeError("out of order")
+
+    supervisor.start(WorkerSpec("w", held_by(hang), limit_s=10, replace_stuck=lambda: True))
+    assert not supervisor.restart(WorkerSpec("w", successor), 0)
+    for failures in (1, 2):
+        clock.now_s += 11
+        assert supervisor.check() is None  # the hang, then the first failure of the successor
+        clock.now_s += 5
+        supervisor.check()
+        until(lambda: len(runs) >= failures and len(threads("w")) == 1)  # noqa: B023
+    end = supervisor.check()
+    assert end is not None
+    assert "3 failures" in end.reason
+    hang.set()
+
+
 def test_everyone_is_told_to_stop_before_anyone_is_waited_for(supervisor: Supervisor) -> None:
     turn = threading.Event()
 
