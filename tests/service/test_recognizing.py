@@ -5,156 +5,20 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from edgeface.capture.frame import Frame
-from edgeface.errors import ClosedError, FrameTimeoutError, ModelError
-from edgeface.inference.models import AcceleratorState
-from edgeface.messaging.clock import ManualClock
-from edgeface.messaging.event import Sighting
-from edgeface.recognition.values import Embedding, Face, Image
+from edgeface.errors import FrameTimeoutError, ModelError
 from edgeface.service.board import Board
-from edgeface.service.models import Models
 from edgeface.service.recognizing import Recognizer, give_up_stuck, rules_of
 from edgeface.service.supervisor import FatalError, Supervisor
-from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse, WorkerSpec
-from edgeface.settings.tree import Settings
 from tests.support.broker import eventually
-from tests.support.doorstep import START, Stage
-from tests.support.people import face, gallery, identity, uniform_calibration
-
-SECOND = 1_000_000_000
-SETTINGS = Settings.model_validate(
-    {
-        "site": "hq",
-        "device": "door-1",
-        "camera": {"source": "images", "folder": "/nowhere"},
-        "models": {"accelerator": "auto", "golden_every_s": 100.0},
-        "quality": {"min_sharpness": 0.0, "min_exposure": 0.0},
-    }
-)
-
-
-class Actor(Stage):
-    """A stage that passes for both models."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.package = SimpleNamespace(
-            sha256="a" * 64,
-            description=SimpleNamespace(version="1"),
-            space_id="space",
-            compiled=True,
-        )
-        self.space_id = "space"
-        self.broken: str | None = None
-        self.broken_embedder = False
-
-    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
-        if self.broken is not None:
-            raise ModelError(self.broken)
-        return super().detect(image_bgr, scale)
-
-    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        if self.broken_embedder:
-            raise ModelError("the model gave a vector of length 0")
-        return super().embed(crops)
-
-
-class StageModels(Models):
-    """Models whose golden test passes unless the actor is `sick`."""
-
-    def check(self) -> None:
-        if getattr(self.detector, "sick", False):
-            raise ModelError("golden run: cosine 0.1")
-
-
-class Slot:
-    """Works through a script: functions that make frames or change the world, and errors."""
-
-    def __init__(self) -> None:
-        self.items: list[Exception | Callable[[], object]] = []
-
-    def get(self, timeout_s: float) -> Frame:
-        while self.items:
-            item = self.items.pop(0)
-            if isinstance(item, Exception):
-                raise item
-            result = item()
-            if isinstance(result, Frame):
-                return result
-        raise ClosedError("the slot is closed")
-
-
-class World:
-    """A recognizer with everything around it under control."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock = ManualClock()
-        self.board = Board(SETTINGS)
-        self.slot = Slot()
-        self.said: list[Sighting] = []
-        self.opened: list[str | None] = []
-        self.failure: Exception | None = None
-        self.tpu = False
-        self.space = "space"
-        self.actors: list[Actor] = []
-        self.rng = np.random.default_rng(5)
-        self.anna = identity(self.rng)
-        self.board.gallery = gallery([self.anna], ["p_annaannaaa"])
-        self.image = self.rng.integers(0, 256, (720, 1280, 3), np.uint8)
-        self.floor = TimeFloor(folder / "time", self.clock)
-        self.pulse = Pulse(10)
-
-    def open_models(self, settings: Settings, *, lost: str | None = None) -> Models:
-        if self.failure is not None:
-            raise self.failure
-        self.opened.append(lost)
-        on_tpu = self.tpu and lost is None
-        actor = Actor()
-        actor.actors = self.actors[-1].actors if self.actors else []
-        actor.space_id = actor.package.space_id = self.space
-        self.actors.append(actor)
-        state = AcceleratorState(
-            "auto",
-            "edgetpu" if on_tpu else "cpu",
-            lost is not None,
-            None if on_tpu else lost or "no usable device",
-            "stage 1",
-        )
-        model = cast(Any, actor)
-        return StageModels(model, model, state, uniform_calibration())
-
-    def frames(self, count: int, *who: Embedding) -> None:
-        """So many frames with these people; time passes between them."""
-
-        def step() -> Frame:
-            self.actors[-1].actors = [(face(300 + 400 * i), p) for i, p in enumerate(who)]
-            self.clock.advance(0.1)
-            return Frame(self.image, "stage", 0, START, self.clock.boottime_ns())
-
-        self.slot.items += [step] * count
-
-    def run(self) -> None:
-        Recognizer(
-            self.board,
-            cast(Any, self.slot),
-            self.said.append,
-            self.clock,
-            self.floor,
-            open_models=self.open_models,
-        ).run(self.pulse)
-
-    def outcomes(self) -> list[str]:
-        return [sighting.event_type for sighting in self.said]
+from tests.support.people import gallery, identity
+from tests.support.recognizer_world import SETTINGS, World
 
 
 @pytest.fixture
