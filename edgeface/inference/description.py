@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from edgeface.errors import ModelError
+from edgeface.recognition.alignment import TEMPLATE_SIZE_PX
 
 MODEL_FILE = "model.tflite"
 COMPILED_FILE = "model_edgetpu.tflite"
@@ -177,6 +178,16 @@ class EmbedderDescription(_Description):
     calibration: dict[str, Any] | None = None
     """`Calibration.to_mapping()`; None until calibrated."""
     golden: EmbedderGolden = EmbedderGolden()
+
+    @model_validator(mode="after")
+    def _takes_aligned_crops(self) -> EmbedderDescription:
+        size = (self.input.width, self.input.height)
+        if size != (TEMPLATE_SIZE_PX, TEMPLATE_SIZE_PX):
+            raise ValueError(
+                f"input: {size[0]}x{size[1]}, but crops aligned to {self.alignment} are "
+                f"{TEMPLATE_SIZE_PX}x{TEMPLATE_SIZE_PX}"
+            )
+        return self
 
 
 Description: TypeAlias = DetectorDescription | EmbedderDescription

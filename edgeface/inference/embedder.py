@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,6 +63,6 @@ class Embedder:
         vector: NDArray[Any] = self._network.outputs[0].dequantize(raw).reshape(-1)
         # The norm is taken in float on the CPU, whatever the model ran on.
         norm = float(np.linalg.norm(vector))
-        if not norm > 1e-6:
-            raise ModelError(f"{self.package.folder}: the model gave a vector of length 0")
+        if not 1e-6 < norm < math.inf:
+            raise ModelError(f"{self.package.folder}: the model gave a vector of length {norm:g}")
         return np.asarray(vector / np.float32(norm), np.float32)

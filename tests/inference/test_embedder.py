@@ -9,6 +9,7 @@ from edgeface.errors import ModelError
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import load_package
 from edgeface.inference.runtimes import Runtime
+from edgeface.inference.tensors import TensorSpec
 from edgeface.recognition.values import Image
 from tests.support.packages import INPUT_SCALE, edit_description, seal, write_embedder
 from tests.support.tflite import Graph
@@ -27,12 +28,12 @@ def crops(count: int) -> list[Image]:
 def zero_model() -> bytes:
     """Gives 128 zeros whatever it sees."""
     graph = Graph()
-    image = graph.tensor("image", (1, 4, 4, 3), scale=INPUT_SCALE)
+    image = graph.tensor("image", (1, 112, 112, 3), scale=INPUT_SCALE)
     output = graph.tensor("embedding", (1, 128), scale=0.05)
     graph.dense(
         image,
         output,
-        np.zeros((128, 48), np.int8),
+        np.zeros((128, 112 * 112 * 3), np.int8),
         np.zeros(128, np.int32),
         scale=0.01,
         bias_scale=INPUT_SCALE * 0.01,
@@ -73,11 +74,27 @@ def test_a_crop_of_another_size_is_refused(pristine: Path, runtime: Runtime) -> 
 def test_a_vector_of_length_zero_is_an_error_not_a_nan(tmp_path: Path, runtime: Runtime) -> None:
     folder = write_embedder(tmp_path / "zeros")
     (folder / "model.tflite").write_bytes(zero_model())
-    edit_description(folder, lambda d: d["input"].update(width=4, height=4))
     seal(folder)
     embedder = open_embedder(folder, runtime)
     with pytest.raises(ModelError, match="length 0"):
-        embedder.embed([np.zeros((4, 4, 3), np.uint8)])
+        embedder.embed(crops(1))
+
+
+def test_a_vector_of_endless_length_is_an_error_not_a_nan(
+    pristine: Path, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = open_embedder(pristine / "embedder", runtime)
+    endless = np.full((1, 128), np.inf, np.float32)
+    monkeypatch.setattr(TensorSpec, "dequantize", lambda spec, values: endless)
+    with pytest.raises(ModelError, match="length inf"):
+        embedder.embed(crops(1))
+
+
+def test_an_embedder_that_takes_no_aligned_crops_is_refused(packages: Path) -> None:
+    edit_description(packages / "embedder", lambda d: d["input"].update(width=96, height=96))
+    fault = r"model\.yaml: .*input: 96x96, but crops aligned to arcface-112 are 112x112"
+    with pytest.raises(ModelError, match=fault):
+        load_package(packages / "embedder")
 
 
 def test_a_detector_is_no_embedder(pristine: Path, runtime: Runtime) -> None:
