@@ -21,7 +21,8 @@ class TimeFloor:
 
     A Pi has no battery clock and may wake up in the past, where a pass that has expired would be
     good again. Times are remembered in a file only while the kernel trusts its clock, so that a
-    clock that was wrong once does not lock everybody out. Used by one thread.
+    clock that was wrong once does not lock everybody out. Written by one thread, the gallery's; any
+    may ask for the time.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
