@@ -55,7 +55,9 @@ class FleetFollower:
         self._key = key
         self._session = session
         self._connection = connection
+        self._looked_up: Settings | None = None
         self._next_space: str | None = None
+        """Of the embedder that waits in the settings that were looked up."""
         self._offered: Version | None = None
         self._provision: Provision | None = None
         """What was taken of the board."""
@@ -72,7 +74,6 @@ class FleetFollower:
                 return
         first = self._board.gallery is None
         settings = self._board.settings
-        self._next_space = next_space(settings)
         try:
             with pulse.patience(LOAD_S):
                 self._provision = self._board.fleet_provision
@@ -159,7 +160,12 @@ class FleetFollower:
             )
 
     def _offer_next(self, follower: Follower) -> None:
-        """Say, once for each manifest, that the next embedder can be taken into use."""
+        """Say, once for each manifest and configuration, that the next embedder can be taken into
+        use."""
+        settings = self._board.settings
+        if settings is not self._looked_up:
+            self._looked_up, self._offered = settings, None
+            self._next_space = next_space(settings)
         space, facts, manifest = self._next_space, self._board.models, follower.manifest
         if space is None or facts is None or manifest is None or facts.space == space:
             return

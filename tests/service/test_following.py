@@ -1,7 +1,8 @@
-"""The gallery's worker on a device with a gallery of its own."""
+"""The gallery's worker: of a gallery of the device's own, and what a reload means in a fleet."""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -14,12 +15,15 @@ import pytest
 
 from edgeface.gallery.opening import open_gallery
 from edgeface.gallery.store import GalleryStore
+from edgeface.inference.package import load_package
 from edgeface.messaging.clock import ManualClock
 from edgeface.service import following
 from edgeface.service.board import Board
+from edgeface.service.fleet_following import FleetFollower
 from edgeface.service.following import GalleryFollower
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
+from edgeface.settings.places import shipped_models
 from edgeface.settings.tree import Settings
 from tests.support.broker import eventually
 from tests.support.gallery import ALICE, BOB, OTHER_SPACE, SPACE, direction, put, stored
@@ -113,3 +117,32 @@ def test_a_gallery_that_is_empty_from_the_beginning_is_in_order(board: Board) ->
     with follower(board):
         assert people(board) == ()
         assert board.gallery_trouble is None
+
+
+def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each_reload(
+    board: Board, tmp_path: Path
+) -> None:
+    nothing = cast(Any, None)
+    floor = TimeFloor(tmp_path / "time", ManualClock())
+    follower = FleetFollower(board, floor, ManualClock(), nothing, nothing, "session", nothing)
+    covered = cast(
+        Any,
+        SimpleNamespace(
+            manifest=SimpleNamespace(version=1), standing="current", covered_by=lambda space: True
+        ),
+    )
+    folder = Path(shutil.copytree(shipped_models() / "facenet", tmp_path / "next"))
+    offered: list[str | None] = []
+    for next_embedder in (None, folder, folder):
+        board.settings = board.settings.model_copy(
+            update={
+                "gallery": board.settings.gallery.model_copy(update={"source": "fleet"}),
+                "models": board.settings.models.model_copy(update={"next_embedder": next_embedder}),
+            }
+        )
+        for _ in range(2):
+            board.covered_space = None
+            follower._offer_next(covered)
+            offered.append(board.covered_space)
+    space = load_package(folder).space_id
+    assert offered == [None, None, space, None, space, None]
