@@ -47,8 +47,10 @@ def changed(settings: Settings) -> Settings:
 
 
 def change(settings: Settings, space: str) -> Settings | None:
-    """The settings from now on, remembered over a restart; None when the next embedder fails its
-    check, or the choice cannot be kept."""
+    """The settings from now on, remembered over a restart; None when the next embedder is not, or
+    no longer, the one of `space`, fails its check, or the choice cannot be kept."""
+    if next_space(settings) != space:
+        return None
     after = changed(settings)
     try:
         open_checked(after, accelerator="cpu")

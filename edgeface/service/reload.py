@@ -87,8 +87,11 @@ def change_embedder(composition: Composition) -> None:
     """Take the next embedder into use when the fleet's gallery has come to cover it. Called by the
     main thread."""
     board = composition.board
-    space, board.covered_space = board.covered_space, None
-    after = None if space is None else change(board.settings, space)
+    space = board.covered_space
+    if space is None:
+        return
+    board.covered_space = None
+    after = change(board.settings, space)
     if after is not None:
         board.settings = after
         _replace(composition, recognizer=True)

@@ -21,6 +21,7 @@ from edgeface.service import following
 from edgeface.service.board import Board
 from edgeface.service.fleet_following import FleetFollower
 from edgeface.service.following import GalleryFollower
+from edgeface.service.model_change import change
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.places import shipped_models
@@ -66,8 +67,8 @@ def people(board: Board) -> tuple[str, ...]:
 
 
 def put_other(store: GalleryStore, person_id: str, number: int) -> None:
-    with store.change() as change:
-        change.put_templates(person_id, OTHER_SPACE, [stored(direction(number))])
+    with store.change() as work:
+        work.put_templates(person_id, OTHER_SPACE, [stored(direction(number))])
 
 
 def test_people_of_another_model_alone_are_told_of_until_they_are_enrolled_again(
@@ -145,4 +146,6 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
             follower._offer_next(covered)
             offered.append(board.covered_space)
     space = load_package(folder).space_id
+    assert change(board.settings, SPACE) is None, "it is another one by now"
+    assert not list(tmp_path.glob("embedder-space"))
     assert offered == [None, None, space, None, space, None]
