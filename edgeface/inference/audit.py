@@ -100,10 +100,16 @@ def _operator_faults(model: ModelFacts, operator: OperatorFacts) -> Iterator[str
     if name in NO_FUSED_ACTIVATION and getattr(options, "fusedActivationFunction", 0) != 0:
         yield f"{name}: a fused activation is not mapped"
     if name in WEIGHTED:
-        yield from _weight_faults(model, operator)
+        count = 3 if name == "TRANSPOSE_CONV" else 2
+        if len(operator.inputs) < count or min(operator.inputs[:count]) < 0:
+            yield f"{name}: an input is missing"
+        else:
+            yield from _weight_faults(model, operator)
     if name in ("CONCATENATION", "PACK") and getattr(options, "axis", None) == _BATCH_AXIS:
         yield f"{name}: along the batch is not mapped"
-    if name == "STRIDED_SLICE" and (options.ellipsisMask or options.newAxisMask):
+    if name == "STRIDED_SLICE" and any(
+        getattr(options, mask, 0) for mask in ("ellipsisMask", "newAxisMask")
+    ):
         yield f"{name}: ellipsis and new-axis masks are not mapped"
 
 

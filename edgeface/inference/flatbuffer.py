@@ -107,12 +107,16 @@ def read_model(content: bytes) -> ModelFacts:
         operators = tuple(
             _operator(schema, operator, codes[operator.opcodeIndex]) for operator in graph.operators
         )
+        inputs, outputs = _integers(graph.inputs), _integers(graph.outputs)
+        named = (*inputs, *outputs, *(i for op in operators for i in op.inputs + op.outputs))
+        if not all(-1 <= index < len(tensors) for index in named):
+            raise IndexError("it names a tensor that it has not got")
         return ModelFacts(
             subgraphs=len(model.subgraphs),
             operators=operators,
             tensors=tensors,
-            inputs=_integers(graph.inputs),
-            outputs=_integers(graph.outputs),
+            inputs=inputs,
+            outputs=outputs,
             size_bytes=len(content),
         )
     except (struct.error, IndexError, TypeError, ValueError, AttributeError) as error:

@@ -159,6 +159,26 @@ def test_a_broken_rule_is_named(content: bytes, fault: str) -> None:
     assert fault in "\n".join(audit_model(read_model(content)))
 
 
+@pytest.mark.parametrize("name", ["CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"])
+@pytest.mark.parametrize("given", [(0,), (-1, 0, 0), (0, 0, -1)], ids=str)
+def test_an_operator_without_its_inputs_is_named(name: str, given: tuple[int, ...]) -> None:
+    graph = Graph()
+    x = graph.tensor("x", (1, 4, 4, 3), scale=0.5)
+    y = graph.tensor("y", (1, 4, 4, 3), scale=0.5)
+    graph.op(getattr(OPS, name), given, [y])
+    missing = f"{name}: an input is missing"
+    faults = audit_model(read_model(graph.build([x], [y])))
+    assert (missing in faults) == (given != (0, 0, -1) or name == "TRANSPOSE_CONV")
+
+
+def test_a_file_that_names_a_tensor_it_has_not_got_is_damaged() -> None:
+    graph = Graph()
+    x = graph.tensor("x", (1, 4, 4, 3), scale=0.5)
+    graph.op(OPS.RESHAPE, [x], [7])
+    with pytest.raises(ModelError, match="has not got"):
+        read_model(graph.build([x], [x]))
+
+
 def test_a_fault_is_said_once() -> None:
     graph = Graph()
     tensors = [graph.tensor(name, (1, 4), scale=0.5) for name in "abc"]
