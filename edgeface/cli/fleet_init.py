@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="default: 8883 with TLS, 1883 without")
     parser.add_argument("--tls", choices=("auto", "required", "off"), default="auto")
     parser.add_argument("--ca", metavar="FILE", help="authorities of the broker's certificate")
+    parser.add_argument("--cert", metavar="FILE", help="the administrator's certificate (PEM)")
+    parser.add_argument("--cert-key", metavar="FILE", help="its private key (PEM)")
     parser.add_argument("--username", help="at the broker")
     parser.add_argument("--password-file", metavar="FILE", help="for the broker")
     add_passphrase(parser)
@@ -56,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         "port": args.port,
         "tls": None if args.tls == "auto" else args.tls,
         "ca_file": args.ca and str(Path(args.ca).absolute()),
+        "cert_file": args.cert and str(Path(args.cert).absolute()),
+        "key_file": args.cert_key and str(Path(args.cert_key).absolute()),
         "username": args.username,
         "password_file": args.password_file and str(Path(args.password_file).absolute()),
     }

@@ -15,7 +15,7 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.site import SiteFolder
+from edgeface.fleet.site import SITE_FILE, SiteFolder, load_site_settings
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.localbroker import LocalBroker
 from tests.support.broker import running_broker
@@ -296,3 +296,19 @@ def test_a_dry_run_stores_nobody(fleet: Fleet, photos: Path) -> None:
 def test_no_site_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fleet", "list", "-s", str(tmp_path)]) == 2
     assert "fleet init" in capsys.readouterr().err
+
+
+def test_init_writes_how_the_administrator_reaches_the_broker(tmp_path: Path) -> None:
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    (tmp_path / "passphrase").chmod(0o600)
+    flags = []
+    for flag, name in (("--ca", "ca.pem"), ("--cert", "desk.pem"), ("--cert-key", "desk.key")):
+        (tmp_path / name).write_text("")
+        flags += [flag, str(tmp_path / name)]
+    secret = ["--passphrase-file", str(tmp_path / "passphrase")]
+    site = tmp_path / "lab"
+    done = main(["fleet", "init", "lab", "-s", str(site), "--host", "broker.lab", *flags, *secret])
+    assert done == 0
+    broker = load_site_settings(site / SITE_FILE).mqtt
+    assert (broker.host, broker.ca_file) == ("broker.lab", tmp_path / "ca.pem")
+    assert (broker.cert_file, broker.key_file) == (tmp_path / "desk.pem", tmp_path / "desk.key")
