@@ -96,15 +96,25 @@ class ReopeningSource:
         """The counters as they are now; may be read from any thread."""
         return self._health
 
-    def open(self) -> None:
-        """Open for the first time. Raises CameraError or RuntimeMissingError; may be repeated."""
+    def open(self, *, again: bool = False) -> None:
+        """Open for the first time. Raises CameraError or RuntimeMissingError; may be repeated.
+
+        `again`: this camera was open before. Then a CameraError is a loss like any other, and
+        `read()` goes on trying.
+        """
         if self._is_open:
             return
-        self._source.open()
-        self._is_open = True
         self._failures = 0
         self._silent_since_ns = None
-        self._health = replace(self._health, connected=True)
+        try:
+            self._source.open()
+        except CameraError as error:
+            if not again:
+                raise
+            self._lose(error)
+        else:
+            self._health = replace(self._health, connected=True)
+        self._is_open = True
 
     def read(self, timeout_s: float) -> Frame:
         """The next frame, re-opening as needed within `timeout_s`.
@@ -153,8 +163,7 @@ class ReopeningSource:
                 self._give_up(f"no frame for {silent_ns / NS:.1f} s")
             return None
         except CameraError as error:
-            self._health = replace(self._health, losses=self._health.losses + 1)
-            self._give_up(str(error))
+            self._lose(error)
             return None
         self._count(frame)
         return frame
@@ -174,6 +183,10 @@ class ReopeningSource:
             last_error=None,
             last_frame_boottime_ns=frame.boottime_ns,
         )
+
+    def _lose(self, error: CameraError) -> None:
+        self._health = replace(self._health, losses=self._health.losses + 1)
+        self._give_up(str(error))
 
     def _give_up(self, why: str) -> None:
         """Close and draw the pause before the next attempt."""
@@ -195,8 +208,7 @@ class ReopeningSource:
         try:
             self._source.open()
         except CameraError as error:
-            self._health = replace(self._health, losses=self._health.losses + 1)
-            self._give_up(str(error))
+            self._lose(error)
             return
         self._silent_since_ns = None
         self._health = replace(self._health, connected=True, reopened=self._health.reopened + 1)

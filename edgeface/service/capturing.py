@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from edgeface.capture.clock import Clock
 from edgeface.capture.factory import make_source
 from edgeface.capture.frame import Frame
+from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.slot import LatestSlot
 from edgeface.errors import (
     CameraError,
@@ -17,6 +19,7 @@ from edgeface.errors import (
     RuntimeMissingError,
 )
 from edgeface.service.board import Board
+from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.supervisor import FatalError
 from edgeface.service.worker import Pulse
 
@@ -24,6 +27,8 @@ READ_S: Final = 0.5
 WAIT_S: Final = 0.02
 OPEN_S: Final = 60.0
 """Opening a camera, also again after it was lost, may take so long."""
+
+_log = logging.getLogger(__name__)
 
 
 class Capture:
@@ -35,24 +40,20 @@ class Capture:
         self._clock = clock
         self._was_open = False
 
-    def run(self, pulse: Pulse) -> None:
+    def run(self, pulse: Pulse, trial: CameraTrial | None = None) -> None:
         """Read until told to stop or the source ends, which closes the slot.
 
         It begins when models and gallery are there, so that a file loses no frame. A camera that
-        cannot be opened the first time is for a person to put right (FatalError).
+        cannot be opened the first time is for a person to put right (FatalError). That of a `trial`
+        is read from if it can be opened, and else the one of the settings, which was open before.
         """
         while self._board.models is None or self._board.gallery is None:
             pulse.beat()
             if pulse.stop.wait(WAIT_S):
                 return
-        source = make_source(self._board.settings.camera, self._clock, pulse.stop)
-        try:
-            with pulse.patience(OPEN_S):
-                source.open()
-        except (CameraError, RuntimeMissingError) as error:
-            if self._was_open:
-                raise
-            raise FatalError(error) from error
+        source = self._tried(trial, pulse) if trial is not None and trial.pending else None
+        if source is None:
+            source = self._opened(pulse)
         self._was_open = True
         try:
             while not pulse.stop.is_set():
@@ -64,6 +65,33 @@ class Capture:
         finally:
             source.close()
             self._board.camera = source.health
+
+    def _opened(self, pulse: Pulse) -> ReopeningSource:
+        source = make_source(self._board.settings.camera, self._clock, pulse.stop)
+        try:
+            with pulse.patience(OPEN_S):
+                source.open(again=self._was_open)
+        except (CameraError, RuntimeMissingError) as error:
+            if self._was_open:
+                raise
+            raise FatalError(error) from error
+        return source
+
+    def _tried(self, trial: CameraTrial, pulse: Pulse) -> ReopeningSource | None:
+        """The camera of a trial, open; None when the one of the settings is to be used on."""
+        source = make_source(trial.camera, self._clock, pulse.stop)
+        fault: str | None = None
+        try:
+            with pulse.patience(OPEN_S):
+                source.open()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the camera before still works
+            if not isinstance(error, (CameraError, RuntimeMissingError)):
+                _log.exception("camera %s cannot be opened", source.name)
+            fault = str(error) or type(error).__name__
+        if trial.settle(fault) and fault is None:
+            return source
+        source.close()
+        return None
 
     def _step(self, read: Callable[[], Frame], *, live: bool, pulse: Pulse) -> None:
         try:

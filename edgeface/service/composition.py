@@ -23,6 +23,7 @@ from edgeface.messaging.sharing import SharedConnection
 from edgeface.messaging.topics import Topics
 from edgeface.messaging.wire import Subscription
 from edgeface.service.board import Board
+from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
 from edgeface.service.commanding.desk import CommandDesk
 from edgeface.service.fleet_following import FleetFollower
@@ -171,9 +172,9 @@ class Composition:
             replace_stuck=lambda: give_up_stuck(self.board),
         )
 
-    def capture(self) -> WorkerSpec:
-        """The worker that owns the camera."""
-        return WorkerSpec(CAPTURE, self._capture.run)
+    def capture(self, trial: CameraTrial | None = None) -> WorkerSpec:
+        """The worker that owns the camera; it begins with the `trial` of another one."""
+        return WorkerSpec(CAPTURE, lambda pulse: self._capture.run(pulse, trial))
 
     def _gallery(self) -> WorkerSpec:
         """In a fleet an SD card may hold a batch of records up for long."""

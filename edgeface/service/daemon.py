@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from edgeface.service.composition import (
     Composition,
 )
 from edgeface.service.notify import Notifier
-from edgeface.service.reload import change_embedder, reload
+from edgeface.service.reload import Reloaded, change_embedder, reload
 from edgeface.service.signals import SignalQueue
 from edgeface.service.supervisor import CLEAN, STUCK, Exit
 
@@ -54,26 +55,30 @@ class Daemon:
         cv2.setNumThreads(1)
         self._composition.start()
         end: Exit | None = None
+
+        def reread() -> Reloaded:
+            return reload(self._composition, self._file, ending=lambda: signals.ending)
+
         while end is None:
             number = signals.get(TICK_S)
             if number == signal.SIGHUP:
                 self._notifier.reloading()
-                reload(self._composition, self._file)
+                reread()
                 self._lifecycle = ""
             elif number is not None:
                 end = Exit(CLEAN, "")
             else:
-                end = self._tick()
+                end = self._tick(reread)
         return self._stop(end)
 
-    def _tick(self) -> Exit | None:
+    def _tick(self, reread: Callable[[], Reloaded]) -> Exit | None:
         composition = self._composition
         end = composition.supervisor.check()
         if end is not None:
             return end
         if composition.supervisor.finished(RECOGNIZER):
             return Exit(CLEAN, "")
-        if composition.desk.reloads.work(lambda: reload(composition, self._file)):
+        if composition.desk.reloads.work(reread):
             self._lifecycle = ""
         change_embedder(composition)
         composition.reporter.tick()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgeface.errors import EdgefaceError
+from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.fleet_following import provision_of
 from edgeface.service.logs import configure
 from edgeface.service.model_change import change, in_use
 from edgeface.service.models import open_checked
+from edgeface.settings.camera import Camera
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 
@@ -39,11 +42,15 @@ class Reloaded:
         return not self.faults
 
 
-def reload(composition: Composition, file: Path) -> Reloaded:
+def reload(
+    composition: Composition, file: Path, *, ending: Callable[[], bool] = lambda: False
+) -> Reloaded:
     """Read `file` again and take what has changed, or nothing of it when it has faults.
 
-    Called by the main thread. What needs a restart of the process is named and left as it was. The
-    files in the fleet's folder are read again as well, and are taken by the gallery's worker.
+    Called by the main thread. A camera that cannot be opened is a fault, and the one before is
+    opened again; the wait for it is over at once when the process is `ending`. What needs a restart
+    of the process is named and left as it was. The files in the fleet's folder are read again as
+    well, and are taken by the gallery's worker.
     """
     old = composition.board.settings
     try:
@@ -53,10 +60,14 @@ def reload(composition: Composition, file: Path) -> Reloaded:
             open_checked(new, accelerator="cpu")
         provision = provision_of(old) if old.gallery.source == "fleet" else None
     except EdgefaceError as error:
-        faults = tuple(str(error).splitlines()) or (type(error).__name__,)
-        for line in faults:
-            _log.error("not reloaded: %s", line)
-        return Reloaded(faults)
+        return _refused(*(str(error).splitlines() or [type(error).__name__]))
+    camera_changed = bool(_changed(old, new, ("camera",)))
+    # Until then no camera is opened: it is all as at the start.
+    begun = composition.board.models is not None and composition.board.gallery is not None
+    if camera_changed and begun:
+        fault = _try_camera(composition, new.camera, ending)
+        if fault is not None:
+            return _refused(f"camera: {fault}; the camera before is used on")
     left = _changed(old, new, RESTART_NEEDED)
     if old.gallery.model_copy(update=_free(new)) != new.gallery:
         left = (*left, "gallery")
@@ -77,7 +88,7 @@ def reload(composition: Composition, file: Path) -> Reloaded:
         composition.board.lost = None
     if _changed(old, settings, RECOGNIZER_SECTIONS):
         _replace(composition, recognizer=True)
-    if _changed(old, settings, ("camera",)):
+    if camera_changed and not begun:
         _replace(composition, recognizer=False)
     _log.info("reloaded %s", file)
     return Reloaded(needs_restart=left)
@@ -102,6 +113,24 @@ def _replace(composition: Composition, *, recognizer: bool) -> None:
     if not composition.supervisor.restart(spec, JOIN_S):
         # It was told to stop and will be restarted by the supervisor's rules when it does.
         _log.error("worker %s does not stop", spec.name)
+
+
+def _try_camera(composition: Composition, camera: Camera, ending: Callable[[], bool]) -> str | None:
+    """Put `camera` into the place of the one in use; why that stays, or None.
+
+    Both may be the same device: one is closed before the other is opened.
+    """
+    trial = CameraTrial(camera)
+    if not composition.supervisor.restart(composition.capture(trial), JOIN_S):
+        # Its successor finds the trial ended, and goes on with the camera before.
+        trial.settle(f"the one before does not let go within {JOIN_S:g} s")
+    return trial.wait(ending)
+
+
+def _refused(*faults: str) -> Reloaded:
+    for line in faults:
+        _log.error("not reloaded: %s", line)
+    return Reloaded(faults)
 
 
 def _changed(old: Settings, new: Settings, names: tuple[str, ...]) -> tuple[str, ...]:

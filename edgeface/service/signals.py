@@ -20,6 +20,8 @@ class SignalQueue:
         # SimpleQueue may be entered again from a signal handler; queue.Queue may not.
         self._queue: queue.SimpleQueue[signal.Signals] = queue.SimpleQueue()
         self._before: dict[signal.Signals, Any] = {}
+        self.ending = False
+        """SIGTERM or SIGINT has come, whether or not it was taken out yet."""
 
     def __enter__(self) -> Self:
         for number in HANDLED:
@@ -40,8 +42,9 @@ class SignalQueue:
 
     def wake(self, number: signal.Signals) -> None:
         """Put a signal in by hand."""
-        self._queue.put(number)
+        self._note(number, None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
+        self.ending |= number in (signal.SIGTERM, signal.SIGINT)
         self._queue.put(signal.Signals(number))

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from edgeface.service.board import Board
+from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.composition import CAPTURE, RECOGNIZER
 from edgeface.service.reload import reload
 from edgeface.service.worker import WorkerSpec
@@ -36,7 +37,7 @@ class Workers:
     def recognizer(self) -> WorkerSpec:
         return WorkerSpec(RECOGNIZER, lambda pulse: None)
 
-    def capture(self) -> WorkerSpec:
+    def capture(self, trial: CameraTrial | None = None) -> WorkerSpec:
         return WorkerSpec(CAPTURE, lambda pulse: None)
 
     def restart(self, spec: WorkerSpec, timeout_s: float) -> bool:

@@ -1,0 +1,50 @@
+"""A camera of a new configuration is opened before anything of that configuration is taken."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from edgeface.settings.camera import Camera
+
+TRIAL_S: Final = 25.0
+"""A little longer than the slowest back end takes to find out that there is no camera."""
+_WAIT_S: Final = 0.1
+
+
+class CameraTrial:
+    """The main thread waits for it, the capture worker carries it out; who is first, ends it."""
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._fault: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether it is still to be carried out: a worker that fails later is not to try again."""
+        return not self._done.is_set()
+
+    def settle(self, fault: str | None) -> bool:
+        """What has come of it: None for a camera that is open. False when it has ended before;
+        then this camera is not the one to go on with."""
+        with self._lock:
+            if self._done.is_set():
+                return False
+            self._fault = fault
+            self._done.set()
+            return True
+
+    def wait(self, ending: Callable[[], bool], timeout_s: float = TRIAL_S) -> str | None:
+        """Why the camera is not to be used; None when it is open. Ends it when it takes too long,
+        or when the process is `ending`."""
+        end_s = time.monotonic() + timeout_s
+        while not self._done.wait(_WAIT_S):
+            if ending():
+                self.settle("the daemon is told to stop")
+            elif time.monotonic() >= end_s:
+                self.settle(f"it does not open within {timeout_s:g} s")
+        return self._fault
