@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # the composition itself has a hand in reloading, by command
 
 RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "outbox")
 """Sections that the session with the broker and the files are made from."""
+RESTART_NEEDED_KEYS: Final = (("decision", "validity_s"), ("service", "stop_timeout_s"))
+"""The same of sections that are taken otherwise: how long the connection waits for an answer, and
+how long the outbox drains."""
 RECOGNIZER_SECTIONS: Final = ("models", "detection", "quality", "tracking", "decision")
 JOIN_S: Final = 5.0
 
@@ -36,7 +39,7 @@ class Reloaded:
     faults: tuple[str, ...] = ()
     """Why the old configuration stays, a line for each fault."""
     needs_restart: tuple[str, ...] = ()
-    """Sections that were changed and left as they were."""
+    """Sections and keys that were changed and left as they were."""
 
     def __bool__(self) -> bool:
         return not self.faults
@@ -68,15 +71,9 @@ def reload(
         fault = _try_camera(composition, new.camera, ending)
         if fault is not None:
             return _refused(f"camera: {fault}; the camera before is used on")
-    left = _changed(old, new, RESTART_NEEDED)
-    if old.gallery.model_copy(update=_free(new)) != new.gallery:
-        left = (*left, "gallery")
+    settings, left = _without_a_restart(old, new)
     if left:
         _log.warning("changed, but only a restart takes it: %s", ", ".join(left))
-    kept = {name: getattr(old, name) for name in left}
-    if "gallery" in left:
-        kept["gallery"] = old.gallery.model_copy(update=_free(new))
-    settings = new.model_copy(update=kept)
     composition.board.settings = settings
     composition.board.fleet_provision = provision
     configure(settings.log)
@@ -135,6 +132,21 @@ def _refused(*faults: str) -> Reloaded:
 
 def _changed(old: Settings, new: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if getattr(old, name) != getattr(new, name))
+
+
+def _without_a_restart(old: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:
+    """`new` with what needs a restart as it was, and what that is."""
+    left = _changed(old, new, RESTART_NEEDED)
+    kept = {name: getattr(old, name) for name in left}
+    gallery = old.gallery.model_copy(update=_free(new))
+    if gallery != new.gallery:
+        left, kept["gallery"] = (*left, "gallery"), gallery
+    for name, key in RESTART_NEEDED_KEYS:
+        before, section = getattr(getattr(old, name), key), getattr(new, name)
+        if getattr(section, key) != before:
+            left = (*left, f"{name}.{key}")
+            kept[name] = section.model_copy(update={key: before})
+    return new.model_copy(update=kept), left
 
 
 def _free(new: Settings) -> dict[str, object]:

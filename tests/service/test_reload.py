@@ -130,3 +130,24 @@ def test_what_needs_a_restart_is_named_and_left_as_it_was(
     assert now.gallery.encrypt
     assert now.gallery.unsynced_clock == "allow"
     assert workers.limits == (9, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("decision", "validity_s", 9.0), ("service", "stop_timeout_s", 9.0)],
+)
+def test_a_key_that_the_session_with_the_broker_was_made_from_needs_a_restart(
+    file: Path, caplog: pytest.LogCaptureFixture, section: str, key: str, value: float
+) -> None:
+    """TCP_USER_TIMEOUT is the validity, and the outbox drains within a share of the stop timeout:
+    all who go by them see one value until then."""
+    workers = Workers(file)
+    before = getattr(getattr(workers.board.settings, section), key)
+    others = {"decision": {"min_margin": 0.1}, "service": {"restart_budget": 9}}[section]
+    file.write_text(yaml.safe_dump(BASE | {section: {key: value, **others}}))
+    assert reload(cast(Any, workers), file).needs_restart == (f"{section}.{key}",)
+    assert f"only a restart takes it: {section}.{key}" in caplog.text
+    now = getattr(workers.board.settings, section)
+    assert getattr(now, key) == before
+    assert {name: getattr(now, name) for name in others} == others
+    assert workers.restarted == ([RECOGNIZER] if section == "decision" else [])
