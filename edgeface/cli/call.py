@@ -2,7 +2,8 @@
 
     edgeface call hq/door-1 ping --host broker.example
     edgeface call door-1 verify p_8c1k3v9q2m -c edgeface.yaml --key device.key.pub
-    edgeface call door-1 enroll -c edgeface.yaml --open-with admin.key --out anna.export
+    edgeface call door-1 enroll -c edgeface.yaml --key device.key.pub \\
+        --open-with admin.key --out anna.export
 
 Exit codes: 0 done (for verify: and it is a match), 1 the device has refused (or no match; also an
 answer that is not the device's), 2 wrong command line or configuration, 4 nobody has answered: the
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,6 +90,12 @@ def run(args: argparse.Namespace) -> int:
     opens = getattr(args, "open_with", None)
     if opens is not None and args.out is None:
         raise SettingsError("--open-with needs --out FILE for what was sealed")
+    if opens is not None and args.key is None:
+        # Anybody can seal to the administrator's public key; the signature says who did.
+        raise SettingsError(
+            "--open-with needs --key FILE, the device's public key: without it whoever owns the "
+            "broker could have sealed a face of their own"
+        )
     secret = None if opens is None else AdministratorSecret.load(opens)
     key = None if args.key is None else PublicKey.load(args.key)
     try:
@@ -158,9 +166,12 @@ def _opened(answer: Answer, secret: AdministratorSecret) -> bytes:
 
 
 def _write_private(path: Path, content: bytes) -> None:
+    """Also in a file that was there, and that others may read until now."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                os.fchmod(handle, 0o600)
             file.write(content)
     except OSError as error:
         raise StateError(f"{path}: cannot be written: {error.strerror}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeface.cli.call import _write_private
 from edgeface.cli.main import main
 from edgeface.messaging.localbroker import free_port
 from edgeface.messaging.sealing import AdministratorKey, AdministratorSecret
@@ -28,7 +29,16 @@ from tests.support.daemon import write_config
         pytest.param(["hq/door-1", "ping", "-c", "nowhere.yaml"], 2, "nowhere.yaml", id="no_file"),
         pytest.param(["hq/door-1", "enroll", "--open-with", "k"], 2, "--out", id="open_whereto"),
         pytest.param(
-            ["hq/door-1", "snapshot", "--open-with", "k", "--out", "o"], 1, "k:", id="no_secret"
+            ["hq/door-1", "enroll", "--open-with", "k", "--out", "o"],
+            2,
+            "--key",
+            id="open_unsigned",
+        ),
+        pytest.param(
+            ["hq/door-1", "snapshot", "--open-with", "k", "--out", "o", "--key", "p"],
+            1,
+            "k:",
+            id="no_secret",
         ),
     ],
 )
@@ -86,3 +96,14 @@ def test_the_administrators_pair_is_made_once(
     assert kid in capsys.readouterr().out
     assert main(["keys", "administrator", str(file)]) == 1
     assert "not replaced" in capsys.readouterr().err
+
+
+def test_what_was_sealed_is_written_for_nobody_else_also_over_a_file_that_all_may_read(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "person.export"
+    out.write_text("from yesterday, and longer than what comes")
+    out.chmod(0o644)
+    _write_private(out, b"templates")
+    assert out.read_bytes() == b"templates"
+    assert out.stat().st_mode & 0o777 == 0o600
