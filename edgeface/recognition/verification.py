@@ -26,7 +26,9 @@ class Verification:
     extrapolated: bool
     frames: int
     agreeing: int
-    """Frames that reach the threshold for one template by themselves."""
+    """Frames that reach the threshold for one template by themselves: they name the person."""
+    named_by: tuple[bool, ...]
+    """Which they are, in the order of the frames; empty where nothing was compared."""
     why: dict[str, Any]
     """The trace, ready for JSON."""
 
@@ -53,7 +55,7 @@ def verify(
     templates = index.templates_allowed(claimed)
     why: dict[str, Any] = {"person_id": person_id, "templates": templates, "frames": frames}
     if templates == 0:
-        return Verification("not_enrolled", None, None, False, frames, 0, why)
+        return Verification("not_enrolled", None, None, False, frames, 0, (), why)
     needed = calibration.identification_threshold(verify_fmr, rules.max_looks, templates)
     why |= {
         "threshold": round(needed.value, 4),
@@ -61,10 +63,13 @@ def verify(
         "min_agreeing": rules.min_agreeing,
     }
     if frames < rules.min_agreeing:
-        return Verification("inconclusive", None, needed.value, needed.extrapolated, frames, 0, why)
+        return Verification(
+            "inconclusive", None, needed.value, needed.extrapolated, frames, 0, (), why
+        )
     ranking = match(embeddings, weights, index, claimed)
     per_frame = calibration.identification_threshold(verify_fmr, rules.max_looks, 1)
-    agreeing = int(np.count_nonzero(ranking.frame_scores >= per_frame.value))
+    named_by = tuple(bool(score >= per_frame.value) for score in ranking.frame_scores)
+    agreeing = sum(named_by)
     score = ranking.best_score
     assert score is not None
     gates = {"agreeing": agreeing >= rules.min_agreeing, "score": score >= needed.value}
@@ -76,5 +81,6 @@ def verify(
         needed.extrapolated,
         frames,
         agreeing,
+        named_by,
         why,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg
 from edgeface.service.commanding.stage import Examination, Glance, Stage
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.sightings import Setting
-from tests.support.doorstep import FPS, Scene
+from tests.support.doorstep import FPS, START, Scene
 from tests.support.people import face, gallery, identity, uniform_calibration
 
 ANNA, BORIS = "p_annaannaaa", "p_b0r1sb0r1s"
@@ -287,6 +287,28 @@ def test_identify_calls_a_stranger_unknown(scene: Examined, rng: np.random.Gener
     scene.begin(Identifying(request("identify", scene.time_s), RULES), timeout_s=1.5)
     scene.act(40)
     assert scene.code() == "no_face"
+
+
+@pytest.mark.parametrize("make", [Verifying, Identifying])
+def test_an_answer_is_as_fresh_as_the_newest_frame_that_names_the_person(
+    anna: Embedding, boris: Embedding, make: Callable[..., Examination], rng: np.random.Generator
+) -> None:
+    """Not as a newer frame of somebody else, or of nobody that can be told."""
+    rules = DecisionRules(same_track_min=-1)
+    scene = Examined(gallery([anna, boris], [ANNA, BORIS]), rules)
+    verb: Verb = "verify" if make is Verifying else "identify"
+    arguments = {"person_id": ANNA} if verb == "verify" else {}
+    scene.begin(make(request(verb, scene.time_s, **arguments), rules))
+    stranger = identity(rng)
+    scene.act(1, (500, stranger))
+    scene.act(3, (500, anna))
+    assert not scene.ended
+    naming = START + timedelta(seconds=scene.number / FPS)
+    scene.act(2, (500, stranger))
+    seen = scene.data().seen
+    assert scene.data().outcome in ("match", "recognized")
+    assert (seen.frames, seen.agreeing, scene.shown) == (6, 3, 6)
+    assert seen.captured_at == naming
 
 
 class Told(list[EnrollProgress]):

@@ -132,8 +132,8 @@ def seen(
     quality: Quality | None,
     captured_at: datetime | None,
 ) -> Seen:
-    """What an answer says about the frames it rests on. `captured_at` is that of the newest; None:
-    that of the glance."""
+    """What an answer says about the frames it rests on. `captured_at` is that of the newest, of a
+    name the newest that names the person; None: that of the glance."""
     setting, index = glance.setting, glance.gallery.index
     waited_ns = max(0, setting.now_boottime_ns - request.received_boottime_ns)
     return Seen(

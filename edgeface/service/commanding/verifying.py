@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from edgeface.messaging.admission import Request
 from edgeface.messaging.answers import IdentifyData, VerifyData
 from edgeface.messaging.commands import Verify
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.verification import Verification, verify
-from edgeface.service.commanding.evidence import Crop, Evidence, Looks, seen, take_crop
+from edgeface.service.commanding.evidence import Evidence, Looks, seen, take_crop
 from edgeface.service.commanding.outcome import Outcome, refusing
 from edgeface.service.commanding.stage import Glance
 from edgeface.service.pipeline import Sight
@@ -27,7 +29,6 @@ class Verifying:
         self._person_id = request.command.person_id
         self._evidence = Evidence(rules.best_frames, rules.same_track_min)
         self._looks = Looks(rules.min_agreeing, rules.max_looks)
-        self._newest: Crop | None = None
         self._result: Verification | None = None
         self._face_seen = False
         self._known = False
@@ -58,9 +59,7 @@ class Verifying:
         return self._answer(glance, self._result or self._compare(glance))
 
     def _take(self, glance: Glance, sight: Sight) -> None:
-        crop = take_crop(glance, sight)
-        self._newest = crop
-        if not self._evidence.add(crop, sight.track_id):
+        if not self._evidence.add(take_crop(glance, sight), sight.track_id):
             self._looks.begin_anew()
             self._result = None
 
@@ -80,6 +79,11 @@ class Verifying:
         )
 
     def _answer(self, glance: Glance, result: Verification) -> Outcome:
+        resting_on = [crop.captured_at for crop in self._evidence.crops]
+        if result.outcome == "match":
+            # Answered in the frame of the look: these are the crops that it was taken at.
+            named_by = zip(resting_on, result.named_by, strict=True)
+            resting_on = [captured_at for captured_at, names in named_by if names]
         data = VerifyData(
             person_id=self._person_id,
             outcome=result.outcome,
@@ -92,7 +96,7 @@ class Verifying:
                 frames=len(self._evidence.crops),
                 agreeing=result.agreeing,
                 quality=self._evidence.best,
-                captured_at=None if self._newest is None else self._newest.captured_at,
+                captured_at=max(resting_on, default=None),
             ),
         )
         return lambda: data
@@ -106,7 +110,8 @@ class Identifying:
         self._rules = rules
         self._judge: Judge | None = None
         self._track_id = 0
-        self._newest: Crop | None = None
+        self._captured_at: dict[float, datetime] = {}
+        """Of the judge's crops, by the time that it knows them by."""
 
     def see(self, glance: Glance, *, last: bool) -> Outcome | None:
         """Take a frame. A name is answered at once, `unknown` as soon as the judge says so."""
@@ -132,16 +137,18 @@ class Identifying:
             self._judge.refuse(sight.gate, sight.quality)
             return
         crop = take_crop(glance, sight)
-        self._newest = crop
         if not self._judge.add(crop.embedding, crop.quality, now_s):
             self._begin(glance, sight, now_s).add(crop.embedding, crop.quality, now_s)
+        self._captured_at[now_s] = crop.captured_at
 
     def _begin(self, glance: Glance, sight: Sight, now_s: float) -> Judge:
         self._judge = Judge(self._rules, glance.calibration, now_s)
         self._track_id = sight.track_id
+        self._captured_at = {}
         return self._judge
 
     def _answer(self, glance: Glance, decision: Decision) -> Outcome:
+        at_s = decision.evidence_s
         data = IdentifyData(
             outcome=decision.outcome,
             match=match_of(decision),
@@ -151,7 +158,7 @@ class Identifying:
                 frames=decision.frames,
                 agreeing=decision.agreeing,
                 quality=decision.quality,
-                captured_at=None if self._newest is None else self._newest.captured_at,
+                captured_at=None if at_s is None else self._captured_at[at_s],
             ),
         )
         return lambda: data
