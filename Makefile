@@ -23,16 +23,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 help:
 	@sed -n 's/^# //p' Makefile
 
-demo: $(VENV)/.demo mosquitto
+demo: $(VENV)/.made mosquitto $(VENV)/.demo
 	PATH="$$PATH:/usr/sbin" $(BIN)/edgeface demo $(ARGS)
 
-test: $(VENV)/.dev mosquitto
+test: $(VENV)/.made mosquitto $(VENV)/.dev
 	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest $(ARGS)
 
-faults: $(VENV)/.dev mosquitto
+faults: $(VENV)/.made mosquitto $(VENV)/.dev
 	PATH="$$PATH:/usr/sbin" timeout 1500 $(BIN)/python -m tests.faults $(ARGS)
 
-fuzz: $(VENV)/.dev mosquitto
+fuzz: $(VENV)/.made mosquitto $(VENV)/.dev
 	PATH="$$PATH:/usr/sbin" EDGEFACE_FUZZ_EXAMPLES=$(EXAMPLES) timeout 3600 $(BIN)/python -m pytest -s \
 	  tests/service/test_hostile_payloads.py $(ARGS)
 
@@ -83,10 +83,13 @@ $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
 mosquitto:
 	@PATH="$$PATH:/usr/sbin"; command -v mosquitto >/dev/null && exit 0; \
 	command -v apt-get >/dev/null || { echo "install the MQTT broker mosquitto first" >&2; exit 1; }; \
-	if [ "$$(id -u)" = 0 ]; then sudo=; else sudo=sudo; fi; \
+	if [ "$$(id -u)" = 0 ]; then sudo=; \
+	elif command -v sudo >/dev/null; then sudo=sudo; \
+	else echo "mosquitto is missing and there is no sudo: as root, apt-get install mosquitto" >&2; exit 1; fi; \
 	echo "installing mosquitto from Debian"; \
 	$$sudo apt-get update -q && \
-	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mosquitto
+	$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mosquitto || \
+	  { echo "could not install mosquitto: as root, apt-get install mosquitto" >&2; exit 1; }
 
 clean:
 	rm -rf $(VENV) .venv-train .venv-tflite build dist *.egg-info
