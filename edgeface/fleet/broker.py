@@ -24,6 +24,9 @@ from edgeface.messaging.wire import (
 QUIET_S: Final = 1.0
 """A broker that sends nothing for so long has no more retained messages for a subscription: MQTT
 has no mark for their end."""
+LONGEST_S: Final = 30.0
+"""Nor is it waited for longer than this: a device that goes on publishing would keep the
+administrator, and with that the next refresh, waiting for ever."""
 _GROUP: Final = 200
 """Acknowledged messages are noted on disk in groups of so many."""
 _ANSWER_S: Final = 10.0
@@ -58,12 +61,13 @@ class Broker:
         filters: Iterable[str],
         enough: Callable[[Mapping[str, Message]], bool] = lambda _: False,
     ) -> Mapping[str, Message]:
-        """Subscribe and wait until `enough`, or until nothing more comes.
+        """Subscribe and wait until `enough`, until nothing more comes, or for `LONGEST_S`.
 
         The subscription stays: later messages are found in `latest`. Raises BrokerError.
         """
         wanted = self._connection.subscribe([Subscription(topic) for topic in filters])
-        deadline = time.monotonic() + _ANSWER_S
+        began_s = time.monotonic()
+        deadline = began_s + _ANSWER_S
         subscribed = wanted is None
         while True:
             left_s = deadline - time.monotonic()
@@ -78,7 +82,7 @@ class Broker:
                         raise BrokerError("the broker does not let us subscribe to the gallery")
                     deadline = time.monotonic() + self._quiet_s
                 elif isinstance(signal, Message) and subscribed:
-                    deadline = time.monotonic() + self._quiet_s
+                    deadline = min(time.monotonic() + self._quiet_s, began_s + LONGEST_S)
 
     def fetch(self, topic: str) -> bytes | None:
         """The retained payload of one topic; None when there is none."""

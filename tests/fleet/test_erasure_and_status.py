@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
+import pytest
+
 from edgeface.fleet.bucket import bucket_number
 from edgeface.fleet.envelope import digest_of
 from edgeface.fleet.position import Version
@@ -9,9 +13,12 @@ from edgeface.fleet.record import Tombstone, verify_person
 from edgeface.fleet.reported import Receipt
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.keys import DeviceKey
+from edgeface.messaging.options import ConnectionOptions
+from edgeface.messaging.session import Connection
 from edgeface.messaging.topics import Topics
 from edgeface.messaging.wire import Publication
 from tests.support.fleet_site import (
+    QUIET_S,
     FleetSite,
     counts,
     person_id,
@@ -149,3 +156,45 @@ class TestStatus:
         with site.fleet() as fleet:
             (judged,) = fleet.status()
         assert (judged.lag, judged.digest_agrees) == (0, False)
+
+
+class TestADeviceThatNeverFallsSilent:
+    def test_it_does_not_keep_the_administrator_waiting(
+        self, site: FleetSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """An alert that flaps, or somebody with the device's certificate; the lock of the site is
+        held meanwhile, so that the next refresh could not run either."""
+        monkeypatch.setattr("edgeface.fleet.broker.LONGEST_S", 0.5)
+        site.add_device("door-1")
+        version = site.publish().version
+        stop = threading.Event()
+
+        def flap() -> None:
+            connection = Connection(ConnectionOptions("127.0.0.1", site.port, "flapping"))
+            connection.open()
+            topic = Topics("hq", "door-1").alert("camera_stalled")
+            while not stop.wait(QUIET_S / 5):
+                connection.publish(Publication(topic, b"{}", qos=0, retain=True))
+                connection.poll(0)
+            connection.close()
+
+        found: list[Version] = []
+        flapping = threading.Thread(target=flap)
+        refreshing = threading.Thread(
+            target=lambda: found.append(self.refreshed(site)), daemon=True
+        )
+        flapping.start()
+        try:
+            refreshing.start()
+            refreshing.join(8)
+        finally:
+            stop.set()
+            flapping.join()
+            refreshing.join(8)
+        assert found == [version]
+
+    def refreshed(self, site: FleetSite) -> Version:
+        with site.fleet() as fleet:
+            (judged,) = fleet.status()
+        assert judged.standing.alerts == ("camera_stalled",)
+        return site.refresh().version
