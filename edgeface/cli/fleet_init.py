@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
     lines = [
         f"  {name}: {json.dumps(value)}\n" for name, value in found.items() if value is not None
     ]
-    text = SETTINGS.format(site=args.site, host=json.dumps(args.host), mqtt="".join(lines))
+    text = SETTINGS.format(
+        site=json.dumps(args.site), host=json.dumps(args.host), mqtt="".join(lines)
+    )
     ask = passphrase(args.passphrase_file, new=True)
     folder, keys = make_site(args.site_dir, text.encode(), ask())
     print(f"site {folder.site} in {folder.path.absolute()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -65,28 +66,32 @@ def add_device(folder: SiteFolder, state: State, device: str, extras: Extras) ->
             )
     key = None if extras.public_key is not None else DeviceKey.generate()
     public = PublicKey.load(extras.public_key) if extras.public_key is not None else None
+    own = [
+        (name, f"mqtt-{name.removesuffix('_file')}.pem", _read(source), mode)
+        for name, source, mode in (
+            ("cert_file", extras.certificate, PUBLIC),
+            ("key_file", extras.certificate_key, PRIVATE),
+        )
+        if source is not None
+    ]
     if key is not None:
         public = key.public
         write_file(bundle / "state" / "device.key", key.pem(), PRIVATE)
         write_file(bundle / "state" / "device.key.pub", key.public.pem(), PUBLIC)
     assert public is not None
+    # Quoted: an id may be made of digits, and a path of anything.
     lines = [
-        f"site: {folder.site}",
-        f"device: {device}",
+        f"site: {_quoted(folder.site)}",
+        f"device: {_quoted(device)}",
         "gallery:",
         "  source: fleet",
         "commands:",
-        f"  administrator_key_file: {extras.state_dir / FLEET_FOLDER / SEALING_FILE}",
+        f"  administrator_key_file: {_quoted(extras.state_dir / FLEET_FOLDER / SEALING_FILE)}",
+        *(["mqtt:"] if own else []),
     ]
-    if extras.certificate is not None and extras.certificate_key is not None:
-        lines += ["mqtt:"]
-        for name, source, mode in (
-            ("cert_file", extras.certificate, PUBLIC),
-            ("key_file", extras.certificate_key, PRIVATE),
-        ):
-            target = f"mqtt-{name.removesuffix('_file')}.pem"
-            write_file(bundle / "state" / target, _read(source), mode)
-            lines.append(f"  {name}: {extras.state_dir / target}")
+    for name, target, content, mode in own:
+        write_file(bundle / "state" / target, content, mode)
+        lines.append(f"  {name}: {_quoted(extras.state_dir / target)}")
     write_file(bundle / "conf.d" / DROP_IN, "\n".join([*lines, ""]).encode(), PUBLIC)
     write_fleet_folder(folder, state, device, state.all_keys)
     write_file(bundle / "README.txt", _readme(device, extras.state_dir).encode(), PUBLIC)
@@ -96,15 +101,23 @@ def add_device(folder: SiteFolder, state: State, device: str, extras: Extras) ->
 
 
 def remove_device(folder: SiteFolder, device: str) -> None:
-    """Unpin a device and delete its bundle. Nobody waits for its receipts any more.
+    """Unpin a device and delete its bundle, also one that `add_device` did not get to finish.
+    Nobody waits for its receipts any more.
 
-    Raises GalleryError when there is no such device.
+    Raises ContractError for an impossible id, GalleryError when there is no such device,
+    StateError when the bundle, which has keys in it, cannot be deleted.
     """
+    check_id("device", device)
     pinned = folder.devices / f"{device}.pub"
-    if not pinned.is_file():
+    bundle = folder.bundles / device
+    if not pinned.is_file() and not bundle.exists():
         raise GalleryError(f"{device}: no such device is registered")
-    shutil.rmtree(folder.bundles / device, ignore_errors=True)
-    pinned.unlink()
+    try:
+        if bundle.exists():
+            shutil.rmtree(bundle)
+        pinned.unlink(missing_ok=True)
+    except OSError as error:
+        raise StateError(f"{error.filename}: cannot be deleted: {error.strerror}") from error
 
 
 def write_fleet_folder(
@@ -129,6 +142,11 @@ def write_fleet_folder(
     for path in target.iterdir():
         if path.name not in wanted:
             path.unlink()
+
+
+def _quoted(text: object) -> str:
+    """As a text of YAML, which JSON's are."""
+    return json.dumps(str(text), ensure_ascii=False)
 
 
 def _read(path: Path) -> bytes:

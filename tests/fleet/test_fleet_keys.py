@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.errors import BrokerError, GalleryError, SettingsError, StateError
+from edgeface.cli.main import main
+from edgeface.errors import BadIdError, BrokerError, GalleryError, SettingsError, StateError
 from edgeface.fleet.adminkeys import encryption_file, load_signing_key, make_keys
 from edgeface.fleet.devices import Extras, add_device, registered, remove_device
 from edgeface.fleet.keyring import KeyRing
@@ -118,6 +119,62 @@ class TestKeys:
             bundle = add_device(site.folder, ledger.state(), "door-8", extras)
         assert registered(site.folder)["door-8"].kid == key.kid
         assert not (bundle / "state" / "device.key").exists()
+
+    @pytest.mark.parametrize("device", ["123", "true", "null", "1e3", "0x1f", "-", "---"])
+    def test_an_id_that_yaml_would_not_take_for_a_text_stays_one(
+        self, site: FleetSite, tmp_path: Path, device: str
+    ) -> None:
+        bundle = site.add_device(device)
+        file = tmp_path / "edgeface.yaml"
+        file.write_text("camera: {source: images, folder: .}\n")
+        assert load_settings(file, [bundle / "conf.d"]).device == device
+
+    def test_a_device_that_could_not_be_added_can_be_added_again(
+        self, site: FleetSite, tmp_path: Path
+    ) -> None:
+        extras = Extras(certificate=tmp_path / "nowhere", certificate_key=tmp_path / "nowhere")
+        with Ledger(site.folder.ledger_file) as ledger, pytest.raises(StateError, match="nowhere"):
+            add_device(site.folder, ledger.state(), "door-9", extras)
+        assert not (site.folder.bundles / "door-9").exists()
+        assert site.add_device("door-9").is_dir()
+
+    def test_a_bundle_that_was_never_finished_is_removed_as_the_message_says(
+        self, site: FleetSite
+    ) -> None:
+        half = site.folder.bundles / "door-9" / "state"
+        half.mkdir(parents=True)
+        (half / "device.key").write_text("a key")
+        with pytest.raises(StateError, match="device remove door-9` first"):
+            site.add_device("door-9")
+        remove_device(site.folder, "door-9")
+        assert site.add_device("door-9").is_dir()
+
+    def test_keys_that_could_not_be_deleted_are_not_said_to_be_gone(
+        self, site: FleetSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bundle = site.add_device("door-9")
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("edgeface.fleet.devices.shutil.rmtree", refuse)
+        with pytest.raises(StateError, match=f"{bundle}: cannot be deleted: Permission denied"):
+            remove_device(site.folder, "door-9")
+        assert "door-9" in registered(site.folder)
+
+    def test_only_an_id_names_what_is_removed(self, site: FleetSite, tmp_path: Path) -> None:
+        with pytest.raises(BadIdError):
+            remove_device(site.folder, "../keys")
+        assert site.folder.keys.is_dir()
+
+    def test_a_site_of_digits_is_a_text_as_well(self, site: FleetSite, tmp_path: Path) -> None:
+        secret = tmp_path / "passphrase"
+        secret.touch(0o600)
+        secret.write_text("correct horse")
+        folder = tmp_path / "2024"
+        arguments = ["fleet", "init", "2024", "-s", str(folder), "--passphrase-file", str(secret)]
+        assert main(arguments) == 0
+        assert SiteFolder.open(folder).site == "2024"
 
     def test_a_site_is_not_made_twice(self, site: FleetSite) -> None:
         with pytest.raises(StateError, match="there already"):
