@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,16 +12,22 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import numpy as np
 
-from edgeface.capture.clock import Clock, Stamp, stamp_now
+from edgeface.capture.clock import NS, Clock, Stamp, stamp_now
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, ClosedError, EndOfStreamError
+from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
+from edgeface.recognition.values import Image
 
 Pace = Literal["real_time", "as_fast_as_possible"]
 
 USUAL_FPS = 25.0
 """For a file that does not say how fast it plays."""
+
+MOST_DAMAGED = 100
+"""With so many damaged frames in a row, and one more, the file is over."""
+
+_log = logging.getLogger(__name__)
 
 _SECRET = re.compile(r"//[^/?#]*@")
 """Up to the last @ before the path, as FFmpeg takes it: a password may have one in it."""
@@ -44,7 +51,7 @@ class FileStreamSource(BaseSource):
 
     `real_time`: it plays like a camera, a frame is stamped with the time it was due, and frames
     that a slow reader missed are dropped. `as_fast_as_possible`: every frame, as fast as it is
-    read, stamped with the time of reading.
+    read, stamped with the time of reading. Frames that cannot be decoded are left out.
     """
 
     def __init__(
@@ -63,7 +70,12 @@ class FileStreamSource(BaseSource):
         self.live = pace == "real_time"
         self._capture: cv2.VideoCapture | None = None
         self._pacer: Pacer | None = None
-        self._grabbed = 0
+        self._at = 0
+        """How many frames of this pass were gone past."""
+        self._good = 0
+        """Those of them that are not known to be damaged."""
+        self._undelivered = 0
+        """Frames gone past since the last one that was delivered."""
 
     def _start(self) -> None:
         if not self._path.is_file():
@@ -75,27 +87,58 @@ class FileStreamSource(BaseSource):
         self._rewound()
 
     def _next(self, timeout_s: float) -> Picture:
-        step, stamp = self._take_turn(timeout_s)
-        for dropped in range(step):
-            if self._grab():
-                continue
-            self._begin_again()
-            # What was late at the old end is over; the first frame of the new pass is due now.
-            rest, stamp = self._take_turn(timeout_s)
-            self._grab_or_fail()
-            step = dropped + rest
-            break
-        return Picture(self._retrieve(), stamp, step=step)
+        until_ns = self._clock.boottime_ns() + round(timeout_s * NS)
+        left_s = timeout_s
+        while True:
+            wanted, stamp = self._take_turn(left_s)
+            if not self._go_to(wanted):
+                # What was late at the old end is over; the first frame of the new pass is due now.
+                self._begin_again()
+            elif self._pacer is None or self._at == wanted:
+                image = self._retrieve()
+                if image is not None:
+                    step, self._undelivered = self._undelivered, 0
+                    return Picture(image, stamp, step=step)
+            # Else the frame that is due cannot be decoded, and the next one that can be waits.
+            left_s = (until_ns - self._clock.boottime_ns()) / NS
+            if left_s < 0:
+                raise FrameTimeoutError(f"{self._path}: no frame within {timeout_s:g} s")
 
     def _take_turn(self, timeout_s: float) -> tuple[int, Stamp]:
-        """How many frames to go forward, and the time of the one arrived at."""
+        """The frame of this pass to go to, from 1, and its time."""
         if self._pacer is None:
-            return 1, stamp_now(self._clock)
+            return self._at + 1, stamp_now(self._clock)
         number, stamp = self._pacer.take(timeout_s)
-        return number + 1 - self._grabbed, stamp
+        return number + 1, stamp
+
+    def _go_to(self, wanted: int) -> bool:
+        """Go past frames up to that one, or the next that is not damaged; False at the end."""
+        while self._at < wanted:
+            damaged = self._grab()
+            if damaged is None:
+                return False
+            if damaged:
+                first, last = self._at + 1, self._at + damaged
+                _log.warning("%s: cannot decode frames %d to %d", self._path, first, last)
+            self._at += damaged + 1
+            self._undelivered += damaged + 1
+            self._good += 1
+        return True
+
+    def _grab(self) -> int | None:
+        """How many frames were damaged before one that is not; None at the end of the file.
+
+        FFmpeg says the same of a frame that it cannot decode as of the end; only then it goes on.
+        """
+        if self._capture is None:
+            raise ClosedError(f"camera {self.name!r} is not open")
+        for damaged in range(MOST_DAMAGED + 1):
+            if self._capture.grab():
+                return damaged
+        return None
 
     def _begin_again(self) -> None:
-        if not self._grabbed:
+        if not self._good:
             raise CameraError(f"{self._path} holds no frame that can be decoded")
         if not self._loop:
             raise EndOfStreamError(f"{self._path} has played to its end")
@@ -105,28 +148,20 @@ class FileStreamSource(BaseSource):
         self._rewound()
 
     def _rewound(self) -> None:
-        self._grabbed = 0
+        self._at = self._good = 0
         if self._pacer is not None:
             self._pacer.start()
 
-    def _grab(self) -> bool:
-        if self._capture is None:
-            raise ClosedError(f"camera {self.name!r} is not open")
-        done = bool(self._capture.grab())
-        self._grabbed += done
-        return done
-
-    def _grab_or_fail(self) -> None:
-        if not self._grab():
-            raise CameraError(f"{self._path} cannot be read any more")
-
-    def _retrieve(self) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    def _retrieve(self) -> Image | None:
+        """The frame; None when it is damaged."""
         if self._capture is None:
             raise ClosedError(f"camera {self.name!r} is not open")
         done, image = self._capture.retrieve()
-        if not done or image is None:
-            raise CameraError(f"frame {self._grabbed} of {self._path} cannot be decoded")
-        return np.asarray(image, np.uint8)
+        if done and image is not None:
+            return np.asarray(image, np.uint8)
+        _log.warning("%s: cannot decode frame %d", self._path, self._at)
+        self._good -= 1
+        return None
 
     def _open_capture(self) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(self._path))

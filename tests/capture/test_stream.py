@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import cv2
 import pytest
 
 from edgeface.capture.clock import NS, ManualClock
@@ -15,6 +17,7 @@ from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.stream import (
     FileStreamSource,
     NetworkStreamSource,
+    Pace,
     file_of,
     redacted,
     stream_source,
@@ -68,7 +71,7 @@ def test_a_reader_that_comes_after_the_end_finds_the_end(video: Path) -> None:
 
 
 @pytest.mark.parametrize("pace", ["real_time", "as_fast_as_possible"])
-def test_a_looped_file_begins_again(video: Path, pace: str) -> None:
+def test_a_looped_file_begins_again(video: Path, pace: Pace) -> None:
     with stream_source(str(video), pace=pace, loop=True, clock=ManualClock()) as source:
         frames = [source.read(WAIT_S) for _ in range(3 * FRAMES)]
     assert [number_of(frame.image) for frame in frames] == list(range(FRAMES)) * 3
@@ -84,6 +87,72 @@ def test_a_late_reader_of_a_looped_file_goes_on_with_the_next_pass(video: Path) 
         frame = source.read(WAIT_S)
         assert number_of(frame.image) == 0
         assert frame.sequence == FRAMES
+
+
+def damaged(video: Path, path: Path, frames: Iterable[int]) -> Path:
+    """The video with these frames overwritten."""
+    content = bytearray(video.read_bytes())
+    # The index names the frames' kind once before the first of them.
+    chunks = [found.end() for found in re.finditer(b"00dc", bytes(content))][1:]
+    for number in frames:
+        start = chunks[number] + 4
+        size = int.from_bytes(content[chunks[number] : start], "little")
+        content[start : start + size] = bytes(size)
+    path.write_bytes(content)
+    return path
+
+
+def by_ffmpeg(path: str) -> cv2.VideoCapture:
+    """It says of a damaged frame what it says of the end."""
+    return _open(path, cv2.CAP_FFMPEG)
+
+
+def by_opencv(path: str) -> cv2.VideoCapture:
+    """It finds the damage only when the frame is fetched."""
+    return _open(path, cv2.CAP_OPENCV_MJPEG)
+
+
+_open = cv2.VideoCapture
+
+
+@pytest.mark.parametrize("decoder", [by_ffmpeg, by_opencv])
+@pytest.mark.parametrize("pace", ["real_time", "as_fast_as_possible"])
+def test_what_comes_after_a_damaged_frame_is_shown(
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    decoder: Callable[[str], cv2.VideoCapture],
+    pace: Pace,
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", decoder)
+    clock = ManualClock()
+    left = [number for number in range(FRAMES) if number != 2]
+    path = damaged(video, tmp_path / "door.avi", [2])
+    with stream_source(str(path), pace=pace, loop=True, clock=clock) as source:
+        began_ns = clock.boottime_ns()
+        frames = [source.read(WAIT_S) for _ in range(2 * len(left))]
+    assert [number_of(frame.image) for frame in frames] == left * 2
+    assert [frame.sequence for frame in frames[: len(left)]] == left
+    assert frames[len(left)].sequence == FRAMES
+    if pace == "real_time":
+        due_ns = [round(number * NS / FPS) for number in left]
+        assert [frame.boottime_ns - began_ns for frame in frames[: len(left)]] == due_ns
+
+
+@pytest.mark.parametrize("decoder", [by_ffmpeg, by_opencv])
+def test_a_file_without_a_good_frame_is_an_error_and_no_end(
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    decoder: Callable[[str], cv2.VideoCapture],
+) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", decoder)
+    path = damaged(video, tmp_path / "ruin.avi", range(FRAMES))
+    with (
+        pytest.raises(CameraError, match=r"ruin\.avi (holds no frame|is not a video)"),
+        stream_source(str(path), pace="as_fast_as_possible", loop=True) as source,
+    ):
+        source.read(WAIT_S)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video\n" * 50], ids=["empty", "text"])
