@@ -121,7 +121,7 @@ class Presence:
     def farewell(self) -> list[Publication]:
         """Before a clean DISCONNECT: the last state, then that it stopped."""
         with self._lock:
-            self._stopped = True
+            self._stopped, self._status_wrong = True, False
             last = self._state if self._state_dirty else None
             publications = [] if last is None else [self._state_publication(last)]
         return [*publications, self._status("stopped")]

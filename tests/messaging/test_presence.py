@@ -156,3 +156,14 @@ def test_after_the_farewell_nothing_is_corrected(presence: Presence, clock: Manu
     clock.advance(5)
     presence.saw_status(status_message(last.payload))
     assert presence.changes() == []
+
+
+def test_a_wrong_status_seen_just_before_the_farewell_is_not_corrected_after_it(
+    presence: Presence, clock: ManualClock
+) -> None:
+    """`online` would stay on the broker for ever: a clean DISCONNECT discards the will."""
+    presence.birth()
+    presence.saw_status(status_message(b"rubbish"))
+    presence.farewell()
+    clock.advance(1)
+    assert presence.changes() == []
