@@ -196,6 +196,9 @@ class Outbox:
         except StateError as error:
             self._opened.put(error)
             return
+        except Exception as error:  # noqa: BLE001 - `start` waits for an answer, whatever it is
+            self._opened.put(StateError(f"{self._path}: cannot be opened: {error!r}"))
+            return
         self._opened.put(None)
         closing = False
         while not closing:

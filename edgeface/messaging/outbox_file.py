@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edgeface.errors import StateError
+from edgeface.errors import ContractError, StateError
 from edgeface.gallery.keys import adopt, sync_folder
-from edgeface.messaging.event import DroppedRange
+from edgeface.messaging import contract
+from edgeface.messaging.event import DroppedRange, Previous
 from edgeface.messaging.rows import Row
 
 SCHEMA_VERSION: Final = 1
@@ -79,8 +80,11 @@ class Pending(NamedTuple):
 
 def fault_of(error: sqlite3.Error) -> str:
     """A short name for what went wrong, from SQLite's primary result code
-    (https://www.sqlite.org/rescode.html)."""
+    (https://www.sqlite.org/rescode.html). A text that is no UTF-8 has none: Python finds it, in a
+    file in which bits have flipped."""
     code = getattr(error, "sqlite_errorcode", None)
+    if code is None and str(error).startswith("Could not decode"):
+        return "corrupt"
     names = {
         sqlite3.SQLITE_CORRUPT: "corrupt",
         sqlite3.SQLITE_NOTADB: "corrupt",
@@ -158,9 +162,16 @@ class OutboxFile:
             raise
 
     def last_session(self) -> tuple[str, int] | None:
-        """The session that wrote last and its last sequence number."""
-        meta = dict(self._db.execute("SELECT key, value FROM meta"))
-        return (meta["session"], int(meta["last_seq"])) if "session" in meta else None
+        """The session that wrote last and its last sequence number; None as well when what is
+        there cannot be one: SQLite does not notice a bit that has flipped inside a value."""
+        found = self._db.execute("SELECT CAST(key AS BLOB), CAST(value AS BLOB) FROM meta")
+        meta: dict[bytes, bytes] = dict(found)
+        try:
+            session, last_seq = meta[b"session"].decode("ascii"), int(meta[b"last_seq"])
+            contract.from_mapping(Previous, {"session": session, "last_seq": last_seq})
+        except (KeyError, ValueError):
+            return None
+        return session, last_seq
 
     def set_last_session(self, session: str, last_seq: int) -> None:
         """Remember who writes and how far it has counted."""
@@ -237,9 +248,16 @@ class OutboxFile:
         return [_row(item) for item in found]
 
     def gaps(self) -> list[DroppedRange]:
-        """Dropped ranges that no gap event has announced."""
+        """Dropped ranges that no gap event has announced, without any that cannot be one."""
         found = self._db.execute("SELECT session, first_seq, last_seq, dropped, reason FROM gap")
-        return [DroppedRange(*item) for item in found]
+        names = [column[0] for column in found.description]
+        ranges = []
+        for item in found:
+            with contextlib.suppress(ContractError):
+                ranges.append(
+                    contract.from_mapping(DroppedRange, dict(zip(names, item, strict=True)))
+                )
+        return ranges
 
     def set_gaps(self, ranges: Iterable[DroppedRange]) -> None:
         """Replace them."""

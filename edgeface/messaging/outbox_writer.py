@@ -81,7 +81,11 @@ class Writer:
             self._unknown_loss = True
             self._replace_broken(error)
         except sqlite3.Error as error:
-            self._degrade(fault_of(error), error)
+            if fault_of(error) == "corrupt":
+                self._unknown_loss = True
+                self._replace_broken(error)
+            else:
+                self._degrade(fault_of(error), error)
         except StateError:
             raise
         except OSError as error:
@@ -306,12 +310,16 @@ class Writer:
         self._report(degraded=reason)
 
     def _adopt(self, file: OutboxFile) -> None:
-        self._enforcer.begin(file)
-        last = file.last_session()
+        try:
+            self._enforcer.begin(file)
+            last, gaps = file.last_session(), file.gaps()
+        except sqlite3.Error:
+            file.close()
+            raise
         # Also when the file could not be opened until now: the log learns of it late, but once.
         if last is not None and last[0] != self._session:
             self._previous = Previous(*last)
-        self._gaps = merge(file.gaps(), self._gaps)
+        self._gaps = merge(gaps, self._gaps)
         self._file = file
 
     def _replace_broken(self, error: Exception) -> None:

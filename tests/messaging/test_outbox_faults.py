@@ -104,6 +104,75 @@ def test_a_file_that_breaks_while_in_use_is_set_aside_and_its_range_said(tmp_pat
     assert DroppedRange("aaaaaaaa", 1, 200, 200, "corrupt") in announced(found).lost.ranges
 
 
+@pytest.mark.parametrize(
+    "flipped",
+    [
+        pytest.param("UPDATE meta SET value = 'aaaaaaac!' WHERE key = 'session'", id="session"),
+        pytest.param("UPDATE meta SET value = CAST(x'e1616161' AS TEXT)", id="no_utf8"),
+        pytest.param("UPDATE meta SET value = '1~' WHERE key = 'last_seq'", id="last_seq"),
+        pytest.param("DELETE FROM meta WHERE key = 'last_seq'", id="last_seq_gone"),
+        pytest.param("INSERT INTO gap VALUES ('aaaaaaaa', -1, 1, 1, 'count')", id="gap"),
+    ],
+)
+def test_bits_that_flip_inside_a_value_cost_no_event_before_or_after(
+    tmp_path: Path, flipped: str
+) -> None:
+    """SQLite has no checksums: its own check passes. What is said of the session before has to be
+    left out, or no event would keep the contract any more."""
+    path = tmp_path / "outbox.db"
+    clock = ManualClock()
+    first = writer(path, clock, "aaaaaaaa")
+    take_one(first, clock)
+    first.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(flipped)
+    connection.close()
+    committed: queue.SimpleQueue[Row] = queue.SimpleQueue()
+    with Outbox(path, TOPICS, "bbbbbbbb", clock=clock) as found:
+        found.when_committed(committed.put)
+        found.append(sighting(clock))
+        assert committed.get(timeout=10).session == "bbbbbbbb"
+        assert (found.status.dead_letters, found.status.set_aside) == (0, None)
+    after = writer(path, clock, "cccccccc")
+    assert [row.session for row in waiting(after)] == ["aaaaaaaa", "bbbbbbbb"]
+    after.close()
+
+
+@pytest.mark.parametrize("column", ["session", "event_id", "kind"])
+def test_an_event_whose_text_is_none_any_more_makes_a_broken_file(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / "outbox.db"
+    clock = ManualClock()
+    first = writer(path, clock, "aaaaaaaa")
+    take_one(first, clock)
+    first.close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"UPDATE event SET {column} = CAST(x'e16161616161616161' AS TEXT)")
+    connection.close()
+    found = writer(path, clock, "bbbbbbbb")
+    take_one(found, clock)
+    waiting(found)
+    take_one(found, clock)
+    assert found.status.set_aside is not None
+    assert found.status.degraded is None
+    lost = announced(found).lost
+    assert lost.dropped is None or DroppedRange("aaaaaaaa", 1, 1, 1, "corrupt") in lost.ranges
+    found.close()
+
+
+def test_the_start_ends_whatever_the_opening_ran_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> NoReturn:
+        raise RuntimeError("something that nobody has thought of")
+
+    monkeypatch.setattr("edgeface.messaging.outbox_writer.OutboxFile", fail)
+    outbox = Outbox(tmp_path / "outbox.db", TOPICS, "aaaaaaaa", clock=ManualClock())
+    with pytest.raises(StateError, match="nobody has thought of"):
+        outbox.start()
+
+
 def test_a_folder_that_cannot_be_written_only_degrades(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
