@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeface.capture.clock import Clock
 from edgeface.capture.pacing import Pacer
+from edgeface.capture.picture_size import MAX_PIXELS, picture_size
 from edgeface.capture.source import BaseSource, Picture
 from edgeface.errors import CameraError, EndOfStreamError
 from edgeface.recognition.values import Image
@@ -20,17 +21,22 @@ _log = logging.getLogger(__name__)
 
 
 def read_picture(path: Path) -> Image | None:
-    """BGR uint8 `(h, w, 3)`, turned as its EXIF data says; None when it cannot be decoded."""
+    """BGR uint8 `(h, w, 3)`, turned as its EXIF data says; None when it cannot be decoded, or is
+    larger than MAX_PIXELS."""
     try:
-        encoded = np.frombuffer(path.read_bytes(), np.uint8)
+        content = path.read_bytes()
     except OSError as error:
         _log.warning("cannot read %s: %s", path, error.strerror)
         return None
-    if encoded.size == 0:
+    size = picture_size(content)
+    if size is None:
+        return None
+    if size[0] * size[1] > MAX_PIXELS:
+        _log.warning("%s is larger than %d megapixels", path, MAX_PIXELS >> 20)
         return None
     try:
-        image = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    except cv2.error as error:  # more pixels than OpenCV takes, or than there is memory for
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # more than there is memory for
         _log.warning("cannot decode %s: %s", path, error.err)
         return None
     return None if image is None else np.asarray(image, np.uint8)

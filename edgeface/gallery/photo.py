@@ -8,6 +8,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from edgeface.capture.picture_size import MAX_PIXELS, picture_size
 from edgeface.errors import GalleryError
 from edgeface.recognition.values import Image
 
@@ -32,12 +33,22 @@ def read_photo(path: Path) -> Image:
         raise GalleryError(f"{path}: the file is empty")
     if content[4:8] == b"ftyp":
         raise GalleryError(f"{path}: HEIC, AVIF and video files cannot be read; save it as JPEG")
+    unreadable = GalleryError(f"{path}: not a picture that can be read (use JPEG or PNG)")
+    size = picture_size(content)
+    if size is None:
+        raise unreadable
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise GalleryError(
+            f"{path}: {width}x{height} pixels are more than {MAX_PIXELS >> 20} megapixels; make it "
+            f"smaller, e.g. `convert {path.name} -resize {MAX_SIDE_PX}x{MAX_SIDE_PX} small.jpg`"
+        )
     try:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise GalleryError(f"{path}: not a picture that can be read: {error.err}") from error
     if image is None:
-        raise GalleryError(f"{path}: not a picture that can be read (use JPEG or PNG)")
+        raise unreadable
     height, width = image.shape[:2]
     if min(height, width) < _MIN_SIDE_PX:
         raise GalleryError(f"{path}: only {width}x{height} pixels")

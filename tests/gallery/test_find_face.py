@@ -104,6 +104,19 @@ def test_what_is_no_photo_is_named(tmp_path: Path, content: bytes | None, messag
     assert str(path) in str(error.value)
 
 
+def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = bytearray(cv2.imencode(".jpg", picture(64, 48))[1].tobytes())
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = bytes.fromhex("4e207530")
+    path = tmp_path / "huge.jpg"
+    path.write_bytes(content)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(GalleryError, match=r"30000x20000 pixels.*64 megapixels.*-resize"):
+        read_photo(path)
+
+
 def test_a_cut_off_photo_is_read_as_far_as_it_goes_or_refused(tmp_path: Path) -> None:
     whole = cv2.imencode(".png", picture(64, 48))[1].tobytes()
     path = tmp_path / "half.png"
