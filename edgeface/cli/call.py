@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeface.cli.broker_options import add_broker_options, place_of
+from edgeface.cli.plain import plain_json
 from edgeface.errors import ContractError, SettingsError, StateError
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
@@ -148,7 +149,7 @@ def _show(
         _write_private(args.out, _opened(answer, secret))
         shown["data"]["sealed"] = {"opened": str(args.out)}
     shown["signature"] = "good" if key is not None else "unchecked"
-    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    print(plain_json(shown))
     if answer.status != "ok":
         return REFUSED
     matched = answer.data is not None and answer.data.get("outcome") == "match"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeface.cli.dates import end, start
+from edgeface.cli.plain import plain
 from edgeface.errors import GalleryError, SettingsError
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     )
 
     def show(progress: EnrollProgress) -> None:
-        text = "".join(letter if letter.isprintable() else "?" for letter in progress.message)
+        text = plain(progress.message)
         print(
             f"{device}: {progress.kept} of {progress.wanted} frames; {text}",
             file=sys.stderr,

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edgeface.cli.dates import show
+from edgeface.cli.plain import plain
 
 if TYPE_CHECKING:
     from edgeface.fleet.standing import Judged
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"published: revision {floor.version}, digest {floor.digest or '-'}")
     for item in found:
         for line in _lines(item):
-            print(line)
+            print(plain(line))
     for gone in tombstones:
         missing = [item.standing.device for item in found if gone.person_id in item.unconfirmed]
         print(f"removed {gone.person_id}: not confirmed by {', '.join(missing) or 'nobody'}")

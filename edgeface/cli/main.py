@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from edgeface import __version__
+from edgeface.cli.plain import plain
 from edgeface.cli.verbs import VERBS
 from edgeface.errors import EdgefaceError
 
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except EdgefaceError as error:
         for line in str(error).splitlines() or [type(error).__name__]:
-            print(f"edgeface: error: {line}", file=sys.stderr)
+            print(f"edgeface: error: {plain(line)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -12,6 +12,7 @@ from edgeface.fleet.reported import MAX_REFUSALS, Refusal
 _log = logging.getLogger(__name__)
 _MAX_TOPIC: Final = 256
 _MAX_DETAIL: Final = 500
+"""Characters, all ASCII: so many details of so many bytes fit into one report."""
 
 
 class Refusals:
@@ -37,7 +38,7 @@ class Refusals:
         self._found[key] = Refusal(
             topic=topic,
             reason=reason,
-            detail=str(error)[:_MAX_DETAIL],
+            detail=str(error).encode("ascii", "backslashreplace").decode()[:_MAX_DETAIL],
             count=1 if before is None else before.count + 1,
             last_at=now,
         )

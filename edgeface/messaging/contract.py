@@ -190,7 +190,10 @@ def _read(hint: Any, value: Any, where: str) -> object:
     if origin is not None and issubclass(origin, Mapping):
         _expect(value, dict, where, "an object")
         item_hint = typing.get_args(plain)[1]
-        return {key: _read(item_hint, item, f"{where}.{key}") for key, item in value.items()}
+        return {
+            key: _read(item_hint, item, f"{where}.{key if key.isprintable() else repr(key)}")
+            for key, item in value.items()
+        }
     if plain is Any:
         return value
     if dataclasses.is_dataclass(plain):

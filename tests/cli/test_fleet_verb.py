@@ -16,6 +16,7 @@ import pytest
 from edgeface.cli.main import main
 from edgeface.fleet.keyring import KeyRing
 from edgeface.fleet.site import SITE_FILE, SiteFolder, load_site_settings
+from edgeface.fleet.standing import DeviceStanding, Judged
 from edgeface.fleet.topics import GalleryTopics
 from edgeface.messaging.localbroker import LocalBroker
 from tests.support.broker import running_broker
@@ -312,3 +313,16 @@ def test_init_writes_how_the_administrator_reaches_the_broker(tmp_path: Path) ->
     broker = load_site_settings(site / SITE_FILE).mqtt
     assert (broker.host, broker.ca_file) == ("broker.lab", tmp_path / "ca.pem")
     assert (broker.cert_file, broker.key_file) == (tmp_path / "desk.pem", tmp_path / "desk.key")
+
+
+def test_what_a_broker_says_does_not_steer_the_terminal(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alerts and the `kid` of a report are told although nobody has signed for them."""
+    standing = DeviceStanding("door-1", None, None, "unknown_key: by \x1b[2J", ("\x1b]0;\x07",))
+    judged = Judged(standing, None, None, None, (), None)
+    monkeypatch.setattr("edgeface.fleet.administration.Fleet.status", lambda _: (judged,))
+    code, out, _ = fleet("status")
+    assert code == 1
+    assert "unknown_key: by ?[2J" in out
+    assert out.replace("\n", "").isprintable()

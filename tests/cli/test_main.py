@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from edgeface import __version__
 from edgeface.cli import main as main_module
 from edgeface.cli.main import main
+from edgeface.cli.plain import plain_json
 from edgeface.cli.verbs import VERBS, Verb
 from edgeface.errors import ClosedError, EdgefaceError, ModelError, SettingsError
 
@@ -83,6 +85,9 @@ def test_the_verbs_code_is_the_exit_code(verb: ModuleType) -> None:
         pytest.param(SettingsError("a: x\nb: y"), 2, ["a: x", "b: y"], id="two-faults"),
         pytest.param(ModelError("no such model"), 3, ["no such model"], id="model"),
         pytest.param(ClosedError(), 1, ["ClosedError"], id="no-message"),
+        pytest.param(
+            ModelError("Zoë \x1b[2J\x9b!"), 3, ["Zoë ?[2J?!"], id="what-steers-a-terminal"
+        ),
     ],
 )
 def test_an_error_is_one_line_and_its_code(
@@ -98,6 +103,14 @@ def test_an_error_is_one_line_and_its_code(
     verb.run = fail
     assert main(["try"]) == code
     assert capsys.readouterr().err.splitlines() == [f"edgeface: error: {line}" for line in shown]
+
+
+def test_json_for_people_has_names_as_they_are_and_nothing_that_steers_a_terminal() -> None:
+    value = {"name": "Zoë", "text": "\x1b\x7f\x9b\u202e\U000e0001\n"}
+    shown = plain_json(value)
+    assert '"Zoë"' in shown
+    assert all(letter.isprintable() for letter in shown.replace("\n", ""))
+    assert json.loads(shown) == value
 
 
 def test_ctrl_c_is_130_without_a_traceback(verb: Any, capsys: pytest.CaptureFixture[str]) -> None:

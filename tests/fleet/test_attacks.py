@@ -3,6 +3,7 @@ changes."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -102,6 +103,26 @@ class TestForge:
         insert(device, TOPICS.bucket(number), bucket)
         insert(device, TOPICS.manifest, manifest)
         assert device.refusals()["manifest"] == ("bad_signature" if named else "unknown_key")
+        assert unharmed(device)
+
+    def test_a_header_does_not_steer_the_terminal_of_who_reads_the_report(
+        self, device: FleetDevice
+    ) -> None:
+        """Its text is read before any signature can be checked."""
+        for spaces in ({"\x1b]0;owned\x07\n<3>forged": -1}, {"\U0001f600" * 900: -1}):
+            header = {
+                "type": "manifest", "version": 1, "site": "hq", "epoch": 9, "revision": 9,
+                "issued": 1, "expires": 2, "count": 0, "spaces": spaces,
+                "freshness_key": "A" * 43 + "=", "signing_key": "0" * 16,
+            }  # fmt: skip
+            content = json.dumps(header, ensure_ascii=False).encode()
+            start = b"EFG1" + len(content).to_bytes(2, "big") + content
+            insert(device, TOPICS.manifest, start + bytes(256 * 32 + 64))
+            refusal = device.follower.refusals.listed[-1]
+            assert refusal.reason == "malformed"
+            assert "spaces." in refusal.detail
+            assert refusal.detail.isprintable()
+            assert len(refusal.detail.encode()) <= 500
         assert unharmed(device)
 
     def test_the_freshness_key_signs_neither_manifests_nor_records(
