@@ -31,6 +31,11 @@ LOAD_S: Final = 120.0
 """Probing the Edge TPU alone may take 30 s."""
 WAIT_S: Final = 0.25
 SYNCED_EVERY_S: Final = 1.0
+GOLDEN_OVERDUE: Final = 2.0
+"""The golden test waits for a moment with nobody there, but not beyond so many of its intervals: a
+poster is a face that never goes away, and the test costs one frame."""
+REGAIN_S: Final = 300.0
+"""The same of an Edge TPU that is back; taking it costs seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +110,8 @@ class Recognizer:
         self._synced = False
         self._synced_at_ns: int | None = None
         self._golden_ns = clock.monotonic_ns()
+        self._back_ns: int | None = None
+        """Since when an Edge TPU that is back waits to be taken."""
 
     def run(self, pulse: Pulse) -> None:
         """Open the models, recognise until told to stop or the slot is closed, end every track.
@@ -162,12 +169,10 @@ class Recognizer:
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)
-        if pipeline.idle:
-            healthy = self._while_idle(models, pulse)
-            if healthy is not models:
-                pipeline.use(healthy.detector, healthy.embedder)
-            return healthy
-        return models
+        healthy = self._between_frames(models, pulse, idle=pipeline.idle)
+        if healthy is not models:
+            pipeline.use(healthy.detector, healthy.embedder)
+        return healthy
 
     def _process(self, pipeline: Pipeline, frame: Frame, gallery: Gallery) -> FrameResult:
         try:
@@ -179,13 +184,19 @@ class Recognizer:
                 before, self._held_back = self._held_back, pipeline.held_back
                 self._board.meters.count("names_held_back", self._held_back - before)
 
-    def _while_idle(self, models: Models, pulse: Pulse) -> Models:
-        """What is done while nobody is at the door: take the TPU back, run the golden test."""
-        if self._board.tpu_is_back:
+    def _between_frames(self, models: Models, pulse: Pulse, *, idle: bool) -> Models:
+        """What is done while nobody is at the door, or is put off no longer: take the TPU back, run
+        the golden test."""
+        now_ns = self._clock.monotonic_ns()
+        if not self._board.tpu_is_back:
+            self._back_ns = None
+        elif self._back_ns is None:
+            self._back_ns = now_ns
+        if self._back_ns is not None and (idle or now_ns - self._back_ns >= REGAIN_S * NS):
             self._board.tpu_is_back = False
             models = self._open(pulse, None)
-        now_ns = self._clock.monotonic_ns()
-        if now_ns - self._golden_ns < self._settings.models.golden_every_s * NS:
+        every_s = self._settings.models.golden_every_s * (1.0 if idle else GOLDEN_OVERDUE)
+        if now_ns - self._golden_ns < every_s * NS:
             return models
         self._golden_ns = now_ns
         try:

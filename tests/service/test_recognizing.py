@@ -113,6 +113,26 @@ def test_the_golden_test_runs_again_when_nobody_is_there(world: World, somebody:
     assert len(world.opened) == (1 if somebody else 2)
 
 
+def test_the_golden_test_is_put_off_once_and_not_for_ever(world: World) -> None:
+    """A poster at the door is a face that never goes away."""
+    world.tpu = True
+    opened: list[int] = []
+    world.frames(1, world.anna)
+    world.slot.items += [
+        lambda: setattr(world.actors[-1], "sick", True),
+        lambda: world.clock.advance(199),
+    ]
+    world.frames(1, world.anna)
+    world.slot.items += [
+        lambda: opened.append(len(world.opened)),
+        lambda: world.clock.advance(1),
+    ]
+    world.frames(1, world.anna)
+    world.run()
+    assert opened == [1]
+    assert world.opened == [None, "golden run: cosine 0.1"]
+
+
 def test_a_sick_cpu_is_for_the_supervisor(world: World) -> None:
     world.slot.items += [
         lambda: world.clock.advance(101),
@@ -136,6 +156,25 @@ def test_a_tpu_that_came_back_is_taken_when_nobody_is_there(world: World) -> Non
     assert world.board.models is not None
     assert not world.board.models.accelerator.degraded
     assert vars(world.board)["lost"] is None
+    assert vars(world.board)["tpu_is_back"] is False
+
+
+def test_a_tpu_that_came_back_is_taken_though_somebody_never_goes(world: World) -> None:
+    world.tpu = True
+    world.board.lost = "was unplugged"
+    opened: list[int] = []
+    world.frames(1, world.anna)
+    world.slot.items.append(lambda: setattr(world.board, "tpu_is_back", True))
+    world.frames(1, world.anna)
+    for wait_s in (299, 1):
+        world.slot.items += [
+            lambda: opened.append(len(world.opened)),
+            lambda wait_s=wait_s: world.clock.advance(wait_s),
+        ]
+        world.frames(1, world.anna)
+    world.run()
+    assert opened == [1, 1]
+    assert world.opened == ["was unplugged", None]
     assert vars(world.board)["tpu_is_back"] is False
 
 
