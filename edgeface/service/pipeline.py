@@ -183,8 +183,8 @@ class Pipeline:
         return FrameResult(sights, self._take())
 
     def pause(self, time_s: float, gallery: Gallery) -> tuple[Verdict, ...]:
-        """No frame has come; `time_s` is the time now. Ends the tracks that were not seen for too
-        long."""
+        """No frame has come that was captured up to `time_s`; one that was captured later may still
+        be on its way. Ends the tracks that were not seen for too long."""
         self._end(self._tracker.update((), time_s).ended, time_s, gallery)
         return self._take()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
@@ -31,6 +32,10 @@ LOAD_S: Final = 120.0
 """Probing the Edge TPU alone may take 30 s."""
 WAIT_S: Final = 0.25
 SYNCED_EVERY_S: Final = 1.0
+LATENESS_FRAMES: Final = 8
+MOST_LATE_S: Final = 2.0
+"""How late the next frame may come is taken from so many before it, and is not more than this: some
+cameras hand out old frames after they were held up."""
 GOLDEN_OVERDUE: Final = 2.0
 """The golden test waits for a moment with nobody there, but not beyond so many of its intervals: a
 poster is a face that never goes away, and the test costs one frame."""
@@ -110,6 +115,8 @@ class Recognizer:
         self._synced = False
         self._synced_at_ns: int | None = None
         self._golden_ns = clock.monotonic_ns()
+        self._late_s: deque[float] = deque(maxlen=LATENESS_FRAMES)
+        """How old the last frames were when they came."""
         self._back_ns: int | None = None
         """Since when an Edge TPU that is back waits to be taken."""
 
@@ -152,8 +159,10 @@ class Recognizer:
         try:
             frame = self._slot.get(WAIT_S)
         except FrameTimeoutError:
-            self._say(pipeline.pause(self._now_s(), gallery), gallery, models)
+            time_s = self._now_s() - max(self._late_s, default=0.0)
+            self._say(pipeline.pause(time_s, gallery), gallery, models)
         else:
+            self._late_s.append(min(self._now_s() - frame.boottime_ns / NS, MOST_LATE_S))
             try:
                 result = self._process(pipeline, frame, gallery)
             except ModelError as error:

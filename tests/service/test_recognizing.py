@@ -62,6 +62,29 @@ def test_a_silent_camera_ends_the_tracks(world: World) -> None:
     assert counted == [1]
 
 
+def test_a_frame_that_is_still_on_its_way_is_waited_for(world: World) -> None:
+    """Two frames a second that take half a second to come: within `max_gap_s` of one another."""
+    for _ in range(5):
+        world.frames(1, world.anna, late_s=0.5)
+        world.slot.items += [lambda: world.clock.advance(0.25), FrameTimeoutError("nothing")]
+        world.slot.items.append(lambda: world.clock.advance(0.15))
+    world.run()
+    assert world.outcomes() == ["recognized"]
+
+
+def test_frames_of_long_ago_do_not_keep_a_track_for_as_long(world: World) -> None:
+    """As they lie in a driver's buffers after the camera was held up."""
+    world.frames(2, world.anna, late_s=3600.0)
+    counted: list[int] = []
+    world.slot.items += [
+        lambda: world.clock.advance(2),
+        FrameTimeoutError("nothing"),
+        lambda: counted.append(len(world.said)),
+    ]
+    world.run()
+    assert counted == [1]
+
+
 def test_models_that_cannot_be_used_at_the_start_end_the_process(world: World) -> None:
     world.failure = ModelError("model.tflite: differs")
     with pytest.raises(FatalError, match="differs"):

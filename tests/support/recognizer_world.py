@@ -126,13 +126,14 @@ class World:
         model = cast(Any, actor)
         return StageModels(model, model, state, uniform_calibration())
 
-    def frames(self, count: int, *who: Embedding) -> None:
-        """So many frames with these people; time passes between them."""
+    def frames(self, count: int, *who: Embedding, late_s: float = 0.0) -> None:
+        """So many frames with these people; time passes before each, and they come late."""
 
         def step() -> Frame:
             self.actors[-1].actors = [(face(300 + 400 * i), p) for i, p in enumerate(who)]
             self.clock.advance(0.1)
-            return Frame(self.image, "stage", 0, START, self.clock.boottime_ns())
+            captured_ns = self.clock.boottime_ns() - round(late_s * 1e9)
+            return Frame(self.image, "stage", 0, START, captured_ns)
 
         self.slot.items += [step] * count
 
