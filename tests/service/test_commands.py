@@ -142,6 +142,20 @@ def test_a_reload_is_taken_or_refused_with_its_faults(door: Door) -> None:
     assert "quality.min_face_px" in refused.error.message
 
 
+def test_a_reload_to_a_camera_that_is_not_there_is_refused_and_the_door_goes_on(door: Door) -> None:
+    good = door.file.read_text()
+    assert good.count("/pictures") == 1
+    try:
+        door.file.write_text(good.replace("/pictures", "/nowhere"))
+        refused = door.ask("reload")
+    finally:
+        door.file.write_text(good)
+    assert refused.error is not None
+    assert refused.error.code == "not_reloaded"
+    assert "nowhere" in refused.error.message
+    assert door.data("identify")["match"]["person_id"] == PERSON
+
+
 def test_a_verb_that_is_switched_off_stays_off_until_a_reload(door: Door) -> None:
     good = door.file.read_text()
     try:
