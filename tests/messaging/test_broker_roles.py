@@ -309,6 +309,13 @@ def test_the_limits_that_ship_are_told_to_a_client(fleet: HardenedBroker) -> Non
     connection.close()
 
 
+def test_nobody_who_asks_for_a_minute_has_the_longest_keepalive() -> None:
+    """mosquitto 2.0.21 takes whoever has the longest one allowed for dead, at random."""
+    lines = (SHIPPED / "mosquitto.conf").read_text().splitlines()
+    (longest_s,) = (int(line.split()[1]) for line in lines if line.startswith("max_keepalive "))
+    assert longest_s > 60
+
+
 def test_a_log_that_is_away_misses_nothing_even_when_the_broker_restarts(tmp_path: Path) -> None:
     authority = make_authority(tmp_path / "ca", DEVICE, LOG)
     topic = f"{HOME}/door-1/event/log"
