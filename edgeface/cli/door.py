@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ STOP_S: Final = 1.0
 """How long the connection may take to end."""
 STATUS_S: Final = 5.0
 """A retained status comes at once, or there is none."""
+MAX_WAITING: Final = 1000
+"""Messages that may wait behind a slow command; more are dropped and counted as `too_many`."""
 NO_STATUS: Final = "no such device has been at this broker, or this user may not read it"
 
 NAME: Final = "door"
@@ -147,12 +150,14 @@ def _options(args: argparse.Namespace) -> ConnectionOptions:
 def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
     """Until there is a None in the inbox."""
     import paho.mqtt.client as mqtt
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
     from paho.mqtt.subscribeoptions import SubscribeOptions
 
     from edgeface.messaging.door import DoorPolicy
     from edgeface.messaging.keys import PublicKey
     from edgeface.messaging.options import new_client
-    from edgeface.messaging.session import message_of
+    from edgeface.messaging.session import MAX_INBOUND_PACKET_BYTES, message_of
     from edgeface.messaging.tls import Mishaps, explain_closing, explain_failure, explain_refusal
     from edgeface.messaging.topics import Topics
 
@@ -167,6 +172,8 @@ def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
     show = _show_json if args.json else _show_text
     # A subscriber has nothing in flight that could come late: it may reconnect by itself.
     client = new_client(options, reconnect=True)
+    # Else an exception in a callback would end paho's thread, and with it the door, in silence.
+    client.suppress_exceptions = True
     mishaps = Mishaps(client)
     greeted = False
     silence = _Silence()
@@ -186,8 +193,8 @@ def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
         client.subscribe([(topics.event, event), (topics.status, SubscribeOptions(qos=1))])
 
     def on_subscribe(_client: mqtt.Client, _data: Any, _mid: int, codes: Any, _more: Any) -> None:
-        if codes[0].is_failure:
-            inbox.put({"door": "refused", "reason": str(codes[0])})
+        if not codes or codes[0].is_failure:
+            inbox.put({"door": "refused", "reason": str(codes[0]) if codes else "no reason given"})
         else:
             silence.begin()
             inbox.put({"door": "ready", "topic": topics.event})
@@ -211,14 +218,18 @@ def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
         if message is not None and message.topic == topics.status:
             silence.over()
         elif message is not None:
-            inbox.put(message)
+            _offer(inbox, message, policy.counts)
 
     client.on_connect, client.on_subscribe = on_connect, on_subscribe
     client.on_disconnect, client.on_connect_fail = on_disconnect, on_connect_fail
     client.on_message = on_message
 
     client.reconnect_delay_set(min_delay=1, max_delay=4)
-    client.connect_async(options.host, options.port, keepalive=10, clean_start=True)
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.MaximumPacketSize = MAX_INBOUND_PACKET_BYTES
+    client.connect_async(
+        options.host, options.port, keepalive=10, clean_start=True, properties=properties
+    )
     client.loop_start()
     try:
         while True:
@@ -255,6 +266,14 @@ def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
         stopping.join(STOP_S)
         show({"door": "stopped", "counts": dict(policy.counts)})
     return 0
+
+
+def _offer(inbox: Inbox, message: Message, counts: Counter[str]) -> None:
+    """Leave a message to be judged, if not too many wait already."""
+    if inbox.qsize() < MAX_WAITING:
+        inbox.put(message)
+    else:
+        counts["too_many"] += 1
 
 
 class _Silence:

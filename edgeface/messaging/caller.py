@@ -144,7 +144,7 @@ class Caller:
             signal = self._next(left_s)
             if isinstance(signal, Subscribed) and signal.mid == mid:
                 self._signals = kept + self._signals
-                if signal.reasons[0] >= FAILURE:
+                if not signal.reasons or signal.reasons[0] >= FAILURE:
                     raise BrokerError(f"the broker does not let this user read {topic}")
                 return
             if isinstance(signal, Lost):

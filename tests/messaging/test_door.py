@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from edgeface.cli.door import MAX_WAITING, _offer
 from edgeface.cli.main import main
 from edgeface.messaging import contract, door, event
 from edgeface.messaging.clock import NS, ManualClock
@@ -315,6 +317,14 @@ def test_a_real_door_behind_a_broker_in_an_attackers_hands(
         assert counts["ok"] == 2
         assert process.process.wait(10) == 0
     assert opened.read_text() == "p_8c1k3v9q2m\n" * 2
+
+
+def test_a_flood_behind_a_slow_command_fills_no_more_than_its_bound(doorway: Doorway) -> None:
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(MAX_WAITING + 7):
+        _offer(inbox, doorway.message(), doorway.policy.counts)
+    assert inbox.qsize() == MAX_WAITING
+    assert doorway.policy.counts == {"too_many": 7}
 
 
 def test_a_real_door_stays_shut_for_what_waited_for_the_broker(

@@ -62,3 +62,39 @@ def test_a_broker_that_takes_the_connection_and_says_nothing_does_not_hold_the_d
             assert process.wait(20) == 0
     assert process.stdout is not None
     process.stdout.close()
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    return bytes([kind, len(body)]) + body
+
+
+def test_a_broker_that_breaks_the_protocol_does_not_silence_the_door_for_good(
+    tmp_path: Path,
+) -> None:
+    """A SUBACK without reason codes: the door says so, and is there for the next broker."""
+    KEY.export_public(tmp_path / "pinned.pub")
+    where = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "pinned.pub")]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        port = str(server.getsockname()[1])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edgeface", "door", *where, "--json", "--port", port],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        try:
+            connection, _ = server.accept()
+            with connection:
+                connect = connection.recv(1000)
+                assert b"\x27\x00\x10\x00\x00" in connect, "Maximum Packet Size: 1 MiB"
+                connection.sendall(packet(0x20, b"\0\0\0"))
+                subscribe = connection.recv(1000)
+                connection.sendall(packet(0x90, subscribe[2:4] + b"\0"))
+                assert json.loads(process.stdout.readline())["door"] == "refused"
+            assert json.loads(process.stdout.readline())["door"] == "disconnected"
+            server.accept()[0].close()
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
