@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is not what these tests ask; pytest's timeout ends what hangs.
+settings.register_profile("edgeface", deadline=None)
+settings.load_profile("edgeface")
 
 
 @pytest.fixture(scope="session")
