@@ -124,13 +124,17 @@ class SharedConnection(Guest):
         self._host.borrow(lambda connection: connection.unsubscribe(topic_filters))
 
     def publish(self, publication: Publication) -> int:
-        """Hand a message to the publisher; the number that its `Acknowledged` names."""
+        """Hand a message to the publisher; the number that its `Acknowledged` names. When the
+        publisher has no room for it the guest's connection is over, and is to be begun anew."""
         self._number += 1
         number = self._number
 
         def done(reason: int | None) -> None:
             if reason is not None:
                 self._note(Acknowledged(number, reason, f"reason 0x{reason:02x}"))
+                return
+            with self._changed:
+                self._end("a message was not sent")
 
         self._host.publish(publication, done)
         return number

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgeface.errors import BrokerError
-from edgeface.messaging import sharing
+from edgeface.messaging import publisher, sharing
 from edgeface.messaging.localbroker import LocalBroker
 from edgeface.messaging.sharing import SharedConnection
 from edgeface.messaging.wire import (
@@ -130,6 +130,22 @@ def test_more_than_may_wait_ends_it_and_leaves_the_publisher_alone(
         subscribed(shared, f"{GALLERY}person/+")
         witness.publish(f"{GALLERY}person/p_99", b"later")
         until(shared, Message)
+    assert device.publisher.status.connections == 1
+
+
+def test_what_the_publisher_has_no_room_for_is_not_thought_to_be_sent(
+    device: Device, shared: SharedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report that is told once, of an erasure say, would be missing until something changes."""
+    monkeypatch.setattr(publisher, "MAX_OUTGOING", 0)
+    shared.publish(Publication("edgeface/v1/hq/door-1/gallery/reported", b"{}"))
+    assert until(shared, Lost) == [Lost(0, "a message was not sent")]
+    assert shared.free == 0
+    monkeypatch.undo()
+    shared.close()
+    shared.open()
+    shared.publish(Publication("edgeface/v1/hq/door-1/gallery/reported", b"{}"))
+    until(shared, Acknowledged)
     assert device.publisher.status.connections == 1
 
 
