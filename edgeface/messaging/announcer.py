@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import queue
+import re
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from edgeface.messaging.homeassistant import BIRTH, Announcement, announcement
 from edgeface.messaging.link import Done, Handler, LinkStatus
@@ -15,6 +16,8 @@ from edgeface.messaging.wire import FAILURE, Message, Publication, Subscription
 from edgeface.settings.tree import Settings
 
 _log = logging.getLogger(__name__)
+
+_TOPIC: Final = re.compile(r"[A-Za-z0-9_/-]{1,128}/device/[a-z0-9-]{3,129}/config")
 
 
 class Link(Protocol):
@@ -119,7 +122,10 @@ class Announcer:
 
 
 def _read(marker: Path) -> str | None:
+    """The topic in the file; None for what cannot be one, such as what a power cut may leave: the
+    broker ends a connection for a topic that none can be."""
     try:
-        return marker.read_text(encoding="utf-8").strip() or None
+        text = marker.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return None
+    return text if _TOPIC.fullmatch(text) else None

@@ -211,3 +211,24 @@ def test_a_marker_that_cannot_be_written_does_not_stop_it(tmp_path: Path) -> Non
     assert link.answer(0).topic == CONFIG
     announcer.tick(OFF)
     assert link.answer(0).payload == b""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\0" * 40, id="zeros"),
+        pytest.param(b"homeassistant/#\n", id="wildcard"),
+        pytest.param(b"\xff\xfe", id="no text"),
+    ],
+)
+def test_a_marker_that_power_loss_has_left_behind_does_not_end_every_connection(
+    tmp_path: Path, broker: LocalBroker, content: bytes
+) -> None:
+    """A topic that none can be makes the broker hang up, at each new connection again."""
+    (tmp_path / "homeassistant").write_bytes(content)
+    bench = Bench(tmp_path, broker)
+    with bench.witness, bench.device:
+        bench.device.wait_connected()
+        assert bench.until(ON, CONFIG, 1)
+        assert bench.device.publisher.status.connections == 1
+    assert bench.marker.read_text() == f"{CONFIG}\n"
