@@ -68,6 +68,13 @@ class PublicKey:
             return False
         return True
 
+    def is_in(self, path: Path) -> bool:
+        """Whether this file holds this key."""
+        try:
+            return PublicKey.load(path).kid == self.kid
+        except StateError:
+            return False
+
     def pem(self) -> bytes:
         """SubjectPublicKeyInfo in PEM."""
         return self._key.public_bytes(
@@ -102,14 +109,16 @@ class DeviceKey:
     @classmethod
     def load_or_create(cls, path: Path) -> DeviceKey:
         """Read the key, or make it (mode 0600) where there is none, with its public half beside it
-        in `<path>.pub`, which doors pin. Raises StateError."""
+        in `<path>.pub`, which doors pin; that of a key from before is replaced. Raises
+        StateError."""
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 place_key_file(path, cls.generate().pem(), 0o600)
             key = cls.load(path)
             public_path = path.with_name(path.name + ".pub")
-            if not public_path.exists() and os.access(path.parent, os.W_OK):
+            if not key.public.is_in(public_path) and os.access(path.parent, os.W_OK):
+                public_path.unlink(missing_ok=True)
                 key.export_public(public_path)
         except StateError:
             raise

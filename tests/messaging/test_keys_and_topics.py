@@ -24,6 +24,15 @@ def test_the_key_is_made_once_private_with_its_public_half_beside_it(tmp_path: P
     assert sorted(item.name for item in path.parent.iterdir()) == ["device.key", "device.key.pub"]
 
 
+@pytest.mark.parametrize("before", [DeviceKey.generate().public.pem(), b""], ids=["old", "empty"])
+def test_the_public_half_beside_a_new_key_is_the_new_ones(tmp_path: Path, before: bytes) -> None:
+    """It is what a door is given to pin; with that of the key before it would never open."""
+    public = tmp_path / "device.key.pub"
+    public.write_bytes(before)
+    key = DeviceKey.load_or_create(tmp_path / "device.key")
+    assert PublicKey.load(public).kid == key.kid
+
+
 def test_a_key_that_others_may_read_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "device.key"
     DeviceKey.load_or_create(path)
