@@ -128,6 +128,10 @@ class Fleet:
         prepared.
         """
         keys = self._ledger.state().next_keys
+        if keys is None and self._ledger.outgoing():
+            raise GalleryError(
+                "a publish or rekey was interrupted: `edgeface fleet publish` finishes it"
+            )
         if keys is None:
             raise GalleryError("no new keys are prepared: `edgeface fleet rekey --prepare` first")
         signer = self._unlock(keys, passphrase)

@@ -97,7 +97,10 @@ class Authority:
             key = serialization.load_pem_private_key(content, given)
         except TypeError as error:
             wanted = "is not" if passphrase else "is"
-            raise StateError(f"{path}: the key {wanted} protected by a passphrase") from error
+            way = "leave out" if passphrase else "give"
+            raise StateError(
+                f"{path}: the key {wanted} protected by a passphrase: {way} --passphrase-file"
+            ) from error
         except (ValueError, UnsupportedAlgorithm) as error:
             raise StateError(f"{path}: wrong passphrase, or no key in PEM form") from error
         certificate = read_certificate(folder / f"{AUTHORITY}.pem")

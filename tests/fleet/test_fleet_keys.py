@@ -237,6 +237,8 @@ class TestRekey:
         with site.fleet() as fleet, pytest.raises(BrokerError):
             fleet.rekey(lambda: b"battery staple")
         site.connect = quick_broker
+        with site.fleet() as fleet, pytest.raises(GalleryError, match="publish` finishes it"):
+            fleet.rekey(lambda: b"battery staple")
         with site.fleet() as fleet:
             with pytest.raises(GalleryError, match="not finished"):
                 fleet.drop_old_keys()

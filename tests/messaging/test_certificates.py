@@ -126,7 +126,7 @@ def test_a_passphrase_protects_the_authority(tmp_path: Path) -> None:
     folder = tmp_path / "ca"
     Authority.create(folder, passphrase="long and secret")
     assert b"ENCRYPTED" in (folder / "ca.key").read_bytes()
-    with pytest.raises(StateError, match="is protected by a passphrase"):
+    with pytest.raises(StateError, match="is protected by a passphrase: give --passphrase-file"):
         Authority.open(folder)
     with pytest.raises(StateError, match="wrong passphrase"):
         Authority.open(folder, passphrase="wrong")
