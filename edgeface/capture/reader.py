@@ -27,6 +27,10 @@ NEWEST_DRIVER_STAMP_S = 2.0
 instead. Once a stamp was newer they are believed: an old one is then that of an old frame, as they
 lie in the driver's buffers after the process or the camera was held up."""
 
+MOST_DAMAGED = 10
+DAMAGED_S = 1.0
+"""With so many damaged pictures in a row, and one more, or after so long, the camera is lost."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -120,10 +124,11 @@ class CaptureReader:
         number = -1
         kept_ns = -self._shortest_ns
         while not self._stop.is_set():
-            if not capture.grab():
+            failed = self._grab(capture)
+            if failed is None:
                 self._error = CameraError(f"{self._what} was lost: no more frames come")
                 return
-            number += 1
+            number += failed + 1
             stamp = self._stamp(capture)
             if stamp.boottime_ns - kept_ns < self._shortest_ns:
                 continue
@@ -132,6 +137,20 @@ class CaptureReader:
                 continue
             kept_ns = stamp.boottime_ns
             self._slot.put((number, Picture(np.asarray(image, np.uint8), stamp)))
+
+    def _grab(self, capture: cv2.VideoCapture) -> int | None:
+        """How many grabs failed before one that did not; None when the camera is lost.
+
+        FFmpeg says the same of one damaged picture as of the end of the stream; only then it goes
+        on. A grab that failed after a wait was no damaged picture.
+        """
+        until_ns = self._clock.boottime_ns() + round(DAMAGED_S * NS)
+        for failed in range(MOST_DAMAGED + 1):
+            if capture.grab():
+                return failed
+            if self._stop.is_set() or self._clock.boottime_ns() > until_ns:
+                break
+        return None
 
     def _stamp(self, capture: cv2.VideoCapture) -> Stamp:
         now = stamp_now(self._clock)

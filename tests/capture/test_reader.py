@@ -21,7 +21,7 @@ WAIT_S = 10.0
 
 
 class ScriptedCapture:
-    """A `cv2.VideoCapture` whose frames are handed in: a number, None for the end."""
+    """A `cv2.VideoCapture` whose frames are handed in: a number, None for a grab that fails."""
 
     def __init__(self, opened: bool = True) -> None:
         self.frames: queue.Queue[int | None] = queue.Queue()
@@ -30,6 +30,11 @@ class ScriptedCapture:
         self.retrieved: list[int] = []
         self.position_ms = 0.0
         self._number = 0
+
+    def end(self) -> None:
+        """No grab works from now on."""
+        for _ in range(reader_module.MOST_DAMAGED + 1):
+            self.frames.put(None)
 
     def isOpened(self) -> bool:  # noqa: N802
         return self.opened
@@ -71,7 +76,7 @@ def drained(capture: ScriptedCapture, reader: CaptureReader, *numbers: int | Non
     """Hand frames in and wait until the reader has dealt with all of them."""
     for number in numbers:
         capture.frames.put(number)
-    capture.frames.put(None)
+    capture.end()
     assert capture.released.wait(WAIT_S)
     reader.close()
 
@@ -96,6 +101,31 @@ def test_no_frame_is_a_timeout_and_the_end_a_loss() -> None:
     with pytest.raises(CameraError, match="was lost") as caught:
         reader.read(WAIT_S)
     assert not isinstance(caught.value, FrameTimeoutError)
+
+
+def test_pictures_that_are_damaged_are_counted_and_left_out() -> None:
+    capture = ScriptedCapture()
+    reader = start(capture)
+    capture.frames.put(1)
+    reader.read(WAIT_S)
+    drained(capture, reader, None, None, 2)
+    assert reader.read(WAIT_S).step == 3
+
+
+def test_a_grab_that_failed_after_a_wait_is_a_loss_at_once() -> None:
+    clock = ManualClock()
+
+    class Gone(ScriptedCapture):
+        def grab(self) -> bool:
+            clock.advance(5)
+            return super().grab()
+
+    capture = Gone()
+    reader = start(capture, clock)
+    capture.frames.put(None)
+    assert capture.released.wait(WAIT_S)
+    with pytest.raises(CameraError, match="was lost"):
+        reader.read(WAIT_S)
 
 
 @pytest.mark.parametrize(

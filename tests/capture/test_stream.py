@@ -229,6 +229,18 @@ def test_a_silent_network_stream_times_out_and_goes_on(server: MjpegServer) -> N
         source.read(WAIT_S)
 
 
+def test_a_damaged_picture_of_a_network_stream_is_left_out(server: MjpegServer) -> None:
+    with NetworkStreamSource(server.url, stall_timeout_s=2.0) as source:
+        before = source.read(WAIT_S)
+        for _ in range(3):
+            server.damage.set()
+            while server.damage.is_set():
+                source.read(WAIT_S)
+            for _ in range(10):
+                after = source.read(WAIT_S)
+        assert after.sequence >= before.sequence + 33
+
+
 def test_a_network_stream_that_was_cut_is_opened_again(server: MjpegServer) -> None:
     inner = NetworkStreamSource(server.url, stall_timeout_s=2.0)
     with ReopeningSource(inner, reopen_min_s=0.01, reopen_max_s=0.05) as source:

@@ -18,6 +18,8 @@ class MjpegServer:
     def __init__(self, size: tuple[int, int] = (64, 48)) -> None:
         self.stalled = threading.Event()
         self.cut = threading.Event()
+        self.damage = threading.Event()
+        """Set it to have one picture damaged; cleared when it was sent."""
         self.closing = threading.Event()
         server = self
 
@@ -49,8 +51,13 @@ class MjpegServer:
         part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
         try:
             while not self.cut.is_set() and not self.closing.wait(FRAME_S):
-                if not self.stalled.is_set():
-                    handler.wfile.write(part % (len(self._jpeg), self._jpeg))
+                if self.stalled.is_set():
+                    continue
+                damaged = self.damage.is_set()
+                picture = bytes(len(self._jpeg)) if damaged else self._jpeg
+                handler.wfile.write(part % (len(picture), picture))
+                if damaged:
+                    self.damage.clear()
             handler.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
