@@ -7,6 +7,7 @@ without keeping the record itself: nothing of it is left to be erased elsewhere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,13 +16,17 @@ from typing import Final
 from edgeface.errors import StateError
 from edgeface.fleet.bucket import BUCKETS, Entry, bucket_number, encode_bucket
 from edgeface.fleet.envelope import digest_of
-from edgeface.fleet.manifest import NOBODY
+from edgeface.fleet.manifest import DIGEST_BYTES, NOBODY
 from edgeface.fleet.payload import Payload
 from edgeface.fleet.position import NOTHING, Version
 from edgeface.fleet.reported import MAX_RECEIPTS, Receipt
 from edgeface.gallery.change import Change
+from edgeface.gallery.ids import is_person_id
 from edgeface.gallery.keys import sync_folder
 from edgeface.gallery.store import GalleryStore
+from edgeface.messaging.contract import MAX_INT
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,24 +100,31 @@ class Holdings:
         return None if row is None else Entry(*row)
 
     def bucket_digests(self, site: str) -> list[bytes]:
-        """What a manifest of exactly the people held would list: 256 digests."""
-        digests = [NOBODY] * BUCKETS
-        query = (
-            "SELECT bucket, person_id, revision, digest FROM fleet_records"
-            " ORDER BY bucket, person_id"
-        )
+        """What a manifest of exactly the people held would list: 256 digests.
+
+        SQLite does not notice a bit that has flipped inside a value: a row that cannot be is
+        dropped, and with it what is held counts for a stranger's.
+        """
+        buckets: dict[int, list[Entry]] = {}
+        wrong: list[str] = []
         with self.store.reading() as connection:
-            number = -1
-            entries: list[Entry] = []
-            for bucket, *entry in connection.execute(query):
-                if bucket != number and entries:
-                    digests[number] = digest_of(encode_bucket(site, number, entries))
-                    entries = []
-                number = bucket
-                entries.append(Entry(*entry))
-        if entries:
-            digests[number] = digest_of(encode_bucket(site, number, entries))
-        return digests
+            for bucket, *values in connection.execute(
+                "SELECT bucket, person_id, revision, digest FROM fleet_records"
+            ):
+                entry = Entry(*values)
+                if _can_be(bucket, entry):
+                    buckets.setdefault(bucket, []).append(entry)
+                else:
+                    wrong.append(entry.person_id)
+        if wrong:
+            _log.error("%d damaged notes of the fleet's records are dropped", len(wrong))
+            with self.store.change() as change:
+                for person_id in wrong:
+                    change.execute("DELETE FROM fleet_records WHERE person_id = ?", (person_id,))
+        return [
+            digest_of(encode_bucket(site, number, buckets[number])) if number in buckets else NOBODY
+            for number in range(BUCKETS)
+        ]
 
     def strangers(self) -> set[str]:
         """People who are in the gallery but came from no record: enrolled here before."""
@@ -206,6 +218,18 @@ def drop_backups(store: GalleryStore) -> None:
             sync_folder(store.path.parent)
     except OSError as error:
         raise StateError(f"{store.path.parent}: cannot delete old galleries: {error}") from error
+
+
+def _can_be(bucket: object, entry: Entry) -> bool:
+    """Whether a row, of whatever types, may have been written by `_put`."""
+    return (
+        is_person_id(str(entry.person_id))
+        and bucket == bucket_number(entry.person_id)
+        and isinstance(entry.revision, int)
+        and 1 <= entry.revision <= MAX_INT
+        and isinstance(entry.digest, bytes)
+        and len(entry.digest) == DIGEST_BYTES
+    )
 
 
 def _put(change: Change, person_id: str, entry: Entry, payload: Payload) -> None:
