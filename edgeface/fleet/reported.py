@@ -20,7 +20,7 @@ from edgeface.messaging.keys import KEY_ID, SIGNATURE, PublicKey
 from edgeface.messaging.wire import Message
 
 MAX_RECEIPTS: Final = 100
-"""The newest are kept in the message; `erased_through` covers the others."""
+"""The newest are kept in the message; `erased_epoch` and `erased_revision` cover the others."""
 MAX_REFUSALS: Final = 32
 
 Standing: TypeAlias = Literal["waiting", "catching_up", "current", "stale", "expired"]

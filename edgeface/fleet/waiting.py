@@ -56,10 +56,6 @@ class WaitingRoom:
         while self._in_records > self._record_bytes:
             self.take_record(next(iter(self._records)))
 
-    def record(self, person_id: str) -> SignedRecord | None:
-        """Without removing it."""
-        return self._records.get(person_id)
-
     def take_record(self, person_id: str) -> SignedRecord | None:
         """Remove and return."""
         record = self._records.pop(person_id, None)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-SUCCESS: Final = 0x00
-NO_MATCHING_SUBSCRIBERS: Final = 0x10
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals (MQTT 5.0, section 2.4)."""
 

@@ -57,11 +57,6 @@ class Settings(Section):
         return self.identity.key_file or self.state_dir / "device.key"
 
     @property
-    def gallery_key_file(self) -> Path:
-        """The key of the gallery's rows."""
-        return self.gallery.key_file or self.state_dir / "gallery.key"
-
-    @property
     def gallery_file(self) -> Path:
         """The gallery's SQLite file."""
         return self.state_dir / "gallery.sqlite"

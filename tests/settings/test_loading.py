@@ -258,7 +258,7 @@ def test_relative_paths_start_at_the_file_that_names_them(
     assert settings.camera.photographs == (here / "a.jpg", here / "sub/b.jpg", Path("/c.jpg"))
     assert settings.models.detector == here / "mine"
     assert settings.models.embedder.is_absolute()
-    assert settings.gallery_key_file == here / "keys/gallery"
+    assert settings.gallery.key_file == here / "keys/gallery"
     assert settings.mqtt.ca_file == here / "conf.d/ca.pem"
 
 
