@@ -1,7 +1,9 @@
 """Look for what this machine lacks: every part is tried for real, and each fault says what to do.
 
 A camera and an Edge TPU serve one process at a time, so stop the daemon before, or leave the camera
-out with --skip camera. Exit code 0: nothing is missing, 1: something is, 2: bad configuration.
+out with --skip camera. So does a certificate: for a moment the check of the broker takes the
+connection from a daemon that runs (--skip broker). Exit code 0: nothing is missing, 1: something
+is, 2: bad configuration.
 """
 
 from __future__ import annotations
