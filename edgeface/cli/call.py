@@ -127,8 +127,11 @@ def _ask(caller: Caller, verb: Any, arguments: dict[str, Any], key: PublicKey | 
         page = ask({"after": answer.data["next"]})
         if page.data is None or page.data["digest"] != answer.data["digest"]:
             raise ContractError("changed", "the gallery has changed meanwhile; ask again")
+        following = page.data["next"]
+        if following is not None and following <= answer.data["next"]:
+            raise ContractError("inconsistent", "data.next: its pages would never end")
         answer.data["person_ids"].extend(page.data["person_ids"])
-        answer.data["next"] = page.data["next"]  # type: ignore[index]
+        answer.data["next"] = following  # type: ignore[index]
     return answer
 
 
@@ -150,6 +153,12 @@ def _show(
         shown["data"]["sealed"] = {"opened": str(args.out)}
     shown["signature"] = "good" if key is not None else "unchecked"
     print(plain_json(shown))
+    if key is None and args.command in ("verify", "identify"):
+        print(
+            "edgeface: warning: nobody has checked who answered, which the broker's owner may have "
+            "done; open no door for it without --key FILE, the device's public key",
+            file=sys.stderr,
+        )
     if answer.status != "ok":
         return REFUSED
     matched = answer.data is not None and answer.data.get("outcome") == "match"

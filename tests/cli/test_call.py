@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from edgeface.cli.call import _write_private
+from edgeface.cli.call import _ask, _show, _write_private
 from edgeface.cli.main import main
+from edgeface.errors import ContractError
+from edgeface.messaging.answers import Answer
+from edgeface.messaging.caller import Caller
+from edgeface.messaging.commands import Verb
+from edgeface.messaging.keys import DeviceKey, PublicKey
 from edgeface.messaging.localbroker import free_port
 from edgeface.messaging.sealing import AdministratorKey, AdministratorSecret
 from tests.support.daemon import write_config
@@ -107,3 +116,37 @@ def test_what_was_sealed_is_written_for_nobody_else_also_over_a_file_that_all_ma
     _write_private(out, b"templates")
     assert out.read_bytes() == b"templates"
     assert out.stat().st_mode & 0o777 == 0o600
+
+
+def answer_with(verb: Verb, data: dict[str, Any]) -> Answer:
+    return Answer(
+        status="ok",
+        verb=verb,
+        transaction="a" * 22,
+        session="a" * 32,
+        site="hq",
+        device="door-1",
+        answered_at=datetime.now(UTC),
+        data=data,
+    )
+
+
+@pytest.mark.parametrize("key", [None, DeviceKey.generate().public], ids=["unchecked", "checked"])
+def test_a_match_that_nobody_has_signed_for_is_told_with_a_warning(
+    key: PublicKey | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = argparse.Namespace(command="verify", out=None)
+    assert _show(answer_with("verify", {"outcome": "match"}), asked, key, None) == 0
+    said = capsys.readouterr()
+    assert ("open no door for it without --key" in said.err) == (key is None)
+    assert json.loads(said.out)["signature"] == ("unchecked" if key is None else "good")
+
+
+def test_pages_of_a_gallery_that_go_round_end() -> None:
+    class Hostile:
+        def call(self, verb: Verb, *_: object, **__: object) -> Answer:
+            page = {"digest": "d", "next": "p_0000000000", "person_ids": []}
+            return answer_with(verb, page)
+
+    with pytest.raises(ContractError, match="never end"):
+        _ask(cast("Caller", Hostile()), "gallery", {}, None)
