@@ -32,7 +32,7 @@ class DecisionRules:
     """The share of strangers' tracks that may be taken for somebody of the gallery."""
     unknown_after_s: float = 2.0
     """From the first good frame; then a track without a name is called unknown."""
-    same_track_min: float = 0.2
+    same_track_min: float = 0.3
     """A crop whose cosine to the track's reference is below it is another person's."""
     cool_down_s: float = 2.0
     """The same person in an overlapping or split track is not announced again so soon."""

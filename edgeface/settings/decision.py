@@ -28,7 +28,7 @@ class DecisionSettings(Section):
     """The least lead of the best over the second-best person, as a difference of cosines."""
     best_frames: Annotated[int, Field(ge=1, le=50)] = 8
     """The best crops of a track that are kept and fused."""
-    same_track_min: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    same_track_min: Annotated[float, Field(ge=-1, le=1)] = 0.3
     """A crop whose cosine to the track's reference is below it starts a new track."""
     unknown_after_s: Seconds = 2.0
     """A track with enough good frames and no name is called unknown after so long."""
