@@ -134,7 +134,7 @@ class Seen:
     request."""
 
     captured_at: datetime
-    """The newest frame."""
+    """The newest frame; of an answer that names somebody, the newest that names them."""
     decided_at: datetime
     clock_synced: bool
     frames: Count
@@ -213,7 +213,7 @@ class ReloadData:
     """The configuration was taken over."""
 
     needs_restart: tuple[str, ...]
-    """Sections that were changed and left as they were."""
+    """Sections and single settings that were changed and left as they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,4 +37,5 @@ class ModelsSettings(Section):
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     """Threads of the CPU runtime."""
     golden_every_s: Seconds = 3600.0
-    """How often the golden input runs again while nobody is at the door."""
+    """How often the golden input runs again while nobody is at the door; at the latest after twice
+    as long, whoever is there."""
