@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import StateError
+from edgeface.errors import BrokerError, StateError
 
 NAME: Final = "certs"
 HELP: Final = "make the fleet's certificates and the broker's access list"
@@ -196,7 +196,10 @@ def _passphrase(args: argparse.Namespace) -> str | None:
     path: Path | None = args.passphrase_file
     if path is None:
         return None
-    passphrase = read_secret(path, "passphrase").split("\n", 1)[0].rstrip("\r")
+    try:
+        passphrase = read_secret(path, "passphrase").split("\n", 1)[0].rstrip("\r")
+    except BrokerError as error:  # what it is of a broker's password; no broker is asked here
+        raise StateError(str(error)) from error
     if not passphrase:
         raise StateError(f"{path}: the first line, which is the passphrase, is empty")
     return passphrase
