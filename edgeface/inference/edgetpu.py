@@ -36,7 +36,7 @@ class EdgeTpu:
     runtime: Runtime
     device: str = ""
     """"" for the first one, ":N", "usb", "usb:N", "pci" or "pci:N"."""
-    library: str = LIBRARY
+    delegate_library: str = LIBRARY
 
     @property
     def options(self) -> dict[str, str]:
@@ -50,7 +50,7 @@ class EdgeTpu:
         and keeps both models resident when they were compiled together. Raises RuntimeMissingError
         or ModelError.
         """
-        delegate = self.runtime.load_delegate(self.library, self.options)
+        delegate = self.runtime.load_delegate(self.delegate_library, self.options)
         return self.runtime.interpreter(content, threads=threads, delegates=[delegate])
 
     def probe(self, models: Sequence[Path] = (), timeout_s: float = PROBE_TIMEOUT_S) -> ProbeResult:
@@ -60,7 +60,7 @@ class EdgeTpu:
         """
         request = {
             "module": RUNTIMES[self.runtime.name],
-            "library": self.library,
+            "library": self.delegate_library,
             "options": self.options,
             "models": [str(path.resolve()) for path in models],
             "fallback": base64.b64encode(PROBE_MODEL).decode(),
@@ -98,26 +98,26 @@ def explain(tpu: EdgeTpu, returncode: int, stdout: str, stderr: str) -> ProbeRes
         name = signal.Signals(-returncode).name
         return ProbeResult(
             False,
-            f"crashed with {name} while {stage}: {tpu.library} and {runtime} do not match; "
-            "install a libedgetpu that was built for this runtime's TensorFlow",
+            f"crashed with {name} while {stage}: {tpu.delegate_library} and {runtime} do not "
+            "match; install a libedgetpu that was built for this runtime's TensorFlow",
         )
     if returncode == -signal.SIGABRT:
         return ProbeResult(
             False,
-            f"{tpu.library} gave up (SIGABRT) while {stage}: a failing USB transfer, or a library "
-            f"that does not match {runtime}; check cable and power",
+            f"{tpu.delegate_library} gave up (SIGABRT) while {stage}: a failing USB transfer, or "
+            f"a library that does not match {runtime}; check cable and power",
         )
     kind, error = last.get("kind"), str(last.get("error") or "")
     if kind == "missing":
         return ProbeResult(
-            False, f"{tpu.library} cannot be loaded ({error}); install libedgetpu1-std"
+            False, f"{tpu.delegate_library} cannot be loaded ({error}); install libedgetpu1-std"
         )
     if kind == "refused":
         detail = f" ({error})" if error else ""
         return ProbeResult(
             False,
-            f"{tpu.library} found no usable {device}{detail}; is it connected, allowed (group "
-            "plugdev) and not in use by another process?",
+            f"{tpu.delegate_library} found no usable {device}{detail}; is it connected, allowed "
+            "(group plugdev) and not in use by another process?",
         )
     if kind == "failed":
         return ProbeResult(False, f"the Edge TPU failed while {stage}: {error}")

@@ -54,7 +54,7 @@ def open_both(folder: Path, *args: Any, **options: Any) -> Any:
 def test_the_probe_survives_and_says_what_happened(
     runtime: Runtime, libraries: Path, compiled: Path, behaviour: str, reason: str | None
 ) -> None:
-    tpu = EdgeTpu(runtime, library=build_edgetpu(libraries, behaviour))
+    tpu = EdgeTpu(runtime, delegate_library=build_edgetpu(libraries, behaviour))
     result = tpu.probe([compiled / "detector" / "model_edgetpu.tflite"])
     assert result.usable == (reason is None)
     if reason is None:
@@ -65,7 +65,7 @@ def test_the_probe_survives_and_says_what_happened(
 
 
 def test_a_probe_that_hangs_is_given_up(runtime: Runtime, libraries: Path) -> None:
-    tpu = EdgeTpu(runtime, library=build_edgetpu(libraries, "HANGS"))
+    tpu = EdgeTpu(runtime, delegate_library=build_edgetpu(libraries, "HANGS"))
     result = tpu.probe(timeout_s=3.0)
     assert not result.usable
     assert "hung while" in str(result.reason)
@@ -73,7 +73,7 @@ def test_a_probe_that_hangs_is_given_up(runtime: Runtime, libraries: Path) -> No
 
 
 def test_a_missing_library_names_what_to_install(runtime: Runtime) -> None:
-    result = EdgeTpu(runtime, library="libedgetpu_absent.so.1").probe()
+    result = EdgeTpu(runtime, delegate_library="libedgetpu_absent.so.1").probe()
     assert "libedgetpu_absent.so.1 cannot be loaded" in str(result.reason)
     assert "install libedgetpu1-std" in str(result.reason)
 
@@ -208,4 +208,6 @@ def test_the_probe_needs_nothing_of_ours(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert Path(sys.executable).exists()
     assert shutil.which(sys.executable)
-    assert "cannot be loaded" in str(EdgeTpu(runtime, library="libabsent.so").probe().reason)
+    assert "cannot be loaded" in str(
+        EdgeTpu(runtime, delegate_library="libabsent.so").probe().reason
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -134,18 +134,23 @@ def test_a_camera_before_that_does_not_come_back_at_once_is_opened_when_it_can_b
     assert door.supervisor.restarts == 0
 
 
+def start_with(monkeypatch: pytest.MonkeyPatch, start: Callable[[], object]) -> None:
+    """Have `start` be what the camera of the folder 200 does when it is opened."""
+    make = factory.make_backend
+
+    def made(camera: Any, clock: Any = None) -> Any:
+        source = make(camera, clock)
+        if camera.folder.name == "200":
+            monkeypatch.setattr(source, "_start", start)
+        return source
+
+    monkeypatch.setattr(factory, "make_backend", made)
+
+
 def test_an_error_that_no_back_end_should_raise_is_a_refusal_too(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = factory.make_backend
-
-    def fail(camera: Any, clock: Any = None) -> Any:
-        source = make(camera, clock)
-        if camera.folder.name == "200":
-            monkeypatch.setattr(source, "_start", lambda: 1 // 0)
-        return source
-
-    monkeypatch.setattr(factory, "make_backend", fail)
+    start_with(monkeypatch, lambda: 1 // 0)
     assert "by zero" in door.reload("200").faults[0]
     eventually(lambda: door.shows(10))
     assert door.supervisor.restarts == 0
@@ -154,16 +159,8 @@ def test_an_error_that_no_back_end_should_raise_is_a_refusal_too(
 def test_the_end_of_the_process_does_not_wait_for_a_camera(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = factory.make_backend
-
-    def slow(camera: Any, clock: Any = None) -> Any:
-        source = make(camera, clock)
-        if camera.folder.name == "200":
-            monkeypatch.setattr(source, "_start", lambda: eventually(lambda: waited == ["over"]))
-        return source
-
     waited: list[str] = []
-    monkeypatch.setattr(factory, "make_backend", slow)
+    start_with(monkeypatch, lambda: eventually(lambda: waited == ["over"]))
     refused = door.reload("200", ending=True)
     waited.append("over")
     assert "told to stop" in refused.faults[0]
