@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.errors import GalleryError
-from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face, lies_on_its_side
+from edgeface.gallery.locate import (
+    FaceDetector,
+    FaceProblem,
+    choose_face,
+    find_doubtful_faces,
+    find_face,
+    lies_on_its_side,
+)
 from edgeface.gallery.person import StoredTemplate
 from edgeface.gallery.photo import read_photo
 from edgeface.recognition.alignment import align
@@ -83,7 +90,8 @@ class Gate:
             if lies_on_its_side(self._detector, image_bgr):
                 message = "the face lies on its side or upside down; turn the picture upright"
                 return Refused(source, "not_upright", message)
-            doubtful = find_face(self._detector, image_bgr, prefer="dominant", doubtful=True)
+            faces = find_doubtful_faces(self._detector, image_bgr)
+            doubtful = choose_face(faces, image_bgr, prefer="dominant")
             if isinstance(doubtful, Face) and doubtful.score >= self._limits.min_score:
                 face = doubtful
         if isinstance(face, FaceProblem):

@@ -70,6 +70,13 @@ def find_face(
     faces = find_faces(detector, image_bgr)
     if not faces and doubtful:
         faces = find_doubtful_faces(detector, image_bgr)
+    return choose_face(faces, image_bgr, prefer)
+
+
+def choose_face(
+    faces: Sequence[Face], image_bgr: Image, prefer: Preference = "central"
+) -> Face | FaceProblem:
+    """Of the faces of a picture the one that it is about; `prefer` as for `find_face`."""
     if not faces:
         return FaceProblem("no_face", 0)
     ranked = sorted(faces, key=lambda face: prominence(face.box, image_bgr), reverse=True)

@@ -7,6 +7,7 @@ and of its mirror image; a random view of the face reads them where its own cell
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ def stored(cache: Path, level: Level) -> Path:
     return cache / f"guide_{level.stride}.npy"
 
 
+@functools.cache
 def teacher_to_face() -> NDArray[np.float64]:
     """The 2x3 map from pixels of the teacher's crop to pixels of a stored 120 px face."""
     landmarks = TEMPLATE.astype(np.float32) + MARGIN_PX
