@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from edgeface.mqtt.localbroker import LocalBroker
+from tests.support.broker import running_broker
 
 # How long an example takes is not what these tests ask; pytest's timeout ends what hangs.
 settings.register_profile("edgeface", deadline=None)
@@ -29,3 +33,10 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder {folder} (set EDGEFACE_SHARED to another)")
     return folder
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[LocalBroker]:
+    """mosquitto on a loopback port, for this test alone."""
+    with running_broker(tmp_path / "broker") as found:
+        yield found

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from edgeface.errors import FrameTimeoutError
+from edgeface.base.errors import FrameTimeoutError
 
 T = TypeVar("T")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from edgeface.capture.clock import Clock, SystemClock
+from edgeface.base.clock import Clock, SystemClock
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import BaseSource
 from edgeface.settings.camera import (

@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeface.capture.clock import Clock
+from edgeface.base.clock import Clock
+from edgeface.base.errors import CameraError, EndOfStreamError
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.picture_size import MAX_PIXELS, picture_size
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, EndOfStreamError
 from edgeface.recognition.values import Image
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})

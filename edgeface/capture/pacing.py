@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgeface.capture.clock import NS, Clock, Stamp, stamp_at
-from edgeface.errors import FrameTimeoutError
+from edgeface.base.clock import NS, Clock, Stamp, stamp_at
+from edgeface.base.errors import FrameTimeoutError
 
 MOST_BEHIND_S = 1.0
 """How much is dropped at once at most; beyond that the schedule is moved instead."""

@@ -23,10 +23,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from edgeface.base.clock import Clock, boottime_of_sensor, stamp_at
+from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture.bounded import call_bounded
-from edgeface.capture.clock import Clock, boottime_of_sensor, stamp_at
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, ClosedError, FrameTimeoutError, RuntimeMissingError
 from edgeface.recognition.values import Image
 
 OPEN_TIMEOUT_S = 20.0

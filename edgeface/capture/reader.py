@@ -13,11 +13,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from edgeface.base.clock import NS, Clock, Stamp, boottime_of_sensor, stamp_at, stamp_now
+from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
 from edgeface.capture.bounded import call_bounded
-from edgeface.capture.clock import NS, Clock, Stamp, boottime_of_sensor, stamp_at, stamp_now
 from edgeface.capture.slot import LatestSlot
 from edgeface.capture.source import Picture
-from edgeface.errors import CameraError, ClosedError, FrameTimeoutError
 
 CLOSE_TIMEOUT_S = 2.0
 """How long `close()` waits for the thread before it is left behind in the driver."""

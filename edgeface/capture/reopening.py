@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from edgeface.capture.clock import NS, Clock, SystemClock
-from edgeface.capture.frame import Frame
+from edgeface.base.clock import NS, Clock, SystemClock
+from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.source import BaseSource
-from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
+from edgeface.recognition.frame import Frame
 
 _log = logging.getLogger(__name__)
 

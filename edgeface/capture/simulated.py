@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeface.base.clock import Clock
+from edgeface.base.errors import CameraError, EndOfStreamError
 from edgeface.capture import scene
-from edgeface.capture.clock import Clock
 from edgeface.capture.images import read_picture
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, EndOfStreamError
 from edgeface.recognition.values import Image
 
 WALK_UNTIL = 0.62

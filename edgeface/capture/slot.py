@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Generic, TypeVar
 
-from edgeface.errors import ClosedError, FrameTimeoutError
+from edgeface.base.errors import ClosedError, FrameTimeoutError
 
 T = TypeVar("T")
 

@@ -5,12 +5,45 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from edgeface.capture.clock import Clock, Stamp, SystemClock
-from edgeface.capture.frame import Frame
-from edgeface.errors import ClosedError
+from edgeface.base.clock import Clock, Stamp, SystemClock
+from edgeface.base.errors import ClosedError
+from edgeface.recognition.frame import Frame
 from edgeface.recognition.values import Image
+
+
+class FrameSource(Protocol):
+    """What delivers frames. One thread owns it; `close()` is idempotent; use after it raises.
+
+    A source is opened by `open()` (or `with`), never by its constructor.
+    """
+
+    @property
+    def name(self) -> str:
+        """Id for `Frame.source`, logs and `~/state`."""
+
+    def open(self) -> None:
+        """Acquire the camera or file. Raises CameraError naming what to do."""
+
+    def read(self, timeout_s: float) -> Frame:
+        """The next frame.
+
+        Raises FrameTimeoutError, EndOfStreamError (finite sources), CameraError (lost), or
+        ClosedError when not open.
+        """
+
+    def close(self) -> None:
+        """Release everything; safe to call twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

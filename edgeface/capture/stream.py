@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 import cv2
 import numpy as np
 
-from edgeface.capture.clock import NS, Clock, Stamp, stamp_now
+from edgeface.base.clock import NS, Clock, Stamp, stamp_now
+from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.recognition.values import Image
 
 Pace = Literal["real_time", "as_fast_as_possible"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import cv2
 
-from edgeface.capture.clock import Clock
+from edgeface.base.clock import Clock
+from edgeface.base.errors import CameraError, ClosedError
 from edgeface.capture.reader import CaptureReader
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, ClosedError
 
 OPEN_TIMEOUT_S = 15.0
 

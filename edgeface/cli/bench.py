@@ -78,11 +78,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.errors import EvaluationError
-    from edgeface.evaluation.bench import WARM_UP, bench_pipeline
-    from edgeface.evaluation.frame_path import FramePath, strangers
+    from edgeface.base.errors import EvaluationError
+    from edgeface.bench.frame_path import FramePath, strangers
+    from edgeface.bench.pipeline_bench import WARM_UP, bench_pipeline
+    from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
     from edgeface.evaluation.opening import Opener
-    from edgeface.evaluation.stage_clock import MeteredInterpreter, StageClock
     from edgeface.evaluation.stills import Progress
     from edgeface.inference.detector import Detector
 
@@ -108,7 +108,7 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _events(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.evaluation.bench_events import bench_events
+    from edgeface.bench.events_bench import bench_events
     from edgeface.evaluation.stills import Progress
 
     progress = Progress("events", args.events)
@@ -121,7 +121,7 @@ def _events(args: argparse.Namespace) -> dict[str, Any]:
 
 def _source(args: argparse.Namespace) -> BaseSource:
     """The frames on virtual time: none is waited for, none is dropped."""
-    from edgeface.capture.clock import ManualClock
+    from edgeface.base.clock import ManualClock
 
     clock = ManualClock()
     if args.clip:

@@ -59,7 +59,7 @@ def _say(text: str) -> None:
 
 
 def _fleet(args: argparse.Namespace, folder: str) -> dict[str, Any]:
-    from edgeface.evaluation.sync_bench import bench_sync
+    from edgeface.bench.sync_bench import bench_sync
 
     result = bench_sync(
         Path(folder),
@@ -73,7 +73,7 @@ def _fleet(args: argparse.Namespace, folder: str) -> dict[str, Any]:
 
 
 def _recognising(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    from edgeface.evaluation.sync_recognising import bench_recognising
+    from edgeface.bench.sync_recognising import bench_recognising
 
     result = bench_recognising(
         folder,

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
-    from edgeface.messaging.options import ConnectionOptions
+    from edgeface.mqtt.options import ConnectionOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def place_of(args: argparse.Namespace) -> Place:
     """Where the flags point to. Raises SettingsError for what does not go together."""
     from pydantic import ValidationError
 
-    from edgeface.messaging.options import ConnectionOptions
+    from edgeface.mqtt.options import ConnectionOptions
     from edgeface.settings.loading import load_settings
     from edgeface.settings.mqtt import MqttSettings
 

@@ -21,15 +21,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from edgeface.base.errors import ContractError, SettingsError, StateError
 from edgeface.cli.broker_options import add_broker_options, place_of
 from edgeface.cli.plain import plain_json
-from edgeface.errors import ContractError, SettingsError, StateError
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
-    from edgeface.messaging.answers import Answer
-    from edgeface.messaging.caller import Caller
-    from edgeface.messaging.keys import PublicKey
-    from edgeface.messaging.sealing import AdministratorSecret
+    from edgeface.contract.answers import Answer
+    from edgeface.mqtt.caller import Caller
+    from edgeface.security.keys import PublicKey
+    from edgeface.security.sealing import AdministratorSecret
 
 REFUSED: Final = 1
 _GRACE_S: Final = 5.0
@@ -77,11 +77,11 @@ def _add_common(parser: argparse.ArgumentParser, default: object) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Ask and print; the exit code."""
-    from edgeface.messaging.caller import Caller
-    from edgeface.messaging.commands import as_verb
-    from edgeface.messaging.keys import PublicKey
-    from edgeface.messaging.sealing import AdministratorSecret
-    from edgeface.messaging.topics import Topics
+    from edgeface.contract.commands import as_verb
+    from edgeface.contract.topics import Topics
+    from edgeface.mqtt.caller import Caller
+    from edgeface.security.keys import PublicKey
+    from edgeface.security.sealing import AdministratorSecret
 
     place = place_of(args)
     site, _, device = args.device.rpartition("/")
@@ -145,7 +145,7 @@ def _show(
     key: PublicKey | None,
     secret: AdministratorSecret | None,
 ) -> int:
-    from edgeface.messaging.contract import to_mapping
+    from edgeface.contract.codec import to_mapping
 
     shown = to_mapping(answer)
     if secret is not None and answer.data is not None:
@@ -166,8 +166,8 @@ def _show(
 
 
 def _opened(answer: Answer, secret: AdministratorSecret) -> bytes:
-    from edgeface.messaging.contract import from_mapping
-    from edgeface.messaging.sealing import Context, Sealed
+    from edgeface.contract.codec import from_mapping
+    from edgeface.security.sealing import Context, Sealed
 
     assert answer.data is not None
     sealed = from_mapping(Sealed, dict(answer.data["sealed"]), "data.sealed")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import BrokerError, StateError
+from edgeface.base.errors import BrokerError, StateError
 
 NAME: Final = "certs"
 HELP: Final = "make the fleet's certificates and the broker's access list"
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from edgeface.messaging.certificates import AUTHORITY_DAYS, Authority
+    from edgeface.security.certificates import AUTHORITY_DAYS, Authority
 
     days = args.days or AUTHORITY_DAYS
     Authority.create(args.dir, days=days, passphrase=_passphrase(args))
@@ -116,8 +116,8 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _sign(args: argparse.Namespace) -> int:
-    from edgeface.messaging.certificates import LEAF_DAYS, Authority
-    from edgeface.messaging.roles import User
+    from edgeface.security.certificates import LEAF_DAYS, Authority
+    from edgeface.security.roles import User
 
     authority = Authority.open(args.dir, passphrase=_passphrase(args))
     verb = args.certs_verb
@@ -144,8 +144,8 @@ def _sign(args: argparse.Namespace) -> int:
 
 
 def _acl(args: argparse.Namespace) -> int:
-    from edgeface.messaging.certificate_facts import AUTHORITY, users_in
-    from edgeface.messaging.roles import User, acl_file
+    from edgeface.security.certificate_facts import AUTHORITY, users_in
+    from edgeface.security.roles import User, acl_file
 
     users = [User.parse(text) for text in args.user]
     if not users or (args.dir / f"{AUTHORITY}.pem").exists():
@@ -155,7 +155,7 @@ def _acl(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from edgeface.messaging.certificate_facts import (
+    from edgeface.security.certificate_facts import (
         certificates_in,
         facts_of,
         is_issued_by,
@@ -191,7 +191,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _passphrase(args: argparse.Namespace) -> str | None:
-    from edgeface.messaging.tls import read_secret
+    from edgeface.security.tls import read_secret
 
     path: Path | None = args.passphrase_file
     if path is None:

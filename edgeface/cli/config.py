@@ -21,7 +21,7 @@ import json
 import sys
 from pathlib import Path
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 from edgeface.settings.faults import settings_error
 from edgeface.settings.fleet import load_fleet
 from edgeface.settings.loading import DEFAULT_FILE, dump_settings, load_settings

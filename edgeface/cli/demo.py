@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0 when all of it went right, 1 otherwise."""
-    from edgeface.service.demo.performance import perform
-    from edgeface.service.demo.plan import Pace, Plan
-    from edgeface.service.demo.screen import Screen
+    from edgeface.demo.performance import perform
+    from edgeface.demo.plan import Pace, Plan
+    from edgeface.demo.screen import Screen
 
     pace = Pace() if args.camera is None else Pace(step_s=90.0, encore=False)
     return perform(Plan(args.output, args.camera, args.keep, pace), Screen())

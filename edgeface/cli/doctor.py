@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeface.errors import EdgefaceError, StateError
+from edgeface.base.errors import EdgefaceError, StateError
 from edgeface.settings.loading import DEFAULT_FILE, load_settings
 from edgeface.settings.tree import Settings
 
@@ -124,8 +124,8 @@ def _camera(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from edgeface.messaging.options import ConnectionOptions
-    from edgeface.messaging.session import Connection
+    from edgeface.mqtt.connection import Connection
+    from edgeface.mqtt.options import ConnectionOptions
 
     mqtt = settings.mqtt
     options = ConnectionOptions.from_settings(
@@ -138,9 +138,9 @@ def _broker(settings: Settings) -> str:
 
 
 def _clock(_: Settings) -> str:
-    from edgeface.messaging.clock import KernelClock
+    from edgeface.base.clock import SystemClock
 
-    if not KernelClock().synced():
+    if not SystemClock().synced():
         raise StateError(
             "the kernel's clock is not synchronised: doors refuse live events until it is;"
             " see timedatectl"

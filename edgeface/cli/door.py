@@ -26,8 +26,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
-    from edgeface.messaging.options import ConnectionOptions
-    from edgeface.messaging.wire import Message
+    from edgeface.base.messages import Message
+    from edgeface.mqtt.options import ConnectionOptions
 
     Inbox: TypeAlias = queue.SimpleQueue[Message | dict[str, Any] | None]
 
@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
         with _ended_by_signals(inbox):
             return _follow(args, inbox)
     from edgeface.cli import door_verify
-    from edgeface.messaging.topics import Topics
+    from edgeface.contract.topics import Topics
 
     show = _show_json if args.json else _show_text
     return door_verify.ask(args, _options(args), Topics(args.site, args.device), show, _open)
@@ -130,7 +130,7 @@ def _ended_by_signals(inbox: Inbox) -> Iterator[None]:
 
 
 def _options(args: argparse.Namespace) -> ConnectionOptions:
-    from edgeface.messaging.options import ConnectionOptions
+    from edgeface.mqtt.options import ConnectionOptions
     from edgeface.settings.mqtt import is_loopback
 
     tls = args.tls == "required" or (args.tls == "auto" and not is_loopback(args.host))
@@ -154,12 +154,12 @@ def _follow(args: argparse.Namespace, inbox: Inbox) -> int:
     from paho.mqtt.properties import Properties
     from paho.mqtt.subscribeoptions import SubscribeOptions
 
-    from edgeface.messaging.door import DoorPolicy
-    from edgeface.messaging.keys import PublicKey
-    from edgeface.messaging.options import new_client
-    from edgeface.messaging.session import MAX_INBOUND_PACKET_BYTES, message_of
-    from edgeface.messaging.tls import Mishaps, explain_closing, explain_failure, explain_refusal
-    from edgeface.messaging.topics import Topics
+    from edgeface.contract.topics import Topics
+    from edgeface.door.policy import DoorPolicy
+    from edgeface.mqtt.connection import MAX_INBOUND_PACKET_BYTES, message_of
+    from edgeface.mqtt.options import new_client
+    from edgeface.security.keys import PublicKey
+    from edgeface.security.tls import Mishaps, explain_closing, explain_failure, explain_refusal
 
     topics, options = Topics(args.site, args.device), _options(args)
     tls = options.tls

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from edgeface.errors import NoAnswerError, SettingsError
-from edgeface.gallery.ids import is_person_id
+from edgeface.base.errors import NoAnswerError, SettingsError
+from edgeface.base.ids import is_person_id
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
-    from edgeface.messaging.options import ConnectionOptions
-    from edgeface.messaging.topics import Topics
+    from edgeface.contract.topics import Topics
+    from edgeface.mqtt.options import ConnectionOptions
 
 OPENED: Final = 0
 SHUT: Final = 1
@@ -33,9 +33,9 @@ def ask(
 ) -> int:
     """Ask, wait, open or not; 0 when it was opened. Raises NoAnswerError when nobody answers."""
     from edgeface.cli.broker_options import own_name
-    from edgeface.messaging.caller import Caller
-    from edgeface.messaging.claim import Claim
-    from edgeface.messaging.keys import PublicKey
+    from edgeface.door.claim import Claim
+    from edgeface.mqtt.caller import Caller
+    from edgeface.security.keys import PublicKey
 
     if not is_person_id(args.verify):
         raise SettingsError(f"--verify {args.verify!r}: no person id")

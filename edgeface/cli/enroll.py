@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from edgeface.base.errors import GalleryError
 from edgeface.cli.dates import end, start
-from edgeface.errors import GalleryError
 from edgeface.gallery.enrolment import Enrolment, Wish, bar_for, check_wish, enrol
 from edgeface.gallery.gate import Gate, Portrait, Refused
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode

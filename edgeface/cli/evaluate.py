@@ -227,7 +227,7 @@ def _folds(text: str) -> range:
 
 
 def _detection(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.errors import EvaluationError
+    from edgeface.base.errors import EvaluationError
     from edgeface.evaluation.detection_run import measure_detection
     from edgeface.evaluation.opening import existing, parse_size
     from edgeface.evaluation.pictures import PictureRoot

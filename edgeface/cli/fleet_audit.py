@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 0."""
     from edgeface.cli.gallery import audit_lines
-    from edgeface.fleet.coverage import false_accepts_a_year, poor_people
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.coverage import false_accepts_a_year, poor_people
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
     from edgeface.gallery.audit import audit
     from edgeface.inference.package import load_package
 

@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 0."""
-    from edgeface.errors import SettingsError
-    from edgeface.fleet.devices import Extras, add_device, registered, remove_device
-    from edgeface.fleet.files import locked
-    from edgeface.fleet.ledger import Ledger
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.base.errors import SettingsError
+    from edgeface.base.files import locked
+    from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
+    from edgeface.fleet.admin.ledger import Ledger
+    from edgeface.fleet.admin.site import SiteFolder
 
     folder = SiteFolder.open(args.site_dir)
     if args.device_action == "list":

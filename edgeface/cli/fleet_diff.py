@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgeface.fleet.master import Draft
+    from edgeface.fleet.admin.master import Draft
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0, whether anything differs or not."""
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
 
     with Master(SiteFolder.open(args.site_dir)) as master:
         draft = master.draft()

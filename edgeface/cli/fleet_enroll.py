@@ -17,14 +17,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.cli.dates import end, start
 from edgeface.cli.plain import plain
-from edgeface.errors import GalleryError, SettingsError
 
 if TYPE_CHECKING:
-    from edgeface.fleet.enrolling import Examined
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.enrolling import Examined
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
     from edgeface.gallery.enrolment import Bar, Enrolment, Wish
     from edgeface.gallery.gate import Gate
 
@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0 when somebody was enrolled, or nobody had to be."""
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
 
     _check(args)
     folder = SiteFolder.open(args.site_dir)
@@ -99,7 +99,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _enrol_one(master: Master, args: argparse.Namespace) -> int:
-    from edgeface.fleet.enrolling import enrol_photos
+    from edgeface.fleet.admin.enrolling import enrol_photos
     from edgeface.gallery.enrolment import check_wish
 
     wish = _wish(args)
@@ -120,16 +120,21 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     """The site is not locked while the person stands at the door: the timer's refresh goes on."""
     from dataclasses import replace
 
+    from edgeface.base.ids import new_person_id
     from edgeface.cli.broker_options import own_name
-    from edgeface.fleet.door_enrolment import Request, pinned_key, sealing_secret, take_templates
-    from edgeface.fleet.enrolling import enrol_samples
-    from edgeface.fleet.master import Master
+    from edgeface.contract.answers import EnrollProgress
+    from edgeface.contract.topics import Topics
+    from edgeface.fleet.admin.door_enrolment import (
+        Request,
+        pinned_key,
+        sealing_secret,
+        take_templates,
+    )
+    from edgeface.fleet.admin.enrolling import enrol_samples
+    from edgeface.fleet.admin.master import Master
     from edgeface.gallery.enrolment import bar_for, check_wish
-    from edgeface.gallery.ids import new_person_id
     from edgeface.inference.package import load_package
-    from edgeface.messaging.answers import EnrollProgress
-    from edgeface.messaging.caller import Caller
-    from edgeface.messaging.topics import Topics
+    from edgeface.mqtt.caller import Caller
 
     device, settings = args.from_device, folder.settings
     key, secret = pinned_key(folder, device), sealing_secret(folder, args.open_with)
@@ -197,7 +202,7 @@ def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
 
 
 def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
-    from edgeface.fleet.enrolling import enrol_tree, people_in
+    from edgeface.fleet.admin.enrolling import enrol_tree, people_in
 
     total = len(people_in(args.folder))
     gate, space, bar = _open(master.folder, master)

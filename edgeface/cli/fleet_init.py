@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> int:
     import json
     from pathlib import Path
 
-    from edgeface.fleet.master import make_site
-    from edgeface.fleet.site import SITE_FILE
-    from edgeface.messaging.topics import check_id
+    from edgeface.base.ids import check_id
+    from edgeface.fleet.admin.master import make_site
+    from edgeface.fleet.admin.site import SITE_FILE
 
     check_id("site", args.site)
     found = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import GalleryError, SettingsError, StateError
+from edgeface.base.errors import GalleryError, SettingsError, StateError
 
 _NEEDED: Final = (
     "the passphrase of the administrator's key is needed, and there is no terminal to ask for it "

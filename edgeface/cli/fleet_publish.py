@@ -13,7 +13,7 @@ from edgeface.cli.fleet_diff import show_draft
 from edgeface.cli.fleet_passphrase import add_passphrase, passphrase
 
 if TYPE_CHECKING:
-    from edgeface.fleet.administration import Published
+    from edgeface.fleet.admin.administration import Published
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; BrokerError or GalleryError when it could not be done to its end."""
-    from edgeface.fleet.administration import Fleet
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.administration import Fleet
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
 
     with Master(SiteFolder.open(args.site_dir)) as master:
         fleet = Fleet(master)

@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; BrokerError or GalleryError when it was not sent."""
-    from edgeface.fleet.administration import Fleet
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import DAY_S, SiteFolder
+    from edgeface.fleet.admin.administration import Fleet
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import DAY_S, SiteFolder
 
     with Master(SiteFolder.open(args.site_dir)) as master:
         fleet = Fleet(master)

@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; BrokerError or GalleryError when it could not be done to its end."""
-    from edgeface.errors import GalleryError
-    from edgeface.fleet.administration import Fleet
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.base.errors import GalleryError
+    from edgeface.fleet.admin.administration import Fleet
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
 
     with Master(SiteFolder.open(args.site_dir)) as master:
         fleet = Fleet(master)

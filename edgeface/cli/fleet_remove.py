@@ -12,8 +12,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for somebody unknown, and nobody is erased then."""
-    from edgeface.fleet.master import Master, find_people
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.master import Master, find_people
+    from edgeface.fleet.admin.site import SiteFolder
 
     with Master(SiteFolder.open(args.site_dir)) as master:
         people = find_people(master.store, args.people)

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from edgeface.base.errors import SettingsError
 from edgeface.cli.dates import end, show, start
-from edgeface.errors import SettingsError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for somebody unknown or an impossible value."""
-    from edgeface.fleet.master import Master, find_people
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.fleet.admin.master import Master, find_people
+    from edgeface.fleet.admin.site import SiteFolder
 
     changes: dict[str, Any] = {}
     if args.name is not None or args.no_name:

@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for a space that nobody has templates in."""
-    from edgeface.errors import GalleryError
-    from edgeface.fleet.coverage import coverage
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
+    from edgeface.base.errors import GalleryError
+    from edgeface.fleet.admin.coverage import coverage
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
     from edgeface.inference.package import load_package
 
     with Master(SiteFolder.open(args.site_dir)) as master:

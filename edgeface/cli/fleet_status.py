@@ -17,7 +17,7 @@ from edgeface.cli.dates import show
 from edgeface.cli.plain import plain
 
 if TYPE_CHECKING:
-    from edgeface.fleet.standing import Judged
+    from edgeface.fleet.admin.standing import Judged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,10 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 0 when every device has the gallery that is published and has confirmed every
     erasure, else 1."""
-    from edgeface.fleet.administration import Fleet
-    from edgeface.fleet.master import Master
-    from edgeface.fleet.site import SiteFolder
-    from edgeface.messaging.contract import to_mapping
+    from edgeface.contract.codec import to_mapping
+    from edgeface.fleet.admin.administration import Fleet
+    from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.site import SiteFolder
 
     with Master(SiteFolder.open(args.site_dir)) as master:
         found = Fleet(master).status()

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.audit import Audit, Confusable, audit
 from edgeface.gallery.keys import load_key
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode

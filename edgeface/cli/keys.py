@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make it; 0. Raises StateError when a file is there already or cannot be written."""
-    from edgeface.messaging.sealing import AdministratorSecret
+    from edgeface.security.sealing import AdministratorSecret
 
     secret = AdministratorSecret.generate()
     public = secret.save(args.file)

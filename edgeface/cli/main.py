@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from edgeface import __version__
+from edgeface.base.errors import EdgefaceError
 from edgeface.cli.plain import plain
 from edgeface.cli.verbs import VERBS
-from edgeface.errors import EdgefaceError
 
 WRONG_COMMAND_LINE = 2
 INTERRUPTED = 130

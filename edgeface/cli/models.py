@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.check import PackageReport, check_package, check_together
 from edgeface.inference.flatbuffer import TensorFacts
 from edgeface.inference.operators import OPERATORS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.impostors import PairScores
 from edgeface.evaluation.rates import MIN_EXPECTED_ERRORS, NOT_FOUND
 from edgeface.evaluation.subjects import draw_weights, percentile_interval

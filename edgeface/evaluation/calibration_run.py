@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.calibration import (
     CalibrationFit,
     Delivered,

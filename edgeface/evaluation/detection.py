@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.recognition.values import Box, Face
 
 IOU = 0.5

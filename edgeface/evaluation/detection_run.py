@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.detection import (
     MIN_FACE_PX,
     Matches,

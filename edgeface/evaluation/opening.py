@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.reference import PREFIX, YuNet, open_reference
 from edgeface.inference.description import MODEL_FILE, DetectorOutput
 from edgeface.inference.detector import Detector

@@ -10,7 +10,7 @@ from typing import Self, cast
 import cv2
 import numpy as np
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.recognition.values import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png")

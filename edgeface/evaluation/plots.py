@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeface.errors import RuntimeMissingError
+from edgeface.base.errors import RuntimeMissingError
 from edgeface.evaluation.rates import NOT_FOUND, Scores
 from edgeface.evaluation.verification import VerificationReport
 

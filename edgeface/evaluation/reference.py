@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.recognition.values import Box, Face, Image
 
 PREFIX = "yunet:"

@@ -12,7 +12,7 @@ from typing import Protocol, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face
 from edgeface.recognition.alignment import align

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.impostors import PairScores, cross_person_scores, true_accepts
 from edgeface.evaluation.protocol import Protocol
 from edgeface.evaluation.rates import (

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
+from edgeface.base.ids import check_person_id
 from edgeface.gallery.cipher import RowCipher
-from edgeface.gallery.ids import check_person_id
 from edgeface.gallery.person import (
     MAX_TEMPLATES,
     Person,

@@ -15,7 +15,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 
 NONCE_BYTES: Final = 12
 _DIGEST_BYTES: Final = 16

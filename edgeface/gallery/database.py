@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import EdgefaceError, GalleryError, StateError
-from edgeface.gallery.keys import adopt, sync_folder
+from edgeface.base.errors import EdgefaceError, GalleryError, StateError
+from edgeface.base.files import adopt, sync_folder
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (

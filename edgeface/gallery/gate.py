@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.locate import (
     FaceDetector,
     FaceProblem,

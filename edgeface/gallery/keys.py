@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.files import adopt, sync_folder
 from edgeface.settings.base import CREDENTIALS_FALLBACK
 
 KEY_BYTES: Final = 32
@@ -57,23 +58,6 @@ def load_key(path: Path, *, create: bool) -> bytes:
     except OSError as error:
         raise StateError(f"{path}: cannot read the gallery's key: {error.strerror}") from error
     return _parse(path, content)
-
-
-def adopt(path: Path) -> None:
-    """Give a file that root has just made to the owner of its folder, so that the service, which
-    runs as a user of its own, can use what `sudo edgeface enroll` made."""
-    if os.geteuid() == 0:
-        owner = path.parent.stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a new or renamed entry of `folder` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import NamedTuple
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError, set_aside
 from edgeface.gallery.keys import key_path, load_key
 from edgeface.gallery.store import GalleryStore

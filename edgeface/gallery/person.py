@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import GalleryError
-from edgeface.gallery.ids import check_person_id
+from edgeface.base.errors import GalleryError
+from edgeface.base.ids import check_person_id
 from edgeface.recognition.templates import Template
 
 MAX_TEMPLATES: Final = 32

@@ -8,8 +8,8 @@ from typing import Final
 import cv2
 import numpy as np
 
+from edgeface.base.errors import GalleryError
 from edgeface.capture.picture_size import MAX_PIXELS, picture_size
-from edgeface.errors import GalleryError
 from edgeface.recognition.values import Image
 
 MAX_FILE_BYTES: Final = 64 << 20

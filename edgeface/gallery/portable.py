@@ -22,11 +22,11 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from edgeface.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.files import sync_folder
+from edgeface.base.ids import check_person_id
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
-from edgeface.gallery.ids import check_person_id
-from edgeface.gallery.keys import sync_folder
 from edgeface.gallery.person import (
     Person,
     StoredTemplate,

@@ -20,7 +20,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ClosedError, GalleryError, StateError
+from edgeface.base.errors import ClosedError, GalleryError, StateError
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.database import connect, explained

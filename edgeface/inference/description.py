@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.recognition.alignment import TEMPLATE_SIZE_PX
 
 MODEL_FILE = "model.tflite"

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.decode import (
     Candidates,
     LevelDecoder,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeface.errors import RuntimeMissingError
+from edgeface.base.errors import RuntimeMissingError
 from edgeface.inference import edgetpu_probe
 from edgeface.inference.probe_model import PROBE_MODEL
 from edgeface.inference.runtimes import RUNTIMES, Interpreter, Runtime

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.description import EmbedderDescription
 from edgeface.inference.network import Network
 from edgeface.inference.package import ModelPackage

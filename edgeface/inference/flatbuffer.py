@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 
 _SCHEMA = "ai_edge_litert.schema_py_generated"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference.description import COMPILED_FILE, MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.edgetpu import LIBRARY, EdgeTpu

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.runtimes import Interpreter
 from edgeface.inference.tensors import TensorSpec, find_tensor
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference.probe_model import PROBE_INPUT, PROBE_MODEL, PROBE_OUTPUT
 
 RUNTIMES: Mapping[str, str] = {

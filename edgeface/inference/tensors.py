@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 
 _DTYPES = (np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.float32))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Final, Self
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 
 MAX_THRESHOLD: Final = 0.99
 """No threshold is above it: a face of the same person must be able to reach it."""

@@ -8,9 +8,9 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
-from edgeface.capture.frame import Frame
+from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FrameResult, Sight, Verdict
 from edgeface.recognition.values import Image
-from edgeface.service.pipeline import FrameResult, Sight, Verdict
 
 Colour: TypeAlias = tuple[int, int, int]
 """Blue, green, red."""

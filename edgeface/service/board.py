@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeface.capture.reopening import CameraHealth
-from edgeface.fleet.provision import Provision
+from edgeface.fleet.device.provision import Provision
 from edgeface.inference.models import AcceleratorState
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration

@@ -6,18 +6,18 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from edgeface.capture.clock import Clock
-from edgeface.capture.factory import make_source
-from edgeface.capture.frame import Frame
-from edgeface.capture.reopening import ReopeningSource
-from edgeface.capture.slot import LatestSlot
-from edgeface.errors import (
+from edgeface.base.clock import Clock
+from edgeface.base.errors import (
     CameraError,
     ClosedError,
     EndOfStreamError,
     FrameTimeoutError,
     RuntimeMissingError,
 )
+from edgeface.capture.factory import make_source
+from edgeface.capture.reopening import ReopeningSource
+from edgeface.capture.slot import LatestSlot
+from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.supervisor import FatalError

@@ -6,22 +6,22 @@ import os
 from pathlib import Path
 from typing import Final
 
-from edgeface.capture.frame import Frame
+from edgeface.base.clock import Clock, SystemClock
+from edgeface.base.errors import StateError
+from edgeface.base.messages import Subscription
 from edgeface.capture.slot import LatestSlot
-from edgeface.errors import StateError
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.announcer import Announcer
-from edgeface.messaging.clock import Clock, KernelClock
-from edgeface.messaging.event import Sighting, new_session
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.options import ConnectionOptions
-from edgeface.messaging.outbox import Outbox
-from edgeface.messaging.presence import Presence
-from edgeface.messaging.publisher import Publisher
-from edgeface.messaging.rows import OutboxLimits
-from edgeface.messaging.sharing import SharedConnection
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Subscription
+from edgeface.contract.event import Sighting, new_session
+from edgeface.contract.topics import Topics
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.mqtt.announcer import Announcer
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.mqtt.presence import Presence
+from edgeface.mqtt.publisher import Publisher
+from edgeface.mqtt.sharing import SharedConnection
+from edgeface.outbox.outbox import Outbox
+from edgeface.outbox.rows import OutboxLimits
+from edgeface.recognition.frame import Frame
+from edgeface.security.keys import DeviceKey
 from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
@@ -64,7 +64,7 @@ class Composition:
     ) -> None:
         """`observe` looks on at every frame."""
         self._observe = observe
-        self.clock: Clock = clock if clock is not None else KernelClock()
+        self.clock: Clock = clock if clock is not None else SystemClock()
         prepare_folder(settings.state_dir)
         settings = in_use(settings)
         key = DeviceKey.load_or_create(settings.device_key_file)

@@ -6,20 +6,20 @@ import logging
 import time
 from typing import Final
 
-from edgeface.errors import GalleryError, StateError
-from edgeface.fleet.floor_file import FloorFile
-from edgeface.fleet.follower import Follower
-from edgeface.fleet.following import Following
-from edgeface.fleet.own_report import OwnReport
-from edgeface.fleet.position import FLOOR_FILE, Version
-from edgeface.fleet.provision import Provision, load_provision
+from edgeface.base.backoff import Backoff
+from edgeface.base.clock import NS, Clock
+from edgeface.base.errors import GalleryError, StateError
+from edgeface.contract.topics import Topics
+from edgeface.fleet.device.floor_file import FloorFile
+from edgeface.fleet.device.follower import Follower
+from edgeface.fleet.device.following import Following
+from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.device.provision import Provision, load_provision
+from edgeface.fleet.protocol.position import FLOOR_FILE, Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
-from edgeface.messaging.clock import NS, Clock
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.options import Backoff
-from edgeface.messaging.sharing import SharedConnection
-from edgeface.messaging.topics import Topics
+from edgeface.mqtt.sharing import SharedConnection
+from edgeface.security.keys import DeviceKey
 from edgeface.service.board import Board
 from edgeface.service.following import LOAD_S, WAIT_S
 from edgeface.service.model_change import next_space

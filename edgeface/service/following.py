@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from edgeface.errors import EdgefaceError, GalleryError, StateError
+from edgeface.base.errors import EdgefaceError, GalleryError, StateError
 from edgeface.gallery.build import GalleryWatch
 from edgeface.gallery.opening import last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from edgeface.messaging.report import Percentiles
+from edgeface.contract.report import Percentiles
 
 _KEPT_LATENCIES: Final = 2048
 _TEMPERATURE: Final = Path("/sys/class/thermal/thermal_zone0/temp")

@@ -10,8 +10,8 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import EdgefaceError, ModelError
-from edgeface.fleet.files import PRIVATE, write_file
+from edgeface.base.errors import EdgefaceError, ModelError
+from edgeface.base.files import PRIVATE, write_file
 from edgeface.inference.package import load_package
 from edgeface.service.models import open_checked
 from edgeface.settings.tree import Settings

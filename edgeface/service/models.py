@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
+from edgeface.contract.event import ModelsUsed
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import AcceleratorState, Wanted, open_models
-from edgeface.messaging.event import ModelsUsed
 from edgeface.recognition.thresholds import Calibration
 from edgeface.settings.tree import Settings
 

@@ -8,18 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
-from edgeface.capture.frame import Frame
+from edgeface.base.clock import NS, Clock
+from edgeface.base.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
 from edgeface.capture.slot import LatestSlot
-from edgeface.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
-from edgeface.messaging.clock import NS, Clock
-from edgeface.messaging.event import Sighting
+from edgeface.contract.event import Sighting
 from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.service.board import Board, ModelFacts
 from edgeface.service.commanding.stage import Glance, Stage
 from edgeface.service.models import Models, open_checked
-from edgeface.service.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.service.sightings import Setting, sighting
 from edgeface.service.supervisor import FatalError
 from edgeface.service.time_floor import TimeFloor

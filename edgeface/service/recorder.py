@@ -21,11 +21,11 @@ from typing import Any, Final, NamedTuple, Self
 
 import cv2
 
-from edgeface.capture.frame import Frame
-from edgeface.errors import StateError
-from edgeface.messaging.contract import format_time
+from edgeface.base.errors import StateError
+from edgeface.contract.codec import format_time
+from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FrameResult, Sight, Verdict
 from edgeface.service.annotation import annotate
-from edgeface.service.pipeline import FrameResult, Sight, Verdict
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import logging
 import random
 from typing import Final
 
-from edgeface.errors import EdgefaceError
+from edgeface.base.errors import EdgefaceError
 from edgeface.inference.description import COMPILED_FILE
 from edgeface.inference.edgetpu import EdgeTpu
 from edgeface.inference.package import load_package

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgeface.errors import EdgefaceError
+from edgeface.base.errors import EdgefaceError
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.fleet_following import provision_of
 from edgeface.service.logs import configure

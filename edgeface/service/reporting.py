@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeface import __version__
-from edgeface.capture.frame import Frame
+from edgeface.base.clock import NS, Clock, utc_now
 from edgeface.capture.slot import LatestSlot
-from edgeface.messaging.clock import NS, Clock, utc_now
-from edgeface.messaging.link import LinkStatus
-from edgeface.messaging.presence import Presence
-from edgeface.messaging.report import AlertId, GalleryState, Health, Lifecycle, OutboxState, State
-from edgeface.messaging.rows import OutboxStatus
+from edgeface.contract.report import AlertId, GalleryState, Health, Lifecycle, OutboxState, State
+from edgeface.mqtt.link import LinkStatus
+from edgeface.mqtt.presence import Presence
+from edgeface.outbox.rows import OutboxStatus
+from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
 from edgeface.service.meters import memory_mb, temperature_c
 

@@ -10,7 +10,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-from edgeface.errors import EdgefaceError
+from edgeface.base.errors import EdgefaceError
 from edgeface.service.composition import Composition
 from edgeface.service.daemon import Daemon
 from edgeface.service.logs import configure

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from edgeface.messaging.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
+from edgeface.contract.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
 from edgeface.recognition.decision import Decision
+from edgeface.recognition.pipeline import Gallery, Verdict
 from edgeface.recognition.quality import Quality
-from edgeface.service.pipeline import Gallery, Verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
-from edgeface.errors import EdgefaceError
+from edgeface.base.errors import EdgefaceError
 from edgeface.service.worker import Pulse, Run, Seconds, WorkerSpec
 
 _log = logging.getLogger(__name__)

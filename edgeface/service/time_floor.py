@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from edgeface.gallery.keys import sync_folder
-from edgeface.messaging.clock import NS, Clock
+from edgeface.base.clock import NS, Clock
+from edgeface.base.files import sync_folder
 
 PERSIST_EVERY_S: Final = 300.0
 _log = logging.getLogger(__name__)

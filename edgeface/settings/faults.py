@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 
 Key = str | int
 """A key of a mapping, or the number of an item in a list."""

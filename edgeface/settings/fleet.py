@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 from edgeface.settings.faults import Fault, Keys, Mark, dotted
 from edgeface.settings.loading import DEFAULT_FILE, DROP_INS, merge
 from edgeface.settings.tree import Settings

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 from edgeface.settings.base import PlacedText
 from edgeface.settings.faults import Fault, Keys, Mark, dotted
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.embedder import Embedder
 from models.training.augment import random_view
 from models.training.faces import MARGIN_PX, FacePool, load

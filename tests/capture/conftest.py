@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.capture.clock import Clock
+from edgeface.base.clock import Clock
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.picamera2 import Picamera2Source
 from edgeface.capture.simulated import SimulatedSource

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from edgeface.capture import ReopeningSource, make_backend, make_source
+from edgeface.capture.factory import make_backend, make_source
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.picamera2 import Picamera2Source
+from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.simulated import SimulatedSource
 from edgeface.capture.stream import FileStreamSource, NetworkStreamSource
 from edgeface.capture.v4l2 import V4l2Source

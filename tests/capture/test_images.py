@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.capture.clock import ManualClock
+from edgeface.base.clock import ManualClock
+from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.images import ImagesSource, read_picture
-from edgeface.errors import CameraError, EndOfStreamError, FrameTimeoutError
 from tests.support.pictures import FRAMES, number_of
 
 WAIT_S = 10.0

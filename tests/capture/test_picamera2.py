@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
+from edgeface.base.clock import SystemClock
+from edgeface.base.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture import picamera2 as back_end
-from edgeface.capture.clock import SystemClock
 from edgeface.capture.picamera2 import (
     Picamera2Source,
     Stream,
@@ -17,7 +18,6 @@ from edgeface.capture.picamera2 import (
     detect_stream_size,
 )
 from edgeface.capture.reopening import ReopeningSource
-from edgeface.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from tests.support.picamera2_standin import Rig
 
 WAIT_S = 10.0

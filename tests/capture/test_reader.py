@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeface.base.clock import NS, Clock, ManualClock, SystemClock
+from edgeface.base.errors import CameraError, FrameTimeoutError
 from edgeface.capture import reader as reader_module
 from edgeface.capture.bounded import call_bounded
-from edgeface.capture.clock import NS, Clock, ManualClock, SystemClock
 from edgeface.capture.reader import CaptureReader
 from edgeface.capture.v4l2 import V4l2Source, check_device
-from edgeface.errors import CameraError, FrameTimeoutError
 
 WAIT_S = 10.0
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from edgeface.capture.clock import NS, ManualClock, stamp_now
+from edgeface.base.clock import NS, ManualClock, stamp_now
+from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import BaseSource, Picture
-from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 
 SILENT, LOST, END, FRAME = "silent", "lost", "end", "frame"
 

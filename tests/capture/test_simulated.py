@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.capture.clock import ManualClock
+from edgeface.base.clock import ManualClock
+from edgeface.base.errors import CameraError, EndOfStreamError
 from edgeface.capture.simulated import SimulatedSource
-from edgeface.errors import CameraError, EndOfStreamError
 
 WAIT_S = 10.0
 VISIT_S, GAP_S, FPS = 4.0, 1.5, 15.0

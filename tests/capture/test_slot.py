@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from edgeface.base.errors import ClosedError, FrameTimeoutError
 from edgeface.capture.slot import LatestSlot
-from edgeface.errors import ClosedError, FrameTimeoutError
 
 WAIT_S = 10.0
 

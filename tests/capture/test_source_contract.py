@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from edgeface.capture.clock import ManualClock
-from edgeface.capture.frame import Frame, FrameSource
+from edgeface.base.clock import ManualClock
+from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
-from edgeface.capture.source import BaseSource
-from edgeface.errors import CameraError, ClosedError, FrameTimeoutError
+from edgeface.capture.source import BaseSource, FrameSource
+from edgeface.recognition.frame import Frame
 
 WAIT_S = 10.0
 Make = Callable[..., BaseSource]

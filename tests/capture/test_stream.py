@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgeface.capture.clock import NS, ManualClock
+from edgeface.base.clock import NS, ManualClock
+from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.stream import (
     FileStreamSource,
@@ -22,7 +23,6 @@ from edgeface.capture.stream import (
     redacted,
     stream_source,
 )
-from edgeface.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from tests.support.mjpeg_server import MjpegServer, unused_port
 from tests.support.pictures import FPS, FRAMES, number_of
 

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
+from edgeface.base.errors import ContractError
 from edgeface.cli.call import _ask, _show, _write_private
 from edgeface.cli.main import main
-from edgeface.errors import ContractError
-from edgeface.messaging.answers import Answer
-from edgeface.messaging.caller import Caller
-from edgeface.messaging.commands import Verb
-from edgeface.messaging.keys import DeviceKey, PublicKey
-from edgeface.messaging.localbroker import free_port
-from edgeface.messaging.sealing import AdministratorKey, AdministratorSecret
+from edgeface.contract.answers import Answer
+from edgeface.contract.commands import Verb
+from edgeface.mqtt.caller import Caller
+from edgeface.mqtt.localbroker import free_port
+from edgeface.security.keys import DeviceKey, PublicKey
+from edgeface.security.sealing import AdministratorKey, AdministratorSecret
 from tests.support.daemon import write_config
 
 

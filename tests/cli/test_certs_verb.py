@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgeface.cli.main import main
-from edgeface.messaging.roles import User, acl_file
+from edgeface.security.roles import User, acl_file
 from tests.support.hardened import Caller, HardenedBroker, certified, resign
 
 HERE = ["--dir", "ca"]

@@ -14,11 +14,11 @@ from types import SimpleNamespace
 import pytest
 
 from edgeface.cli.main import main
-from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.site import SITE_FILE, SiteFolder, load_site_settings
-from edgeface.fleet.standing import DeviceStanding, Judged
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.localbroker import LocalBroker
+from edgeface.fleet.admin.site import SITE_FILE, SiteFolder, load_site_settings
+from edgeface.fleet.admin.standing import DeviceStanding, Judged
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.broker import running_broker
 from tests.support.fleet_site import FleetSite
 from tests.support.gallery import (
@@ -57,7 +57,7 @@ def fleet(
     """Runs `edgeface fleet` for a site of the test's own, made already; returns exit code, standard
     output and standard error."""
     importlib.import_module("edgeface.cli.gallery")  # it must not bind the stand-ins for ever
-    monkeypatch.setattr("edgeface.fleet.broker.QUIET_S", 0.05)
+    monkeypatch.setattr("edgeface.fleet.admin.broker.QUIET_S", 0.05)
     monkeypatch.setattr(
         "edgeface.inference.models.open_models", lambda *_, **__: (PaintedDetector(), Embedder(), 0)
     )
@@ -321,7 +321,7 @@ def test_what_a_broker_says_does_not_steer_the_terminal(
     """Alerts and the `kid` of a report are told although nobody has signed for them."""
     standing = DeviceStanding("door-1", None, None, "unknown_key: by \x1b[2J", ("\x1b]0;\x07",))
     judged = Judged(standing, None, None, None, (), None)
-    monkeypatch.setattr("edgeface.fleet.administration.Fleet.status", lambda _: (judged,))
+    monkeypatch.setattr("edgeface.fleet.admin.administration.Fleet.status", lambda _: (judged,))
     code, out, _ = fleet("status")
     assert code == 1
     assert "unknown_key: by ?[2J" in out

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from edgeface.cli.main import main
-from edgeface.fleet.master import Master
-from edgeface.messaging.localbroker import free_port
+from edgeface.fleet.admin.master import Master
+from edgeface.mqtt.localbroker import free_port
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
 from tests.support.fleet_site import PASSPHRASE, FleetSite, new_site

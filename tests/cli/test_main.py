@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from edgeface import __version__
+from edgeface.base.errors import ClosedError, EdgefaceError, ModelError, SettingsError
 from edgeface.cli import main as main_module
 from edgeface.cli.main import main
 from edgeface.cli.plain import plain_json
 from edgeface.cli.verbs import VERBS, Verb
-from edgeface.errors import ClosedError, EdgefaceError, ModelError, SettingsError
 
 
 @pytest.fixture

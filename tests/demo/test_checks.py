@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from edgeface.service.demo import checks
-from edgeface.service.demo.story import Happening
+from edgeface.demo import checks
+from edgeface.demo.story import Happening
 from tests.support.hearsay import Hearsay
 
 

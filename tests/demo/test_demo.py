@@ -17,14 +17,14 @@ import numpy as np
 import psutil
 import pytest
 
+from edgeface.base.errors import EdgefaceError
 from edgeface.capture.simulated import SimulatedSource
-from edgeface.errors import EdgefaceError
+from edgeface.demo.child import DemoError, environment
+from edgeface.demo.performance import perform
+from edgeface.demo.photographs import Photographs, gather
+from edgeface.demo.plan import Pace, Plan
+from edgeface.demo.screen import LAST_LINE, Screen
 from edgeface.gallery.opening import open_gallery
-from edgeface.service.demo.child import DemoError, environment
-from edgeface.service.demo.performance import perform
-from edgeface.service.demo.photographs import Photographs, gather
-from edgeface.service.demo.plan import Pace, Plan
-from edgeface.service.demo.screen import LAST_LINE, Screen
 from edgeface.settings.loading import load_settings
 
 SMALL = Pace(size=(960, 540), fps=12.0, visit_s=2.4, gap_s=0.6, encore=False)
@@ -137,7 +137,7 @@ def test_a_step_that_fails_is_told_in_its_own_words_and_leaves_no_process(
         cv2.imwrite(str(found.enrolment), np.full((300, 300, 3), 128, np.uint8))
         return found
 
-    monkeypatch.setattr("edgeface.service.demo.performance.gather", faceless)
+    monkeypatch.setattr("edgeface.demo.performance.gather", faceless)
     with pytest.raises(DemoError, match=r"(?s)`edgeface enroll` ended with 1:.*no face found"):
         perform(Plan(tmp_path / "sheet.png", pace=SMALL), Screen(io.StringIO()))
     assert children() == []

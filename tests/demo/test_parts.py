@@ -17,20 +17,20 @@ import numpy as np
 import psutil
 import pytest
 
-from edgeface.capture.frame import Frame
+from edgeface.base.clock import ManualClock
+from edgeface.base.errors import RuntimeMissingError, SettingsError
 from edgeface.capture.simulated import SimulatedSource
-from edgeface.errors import RuntimeMissingError, SettingsError
-from edgeface.messaging.clock import ManualClock
-from edgeface.messaging.event import new_session
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.outbox import Outbox
-from edgeface.service.demo import photographs
-from edgeface.service.demo.child import Child, DemoError, environment, run_to_end
-from edgeface.service.demo.plan import camera_section
-from edgeface.service.demo.recordings import Recordings, Timeline
-from edgeface.service.demo.waiting import waiting_events
-from edgeface.service.demo.workplace import Workplace
-from edgeface.service.pipeline import FrameResult
+from edgeface.contract.event import new_session
+from edgeface.demo import photographs
+from edgeface.demo.child import Child, DemoError, environment, run_to_end
+from edgeface.demo.plan import camera_section
+from edgeface.demo.recordings import Recordings, Timeline
+from edgeface.demo.waiting import waiting_events
+from edgeface.demo.workplace import Workplace
+from edgeface.outbox.outbox import Outbox
+from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FrameResult
+from edgeface.security.keys import DeviceKey
 from edgeface.service.recorder import description
 from edgeface.settings.loading import load_settings
 from tests.support.broker import eventually

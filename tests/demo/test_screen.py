@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from edgeface.service.demo.checks import Check
-from edgeface.service.demo.screen import LAST_LINE, Screen, describe
+from edgeface.demo.checks import Check
+from edgeface.demo.screen import LAST_LINE, Screen, describe
 from tests.support.hearsay import Hearsay
 
 GOOD = Check("it opens", "OPEN", "recognized: OPEN", passed=True)

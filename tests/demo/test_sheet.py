@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.errors import StateError
-from edgeface.service.demo.canvas import GREEN, RED, Colour, cut, fill
-from edgeface.service.demo.recordings import Recordings
-from edgeface.service.demo.sheet import FOOTER, HEADER, ROW, WIDTH, Scene, Sheet, draw_sheet
+from edgeface.base.errors import StateError
+from edgeface.demo.canvas import GREEN, RED, Colour, cut, fill
+from edgeface.demo.recordings import Recordings
+from edgeface.demo.sheet import FOOTER, HEADER, ROW, WIDTH, Scene, Sheet, draw_sheet
 from edgeface.service.recorder import Recorder
 from tests.support.doorstep import Scene as Doorstep
 from tests.support.hearsay import Hearsay

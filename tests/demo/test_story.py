@@ -6,10 +6,10 @@ import dataclasses
 
 import pytest
 
-from edgeface.messaging import contract
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.wire import Message
-from edgeface.service.demo.story import Happening
+from edgeface.base.messages import Message
+from edgeface.contract import codec
+from edgeface.demo.story import Happening
+from edgeface.security.keys import DeviceKey
 from tests.support.hearsay import Hearsay
 
 
@@ -70,7 +70,7 @@ def test_what_breaks_the_contract_is_a_fault_and_no_happening(hearsay: Hearsay) 
 
 def test_state_and_status_are_followed_also_when_they_are_cleared(hearsay: Hearsay) -> None:
     def say(topic: str, **fields: object) -> None:
-        hearsay.hear(Message(topic, contract.dump(fields), 1, True))
+        hearsay.hear(Message(topic, codec.dump(fields), 1, True))
 
     say(hearsay.topics.status, status="online")
     say(hearsay.topics.state, lifecycle="degraded", reasons=["too warm"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.calibration import check_calibration, fit_calibration
 from edgeface.evaluation.impostors import PairScores, cross_person_scores
 from edgeface.evaluation.rates import NOT_FOUND

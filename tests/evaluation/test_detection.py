@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.detection import (
     Annotation,
     Matches,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.errors import EvaluationError
+from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeface.base.errors import EvaluationError
 from edgeface.cli.main import main
-from edgeface.errors import EvaluationError
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.evaluation.stills import embed_photograph

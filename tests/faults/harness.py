@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import yaml
 
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.localbroker import LocalBroker
-from edgeface.messaging.topics import Topics
+from edgeface.contract.topics import Topics
+from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.security.keys import DeviceKey
 from tests.faults.accounts import Books, Check, DoorBook
 from tests.faults.inflicting import (
     FIRST_COMMIT_S,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeface.messaging.localbroker import LocalBroker
+from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.proxy import StallingProxy
 
 FIRST_COMMIT_S = 60.0

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from edgeface.messaging.localbroker import tethered
+from edgeface.mqtt.localbroker import tethered
 from tests.faults.accounts import Entry, Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,12 +13,12 @@ import os
 import sys
 from pathlib import Path
 
-from edgeface.capture.frame import Frame
-from edgeface.errors import ClosedError, EdgefaceError, FrameTimeoutError
+from edgeface.base.clock import NS
+from edgeface.base.errors import ClosedError, EdgefaceError, FrameTimeoutError
+from edgeface.contract.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
 from edgeface.inference.models import AcceleratorState
-from edgeface.messaging.clock import NS
-from edgeface.messaging.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
-from edgeface.messaging.rows import Row
+from edgeface.outbox.rows import Row
+from edgeface.recognition.frame import Frame
 from edgeface.recognition.thresholds import Calibration
 from edgeface.service.board import ModelFacts
 from edgeface.service.composition import RECOGNIZER, Composition

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from edgeface.messaging import contract, event
-from edgeface.messaging.clock import ManualClock, utc_now
-from edgeface.messaging.event import DroppedRange, Identity, Lost, Previous
+from edgeface.base.clock import ManualClock, utc_now
+from edgeface.contract import codec, event
+from edgeface.contract.event import DroppedRange, Identity, Lost, Previous
 from tests.faults.accounts import Books, DoorBook, Entry, Logged, Snapshot
 from tests.support.messages import sighting
 
@@ -167,11 +167,11 @@ def test_events_are_read_as_the_contract_writes_them() -> None:
         device="door-1",
         previous=Previous("a" * 8, 7),
     )
-    payload = contract.to_json(event.recognition(sighting(clock), identity))
+    payload = codec.to_json(event.recognition(sighting(clock), identity))
     live, late = Logged.read(payload), Logged.read(event.as_historical(payload))
     assert late == dataclasses.replace(live, historical=True)
     assert live.previous == ("a" * 8, 7)
     assert json.loads(live.content)["event_id"] == identity.event_id
     lost = Lost(3, (DroppedRange("a" * 8, 2, 4, 3, "count"),))
     gap = event.gap(lost, identity, announced_at=utc_now(clock), clock_synced=True)
-    assert Logged.read(contract.to_json(gap)).gaps == (("a" * 8, 2, 4),)
+    assert Logged.read(codec.to_json(gap)).gaps == (("a" * 8, 2, 4),)

@@ -14,11 +14,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgeface.messaging.door import DoorPolicy
-from edgeface.messaging.keys import SIGNATURE, PublicKey
-from edgeface.messaging.session import message_of
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Message
+from edgeface.base.messages import Message
+from edgeface.contract.signatures import SIGNATURE
+from edgeface.contract.topics import Topics
+from edgeface.door.policy import DoorPolicy
+from edgeface.mqtt.connection import message_of
+from edgeface.security.keys import PublicKey
 from tests.faults.accounts import Books, DoorBook, Logged
 
 SESSION_S = 3600

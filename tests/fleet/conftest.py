@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.messaging.localbroker import LocalBroker
+from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.broker import running_broker
 from tests.support.fleet_site import FleetSite, clear, new_site
 from tests.support.memory_broker import MemoryBroker

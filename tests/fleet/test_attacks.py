@@ -11,16 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeface.errors import GalleryError
-from edgeface.fleet.adminkeys import freshness_file, load_signing_key
-from edgeface.fleet.bucket import Entry, bucket_number, encode_bucket
-from edgeface.fleet.envelope import digest_of
-from edgeface.fleet.freshness import encode_freshness
-from edgeface.fleet.keyring import encryption_key_id
-from edgeface.fleet.manifest import NOBODY
-from edgeface.fleet.position import Version
-from edgeface.fleet.record import encode_record, encode_tombstone
-from edgeface.messaging.wire import Message
+from edgeface.base.errors import GalleryError
+from edgeface.base.messages import Message
+from edgeface.fleet.admin.adminkeys import freshness_file, load_signing_key
+from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
+from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.freshness import encode_freshness
+from edgeface.fleet.protocol.keyring import encryption_key_id
+from edgeface.fleet.protocol.manifest import NOBODY
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from tests.support.fleet_device import DAY_S, FleetDevice, ids
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import direction

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.fleet import staging
-from edgeface.fleet.adminkeys import load_signing_key
-from edgeface.fleet.bucket import bucket_number, encode_bucket, read_bucket
-from edgeface.fleet.envelope import digest_of
-from edgeface.fleet.position import Version
-from edgeface.messaging.wire import Message
+from edgeface.base.messages import Message
+from edgeface.fleet.admin import staging
+from edgeface.fleet.admin.adminkeys import load_signing_key
+from edgeface.fleet.protocol.bucket import bucket_number, encode_bucket, read_bucket
+from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.position import Version
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.gallery import OTHER_SPACE, SPACE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.fleet.bucket import bucket_number
+from edgeface.fleet.protocol.bucket import bucket_number
 from tests.support.fleet_device import FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import person_id
 from tests.support.memory_broker import MemoryBroker

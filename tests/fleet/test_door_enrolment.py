@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.errors import ContractError, EdgefaceError, GalleryError
-from edgeface.fleet.door_enrolment import Request, Taken, take_templates
+from edgeface.base.errors import ContractError, EdgefaceError, GalleryError
+from edgeface.contract.answers import Answer, EnrollData, Error, GalleryData
+from edgeface.contract.codec import to_mapping
+from edgeface.contract.topics import Topics
+from edgeface.fleet.admin.door_enrolment import Request, Taken, take_templates
 from edgeface.gallery.person import Person
 from edgeface.gallery.portable import export_one
-from edgeface.messaging.answers import Answer, EnrollData, Error, GalleryData
-from edgeface.messaging.contract import to_mapping
-from edgeface.messaging.keys import DeviceKey, PublicKey
-from edgeface.messaging.sealing import AdministratorSecret, Context
-from edgeface.messaging.topics import Topics
+from edgeface.security.keys import DeviceKey, PublicKey
+from edgeface.security.sealing import AdministratorSecret, Context
 from tests.support.gallery import ALICE, BOB, OTHER_SPACE, SPACE, direction, stored
 
 SESSION = "0123456789abcdef"

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from edgeface.cli.main import main
-from edgeface.fleet.reported import read_reported
-from edgeface.messaging.keys import DeviceKey
+from edgeface.fleet.protocol.reported import read_reported
+from edgeface.security.keys import DeviceKey
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
@@ -58,8 +58,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     (folder / "passphrase").write_text("correct horse\n")
     (folder / "passphrase").chmod(0o600)
     with pytest.MonkeyPatch.context() as patch, running_broker(folder / "broker") as broker:
-        patch.setattr("edgeface.fleet.broker.QUIET_S", 0.05)
-        patch.setattr("edgeface.messaging.caller.STATUS_S", 1.0)
+        patch.setattr("edgeface.fleet.admin.broker.QUIET_S", 0.05)
+        patch.setattr("edgeface.mqtt.caller.STATUS_S", 1.0)
         found = Site(folder, broker.port)
         assert found("init", "hq", "--host", "127.0.0.1", "--port", str(broker.port))[0] == 0
         assert found("device", "add", "door-1", "--state-dir", str(folder / "state"))[0] == 0

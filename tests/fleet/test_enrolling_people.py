@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.errors import GalleryError
-from edgeface.fleet.coverage import coverage, false_accepts_a_year, poor_people
-from edgeface.fleet.enrolling import Examined, enrol_photos, enrol_tree
-from edgeface.fleet.master import Master
+from edgeface.base.errors import GalleryError
+from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
+from edgeface.fleet.admin.enrolling import Examined, enrol_photos, enrol_tree
+from edgeface.fleet.admin.master import Master
 from edgeface.gallery.enrolment import Bar, Wish
 from edgeface.gallery.gate import Gate
 from edgeface.gallery.person import MAX_TEMPLATES, Person

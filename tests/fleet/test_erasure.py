@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.fleet.topics import GalleryTopics
+from edgeface.base.messages import Message
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.gallery.database import set_aside
-from edgeface.messaging.wire import Message
 from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import KEY, direction, stored

@@ -6,17 +6,17 @@ import threading
 
 import pytest
 
-from edgeface.fleet.bucket import bucket_number
-from edgeface.fleet.envelope import digest_of
-from edgeface.fleet.position import Version
-from edgeface.fleet.record import Tombstone, verify_person
-from edgeface.fleet.reported import Receipt
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.options import ConnectionOptions
-from edgeface.messaging.session import Connection
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Publication
+from edgeface.base.messages import Publication
+from edgeface.contract.topics import Topics
+from edgeface.fleet.protocol.bucket import bucket_number
+from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.record import Tombstone, verify_person
+from edgeface.fleet.protocol.reported import Receipt
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import DeviceKey
 from tests.support.fleet_site import (
     QUIET_S,
     FleetSite,
@@ -164,7 +164,7 @@ class TestADeviceThatNeverFallsSilent:
     ) -> None:
         """An alert that flaps, or somebody with the device's certificate; the lock of the site is
         held meanwhile, so that the next refresh could not run either."""
-        monkeypatch.setattr("edgeface.fleet.broker.LONGEST_S", 0.5)
+        monkeypatch.setattr("edgeface.fleet.admin.broker.LONGEST_S", 0.5)
         site.add_device("door-1")
         version = site.publish().version
         stop = threading.Event()

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from edgeface.fleet.reported import Reported, read_reported
+from edgeface.fleet.protocol.reported import Reported, read_reported
 from edgeface.inference.package import load_package
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.localbroker import LocalBroker
+from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.security.keys import DeviceKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.daemon import DaemonProcess, write_config

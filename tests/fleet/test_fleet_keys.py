@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from edgeface.base.errors import BadIdError, BrokerError, GalleryError, SettingsError, StateError
 from edgeface.cli.main import main
-from edgeface.errors import BadIdError, BrokerError, GalleryError, SettingsError, StateError
-from edgeface.fleet.adminkeys import encryption_file, load_signing_key, make_keys
-from edgeface.fleet.devices import Extras, add_device, registered, remove_device
-from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.ledger import Ledger
-from edgeface.fleet.master import Master, find_people
-from edgeface.fleet.position import Floor, Version
-from edgeface.fleet.site import SiteFolder
-from edgeface.messaging.keys import DeviceKey
+from edgeface.fleet.admin.adminkeys import encryption_file, load_signing_key, make_keys
+from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
+from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.admin.master import Master, find_people
+from edgeface.fleet.admin.site import SiteFolder
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.position import Floor, Version
+from edgeface.security.keys import DeviceKey
 from edgeface.settings.loading import load_settings
 from tests.support.fleet_site import (
     PASSPHRASE,
@@ -157,7 +157,7 @@ class TestKeys:
         def refuse(path: Path) -> None:
             raise PermissionError(13, "Permission denied", str(path))
 
-        monkeypatch.setattr("edgeface.fleet.devices.shutil.rmtree", refuse)
+        monkeypatch.setattr("edgeface.fleet.admin.devices.shutil.rmtree", refuse)
         with pytest.raises(StateError, match=f"{bundle}: cannot be deleted: Permission denied"):
             remove_device(site.folder, "door-9")
         assert "door-9" in registered(site.folder)

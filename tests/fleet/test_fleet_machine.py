@@ -24,12 +24,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from edgeface.errors import BrokerError
-from edgeface.fleet import administration, publishing
-from edgeface.fleet.adminkeys import load_signing_key
-from edgeface.fleet.ledger import Ledger
-from edgeface.fleet.master import Master
-from edgeface.fleet.position import Version
+from edgeface.base.errors import BrokerError
+from edgeface.fleet.admin import administration, publishing
+from edgeface.fleet.admin.adminkeys import load_signing_key
+from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.admin.master import Master
+from edgeface.fleet.protocol.position import Version
 from tests.support.fleet_device import FleetDevice, Times, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.memory_broker import MemoryBroker

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.fleet.floor_file import FloorFile
-from edgeface.fleet.position import FLOOR_FILE
-from edgeface.fleet.provision import load_provision
-from edgeface.fleet.reported import read_reported
+from edgeface.fleet.device.floor_file import FloorFile
+from edgeface.fleet.device.provision import load_provision
+from edgeface.fleet.protocol.position import FLOOR_FILE
+from edgeface.fleet.protocol.reported import read_reported
 from edgeface.inference.package import load_package
-from edgeface.messaging.keys import DeviceKey
+from edgeface.security.keys import DeviceKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.daemon import DaemonProcess, write_config

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.errors import StateError
-from edgeface.fleet.reported import read_reported
-from edgeface.fleet.requests import MAX_OUTSTANDING
-from edgeface.fleet.topics import GalleryTopics
+from edgeface.base.errors import StateError
+from edgeface.base.messages import Message
+from edgeface.contract.topics import Topics
+from edgeface.fleet.device.requests import MAX_OUTSTANDING
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.reported import read_reported
 from edgeface.gallery.database import set_aside
 from edgeface.gallery.store import GalleryStore
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Message
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import KEY, OTHER_SPACE, SPACE, direction

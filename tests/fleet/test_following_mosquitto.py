@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.fleet.following import Following
-from edgeface.fleet.master import Master
-from edgeface.fleet.requests import MAX_OUTSTANDING
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.localbroker import LocalBroker
-from edgeface.messaging.options import Backoff, ConnectionOptions
-from edgeface.messaging.session import Connection
+from edgeface.base.backoff import Backoff
+from edgeface.fleet.admin.master import Master
+from edgeface.fleet.device.following import Following
+from edgeface.fleet.device.requests import MAX_OUTSTANDING
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.mqtt.options import ConnectionOptions
 from tests.support.broker import eventually, running_broker
 from tests.support.fleet_device import FleetDevice, Times, ids
 from tests.support.fleet_site import FleetSite, new_site, person_id

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeface.errors import ContractError
-from edgeface.fleet.bucket import Entry, bucket_number, encode_bucket, read_bucket
-from edgeface.fleet.envelope import MAGIC, digest_of
-from edgeface.fleet.freshness import read_freshness
-from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.manifest import read_manifest
-from edgeface.fleet.payload import Payload, decode_payload, encode_payload
-from edgeface.fleet.position import Version
-from edgeface.fleet.record import SignedRecord, Tombstone, open_record, verify_person
-from edgeface.fleet.refusal import RefusedError
-from edgeface.fleet.topics import GalleryTopics
+from edgeface.base.errors import ContractError
+from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket, read_bucket
+from edgeface.fleet.protocol.envelope import MAGIC, digest_of
+from edgeface.fleet.protocol.freshness import read_freshness
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.manifest import read_manifest
+from edgeface.fleet.protocol.payload import Payload, decode_payload, encode_payload
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.record import SignedRecord, Tombstone, open_record, verify_person
+from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.person import StoredTemplate
 from tests.support import gallery_vectors as vectors
 from tests.support import independent_gallery_reader as independent

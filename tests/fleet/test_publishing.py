@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from edgeface.errors import BrokerError, GalleryError, StateError
-from edgeface.fleet.broker import Broker
-from edgeface.fleet.bucket import bucket_number
-from edgeface.fleet.master import Master
-from edgeface.fleet.position import Version
-from edgeface.fleet.record import Tombstone, verify_person
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.wire import Publication
+from edgeface.base.errors import BrokerError, GalleryError, StateError
+from edgeface.base.messages import Publication
+from edgeface.fleet.admin.broker import Broker
+from edgeface.fleet.admin.master import Master
+from edgeface.fleet.protocol.bucket import bucket_number
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.record import Tombstone, verify_person
 from tests.support.broker import Witness, running_broker
 from tests.support.fleet_site import (
     PASSPHRASE,

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from edgeface.fleet.freshness import encode_freshness, read_freshness
-from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.manifest import read_manifest
-from edgeface.fleet.position import Floor, Version
-from edgeface.fleet.refusal import RefusedError
+from edgeface.fleet.protocol.freshness import encode_freshness, read_freshness
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.manifest import read_manifest
+from edgeface.fleet.protocol.position import Floor, Version
+from edgeface.fleet.protocol.refusal import RefusedError
 from tests.support.gallery_vectors import (
     ADMINISTRATOR,
     FRESHNESS,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.gallery.photo import MAX_SIDE_PX, read_photo
 from edgeface.recognition.values import Box, Face

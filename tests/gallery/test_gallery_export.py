@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError, StateError
 from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.person import Person
 from edgeface.gallery.portable import export_gallery, import_gallery

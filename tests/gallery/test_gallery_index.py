@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.build import GalleryWatch, build_index
 from edgeface.gallery.database import set_aside
 from edgeface.gallery.person import Person

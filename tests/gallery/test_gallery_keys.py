@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.ids import ALPHABET, check_person_id, is_person_id, new_person_id
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
-from edgeface.gallery.ids import ALPHABET, check_person_id, is_person_id, new_person_id
 from edgeface.gallery.keys import KEY_NAME, key_path, load_key
 
 

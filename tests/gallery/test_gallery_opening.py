@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.errors import GalleryError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError
 from edgeface.gallery.opening import gallery_key, open_gallery, open_or_replace
 from edgeface.settings.loading import load_settings

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgeface.errors import ClosedError, GalleryError, StateError
+from edgeface.base.errors import ClosedError, GalleryError, StateError
 from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.database import MIGRATIONS, GalleryCorruptError, set_aside
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate

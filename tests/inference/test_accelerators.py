@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference.edgetpu import EdgeTpu, ProbeResult, explain
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_models

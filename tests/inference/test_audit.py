@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference import flatbuffer
 from edgeface.inference.audit import audit_compiled, audit_model, count_operators
 from edgeface.inference.flatbuffer import read_model

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.description import Preprocessing
 from edgeface.inference.detector import Detector
 from edgeface.inference.package import load_package

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import load_package
 from edgeface.inference.runtimes import Runtime

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.golden import GoldenResult, check_golden

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.inference.description import Preprocessing
 from edgeface.inference.package import find_package, load_package, packages_in, space_id
 from edgeface.settings.places import shipped_models

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeface.errors import ModelError, RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference import runtimes
 from edgeface.inference.network import Network
 from edgeface.inference.probe_model import PROBE_MODEL

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.recognition.thresholds import MAX_THRESHOLD, Calibration
 
 STEPS = Calibration(

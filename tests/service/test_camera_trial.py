@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import yaml
 
+from edgeface.base.clock import SystemClock
+from edgeface.base.errors import CameraError, FrameTimeoutError
 from edgeface.capture import factory
-from edgeface.capture.clock import SystemClock
-from edgeface.capture.frame import Frame
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.slot import LatestSlot
-from edgeface.errors import CameraError, FrameTimeoutError
+from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture

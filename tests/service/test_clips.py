@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.capture.frame import Frame
+from edgeface.recognition.frame import Frame
 from tests.support.clips import PERSON, ClipDoor, Played, play
 
 HER = "landscape.mp4"

@@ -12,11 +12,11 @@ from typing import Any
 import cv2
 import pytest
 
-from edgeface.errors import NoAnswerError
-from edgeface.messaging.caller import Caller, read_answer
-from edgeface.messaging.commands import COMMANDS
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.wire import Publication
+from edgeface.base.errors import NoAnswerError
+from edgeface.base.messages import Publication
+from edgeface.contract.commands import COMMANDS
+from edgeface.mqtt.caller import Caller, read_answer
+from edgeface.security.keys import DeviceKey
 from tests.support.broker import Witness
 from tests.support.commanded import CLIENT, PERSON, Door
 from tests.support.commands import TOPICS, fields, publication

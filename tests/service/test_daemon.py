@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from edgeface.messaging.keys import PublicKey
+from edgeface.security.keys import PublicKey
 from tests.support.broker import Arrival, LocalBroker, Witness, running_broker
 from tests.support.daemon import (
     DaemonProcess,

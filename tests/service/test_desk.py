@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
-from edgeface.messaging.clock import KernelClock
-from edgeface.messaging.event import Track
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.wire import Publication
+from edgeface.base.clock import SystemClock
+from edgeface.base.messages import Publication
+from edgeface.contract.event import Track
 from edgeface.recognition.index import GalleryIndex
+from edgeface.security.keys import DeviceKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
 from edgeface.service.commanding.telling import digest
@@ -42,7 +42,7 @@ class Desk:
                 {"site": "hq", "device": "door-1", "camera": camera, "commands": commands}
             )
         )
-        clock = KernelClock()
+        clock = SystemClock()
         self.sent: list[Publication] = []
         self.board = Board(load_settings(file))
         self.desk = CommandDesk(
@@ -133,7 +133,7 @@ def test_the_verbs_in_use_follow_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_traces_is_bounded_and_the_newest_word_counts() -> None:
-    traces, clock = Traces(limit=3), KernelClock()
+    traces, clock = Traces(limit=3), SystemClock()
     assert traces.find(None) is None
     for number in (1, 2, 3, 4, 2):
         traces.note(sighting(clock, track=Track(number, 4, 4, 410)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.errors import CameraError
+from edgeface.base.errors import CameraError
 from edgeface.service.composition import CAPTURE, RECOGNIZER, Composition
 from edgeface.service.daemon import Daemon
 from edgeface.service.signals import SignalQueue

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.messaging.admission import Address, Request
-from edgeface.messaging.answers import EnrollData, EnrollProgress, IdentifyData, VerifyData
-from edgeface.messaging.commands import COMMANDS, Verb
-from edgeface.messaging.event import ModelsUsed
-from edgeface.messaging.sealing import AdministratorSecret
+from edgeface.contract.answers import EnrollData, EnrollProgress, IdentifyData, VerifyData
+from edgeface.contract.commands import COMMANDS, Verb
+from edgeface.contract.event import ModelsUsed
+from edgeface.mqtt.admission import Address, Request
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.values import Embedding, Face
+from edgeface.security.sealing import AdministratorSecret
 from edgeface.service.commanding.enrolling import Enrolling, Recipient
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
 from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg

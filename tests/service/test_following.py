@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import pytest
 
+from edgeface.base.clock import ManualClock
 from edgeface.gallery.opening import open_gallery
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import load_package
-from edgeface.messaging.clock import ManualClock
 from edgeface.service import following
 from edgeface.service.board import Board
 from edgeface.service.fleet_following import FleetFollower

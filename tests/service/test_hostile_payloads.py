@@ -22,13 +22,13 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from edgeface.fleet.keyring import SigningKey
-from edgeface.fleet.master import Master
+from edgeface.base.messages import Lost, Message, Publication
+from edgeface.fleet.admin.master import Master
+from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.inference.package import load_package
-from edgeface.messaging.caller import Caller
-from edgeface.messaging.options import ConnectionOptions
-from edgeface.messaging.session import Connection
-from edgeface.messaging.wire import Lost, Message, Publication
+from edgeface.mqtt.caller import Caller
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.options import ConnectionOptions
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commanded import Door

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from edgeface.errors import FrameTimeoutError, ModelError
+from edgeface.base.errors import FrameTimeoutError, ModelError
 from edgeface.service.board import Board
 from edgeface.service.recognizing import Recognizer, give_up_stuck, rules_of
 from edgeface.service.supervisor import FatalError, Supervisor

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.errors import StateError
+from edgeface.base.errors import StateError
 from edgeface.recognition.values import Embedding
 from edgeface.service.annotation import LINE_PX
 from edgeface.service.recorder import Recorder

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from edgeface.capture.frame import Frame
+from edgeface.base.clock import ManualClock
 from edgeface.capture.reopening import CameraHealth
 from edgeface.capture.slot import LatestSlot
+from edgeface.contract import codec
+from edgeface.contract.topics import Topics
 from edgeface.inference.models import AcceleratorState
-from edgeface.messaging import contract
-from edgeface.messaging.clock import ManualClock
-from edgeface.messaging.link import LinkStatus
-from edgeface.messaging.presence import Presence
-from edgeface.messaging.rows import OutboxStatus
-from edgeface.messaging.topics import Topics
+from edgeface.mqtt.link import LinkStatus
+from edgeface.mqtt.presence import Presence
+from edgeface.outbox.rows import OutboxStatus
+from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board, ModelFacts
 from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter, Sources
@@ -159,7 +159,7 @@ def test_a_disk_that_takes_nothing_is_degraded(desk: Desk) -> None:
 def test_the_state_says_what_the_device_works_with(desk: Desk) -> None:
     desk.make_ready()
     desk.outbox = OutboxStatus(depth=2, last_seq=7)
-    state = contract.to_mapping(desk.reporter.state())
+    state = codec.to_mapping(desk.reporter.state())
     assert state["lifecycle"] == "ready"
     assert state["last_seq"] == 7
     assert state["outbox"]["depth"] == 2

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from edgeface.errors import ModelError
+from edgeface.base.errors import ModelError
 from edgeface.service.supervisor import BEYOND_BUDGET, Exit, FatalError, Supervisor
 from edgeface.service.worker import Pulse, Task, WorkerSpec
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.messaging.clock import NS, ManualClock
+from edgeface.base.clock import NS, ManualClock
 from edgeface.service.time_floor import PERSIST_EVERY_S, TimeFloor
 
 

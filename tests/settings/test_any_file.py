@@ -10,7 +10,7 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgeface.errors import SettingsError
+from edgeface.base.errors import SettingsError
 from edgeface.settings.camera import ImagesCamera, SimulatedCamera, StreamCamera, V4l2Camera
 from edgeface.settings.loading import dump_settings, load_settings
 

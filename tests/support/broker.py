@@ -16,9 +16,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from edgeface.messaging.localbroker import LocalBroker
-from edgeface.messaging.session import message_of
-from edgeface.messaging.wire import Message
+from edgeface.base.messages import Message
+from edgeface.mqtt.connection import message_of
+from edgeface.mqtt.localbroker import LocalBroker
 
 __all__ = ["Arrival", "LocalBroker", "Witness", "running_broker"]
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeface.capture.clock import ManualClock
+from edgeface.base.clock import ManualClock
+from edgeface.base.errors import EndOfStreamError
 from edgeface.capture.factory import make_backend
-from edgeface.capture.frame import Frame
-from edgeface.errors import EndOfStreamError
 from edgeface.gallery.gate import Gate, Portrait
 from edgeface.inference.models import open_models
+from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.templates import decode_template, encode_template
-from edgeface.service.pipeline import Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.settings.camera import StreamCamera
 from edgeface.settings.places import shipped_models
 from tests.support.people import everybody, gallery

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeface.messaging.answers import Answer
-from edgeface.messaging.caller import Caller
-from edgeface.messaging.commands import Verb
-from edgeface.messaging.keys import PublicKey
-from edgeface.messaging.options import ConnectionOptions
+from edgeface.contract.answers import Answer
+from edgeface.contract.commands import Verb
+from edgeface.mqtt.caller import Caller
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import PublicKey
 from tests.support.broker import Witness
 from tests.support.commands import TOPICS
 from tests.support.daemon import DaemonProcess

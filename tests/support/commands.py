@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from edgeface.messaging.commands import new_transaction
-from edgeface.messaging.contract import format_time
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Message, Publication
+from edgeface.base.messages import Message, Publication
+from edgeface.contract.codec import format_time
+from edgeface.contract.commands import new_transaction
+from edgeface.contract.topics import Topics
 
 TOPICS = Topics("hq", "door-1")
 SESSION = "0123456789abcdef"

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.capture.frame import Frame
 from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.recognition.values import Embedding, Face, Image
-from edgeface.service.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from tests.support.people import everybody, face, uniform_calibration, view
 
 START = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)

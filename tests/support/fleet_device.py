@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgeface.fleet.floor_file import FloorFile
-from edgeface.fleet.follower import Follower
-from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.ledger import Ledger
-from edgeface.fleet.own_report import OwnReport
-from edgeface.fleet.position import FLOOR_FILE
-from edgeface.fleet.reported import Reported
+from edgeface.contract.topics import Topics
+from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.device.floor_file import FloorFile
+from edgeface.fleet.device.follower import Follower
+from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.position import FLOOR_FILE
+from edgeface.fleet.protocol.reported import Reported
 from edgeface.gallery.store import GalleryStore
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.topics import Topics
+from edgeface.security.keys import DeviceKey
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.gallery import KEY, SPACE
 from tests.support.memory_broker import MemoryBroker, MemoryClient

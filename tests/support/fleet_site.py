@@ -10,28 +10,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edgeface.errors import BrokerError
-from edgeface.fleet.administration import Fleet, Published
-from edgeface.fleet.broker import Broker
-from edgeface.fleet.bucket import read_bucket
-from edgeface.fleet.devices import Extras, add_device
-from edgeface.fleet.freshness import read_freshness
-from edgeface.fleet.keyring import KeyRing
-from edgeface.fleet.ledger import Ledger
-from edgeface.fleet.manifest import NOBODY, Manifest, read_manifest
-from edgeface.fleet.master import Master, make_site
-from edgeface.fleet.payload import Payload
-from edgeface.fleet.position import NOTHING, Version
-from edgeface.fleet.record import SignedRecord, open_record, verify_person
-from edgeface.fleet.reported import Receipt, Reported, encode_reported
-from edgeface.fleet.site import SiteFolder
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.gallery.ids import ALPHABET
+from edgeface.base.errors import BrokerError
+from edgeface.base.ids import ALPHABET
+from edgeface.base.messages import Publication
+from edgeface.contract.topics import Topics
+from edgeface.fleet.admin.administration import Fleet, Published
+from edgeface.fleet.admin.broker import Broker
+from edgeface.fleet.admin.devices import Extras, add_device
+from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.admin.master import Master, make_site
+from edgeface.fleet.admin.site import SiteFolder
+from edgeface.fleet.protocol.bucket import read_bucket
+from edgeface.fleet.protocol.freshness import read_freshness
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.manifest import NOBODY, Manifest, read_manifest
+from edgeface.fleet.protocol.payload import Payload
+from edgeface.fleet.protocol.position import NOTHING, Version
+from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
+from edgeface.fleet.protocol.reported import Receipt, Reported, encode_reported
 from edgeface.gallery.person import Person
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.options import ConnectionOptions
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Publication
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import DeviceKey
 from tests.support.gallery import SPACE, direction, stored
 
 PASSPHRASE = b"correct horse"

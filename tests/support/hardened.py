@@ -23,12 +23,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edgeface.errors import BrokerError
-from edgeface.messaging.certificates import Authority
-from edgeface.messaging.localbroker import LocalBroker, find_mosquitto, free_port
-from edgeface.messaging.options import ConnectionOptions, new_client
-from edgeface.messaging.roles import User
-from edgeface.messaging.session import Connection
+from edgeface.base.errors import BrokerError
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.localbroker import LocalBroker, find_mosquitto, free_port
+from edgeface.mqtt.options import ConnectionOptions, new_client
+from edgeface.security.certificates import Authority
+from edgeface.security.roles import User
 from edgeface.settings.places import shipped
 
 TIMEOUT_S = 10.0

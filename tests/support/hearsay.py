@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from edgeface.messaging import contract, event
-from edgeface.messaging.clock import NS, ManualClock
-from edgeface.messaging.event import Identity, Recognition
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.uuid7 import uuid7
-from edgeface.messaging.wire import Message
-from edgeface.service.demo.plan import DEVICE, SITE
-from edgeface.service.demo.story import Story
+from edgeface.base.clock import NS, ManualClock
+from edgeface.base.ids import uuid7
+from edgeface.base.messages import Message
+from edgeface.contract import codec, event
+from edgeface.contract.event import Identity, Recognition
+from edgeface.contract.topics import Topics
+from edgeface.demo.plan import DEVICE, SITE
+from edgeface.demo.story import Story
+from edgeface.security.keys import DeviceKey
 from tests.support.messages import sighting
 
 SESSION = "aaaaaaaa"
@@ -47,7 +47,7 @@ class Hearsay:
         return event.recognition(sighting(self.clock, **changes), identity)
 
     def message(self, found: Recognition, *, log: bool = False, late: bool = False) -> Message:
-        payload = contract.to_json(dataclasses.replace(found, historical=late))
+        payload = codec.to_json(dataclasses.replace(found, historical=late))
         topic = self.topics.event_log if log else self.topics.event
         return Message(topic, payload, 1, False, self.key.properties(topic, payload))
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from edgeface.fleet.bucket import Entry, bucket_number, encode_bucket
-from edgeface.fleet.envelope import HEADER_AT, MAGIC, SIGNATURE_BYTES
-from edgeface.fleet.keyring import SigningKey
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.commands import COMMANDS
-from edgeface.messaging.wire import Publication
+from edgeface.base.messages import Publication
+from edgeface.contract.commands import COMMANDS
+from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
+from edgeface.fleet.protocol.envelope import HEADER_AT, MAGIC, SIGNATURE_BYTES
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.keyring import SigningKey
 from tests.support.commands import TOPICS, fields
 from tests.support.fleet_site import person_id
 

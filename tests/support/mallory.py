@@ -6,12 +6,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edgeface.fleet.keyring import SigningKey
-from edgeface.fleet.manifest import Manifest, encode_manifest
-from edgeface.fleet.payload import Payload
-from edgeface.fleet.position import Version
-from edgeface.fleet.topics import GalleryTopics
-from edgeface.messaging.wire import Message
+from edgeface.base.messages import Message
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.keyring import SigningKey
+from edgeface.fleet.protocol.manifest import Manifest, encode_manifest
+from edgeface.fleet.protocol.payload import Payload
+from edgeface.fleet.protocol.position import Version
 from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite
 from tests.support.gallery import SPACE, direction, stored

@@ -13,8 +13,8 @@ from typing import Self, TypeVar
 
 from paho.mqtt.client import topic_matches_sub
 
-from edgeface.errors import BrokerError
-from edgeface.messaging.wire import Message, Publication, Subscription
+from edgeface.base.errors import BrokerError
+from edgeface.base.messages import Message, Publication, Subscription
 
 _Key = TypeVar("_Key")
 
@@ -66,7 +66,7 @@ class MemoryBroker:
         return client
 
     def administrator(self, _options: object = None) -> MemoryAdministrator:
-        """In the place of `edgeface.fleet.broker.Broker`."""
+        """In the place of `edgeface.fleet.admin.broker.Broker`."""
         return MemoryAdministrator(self)
 
 
@@ -116,7 +116,7 @@ class MemoryClient:
 
 
 class MemoryAdministrator:
-    """What `edgeface.fleet.broker.Broker` does, at once."""
+    """What `edgeface.fleet.admin.broker.Broker` does, at once."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from edgeface.messaging.clock import NS, Clock, KernelClock
-from edgeface.messaging.event import (
+from edgeface.base.backoff import Backoff
+from edgeface.base.clock import NS, Clock, SystemClock
+from edgeface.contract.event import (
     FaceQuality,
     GalleryUsed,
     Match,
@@ -18,13 +19,13 @@ from edgeface.messaging.event import (
     Track,
     new_session,
 )
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.options import Backoff, ConnectionOptions
-from edgeface.messaging.outbox import Outbox
-from edgeface.messaging.presence import Presence
-from edgeface.messaging.publisher import Publisher
-from edgeface.messaging.rows import OutboxLimits
-from edgeface.messaging.topics import Topics
+from edgeface.contract.topics import Topics
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.mqtt.presence import Presence
+from edgeface.mqtt.publisher import Publisher
+from edgeface.outbox.outbox import Outbox
+from edgeface.outbox.rows import OutboxLimits
+from edgeface.security.keys import DeviceKey
 from tests.support.broker import eventually
 
 TOPICS = Topics("hq", "door-1")
@@ -68,7 +69,7 @@ class Device:
         keepalive_s: int = 10,
         options: ConnectionOptions | None = None,
     ) -> None:
-        self.clock = clock or KernelClock()
+        self.clock = clock or SystemClock()
         self.key = key or DeviceKey.generate()
         self.session = new_session()
         self.topics = topics

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgeface.messaging import event
-from edgeface.messaging.clock import ManualClock
-from edgeface.messaging.event import Gap, new_session
-from edgeface.messaging.outbox_writer import Writer
-from edgeface.messaging.rows import OutboxLimits, Row
+from edgeface.base.clock import ManualClock
+from edgeface.contract import event
+from edgeface.contract.event import Gap, new_session
+from edgeface.outbox.outbox_writer import Writer
+from edgeface.outbox.rows import OutboxLimits, Row
 from tests.support.messages import TOPICS, sighting
 
 

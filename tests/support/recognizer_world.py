@@ -10,11 +10,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.capture.frame import Frame
-from edgeface.errors import ClosedError, ModelError
+from edgeface.base.clock import ManualClock
+from edgeface.base.errors import ClosedError, ModelError
+from edgeface.contract.event import Sighting
 from edgeface.inference.models import AcceleratorState
-from edgeface.messaging.clock import ManualClock
-from edgeface.messaging.event import Sighting
+from edgeface.recognition.frame import Frame
 from edgeface.recognition.values import Embedding, Face, Image
 from edgeface.service.board import Board
 from edgeface.service.models import Models

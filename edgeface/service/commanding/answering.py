@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from edgeface.messaging import contract
-from edgeface.messaging.admission import Address, Request
-from edgeface.messaging.answers import Answer, EnrollProgress, Error
-from edgeface.messaging.clock import Clock, utc_now
-from edgeface.messaging.contract import MAX_PAYLOAD_BYTES
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Publication
+from edgeface.base.clock import Clock, utc_now
+from edgeface.base.messages import Publication
+from edgeface.contract import codec
+from edgeface.contract.answers import Answer, EnrollProgress, Error
+from edgeface.contract.codec import MAX_PAYLOAD_BYTES
+from edgeface.contract.topics import Topics
+from edgeface.mqtt.admission import Address, Request
+from edgeface.security.keys import DeviceKey
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
 
 _log = logging.getLogger(__name__)
@@ -73,9 +73,9 @@ class Answerer:
             device=self._topics.device,
             answered_at=utc_now(self._clock),
             error=error,
-            data=None if data is None else contract.to_mapping(data),
+            data=None if data is None else codec.to_mapping(data),
         )
-        payload = contract.to_json(answer)
+        payload = codec.to_json(answer)
         if len(payload) > MAX_PAYLOAD_BYTES:
             _log.error("the answer to %s is too large: %d bytes", address.verb, len(payload))
             self._send(address, "error", error=Error.of("internal", "the answer is too large"))

@@ -11,16 +11,16 @@ import queue
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from edgeface.errors import StateError
-from edgeface.messaging.admission import Admission, Refused, Request
-from edgeface.messaging.answers import Code, EnrollProgress, Error
-from edgeface.messaging.clock import Clock
-from edgeface.messaging.commands import COMMANDS, Enroll, GalleryQuery, Identify, Verb, Verify, Why
-from edgeface.messaging.keys import DeviceKey
-from edgeface.messaging.report import Lifecycle
-from edgeface.messaging.sealing import AdministratorKey
-from edgeface.messaging.topics import Topics
-from edgeface.messaging.wire import Message, Publication
+from edgeface.base.clock import Clock
+from edgeface.base.errors import StateError
+from edgeface.base.messages import Message, Publication
+from edgeface.contract.answers import Code, EnrollProgress, Error
+from edgeface.contract.commands import COMMANDS, Enroll, GalleryQuery, Identify, Verb, Verify, Why
+from edgeface.contract.report import Lifecycle
+from edgeface.contract.topics import Topics
+from edgeface.mqtt.admission import Admission, Refused, Request
+from edgeface.security.keys import DeviceKey
+from edgeface.security.sealing import AdministratorKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.answering import Answerer
 from edgeface.service.commanding.enrolling import Enrolling, Recipient

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from edgeface.messaging.admission import Request
-from edgeface.messaging.answers import Code, EnrollProgress
+from edgeface.contract.answers import Code, EnrollProgress
+from edgeface.mqtt.admission import Request
 
 
 class CommandRefusedError(Exception):

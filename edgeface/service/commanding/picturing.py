@@ -7,8 +7,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from edgeface.messaging.admission import Request
-from edgeface.messaging.answers import SnapshotData
+from edgeface.contract.answers import SnapshotData
+from edgeface.mqtt.admission import Request
 from edgeface.recognition.values import Image
 from edgeface.service.commanding.enrolling import Recipient
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from edgeface.messaging.answers import ReloadData
+from edgeface.contract.answers import ReloadData
 from edgeface.service.commanding.outcome import CommandRefusedError
 from edgeface.service.reload import Reloaded
 

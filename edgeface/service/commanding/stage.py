@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from edgeface.capture.frame import Frame
-from edgeface.messaging.admission import Request
-from edgeface.messaging.clock import NS
+from edgeface.base.clock import NS
+from edgeface.mqtt.admission import Request
+from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FaceEmbedder, FrameResult, Gallery, PipelineRules, Sight
 from edgeface.recognition.thresholds import Calibration
 from edgeface.service.commanding.outcome import Outcome, refusing
-from edgeface.service.pipeline import FaceEmbedder, FrameResult, Gallery, PipelineRules, Sight
 from edgeface.service.sightings import Setting
 
 _log = logging.getLogger(__name__)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeface.messaging.answers import GalleryData, PingData, WhyData
-from edgeface.messaging.clock import Clock, utc_now
-from edgeface.messaging.commands import GalleryQuery, Verb, Why
-from edgeface.messaging.contract import dump
-from edgeface.messaging.event import Sighting
-from edgeface.messaging.report import Lifecycle
+from edgeface.base.clock import Clock, utc_now
+from edgeface.contract.answers import GalleryData, PingData, WhyData
+from edgeface.contract.codec import dump
+from edgeface.contract.commands import GalleryQuery, Verb, Why
+from edgeface.contract.event import Sighting
+from edgeface.contract.report import Lifecycle
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board
 from edgeface.service.commanding.outcome import CommandRefusedError

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from edgeface.messaging.event import Sighting
+from edgeface.contract.event import Sighting
 
 MAX_TRACES: Final = 64
 """Tracks remembered, a few kilobytes each."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from edgeface.messaging.admission import Request
-from edgeface.messaging.answers import IdentifyData, VerifyData
-from edgeface.messaging.commands import Verify
+from edgeface.contract.answers import IdentifyData, VerifyData
+from edgeface.contract.commands import Verify
+from edgeface.mqtt.admission import Request
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
+from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.verification import Verification, verify
 from edgeface.service.commanding.evidence import Evidence, Looks, seen, take_crop
 from edgeface.service.commanding.outcome import Outcome, refusing
 from edgeface.service.commanding.stage import Glance
-from edgeface.service.pipeline import Sight
 from edgeface.service.sightings import match_of
 
 MULTIPLE_FACES = refusing("multiple_faces", "more than one person stands at the door")

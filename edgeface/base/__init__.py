@@ -1,0 +1,1 @@
+"""The ground floor: errors, clock, files, back-off, ids, messages; standard library only."""

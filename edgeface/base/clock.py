@@ -1,0 +1,222 @@
+"""The clocks of a device: boot time for ordering, UTC for people, and a manual one.
+
+Frames are stamped on CLOCK_BOOTTIME, which never steps, and mapped to UTC when they are read, so
+that a later correction of the system clock moves no frame that was already handed over.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+
+NS: Final = 1_000_000_000
+"""Nanoseconds in a second."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_STA_UNSYNC: Final = 0x40
+_TIME_ERROR: Final = 5
+_TIMEX_BYTES: Final = 256
+"""More than `struct timex` takes on any Linux (208 on 64 bit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """One instant on both clocks."""
+
+    boottime_ns: int
+    """CLOCK_BOOTTIME."""
+    captured_at: datetime
+    """UTC, microsecond resolution."""
+
+
+class Clock(Protocol):
+    """Time and waiting, so that tests can supply both."""
+
+    def boottime_ns(self) -> int:
+        """CLOCK_BOOTTIME: since boot, suspended time included."""
+
+    def monotonic_ns(self) -> int:
+        """CLOCK_MONOTONIC: since boot, suspended time left out."""
+
+    def utc_ns(self) -> int:
+        """Nanoseconds since 1970-01-01T00:00Z by the system clock; may step."""
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait; a negative or zero duration returns at once."""
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Wait until `event` is set or the time is over; True when it is set."""
+
+    def boot_id(self) -> str:
+        """Names this boot: boot times of two boots cannot be compared."""
+
+    def synced(self) -> bool:
+        """Whether UTC is disciplined by a time source (NTP, GPS)."""
+
+
+class SystemClock:
+    """The clocks of the kernel (Linux)."""
+
+    def boottime_ns(self) -> int:
+        """CLOCK_BOOTTIME."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def monotonic_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+        return time.monotonic_ns()
+
+    def utc_ns(self) -> int:
+        """CLOCK_REALTIME."""
+        return time.time_ns()
+
+    def sleep(self, duration_s: float) -> None:
+        """Wait in the calling thread."""
+        if duration_s > 0:
+            time.sleep(duration_s)
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """Wait for the event in the calling thread."""
+        return event.wait(max(0.0, timeout_s))
+
+    def boot_id(self) -> str:
+        """The kernel's random id of this boot."""
+        return _read_boot_id()
+
+    def synced(self) -> bool:
+        """adjtimex(2) without changing anything; False where it cannot be asked."""
+        return _kernel_synced()
+
+
+class ManualClock:
+    """A clock that moves only when told to, or when somebody waits on it.
+
+    Waiting moves it by the whole duration and returns at once, so that a paced source driven by
+    it runs as fast as it is read, on virtual time. Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        *,
+        boottime_ns: int = 1_000 * NS,
+        utc_ns: int = 1_800_000_000 * NS,
+        suspended_ns: int = 0,
+        boot_id: str = "manual-boot",
+        synced: bool = True,
+    ) -> None:
+        self._lock = threading.Lock()
+        self._boottime_ns = boottime_ns
+        self._utc_ns = utc_ns
+        self._suspended_ns = suspended_ns
+        self._boot_id = boot_id
+        self._synced = synced
+
+    def boottime_ns(self) -> int:
+        """The virtual CLOCK_BOOTTIME."""
+        with self._lock:
+            return self._boottime_ns
+
+    def monotonic_ns(self) -> int:
+        """Boot time less `suspended_ns`."""
+        with self._lock:
+            return self._boottime_ns - self._suspended_ns
+
+    def utc_ns(self) -> int:
+        """The virtual system clock."""
+        with self._lock:
+            return self._utc_ns
+
+    def sleep(self, duration_s: float) -> None:
+        """Move on by the duration."""
+        self.advance(duration_s)
+
+    def wait(self, event: threading.Event, timeout_s: float) -> bool:
+        """True at once when the event is set; else move on by the whole timeout."""
+        if event.is_set():
+            return True
+        self.advance(timeout_s)
+        return event.is_set()
+
+    def boot_id(self) -> str:
+        """As given."""
+        return self._boot_id
+
+    def synced(self) -> bool:
+        """As given, or as last set."""
+        return self._synced
+
+    def set_synced(self, synced: bool) -> None:
+        """Let the virtual time source come or go."""
+        self._synced = synced
+
+    def advance(self, duration_s: float) -> None:
+        """Move all clocks on; a negative duration moves nothing."""
+        step_ns = max(0, round(duration_s * NS))
+        with self._lock:
+            self._boottime_ns += step_ns
+            self._utc_ns += step_ns
+
+    def step_utc(self, duration_s: float) -> None:
+        """Correct the system clock alone, forwards or backwards, as NTP does."""
+        with self._lock:
+            self._utc_ns += round(duration_s * NS)
+
+
+def stamp_at(clock: Clock, boottime_ns: int) -> Stamp:
+    """The stamp of an instant on CLOCK_BOOTTIME, mapped to UTC by the two clocks as they are now.
+
+    An instant after now is taken for now: no frame comes from the future.
+    """
+    now_ns = clock.boottime_ns()
+    utc_ns = clock.utc_ns()
+    at_ns = min(boottime_ns, now_ns)
+    utc_us = (utc_ns - (now_ns - at_ns)) // 1_000
+    return Stamp(boottime_ns=at_ns, captured_at=_EPOCH + timedelta(microseconds=utc_us))
+
+
+def stamp_now(clock: Clock) -> Stamp:
+    """The stamp of this moment."""
+    return stamp_at(clock, clock.boottime_ns())
+
+
+def boottime_of_sensor(clock: Clock, sensor_ns: int) -> int:
+    """CLOCK_BOOTTIME in ns of a sensor's stamp, whichever of the two clocks it was taken on.
+
+    libcamera documents `SensorTimestamp` as CLOCK_BOOTTIME, the kernel's camera drivers stamp
+    CLOCK_MONOTONIC; both are the same until the device has been suspended. A stamp that lies
+    after now on CLOCK_MONOTONIC can only be boot time; any other is taken as monotonic, which is
+    wrong by at most the suspended time and then too late by less than the frame's age.
+    """
+    monotonic_now_ns = clock.monotonic_ns()
+    boottime_now_ns = clock.boottime_ns()
+    if sensor_ns > monotonic_now_ns:
+        return min(sensor_ns, boottime_now_ns)
+    return sensor_ns + (boottime_now_ns - monotonic_now_ns)
+
+
+def utc_now(clock: Clock) -> datetime:
+    """UTC, cut to the millisecond, the resolution of the contract."""
+    return _EPOCH + timedelta(milliseconds=clock.utc_ns() // 1_000_000)
+
+
+@functools.cache
+def _read_boot_id() -> str:
+    return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+def _kernel_synced() -> bool:
+    """`struct timex` begins with `unsigned int modes` and has `int status` after four longs."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
+    state = libc.adjtimex(buffer)
+    if state in {-1, _TIME_ERROR}:
+        return False
+    status_at = 5 * ctypes.sizeof(ctypes.c_long)
+    status = ctypes.c_int.from_buffer(buffer, status_at).value
+    return not status & _STA_UNSYNC

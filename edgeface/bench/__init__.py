@@ -1,0 +1,1 @@
+"""Speed, memory, latency and sync, measured against something run beside it."""

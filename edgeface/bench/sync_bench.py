@@ -1,0 +1,284 @@
+"""`bench sync`: one real broker, one administrator, many devices; how long until all agree."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+
+from edgeface.base.errors import EvaluationError
+from edgeface.bench.sync_device import Command, DevicePlan, DeviceState, Reached, run_device
+from edgeface.bench.sync_site import SITE, SPACE, SyncSite
+from edgeface.fleet.protocol.position import Version
+from edgeface.mqtt.localbroker import LocalBroker
+
+PATIENCE_S: Final = 600.0
+"""For any one phase."""
+_END_S: Final = 30.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Over the devices."""
+
+    p50: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Self:
+        """Of at least one value."""
+        p50, p99 = np.percentile(values, [50, 99])
+        return cls(float(p50), float(p99), float(max(values)))
+
+
+@dataclass
+class SyncBench:
+    """What was measured; times in seconds."""
+
+    devices: int
+    people: int
+    templates_per_person: int
+    publish_s: float = 0.0
+    """Of everybody, by the administrator."""
+    full_sync_s: Spread | None = None
+    """From the devices' start; all at once."""
+    full_messages: float = 0.0
+    """Per device."""
+    full_bytes: float = 0.0
+    """Payload per device."""
+    enrolment_s: Spread | None = None
+    """From the begin of `publish` to an index with the person."""
+    erasure_s: Spread | None = None
+    """... to an index without the person."""
+    receipt_s: Spread | None = None
+    """... to files without the person."""
+    changes: int = 0
+    catch_up_s: Spread | None = None
+    """From the start of devices that missed `changes` changes."""
+    catch_up_messages: float = 0.0
+    catch_up_bytes: float = 0.0
+    opened_s: Spread | None = None
+    """From opening the gallery file, after a restart, to an index that serves."""
+    resident_mib: Spread | None = None
+    """Of a device's whole process that has just started again."""
+    opening_peak_mib: Spread | None = None
+    """The most of it meanwhile."""
+    swap_peak_mib: Spread | None = None
+    """The most of it while one enrolment comes: two indexes are alive for a moment."""
+    resident_syncing_mib: Spread | None = None
+    """After the full sync."""
+    syncing_peak_mib: Spread | None = None
+    """The most during the full sync."""
+    disk_mib: float = 0.0
+    """Per device."""
+    wrong: list[str] = field(default_factory=list)
+    """Devices whose digest is not the administrator's."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+class _Devices:
+    """The processes."""
+
+    def __init__(self, plans: Sequence[DevicePlan]) -> None:
+        self._plans = plans
+        self.pipes: dict[str, Pipe] = {}
+        self._processes: list[SpawnProcess] = []
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def respawn(self) -> None:
+        """End all of them and start them again, as after a power cut."""
+        self._stop()
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        for plan in self._plans:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=run_device, args=(plan, theirs), name=plan.name)
+            process.start()
+            theirs.close()
+            self.pipes[plan.name] = ours
+            self._processes.append(process)
+
+    def _stop(self) -> None:
+        for pipe in self.pipes.values():
+            with suppress(OSError):
+                pipe.send("stop")
+        for process in self._processes:
+            process.join(_END_S)
+            if process.is_alive():
+                process.kill()
+        self._processes.clear()
+
+    def tell(self, command: Command) -> None:
+        """All of them."""
+        for pipe in self.pipes.values():
+            pipe.send(command)
+
+    def states(self, command: Command) -> dict[str, DeviceState]:
+        """Their answers to `state` or `pause`."""
+        self.tell(command)
+        found: dict[str, DeviceState] = {}
+        self._collect(found, DeviceState, lambda _: True, len(self.pipes))
+        return found
+
+    def until(self, enough: Callable[[Reached], bool]) -> dict[str, Reached]:
+        """The first report of each device that is enough."""
+        found: dict[str, Reached] = {}
+        self._collect(found, Reached, enough, len(self.pipes))
+        return found
+
+    def _collect(
+        self, found: dict[str, Any], kind: type, enough: Callable[[Any], bool], count: int
+    ) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while len(found) < count:
+            left_s = deadline - time.monotonic()
+            ready = wait(list(self.pipes.values()), timeout=max(0.0, left_s))
+            if not ready:
+                late = sorted(self.pipes.keys() - found.keys())
+                raise EvaluationError(f"not within {PATIENCE_S:.0f} s: {', '.join(late[:5])} ...")
+            for pipe in ready:
+                assert isinstance(pipe, Pipe)
+                try:
+                    item = pipe.recv()
+                except EOFError as error:
+                    raise EvaluationError("a device's process has ended") from error
+                if isinstance(item, kind) and enough(item):
+                    found.setdefault(item.name, item)  # type: ignore[attr-defined]
+
+
+def bench_sync(
+    folder: Path, *, devices: int, people: int, templates: int, changes: int, say: Say
+) -> SyncBench:
+    """Measure with everything in `folder`. Raises BrokerError (no mosquitto), EvaluationError."""
+    result = SyncBench(devices, people, templates, changes=changes)
+    with ExitStack() as stack:
+        broker = stack.enter_context(LocalBroker(folder / "broker"))
+        site = SyncSite(folder / "site", broker.host, broker.port, templates)
+        say(f"publishing {people} people")
+        site.add(people)
+        began_s = time.monotonic()
+        site.publish()
+        result.publish_s = time.monotonic() - began_s
+        names = [f"device-{number}" for number in range(devices)]
+        plans = [
+            DevicePlan(
+                name,
+                SITE,
+                SPACE,
+                site.add_device(name),
+                folder / "devices" / name,
+                broker.host,
+                broker.port,
+            )
+            for name in names
+        ]
+        say(f"starting {devices} devices")
+        fleet = stack.enter_context(_Devices(plans))
+        fleet.states("state")
+        _measure(result, site, fleet, say)
+    return result
+
+
+def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> None:
+    say("full sync")
+    began_s = time.monotonic()
+    fleet.tell("follow")
+    reached = fleet.until(lambda item: item.applied == Version(1, 1))
+    result.full_sync_s = _since(began_s, reached)
+    states = fleet.states("state")
+    result.full_messages = _mean([state.messages for state in states.values()])
+    result.full_bytes = _mean([state.payload_bytes for state in states.values()])
+    result.resident_syncing_mib = Spread.of([state.resident_mib for state in states.values()])
+    result.syncing_peak_mib = Spread.of([state.peak_mib for state in states.values()])
+
+    say("one enrolment")
+    (person_id,) = site.add(1)
+    began_s = time.monotonic()
+    version = site.publish().version
+    reached = fleet.until(lambda item: item.served >= version)
+    result.enrolment_s = _since(began_s, reached)
+
+    say("one erasure")
+    site.remove(person_id)
+    began_s = time.monotonic()
+    version = site.publish().version
+    served: dict[str, Reached] = {}
+
+    def erased(item: Reached) -> bool:
+        if item.served >= version:
+            served.setdefault(item.name, item)
+        return item.erased >= version
+
+    reached = fleet.until(erased)
+    result.erasure_s = _since(began_s, served)
+    result.receipt_s = _since(began_s, reached)
+
+    if result.changes:
+        say(f"{result.changes} changes while the devices are off")
+        before = fleet.states("pause")
+        site.enrol(site.people[: result.changes])
+        version = site.publish().version
+        began_s = time.monotonic()
+        fleet.tell("follow")
+        reached = fleet.until(lambda item: item.applied >= version)
+        result.catch_up_s = _since(began_s, reached)
+        states = fleet.states("state")
+        result.catch_up_messages = _mean(
+            [states[name].messages - before[name].messages for name in states]
+        )
+        result.catch_up_bytes = _mean(
+            [states[name].payload_bytes - before[name].payload_bytes for name in states]
+        )
+
+    say("restart")
+    fleet.respawn()
+    states = fleet.states("state")
+    result.opened_s = Spread.of([state.opened_s for state in states.values()])
+    result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
+    result.opening_peak_mib = Spread.of([state.peak_mib for state in states.values()])
+
+    say("one enrolment after it")
+    site.add(1)
+    version = site.publish().version
+    fleet.tell("follow")
+    fleet.until(lambda item: item.served >= version)
+    states = fleet.states("pause")
+    result.swap_peak_mib = Spread.of([state.peak_mib for state in states.values()])
+    result.disk_mib = _mean([state.disk_mib for state in states.values()])
+    right, count = site.digest(), len(site.people)
+    result.wrong = sorted(
+        name
+        for name, state in states.items()
+        if not state.agrees or state.digest != right or state.people != count
+    )
+
+
+def _since(began_s: float, reached: dict[str, Reached]) -> Spread:
+    return Spread.of([item.at_s - began_s for item in reached.values()])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))

@@ -1,0 +1,205 @@
+"""One device of `bench sync`: a process of its own with a follower and a gallery file."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from edgeface.bench.pipeline_bench import forget_peak, resident_now_mib, resident_peak_mib
+from edgeface.contract.event import new_session
+from edgeface.contract.topics import Topics
+from edgeface.fleet.device.floor_file import FloorFile
+from edgeface.fleet.device.follower import Follower
+from edgeface.fleet.device.following import Following
+from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.position import FLOOR_FILE, Version
+from edgeface.gallery.store import GalleryStore
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import DeviceKey
+
+DAY_S: Final = 86_400.0
+
+Command = Literal["follow", "pause", "state", "stop"]
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePlan:
+    """What a device is given."""
+
+    name: str
+    site: str
+    space: str
+    bundle: Path
+    """As `edgeface fleet device add` wrote it."""
+    state_dir: Path
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A device serves another gallery, or confirms an erasure."""
+
+    name: str
+    at_s: float
+    """CLOCK_MONOTONIC, which all processes of a machine share."""
+    served: Version
+    """Of the index."""
+    applied: Version
+    digest: str | None
+    erased: Version
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """What a device holds and has cost."""
+
+    name: str
+    agrees: bool
+    """Whether the digests of what is in its file are those of the manifest."""
+    digest: str | None
+    people: int
+    templates: int
+    messages: int
+    payload_bytes: int
+    resident_mib: float
+    peak_mib: float
+    """The most that was resident since the state before, or since the start."""
+    disk_mib: float
+    opened_s: float
+    """From opening the gallery file to an index that serves."""
+    trouble: str | None
+    refusals: int
+
+
+class SyncDevice:
+    """A follower with its own thread; `tell` gets `Reached` from that thread."""
+
+    def __init__(self, plan: DevicePlan, tell: Any) -> None:
+        self._plan = plan
+        self._tell = tell
+        self._key = DeviceKey.load(plan.bundle / "state" / "device.key")
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._told: tuple[Version, Version, Version] | None = None
+        shutil.copytree(
+            plan.bundle / "state" / "fleet", plan.state_dir / "fleet", dirs_exist_ok=True
+        )
+        began_s = time.monotonic()
+        self._store = GalleryStore(plan.state_dir / "gallery.sqlite", self._row_key())
+        self.follower: Final = Follower(
+            plan.site,
+            KeyRing.load(plan.state_dir / "fleet"),
+            self._store,
+            FloorFile(plan.state_dir / "fleet-floor.json", plan.state_dir / "fleet" / FLOOR_FILE),
+            space=plan.space,
+            grace_s=7 * DAY_S,
+            now_s=time.time,
+            monotonic_s=time.monotonic,
+        )
+        self.opened_s = time.monotonic() - began_s
+
+    def follow(self) -> None:
+        """Begin, or go on after `pause`."""
+        plan = self._plan
+        options = ConnectionOptions(plan.host, plan.port, f"{plan.name}-gallery")
+        topics = Topics(plan.site, plan.name)
+        report = OwnReport(self.follower, topics, self._key, new_session())
+        self._stop.clear()
+        following = Following(lambda: Connection(options), self.follower, report, each=self._look)
+        self._thread = threading.Thread(target=following.run, args=(self._stop,), name=plan.name)
+        self._thread.start()
+
+    def pause(self) -> None:
+        """As if the device were off."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+
+    def close(self) -> None:
+        """End."""
+        self.pause()
+        self._store.close()
+
+    def state(self) -> DeviceState:
+        """Of a device that is not being changed; `peak_mib` begins anew."""
+        peak_mib = resident_peak_mib()
+        gathering = self.follower.gathering
+        manifest, index = self.follower.manifest, self.follower.index
+        held = tuple(gathering.holdings.bucket_digests(self._plan.site))
+        files = [path for path in self._plan.state_dir.iterdir() if path.is_file()]
+        found = DeviceState(
+            name=self._plan.name,
+            agrees=manifest is not None and held == manifest.buckets,
+            digest=None if gathering.applied.digest is None else gathering.applied.digest.hex(),
+            people=len(index.people),
+            templates=len(index.matrix),
+            messages=self.follower.messages_received,
+            payload_bytes=self.follower.bytes_received,
+            resident_mib=resident_now_mib(),
+            peak_mib=peak_mib,
+            disk_mib=sum(path.stat().st_size for path in files) / 2**20,
+            opened_s=self.opened_s,
+            trouble=self.follower.trouble,
+            refusals=self.follower.refusals.total,
+        )
+        forget_peak()
+        return found
+
+    def _look(self) -> None:
+        gathering, index = self.follower.gathering, self.follower.index
+        served = Version(index.epoch, index.revision)
+        now = (served, gathering.applied.version, gathering.erased)
+        if now != self._told:
+            self._told = now
+            digest = gathering.applied.digest
+            self._tell(
+                Reached(
+                    self._plan.name,
+                    time.monotonic(),
+                    served,
+                    gathering.applied.version,
+                    None if digest is None else digest.hex(),
+                    gathering.erased,
+                )
+            )
+
+    def _row_key(self) -> bytes:
+        return bytes(range(32))
+
+
+def run_device(plan: DevicePlan, pipe: Pipe) -> None:
+    """The process: commands come in, `Reached` and `DeviceState` go out, until `stop`."""
+    logging.basicConfig(level=logging.ERROR)
+    lock = threading.Lock()
+
+    def tell(item: object) -> None:
+        with lock:
+            pipe.send(item)
+
+    device = SyncDevice(plan, tell)
+    while True:
+        try:
+            command: Command = pipe.recv()
+        except EOFError:
+            command = "stop"
+        match command:
+            case "follow":
+                device.follow()
+            case "pause":
+                device.pause()
+                tell(device.state())
+            case "state":
+                tell(device.state())
+            case "stop":
+                device.close()
+                return

@@ -1,0 +1,1 @@
+"""The MQTT contract: topics, payload types, signature rules, schemas, AsyncAPI."""

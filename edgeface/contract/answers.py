@@ -1,0 +1,325 @@
+"""Answers to commands, on `~/rsp/<verb>/<client>`: an envelope, and what each verb says in it.
+
+Every answer is signed as events are. The transaction is the caller's; it is null only where the
+request could not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from edgeface.contract.codec import JsonObject, Range, Text
+from edgeface.contract.commands import PersonId, TransactionId, Verb
+from edgeface.contract.event import (
+    Cosine,
+    Count,
+    FaceQuality,
+    GalleryUsed,
+    Id,
+    Match,
+    ModelsUsed,
+    Outcome,
+    Pad,
+    Session,
+)
+from edgeface.contract.report import Lifecycle, Line
+from edgeface.security.sealing import Sealed
+
+Code: TypeAlias = Literal[
+    "too_large",
+    "retained",
+    "malformed",
+    "unknown_verb",
+    "disabled",
+    "other_session",
+    "expired",
+    "expires_too_late",
+    "repeated",
+    "busy",
+    "not_ready",
+    "no_frames",
+    "no_face",
+    "multiple_faces",
+    "incomplete",
+    "not_found",
+    "not_reloaded",
+    "internal",
+]
+RETRYABLE: Final[frozenset[Code]] = frozenset(
+    {
+        "other_session",
+        "expired",
+        "busy",
+        "not_ready",
+        "no_frames",
+        "no_face",
+        "multiple_faces",
+        "incomplete",
+        "internal",
+    }
+)
+"""Asking again, as a new transaction, may succeed without anything else being changed."""
+
+Hint: TypeAlias = Literal[
+    "step_into_view",
+    "only_one_person",
+    "come_nearer",
+    "look_into_camera",
+    "stay_inside_the_picture",
+    "more_light",
+    "less_light",
+    "hold_still",
+    "uncover_face",
+    "turn_a_little",
+]
+"""What the next frame of an enrolment should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Why there is no data."""
+
+    code: Code
+    message: Line
+    retryable: bool
+
+    @classmethod
+    def of(cls, code: Code, message: str) -> Error:
+        """With what is known of the code; an overlong or broken text is made to fit."""
+        text = message[:500].encode("utf-8", "replace").decode()
+        return cls(code, text, code in RETRYABLE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What every answer has."""
+
+    contract_version: Literal[1] = 1
+    status: Literal["ok", "error", "progress"]
+    """`progress` is followed by more; `ok` and `error` are the last word."""
+    verb: str
+    transaction: TransactionId | None
+    session: Session
+    site: Id
+    device: Id
+    answered_at: datetime
+    error: Error | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer(Envelope):
+    """Any answer; `data` is that of its verb."""
+
+    data: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingData:
+    """The device is there."""
+
+    lifecycle: Lifecycle
+    clock_synced: bool
+    time: datetime
+    """The device's."""
+    verbs: tuple[Verb, ...]
+    """What it answers to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a look through the camera rests on. All frames were captured after the receipt of the
+    request."""
+
+    captured_at: datetime
+    """The newest frame; of an answer that names somebody, the newest that names them."""
+    decided_at: datetime
+    clock_synced: bool
+    frames: Count
+    """Good frames of one face."""
+    agreeing: Count
+    quality: FaceQuality | None
+    pad: Pad
+    gallery: GalleryUsed
+    models: ModelsUsed
+    accelerator: Literal["cpu", "edgetpu"]
+    latency_ms: Count
+    """From the receipt of the request to the decision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyData:
+    """The answer to a claim. Only `match` is a yes."""
+
+    person_id: PersonId
+    """Who was claimed: compare it with what you asked."""
+    outcome: Literal["match", "no_match", "inconclusive", "not_enrolled"]
+    score: Cosine | None
+    threshold: Cosine | None
+    threshold_extrapolated: bool
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifyData:
+    """Who is at the door; `match` is null unless recognized."""
+
+    outcome: Outcome
+    match: Match | None
+    seen: Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollProgress:
+    """How far an enrolment is, and what the next frame should be."""
+
+    kept: Count
+    wanted: Count
+    hint: Hint
+    message: Line
+    """The hint for people, with what was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollData:
+    """A finished enrolment. The sealed content is a gallery export of one person."""
+
+    frames: Count
+    space: str
+    """The embedder's; the templates are of use with this one alone."""
+    quality: tuple[FaceQuality, ...]
+    likeness: Cosine | None
+    """The least cosine between two of the frames; null for a single one."""
+    known_as: PersonId | None
+    """Who of the gallery the person may already be."""
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotData:
+    """A picture. The sealed content is a JPEG."""
+
+    captured_at: datetime
+    width: Count
+    height: Count
+    faces: Count
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadData:
+    """The configuration was taken over."""
+
+    needs_restart: tuple[str, ...]
+    """Sections and single settings that were changed and left as they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryData:
+    """The gallery in use, and a page of ids."""
+
+    source: Literal["local", "fleet"]
+    epoch: Count
+    revision: Count
+    people: Count
+    templates: Count
+    digest: Annotated[str, Text("sha256:[0-9a-f]{64}", 71)]
+    """Over the ids and templates, in the order of ids: equal for equal galleries of one space."""
+    space: str
+    person_ids: tuple[PersonId, ...]
+    next: PersonId | None
+    """Ask for the ids after this one; null: there are no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyData:
+    """A decision and its trace."""
+
+    track: Count
+    outcome: Outcome
+    captured_at: datetime
+    decided_at: datetime
+    match: Match | None
+    quality: FaceQuality | None
+    faces_in_view: Count
+    why: JsonObject
+    recent: tuple[Annotated[int, Range(0)], ...]
+    """Tracks whose traces are remembered, newest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingAnswer(Envelope):
+    """Answer to `ping`."""
+
+    data: PingData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyAnswer(Envelope):
+    """Answer to `verify`."""
+
+    data: VerifyData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentifyAnswer(Envelope):
+    """Answer to `identify`."""
+
+    data: IdentifyData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollAnswer(Envelope):
+    """The last answer to `enroll`."""
+
+    data: EnrollData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollProgressAnswer(Envelope):
+    """An answer to `enroll` with the status `progress`."""
+
+    data: EnrollProgress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotAnswer(Envelope):
+    """Answer to `snapshot`."""
+
+    data: SnapshotData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadAnswer(Envelope):
+    """Answer to `reload`."""
+
+    data: ReloadData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GalleryAnswer(Envelope):
+    """Answer to `gallery`."""
+
+    data: GalleryData | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhyAnswer(Envelope):
+    """Answer to `why`."""
+
+    data: WhyData | None = None
+
+
+ANSWERS: Final[Mapping[Verb, type[Any]]] = {
+    "ping": PingAnswer,
+    "verify": VerifyAnswer,
+    "identify": IdentifyAnswer,
+    "enroll": EnrollAnswer,
+    "snapshot": SnapshotAnswer,
+    "reload": ReloadAnswer,
+    "gallery": GalleryAnswer,
+    "why": WhyAnswer,
+}
+"""The last answer to each verb."""

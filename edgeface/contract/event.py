@@ -1,0 +1,302 @@
+"""Events of contract v1: what the device saw (`Recognition`) and what was lost (`Gap`).
+
+The daemon hands a `Sighting` to the outbox, which makes the event out of it: id, session and
+sequence number are given where the event is committed, nowhere else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Final, Literal, TypeAlias, get_args
+
+from edgeface.base.errors import ContractError
+from edgeface.base.ids import ID, PERSON_ID
+from edgeface.contract import codec
+from edgeface.contract.codec import JsonObject, Range, Text
+
+CONTRACT_VERSION: Final = 1
+
+Id: TypeAlias = Annotated[str, Text(ID.pattern, 64)]
+EventId: TypeAlias = Annotated[
+    str, Text("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", 36)
+]
+Session: TypeAlias = Annotated[str, Text("[0-9a-f]{8,64}", 64)]
+Digest: TypeAlias = Annotated[str, Text("sha256:[0-9a-f]{64}", 71)]
+Count: TypeAlias = Annotated[int, Range(0)]
+Number: TypeAlias = Annotated[int, Range(1)]
+Cosine: TypeAlias = Annotated[float, Range(-1, 1)]
+Unit: TypeAlias = Annotated[float, Range(0, 1)]
+Degrees: TypeAlias = Annotated[float, Range(-180, 180)]
+Outcome: TypeAlias = Literal[
+    "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality"
+]
+DropReason: TypeAlias = Literal["count", "bytes", "age", "memory", "corrupt", "refused"]
+
+
+def new_session() -> str:
+    """A fresh random session id, one for each start of the daemon."""
+    return secrets.token_hex(16)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The track that was decided on."""
+
+    id: Count
+    frames: Count
+    """Good frames that were used."""
+    agreeing: Count
+    """How many of them name the best person."""
+    duration_ms: Count
+    """From the first face of the track to the decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Who was recognized, and by how much."""
+
+    person_id: Annotated[str, Text(PERSON_ID.pattern, 12)]
+    display_name: str | None
+    score: Cosine
+    threshold: Cosine
+    threshold_extrapolated: bool
+    margin: Annotated[float, Range(0, 2)] | None
+    """Lead over the second-best person; null when there is no second person."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceQuality:
+    """Quality of the best frame."""
+
+    face_px: Annotated[float, Range(0)]
+    sharpness: Unit
+    yaw_deg: Degrees
+    pitch_deg: Degrees
+    roll_deg: Degrees
+
+
+@dataclass(frozen=True, slots=True)
+class Pad:
+    """Presentation attack detection: whether a photograph or a screen was looked for."""
+
+    assessed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryUsed:
+    """The gallery that was compared with."""
+
+    epoch: Count
+    revision: Count
+    templates: Count
+    """How many templates could match."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsUsed:
+    """The model files, by digest."""
+
+    detector: Digest
+    embedder: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The session before this one and the last sequence number that it brought to disk."""
+
+    session: Session
+    last_seq: Number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """A decision as the daemon knows it, before the outbox makes an event of it.
+
+    Times are aware; they are cut to the millisecond. `captured_boottime_ns` is the capture on
+    CLOCK_BOOTTIME, from which the validity is counted on the device.
+    """
+
+    event_type: Outcome
+    captured_at: datetime
+    captured_boottime_ns: int
+    decided_at: datetime
+    validity_s: float
+    clock_synced: bool
+    track: Track
+    faces_in_view: int
+    match: Match | None
+    quality: FaceQuality | None
+    gallery: GalleryUsed
+    models: ModelsUsed
+    accelerator: Literal["cpu", "edgetpu"]
+    latency_ms: int
+    """From capture to decision."""
+    why: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recognition:
+    """One outcome of one track. On `~/event` it is for acting, on `~/event/log` for knowing."""
+
+    contract_version: Literal[1]
+    event_type: Outcome
+    event_id: EventId
+    seq: Number
+    session: Session
+    site: Id
+    device: Id
+    captured_at: datetime
+    decided_at: datetime
+    valid_until: datetime
+    historical: bool
+    clock_synced: bool
+    track: Track
+    faces_in_view: Count
+    match: Match | None
+    quality: FaceQuality | None
+    pad: Pad
+    gallery: GalleryUsed
+    models: ModelsUsed
+    accelerator: Literal["cpu", "edgetpu"]
+    latency_ms: Count
+    why: JsonObject | None = None
+    previous: Previous | None = None
+
+    def __post_init__(self) -> None:
+        if (self.match is not None) != (self.event_type == "recognized"):
+            raise ContractError("inconsistent", f"{self.event_type}: match must not be as it is")
+        if self.valid_until < self.captured_at:
+            raise ContractError("inconsistent", "valid_until lies before captured_at")
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedRange:
+    """Consecutive events of one session that will not arrive."""
+
+    session: Session
+    first_seq: Number
+    last_seq: Number
+    dropped: Count
+    reason: DropReason
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """What was dropped before it could be delivered."""
+
+    dropped: Count | None
+    """Number of events; null when a broken file does not tell."""
+    ranges: tuple[DroppedRange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Announces on `~/event/log` which events had to be dropped. Never sent on `~/event`."""
+
+    contract_version: Literal[1]
+    event_type: Literal["gap"]
+    event_id: EventId
+    seq: Number
+    session: Session
+    site: Id
+    device: Id
+    announced_at: datetime
+    historical: bool
+    clock_synced: bool
+    lost: Lost
+    previous: Previous | None = None
+
+
+Event: TypeAlias = Recognition | Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What the outbox gives an event when it commits it."""
+
+    event_id: str
+    seq: int
+    session: str
+    site: str
+    device: str
+    previous: Previous | None
+
+
+def recognition(sighting: Sighting, identity: Identity) -> Recognition:
+    """The live form of the event (`historical` false)."""
+    captured_at = _milliseconds(sighting.captured_at)
+    valid_until = _milliseconds(sighting.captured_at + timedelta(seconds=sighting.validity_s))
+    return Recognition(
+        contract_version=CONTRACT_VERSION,
+        event_type=sighting.event_type,
+        event_id=identity.event_id,
+        seq=identity.seq,
+        session=identity.session,
+        site=identity.site,
+        device=identity.device,
+        captured_at=captured_at,
+        decided_at=_milliseconds(sighting.decided_at),
+        valid_until=valid_until,
+        historical=False,
+        clock_synced=sighting.clock_synced,
+        track=sighting.track,
+        faces_in_view=sighting.faces_in_view,
+        match=sighting.match,
+        quality=sighting.quality,
+        pad=Pad(),
+        gallery=sighting.gallery,
+        models=sighting.models,
+        accelerator=sighting.accelerator,
+        latency_ms=sighting.latency_ms,
+        why=sighting.why,
+        previous=identity.previous,
+    )
+
+
+def gap(lost: Lost, identity: Identity, *, announced_at: datetime, clock_synced: bool) -> Gap:
+    """The event that announces `lost`."""
+    return Gap(
+        contract_version=CONTRACT_VERSION,
+        event_type="gap",
+        event_id=identity.event_id,
+        seq=identity.seq,
+        session=identity.session,
+        site=identity.site,
+        device=identity.device,
+        announced_at=_milliseconds(announced_at),
+        historical=False,
+        clock_synced=clock_synced,
+        lost=lost,
+        previous=identity.previous,
+    )
+
+
+def parse(payload: bytes) -> Event:
+    """The event in `payload`. Unknown fields are ignored.
+
+    Raises ContractError with a reason of `contract.load` or `contract.from_mapping`, or
+    `unsupported_version` or `unknown_event_type`.
+    """
+    mapping = codec.load(payload)
+    version = mapping.get("contract_version")
+    if version != CONTRACT_VERSION or isinstance(version, bool):
+        raise ContractError("unsupported_version", f"contract_version is {version!r}, not 1")
+    event_type = mapping.get("event_type")
+    if event_type == "gap":
+        return codec.from_mapping(Gap, mapping)
+    if not isinstance(event_type, str) or event_type not in get_args(Outcome):
+        raise ContractError("unknown_event_type", f"event_type {event_type!r} is not known")
+    return codec.from_mapping(Recognition, mapping)
+
+
+def as_historical(payload: bytes) -> bytes:
+    """The same event marked as sent late. Raises ContractError when `payload` is no JSON object."""
+    mapping = codec.load(payload)
+    mapping["historical"] = True
+    return codec.dump(mapping)
+
+
+def _milliseconds(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,140 @@
+"""What has to come about in the demo, and whether it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edgeface.demo.story import Happening, Story
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was to happen."""
+
+    what: str
+    expected: str
+    seen: str
+    passed: bool
+
+
+def opened_check(name: str, happening: Happening | None) -> Check:
+    """The door opened for the enrolled person."""
+    what = f"the door opens for {name}, who is enrolled"
+    expected = "a live, signed event 'recognized' with her id, and OPEN from the door"
+    if happening is None:
+        return Check(what, expected, "no such event", False)
+    good = happening.opened and happening.signed and happening.live_s is not None
+    seen = f"{_verdict(happening)}, {happening.latency_ms} ms after capture"
+    return Check(what, expected, seen, good)
+
+
+def stranger_check(name: str, happenings: Sequence[Happening]) -> Check:
+    """The stranger was seen, was called unknown, and did not get in."""
+    what = f"the door stays shut for {name}, a stranger"
+    expected = "at least one event 'unknown' and SHUT while she is in view, and never OPEN"
+    if not happenings:
+        return Check(what, expected, "no event while she was in view", False)
+    judged = [item for item in happenings if item.door_s is not None]
+    unknown = any(item.event.event_type == "unknown" for item in judged)
+    good = unknown and not any(item.opened for item in happenings)
+    return Check(what, expected, "; ".join(map(_verdict, happenings)), good)
+
+
+def waited_check(on_disk: int) -> Check:
+    """A recognition was on disk while there was no broker."""
+    what = "a recognition made while the broker is gone waits in the outbox, on disk"
+    expected = "one of her events in the outbox's file, without a broker"
+    if on_disk == 0:
+        return Check(what, expected, "no recognition came, or the file did not show it", False)
+    return Check(what, expected, "1 event" if on_disk == 1 else f"{on_disk} events", True)
+
+
+def logged_check(waited: Happening | None) -> Check:
+    """The log topic got it afterwards."""
+    what = "the log topic gets it once the broker is back, marked as historical"
+    expected = "its signed copy on event/log with historical true"
+    if waited is None:
+        return Check(what, expected, "it never came", False)
+    good = waited.logged_s is not None and waited.historical and waited.signed
+    seen = f"event {waited.event.seq}, historical {str(waited.historical).lower()}"
+    return Check(what, expected, seen + ("" if waited.signed else ", NOT signed"), good)
+
+
+def stayed_shut_check(waited: Happening | None, door_ready_s: float | None) -> Check:
+    """The door did not act on what came late, and was there to act."""
+    what = "the door stays shut for it"
+    expected = "no live copy and no OPEN, with the door connected again"
+    if waited is None or door_ready_s is None:
+        return Check(what, expected, "the event or the door did not come back", False)
+    good = not waited.opened and waited.live_s is None
+    if good:
+        return Check(
+            what, expected, f"the door was back after {door_ready_s:.1f} s, and shut", True
+        )
+    return Check(what, expected, _verdict(waited), False)
+
+
+def encore_check(name: str, happening: Happening | None) -> Check:
+    """And afterwards everything works again."""
+    found = opened_check(name, happening)
+    return Check(
+        f"the door opens again for {name} afterwards", found.expected, found.seen, found.passed
+    )
+
+
+def nobody_else_check(story: Story, is_enrolled: Callable[[Happening], bool]) -> Check:
+    """No other opening, by what the camera really showed."""
+    wrong = [item for item in story.openings if not is_enrolled(item)]
+    return Check(
+        "the door opens for nobody else",
+        "every OPEN while she, and only she, was in view",
+        f"{len(story.openings)} openings, {len(wrong)} of them wrong",
+        not wrong,
+    )
+
+
+def complete_log_check(story: Story) -> Check:
+    """Numbers on the log topic without a hole; every message signed and well formed."""
+    what = "the log topic is complete"
+    numbers = sorted(
+        item.event.seq for item in story.happenings.values() if item.logged_s is not None
+    )
+    expected = "events 1 to n of the session, each signed, and nothing malformed"
+    faults = [*story.faults, *(f"the door refused: {reason}" for reason in story.door.odd)]
+    faults += [
+        f"event {i.event.seq} is not signed" for i in story.happenings.values() if not i.signed
+    ]
+    faults += [f"a gap of {gap.lost.dropped} events" for gap in story.gaps]
+    if numbers != list(range(1, len(numbers) + 1)) or not numbers:
+        faults.append(f"numbers {numbers}")
+    seen = "; ".join(faults) if faults else f"events 1 to {len(numbers)}, all signed"
+    return Check(what, expected, seen, not faults)
+
+
+def lived_check(trouble: str) -> Check:
+    """A process ended by itself."""
+    what = "the processes run until they are told to stop"
+    return Check(what, "the daemon and the door alive", trouble, False)
+
+
+def clean_end_check(codes: dict[str, int], status: str | None) -> Check:
+    """Every process ended when it was told to, and the daemon said goodbye."""
+    good = all(code == 0 for code in codes.values()) and status == "stopped"
+    ends = ", ".join(f"{name} with {code}" for name, code in codes.items())
+    return Check(
+        "all processes end cleanly",
+        "exit status 0, and status 'stopped' on the broker",
+        f"{ends}; status '{status}'",
+        good,
+    )
+
+
+def _verdict(happening: Happening) -> str:
+    if happening.live_s is None:
+        did = "not sent live"
+    elif happening.door_s is None:
+        did = "no word from the door"
+    else:
+        did = "OPEN" if happening.opened else "SHUT"
+    return f"{happening.event.event_type}: {did}"

@@ -1,0 +1,74 @@
+"""What the demo is to do: where, with which camera, at what pace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from edgeface.base.errors import SettingsError
+from edgeface.settings.places import PACKAGE
+
+SITE: Final = "demo"
+DEVICE: Final = "door-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How the simulated visitors come, and how long a step may take."""
+
+    size: tuple[int, int] = (1280, 720)
+    """Width and height of the frames in pixels."""
+    fps: float = 15.0
+    visit_s: float = 4.0
+    gap_s: float = 1.0
+    seed: int = 1
+    step_s: float = 40.0
+    """A step that has not come about by then has failed."""
+    away_s: float = 2.5
+    """Somebody before a real camera is away when no face was seen for so long."""
+    encore: bool = True
+    """After the broker is back, wait until the door has opened again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run of the demo."""
+
+    output: Path
+    """The contact sheet, a PNG."""
+    camera: str | None = None
+    """A real camera: see `camera_section`. None: the simulated one."""
+    keep: bool = False
+    """Leave configuration, gallery, logs and recorded frames."""
+    pace: Pace = field(default_factory=Pace)
+
+
+def camera_section(what: str) -> Mapping[str, Any]:
+    """The section `camera` for a real one.
+
+    `0` or `/dev/video0` is a USB camera, `picamera2` or `picamera2:1` one of a Raspberry Pi;
+    an address with `://` or the path of a video file is a stream. Raises SettingsError.
+    """
+    name, _, index = what.partition(":")
+    if name == "picamera2" and (not index or index.isdigit()):
+        return {"source": "picamera2", "index": int(index or 0)}
+    if what.isdigit():
+        return {"source": "v4l2", "device": int(what)}
+    if "://" in what:
+        return {"source": "stream", "url": what}
+    path = Path(what).expanduser().resolve()
+    if what.startswith("/dev/"):
+        return {"source": "v4l2", "device": what}
+    if path.is_file():
+        return {"source": "stream", "url": str(path), "loop": True}
+    raise SettingsError(
+        f"--camera {what}: neither the number of a camera (0 is /dev/video0) nor picamera2, an "
+        "address such as rtsp://..., or a video file"
+    )
+
+
+def package_root() -> Path:
+    """The folder that `python -m edgeface` needs on its path, also from a checkout."""
+    return PACKAGE.parent

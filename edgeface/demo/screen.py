@@ -1,0 +1,113 @@
+"""What the demo says: one line for each thing that happened, plain text, colour on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Final, Literal, TextIO, TypeAlias
+
+from edgeface.contract.event import Recognition
+from edgeface.demo.checks import Check
+from edgeface.demo.story import Happening
+
+Colour: TypeAlias = Literal["bold", "green", "red", "dim"]
+
+_CODES: Final[dict[Colour, str]] = {"bold": "1", "green": "1;32", "red": "1;31", "dim": "2"}
+_WIDTH: Final = 96
+_INDENT: Final = " " * 20
+
+LAST_LINE: Final = (
+    "A photograph may pass: edgeface does not check for liveness yet. For an entrance use card and "
+    "face (`verify`), not a face alone."
+)
+
+
+class Screen:
+    """Writes lines of `seconds  who  what`."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stdout
+        self._coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
+
+    def headline(self, text: str) -> None:
+        """A line of its own with room around it."""
+        self._write(f"\n{self._paint(text, 'bold')}\n")
+
+    def line(self, at_s: float, who: str, text: str, colour: Colour | None = None) -> None:
+        """One thing that happened; long texts go on below."""
+        head = f"{at_s:6.1f} s  {who:<10}"
+        lines = textwrap.wrap(text, _WIDTH - len(_INDENT), break_on_hyphens=False) or [""]
+        first, *rest = [self._paint(part, colour) if colour else part for part in lines]
+        self._write("\n".join([head + first, *(_INDENT + part for part in rest)]))
+
+    def event(self, happening: Happening, in_view: str | None) -> None:
+        """An event as it arrived."""
+        found = happening.event
+        text = describe(found)
+        if found.match is not None:
+            text += f", {happening.latency_ms} ms from capture to event"
+        if in_view is not None:
+            text += f"; in view: {in_view}"
+        self.line(happening.first_s, "event", text)
+
+    def late(self, happening: Happening) -> None:
+        """An event that came on the log topic alone, and late."""
+        assert happening.logged_s is not None
+        what = happening.event.match
+        name = "" if what is None else f" {what.display_name or what.person_id}"
+        text = f"{happening.event.event_type}{name} arrives late: historical, for knowing only"
+        self.line(happening.logged_s, "event/log", text)
+
+    def door(self, happening: Happening, in_view: str | None) -> None:
+        """What the door did about it."""
+        assert happening.door_s is not None
+        match = happening.event.match
+        if happening.opened and match is not None:
+            name = match.display_name or match.person_id
+            self.line(happening.door_s, "door", f"OPEN for {name}", "green")
+        else:
+            text = f"SHUT ({happening.reason})" + (f" for {in_view}" if in_view else "")
+            self.line(happening.door_s, "door", text, "red")
+
+    def summary(self, checks: Sequence[Check]) -> None:
+        """Every check; where one failed, what was expected and what was seen."""
+        self.headline("What was to happen, and what did")
+        for check in checks:
+            mark = self._paint("ok ", "green") if check.passed else self._paint("NOT", "red")
+            self._write(f"  {mark}  {check.what}")
+            if check.passed:
+                self._write(f"       {self._paint(check.seen, 'dim')}")
+            else:
+                self._write(f"       expected: {check.expected}\n       seen:     {check.seen}")
+
+    def text(self, text: str = "") -> None:
+        """A line as it is."""
+        self._write(text)
+
+    def _paint(self, text: str, colour: Colour) -> str:
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._coloured else text
+
+    def _write(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+def describe(found: Recognition) -> str:
+    """The decision in one clause, with the numbers it stands on."""
+    track = found.track
+    match = found.match
+    if match is not None:
+        margin = "none (nobody else is enrolled)" if match.margin is None else f"{match.margin:.2f}"
+        extrapolated = " (extrapolated)" if match.threshold_extrapolated else ""
+        return (
+            f"recognized {match.display_name or match.person_id}: score {match.score:.2f}, "
+            f"threshold {match.threshold:.2f}{extrapolated}, margin {margin}, "
+            f"{track.agreeing} of {track.frames} frames agree"
+        )
+    why = found.why or {}
+    text: str = found.event_type
+    score, threshold = why.get("score"), why.get("threshold")
+    if isinstance(score, float) and isinstance(threshold, float):
+        text += f": best score {score:.2f}, threshold {threshold:.2f}"
+    return f"{text}, {track.frames} good frame" + ("" if track.frames == 1 else "s")

@@ -1,0 +1,219 @@
+"""The demo's processes and ears, and the one loop in which everything that arrives is worked."""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from edgeface.base.errors import StateError
+from edgeface.base.messages import Message
+from edgeface.contract.topics import Topics
+from edgeface.demo.child import KILLED_S, Child, DemoError, tail
+from edgeface.demo.listener import Listener
+from edgeface.demo.plan import DEVICE, SITE
+from edgeface.demo.recordings import Timeline
+from edgeface.demo.screen import Screen
+from edgeface.demo.story import Happening, Story
+from edgeface.demo.workplace import Workplace
+from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.security.keys import PublicKey
+
+DAEMON_STOP_S: Final = 8.0
+DOOR_STOP_S: Final = 3.0
+_TICK_S: Final = 0.05
+_T = TypeVar("_T")
+
+
+class Stage:
+    """Used by the main thread; other threads only put tasks into its queue."""
+
+    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+        self.topics: Final = Topics(SITE, DEVICE)
+        self.workplace: Final = workplace
+        self.screen: Final = screen
+        self.story: Final = Story(self.topics)
+        self.broker: Final = LocalBroker(workplace.folder / "broker", persistence=True)
+        self.daemon_lines: Final[list[dict[str, Any]]] = []
+        """What the daemon logged."""
+        self.timeline: Timeline | None = None
+        """The truth about who was in view, for a simulated camera."""
+        self.names: Final[dict[Path, str]] = {}
+        """How the screen calls the people of the photographs."""
+        self.codes: Final[dict[str, int]] = {}
+        """Exit codes of the processes that have been stopped."""
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._children: dict[str, Child] = {}
+        self._listeners: list[Listener] = []
+        self._ears = 0
+        self._key: PublicKey | None = None
+        self._failure: DemoError | None = None
+        self._began_s = time.monotonic()
+
+    def now_s(self) -> float:
+        """Seconds since the demo began."""
+        return time.monotonic() - self._began_s
+
+    def say(self, who: str, text: str) -> None:
+        """A line on the screen."""
+        self.screen.line(self.now_s(), who, text)
+
+    def start_broker(self) -> None:
+        """mosquitto, with one ear for what a screen shows and one for the log."""
+        self.broker.start()
+        host, port, topics = self.broker.host, self.broker.port, self.topics
+        self._listeners = [
+            Listener(
+                host,
+                port,
+                [topics.event, topics.state, topics.status],
+                self._on_message,
+                self._on_ear,
+                client_id="demo-screen",
+            ),
+            Listener(
+                host,
+                port,
+                [topics.event_log],
+                self._on_message,
+                self._on_ear,
+                client_id="demo-log",
+                lasting=True,
+            ),
+        ]
+        if self.until(lambda: self._ears == len(self._listeners) or None, 10.0) is None:
+            raise DemoError("nobody could subscribe at the demo's broker")
+
+    def start_daemon(self) -> int:
+        """`edgeface run`; its process id, once it has made its key."""
+        config, frames = self.workplace.config, self.workplace.frames
+        child = self._start("daemon", ["run", "-c", config, "--record", frames], self._daemon_said)
+        if self.until(self._load_key, 30.0) is None:
+            raise DemoError(f"the daemon made no key within 30 s:\n{tail(child.log)}")
+        return child.pid
+
+    def start_door(self, *, same_clock: bool) -> int:
+        """`edgeface door`; its process id, once it has subscribed."""
+        where = ["--host", self.broker.host, "--port", str(self.broker.port)]
+        who = ["--site", SITE, "--device", DEVICE, "--key", str(self.workplace.public_key)]
+        clock = ["--same-clock"] if same_clock else []
+        child = self._start("door", ["door", *where, *who, *clock, "--json"], self._door_said)
+        if self.until(lambda: self.story.door.connected or None, 20.0) is None:
+            raise DemoError(f"the door did not subscribe within 20 s:\n{tail(child.log)}")
+        return child.pid
+
+    def until(self, reached: Callable[[], _T | None], timeout_s: float) -> _T | None:
+        """Work what arrives until `reached` gives something, which is returned; None when it does
+        not in time. Raises DemoError when a process ends by itself."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            found = reached()
+            if found is not None:
+                return found
+            if time.monotonic() >= deadline_s:
+                return None
+            with suppress(queue.Empty):
+                self._tasks.get(timeout=_TICK_S)()
+
+    def in_view(self, happening: Happening) -> str | None:
+        """Whom the camera really showed, as far as that is known."""
+        if self.timeline is None:
+            return None
+        visit = self.timeline.visit_at(happening.event.captured_at)
+        if visit is None:
+            return "nobody"
+        return self.names[self.timeline.photograph_of(visit)]
+
+    def finish(self) -> None:
+        """Stop everything in order and note how it ended; what still arrives is worked."""
+        self._failure = None
+        self._stop_child("daemon", DAEMON_STOP_S)
+        if "daemon" in self.codes:
+            self.until(lambda: self.story.status == "stopped" or None, 2.0)
+        self._stop_child("door", DOOR_STOP_S)
+
+    def close(self) -> None:
+        """End every process and connection; safe to call twice and after any failure."""
+        self._failure = None
+        self._stop_child("daemon", DAEMON_STOP_S)
+        self._stop_child("door", DOOR_STOP_S)
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            listener.close()
+        self.broker.stop()
+
+    def _start(
+        self, name: str, arguments: list[str | Path], said: Callable[[str, float], None]
+    ) -> Child:
+        def on_line(line: str) -> None:
+            at_s = self.now_s()
+            self._tasks.put(lambda: said(line, at_s))
+
+        def on_end(code: int) -> None:
+            self._tasks.put(lambda: self._ended(name, code))
+
+        child = Child(name, arguments, self.workplace.log_of(name), on_line, on_end)
+        self._children[name] = child
+        return child
+
+    def _stop_child(self, name: str, timeout_s: float) -> None:
+        child = self._children.pop(name, None)
+        if child is not None:
+            self.codes[name] = child.stop(timeout_s)
+
+    def _ended(self, name: str, code: int) -> None:
+        if name in self._children:
+            self._stop_child(name, KILLED_S)
+            log = self.workplace.log_of(name)
+            self._failure = DemoError(f"the {name} ended by itself with {code}:\n{tail(log)}")
+
+    def _load_key(self) -> PublicKey | None:
+        with suppress(StateError):
+            self._key = PublicKey.load(self.workplace.public_key)
+        return self._key
+
+    def _on_ear(self) -> None:
+        def subscribed() -> None:
+            self._ears += 1
+
+        self._tasks.put(subscribed)
+
+    def _on_message(self, message: Message) -> None:
+        at_s, utc_s = self.now_s(), time.time()
+        self._tasks.put(lambda: self._heard(message, at_s, utc_s))
+
+    def _heard(self, message: Message, at_s: float, utc_s: float) -> None:
+        told = self.story.hear(message, at_s, utc_s, self._key)
+        if told is None:
+            return
+        happening = told.happening
+        if message.topic == self.topics.event:
+            self.screen.event(happening, self.in_view(happening))
+            if happening.door_s is not None:
+                self.screen.door(happening, self.in_view(happening))
+        elif happening.historical and told.news:  # the log topic may say it more than once
+            self.screen.late(happening)
+
+    def _door_said(self, line: str, at_s: float) -> None:
+        found = _json(line)
+        happening = self.story.hear_door(found, at_s)
+        if happening is not None and happening.live_s is not None:
+            self.screen.door(happening, self.in_view(happening))
+
+    def _daemon_said(self, line: str, _at_s: float) -> None:
+        self.daemon_lines.append(_json(line))
+
+
+def _json(line: str) -> dict[str, Any]:
+    """The object of a line; anything else as its message."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return {"message": line}
+    return found if isinstance(found, dict) else {"message": line}

@@ -1,0 +1,177 @@
+"""What has been seen so far: events, their log copies, and what the door did about each.
+
+Pure bookkeeping: it is told what arrived and when, and knows no network and no clock.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgeface.base.errors import ContractError
+from edgeface.base.messages import Message
+from edgeface.contract import event
+from edgeface.contract.event import Gap, Recognition
+from edgeface.contract.signatures import SIGNATURE
+from edgeface.contract.topics import Topics
+from edgeface.security.keys import PublicKey
+
+
+@dataclass(slots=True)
+class Happening:
+    """One event of the device, from all sides. Times are seconds since the demo began."""
+
+    event: Recognition
+    """As it arrived first; see `historical` for the log copy."""
+    first_s: float
+    latency_ms: int
+    """From capture to arrival here, by this machine's clock."""
+    live_s: float | None = None
+    """When it came on `~/event`, for acting."""
+    logged_s: float | None = None
+    """When it came on `~/event/log`, for knowing."""
+    historical: bool = False
+    """Its log copy says that it was sent late."""
+    signed: bool = True
+    """Every copy carries the device's signature."""
+    door_s: float | None = None
+    """When the door said what it did."""
+    opened: bool = False
+    reason: str | None = None
+    """The door's, for opening or not."""
+
+    @property
+    def is_complete(self) -> bool:
+        """The door has said something about a live event; a late one it never sees."""
+        return self.live_s is None or self.door_s is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a message changed."""
+
+    happening: Happening
+    news: bool
+    """The first that was heard of this event."""
+
+
+@dataclass(slots=True)
+class DoorStory:
+    """The door as a process."""
+
+    ready: int = 0
+    """How often it has subscribed: once, and again after the broker was away."""
+    ready_s: float | None = None
+    connected: bool = False
+    odd: list[str] = field(default_factory=list)
+    """Refusals that belong to no event: forged, retained, malformed."""
+
+
+class Story:
+    """Fed with what arrives, in any order."""
+
+    def __init__(self, topics: Topics) -> None:
+        self.happenings: dict[str, Happening] = {}
+        """By event id, in order of their first arrival."""
+        self.door = DoorStory()
+        self.lifecycle: str | None = None
+        """The daemon's, from `~/state`."""
+        self.reasons: tuple[str, ...] = ()
+        self.status: str | None = None
+        self.faults: list[str] = []
+        """Messages of the device that break its contract."""
+        self.gaps: list[Gap] = []
+        self._topics = topics
+        self._opened_early: dict[str, tuple[float, bool, str]] = {}
+
+    def hear(
+        self, message: Message, at_s: float, utc_s: float, key: PublicKey | None
+    ) -> Told | None:
+        """A message from the broker. `key`: the device's, once it is known."""
+        if message.topic == self._topics.state:
+            self._hear_state(message.payload)
+        elif message.topic == self._topics.status:
+            self.status = _field(message.payload, "status")
+        elif message.topic in (self._topics.event, self._topics.event_log):
+            return self._hear_event(message, at_s, utc_s, key)
+        return None
+
+    def hear_door(self, line: Mapping[str, Any], at_s: float) -> Happening | None:
+        """A line of the door; the event it is about, where that is known already."""
+        what = str(line.get("door"))
+        if what == "ready":
+            self.door.ready += 1
+            self.door.ready_s, self.door.connected = at_s, True
+        elif what == "disconnected":
+            self.door.connected = False
+        elif what in ("open", "shut"):
+            event_id, reason = line.get("event_id"), str(line.get("reason"))
+            if not isinstance(event_id, str):
+                self.door.odd.append(reason)
+                return None
+            verdict = (at_s, what == "open", reason)
+            happening = self.happenings.get(event_id)
+            if happening is None:
+                self._opened_early[event_id] = verdict
+            else:
+                _judge(happening, verdict)
+            return happening
+        return None
+
+    @property
+    def openings(self) -> list[Happening]:
+        """The events for which the door opened."""
+        return [item for item in self.happenings.values() if item.opened]
+
+    def _hear_event(
+        self, message: Message, at_s: float, utc_s: float, key: PublicKey | None
+    ) -> Told | None:
+        try:
+            found = event.parse(message.payload)
+        except ContractError as error:
+            self.faults.append(f"{message.topic}: {error}")
+            return None
+        if isinstance(found, Gap):
+            self.gaps.append(found)
+            return None
+        happening = self.happenings.get(found.event_id)
+        news = happening is None
+        if happening is None:
+            latency_ms = round((utc_s - found.captured_at.timestamp()) * 1000)
+            happening = Happening(found, at_s, latency_ms)
+            self.happenings[found.event_id] = happening
+            if found.event_id in self._opened_early:
+                _judge(happening, self._opened_early.pop(found.event_id))
+        signature = message.user_property(SIGNATURE)
+        happening.signed &= (
+            key is not None
+            and signature is not None
+            and key.verify(message.topic, message.payload, signature)
+        )
+        if message.topic == self._topics.event:
+            happening.live_s = at_s
+        else:
+            happening.logged_s = at_s
+            happening.historical = found.historical
+        return Told(happening, news)
+
+    def _hear_state(self, payload: bytes) -> None:
+        self.lifecycle = _field(payload, "lifecycle")
+        reasons = _field(payload, "reasons")
+        self.reasons = tuple(map(str, reasons)) if isinstance(reasons, list) else ()
+
+
+def _judge(happening: Happening, verdict: tuple[float, bool, str]) -> None:
+    happening.door_s, opened, happening.reason = verdict
+    happening.opened |= opened
+
+
+def _field(payload: bytes, name: str) -> Any:
+    """A field of a JSON object; None for anything else, as for a cleared retained message."""
+    try:
+        found = json.loads(payload)
+    except ValueError:
+        return None
+    return found.get(name) if isinstance(found, dict) else None

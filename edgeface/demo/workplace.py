@@ -1,0 +1,74 @@
+"""The demo's folder: the configuration that the daemon gets, its state, logs and recordings."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from edgeface.demo.plan import DEVICE, SITE
+
+_TEMPLATE: Final = """\
+# Written by `edgeface demo`; this is the whole configuration of the daemon it starts.
+site: {site}
+device: {device}
+state_dir: state        # device key, gallery, outbox
+
+camera:
+{camera}
+
+mqtt:
+  host: 127.0.0.1       # the demo's own mosquitto; TLS is off because it is on this machine
+  port: {port}
+
+decision:
+  validity_s: 3         # 5 by default; shorter, so that an event grows old within the demo
+
+log:
+  level: info
+  format: json
+"""
+
+
+class Workplace:
+    """A private folder, removed at the end unless it is to be kept."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self.folder: Final = Path(tempfile.mkdtemp(prefix="edgeface-demo-"))
+        self.keep: Final = keep
+        self.config: Final = self.folder / "edgeface.yaml"
+        self.state: Final = self.folder / "state"
+        self.public_key: Final = self.state / "device.key.pub"
+        self.outbox: Final = self.state / "outbox.sqlite"
+        self.frames: Final = self.folder / "frames"
+
+    def log_of(self, name: str) -> Path:
+        """Where the output of a process goes."""
+        return self.folder / f"{name}.log"
+
+    def write_config(self, camera: Mapping[str, Any], port: int) -> None:
+        """Write the configuration file; `camera` is its section."""
+        lines = (f"  {key}: {_yaml(value)}" for key, value in camera.items())
+        text = _TEMPLATE.format(site=SITE, device=DEVICE, camera="\n".join(lines), port=port)
+        self.config.write_text(text, encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _yaml(value: Any) -> str:
+    """JSON is YAML; Path as text."""
+    return json.dumps(value, default=str)

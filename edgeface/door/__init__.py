@@ -1,0 +1,1 @@
+"""The reference door: when it may open, and the loop that asks."""

@@ -1,0 +1,88 @@
+"""Card and face: whether a door may open for the answer to `verify`. The door's half.
+
+The door times the answer by a clock of its own that only has to run evenly, so neither the time of
+the day nor that of the device matters. It believes nothing but the device's signature over an
+answer to its own transaction, about the person it asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edgeface.base.errors import ContractError
+from edgeface.base.messages import Message
+from edgeface.contract import codec
+from edgeface.contract.answers import VerifyAnswer
+from edgeface.contract.signatures import SIGNATURE
+from edgeface.contract.topics import Topics
+from edgeface.door.policy import Verdict
+from edgeface.mqtt.caller import Question, question
+from edgeface.security.keys import PublicKey
+
+GRACE_S: Final = 0.5
+"""For the way to the device and back."""
+
+
+class Claim:
+    """One presented card. Not used twice."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        key: PublicKey,
+        person_id: str,
+        *,
+        client: str,
+        session: str,
+        timeout_s: float,
+    ) -> None:
+        self._topics = topics
+        self._key = key
+        self._person_id = person_id
+        self._session = session
+        self._response_topic = topics.response("verify", client)
+        self.wait_s: Final = timeout_s + GRACE_S
+        """An answer that comes later opens nothing."""
+        self.question: Final[Question] = question(
+            topics, "verify", client, session, {"person_id": person_id, "timeout_s": timeout_s}
+        )
+        """What to ask."""
+        self._answered = False
+
+    def judge(self, message: Message, elapsed_s: float) -> Verdict | None:
+        """The verdict on a message that came `elapsed_s` after the question was sent; None when it
+        has nothing to do with this claim."""
+        if message.topic != self._response_topic:
+            return None
+        # 1. Is it the device's own word, in time?
+        if message.retain:
+            return Verdict(False, "retained")
+        signature = message.user_property(SIGNATURE)
+        if signature is None:
+            return Verdict(False, "unsigned")
+        if not self._key.verify(message.topic, message.payload, signature):
+            return Verdict(False, "wrong_signature")
+        if elapsed_s > self.wait_s:
+            return Verdict(False, "too_late")
+        # 2. Is it the answer to this question?
+        try:
+            answer = codec.from_json(VerifyAnswer, message.payload)
+        except ContractError as error:
+            return Verdict(False, f"malformed:{error.reason}")
+        if answer.transaction != self.question.transaction:
+            return None  # an earlier question's, or somebody's who uses the same topic
+        if (answer.site, answer.device) != (self._topics.site, self._topics.device):
+            return Verdict(False, "other_device")
+        if answer.session != self._session:
+            return Verdict(False, "other_session")
+        if self._answered:
+            return Verdict(False, "duplicate")
+        self._answered = True
+        # 3. Is it a yes, about this person?
+        if answer.status != "ok" or answer.data is None:
+            return Verdict(False, answer.error.code if answer.error else "no_data")
+        if answer.data.person_id != self._person_id:
+            return Verdict(False, "other_person")
+        if answer.data.outcome != "match":
+            return Verdict(False, answer.data.outcome)
+        return Verdict(True, "ok")

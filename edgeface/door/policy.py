@@ -1,0 +1,124 @@
+"""Whether a door may open for a message: the consumer's half of the promise of freshness.
+
+Pure: no network, and the clock is given. A door that is built differently has to check the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from edgeface.base.errors import ContractError
+from edgeface.base.messages import Message
+from edgeface.contract import event
+from edgeface.contract.signatures import SIGNATURE
+from edgeface.contract.topics import Topics
+from edgeface.security.keys import PublicKey
+
+MAX_REMEMBERED: Final = 10_000
+"""Event ids kept against a second use; ids that are still valid are kept beyond it."""
+MAX_AHEAD: Final = timedelta(seconds=2)
+"""How far the device's clock may be ahead of the door's."""
+MAX_VALIDITY: Final = timedelta(seconds=60)
+"""No event is believed to be valid for longer, whatever it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Open or not, and why."""
+
+    open: bool
+    reason: str
+    """`ok`, or the check that failed, in words a program can count."""
+    event: event.Recognition | None = None
+    """What was judged, once its signature has been found good."""
+
+
+class DoorPolicy:
+    """Judges the messages of one device, each by one pinned key and the door's own clock.
+
+    `now` returns aware UTC. Messages that were captured before the policy was made are refused, so
+    that starting the door anew forgets nothing that matters.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        key: PublicKey,
+        now: Callable[[], datetime],
+        *,
+        same_clock: bool = False,
+    ) -> None:
+        """`same_clock`: `now` reads the very clock that the device stamps its events with, as on
+        one machine; then an event's age is known whether or not that clock is synchronised."""
+        self.counts: Counter[str] = Counter()
+        """How often each verdict was given, by its reason."""
+        self._topics = topics
+        self._key = key
+        self._now = now
+        self._same_clock = same_clock
+        self._started = now()
+        self._seen: OrderedDict[str, datetime] = OrderedDict()
+
+    def judge(self, message: Message) -> Verdict:
+        """The verdict on one message of `~/event`; it is counted."""
+        verdict = self._judge(message)
+        self.counts[verdict.reason] += 1
+        return verdict
+
+    def _judge(self, message: Message) -> Verdict:
+        # 1. Is it the device's own word, on the one topic that is for acting?
+        if message.topic != self._topics.event:
+            return Verdict(False, "wrong_topic")
+        if message.retain:
+            return Verdict(False, "retained")
+        signature = message.user_property(SIGNATURE)
+        if signature is None:
+            return Verdict(False, "unsigned")
+        if not self._key.verify(message.topic, message.payload, signature):
+            return Verdict(False, "wrong_signature")
+        # 2. Does it keep the contract?
+        try:
+            found = event.parse(message.payload)
+        except ContractError as error:
+            return Verdict(False, f"malformed:{error.reason}")
+        if not isinstance(found, event.Recognition):
+            return Verdict(False, "not_a_recognition")
+        return self._judge_event(found)
+
+    def _judge_event(self, found: event.Recognition) -> Verdict:
+        def refuse(reason: str) -> Verdict:
+            return Verdict(False, reason, found)
+
+        if (found.site, found.device) != (self._topics.site, self._topics.device):
+            return refuse("other_device")
+        # 3. Is it now? By the door's own clock, and only if the device's can be compared with it.
+        now = self._now()
+        if found.historical:
+            return refuse("historical")
+        if not found.clock_synced and not self._same_clock:
+            return refuse("clock_unsynced")
+        if now >= found.valid_until:
+            return refuse("stale")
+        if found.captured_at > now + MAX_AHEAD:
+            return refuse("from_the_future")
+        if found.valid_until - found.captured_at > MAX_VALIDITY:
+            return refuse("valid_too_long")
+        if found.captured_at < self._started:
+            return refuse("before_start")
+        # 4. Is it the first time?
+        if found.event_id in self._seen:
+            return refuse("duplicate")
+        self._remember(found, now)
+        # 5. Is it a name?
+        if found.event_type != "recognized":
+            return refuse(f"not_recognized:{found.event_type}")
+        return Verdict(True, "ok", found)
+
+    def _remember(self, found: event.Recognition, now: datetime) -> None:
+        self._seen[found.event_id] = found.valid_until
+        while len(self._seen) > MAX_REMEMBERED and next(iter(self._seen.values())) <= now:
+            self._seen.popitem(last=False)

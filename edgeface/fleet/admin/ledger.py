@@ -1,0 +1,345 @@
+"""The ledger: what has been published, byte for byte, and what the broker has not acknowledged.
+
+A new manifest with all that belongs to it is staged in one transaction; sending then works off the
+table `outgoing`, so that a publish that was interrupted anywhere is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from edgeface.contract import codec
+from edgeface.fleet.admin.adminkeys import KeySet
+from edgeface.fleet.admin.ledger_file import connect, explained
+from edgeface.fleet.protocol.bucket import Entry
+from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.position import Floor, Version
+
+
+class Stage(IntEnum):
+    """The order of sending; each is acknowledged before the next one begins."""
+
+    RECORDS = 0
+    BUCKETS = 1
+    MANIFEST = 2
+    FRESHNESS = 3
+    CLEARING = 4
+    """Empty retained messages on topics that nobody needs any more."""
+
+
+class Outgoing(NamedTuple):
+    """A message to be sent."""
+
+    kind: str
+    """`person`, `bucket`, `manifest` or `freshness`."""
+    name: str
+    """Person id, number of the bucket, or empty."""
+    stage: Stage
+
+
+class TombstoneRow(NamedTuple):
+    """Somebody who was removed and whose topic has not been cleared."""
+
+    person_id: str
+    version: Version
+    removed_s: int
+    """UTC epoch seconds."""
+    confirmed: frozenset[str]
+    """Devices that said that they have erased the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The one row."""
+
+    version: Version
+    """Of the newest manifest made."""
+    manifest: bytes | None
+    """Its wire bytes."""
+    base: bytes | None
+    """Digest of the manifest it grew from."""
+    floor: Floor
+    """The newest manifest that the broker has acknowledged."""
+    keys: KeySet
+    next_keys: KeySet | None
+    old_keys: KeySet | None
+
+    @property
+    def all_keys(self) -> tuple[KeySet, ...]:
+        """What devices are to accept now: the old, the present and the next keys."""
+        sets = (self.old_keys, self.keys, self.next_keys)
+        return tuple(keys for keys in sets if keys is not None)
+
+    @property
+    def digest(self) -> bytes | None:
+        """Of the newest manifest made."""
+        return None if self.manifest is None else digest_of(self.manifest)
+
+
+class Ledger:
+    """The file of one site. Used by one thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing ledger. Raises StateError."""
+        self.path = path
+        self._connection = connect(path, create=False)
+
+    @classmethod
+    def create(cls, path: Path, keys: KeySet) -> Self:
+        """A new one, before the first publish. Raises StateError."""
+        connection = connect(path, create=True)
+        with explained(path):
+            connection.execute(
+                "INSERT INTO state VALUES (1, 1, 0, NULL, NULL, ?, ?, NULL, NULL)",
+                (_floor_text(Floor()), _keys_text(keys)),
+            )
+        connection.close()
+        return cls(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file; safe to call twice."""
+        self._connection.close()
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it or nothing."""
+        with explained(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """What a query finds."""
+        with explained(self.path):
+            return self._connection.execute(query, parameters).fetchall()
+
+    def state(self) -> State:
+        """Where the gallery stands."""
+        query = (
+            "SELECT epoch, revision, manifest, base, floor, keys, next_keys, old_keys FROM state"
+        )
+        with explained(self.path):
+            row = self._connection.execute(query).fetchone()
+        keys = _keys(row[5])
+        assert keys is not None
+        return State(
+            version=Version(row[0], row[1]),
+            manifest=row[2],
+            base=row[3],
+            floor=codec.from_json(Floor, row[4].encode()),
+            keys=keys,
+            next_keys=_keys(row[6]),
+            old_keys=_keys(row[7]),
+        )
+
+    def set_next_keys(self, keys: KeySet | None) -> None:
+        """Remember the keys that the next rekey begins to use."""
+        with self.change() as connection:
+            connection.execute("UPDATE state SET next_keys = ?", (_keys_text(keys),))
+
+    def forget_old_keys(self) -> None:
+        """The keys before the last rekey are gone."""
+        with self.change() as connection:
+            connection.execute("UPDATE state SET old_keys = NULL")
+
+    def touch(self, people: Iterable[str]) -> None:
+        """Note, before the gallery is changed, who may have to be published."""
+        with self.change() as connection:
+            connection.executemany(
+                "INSERT OR IGNORE INTO touched VALUES (?)", [(person_id,) for person_id in people]
+            )
+
+    def touched(self) -> tuple[str, ...]:
+        """Who may have to be published, sorted."""
+        rows = self.rows("SELECT person_id FROM touched ORDER BY person_id")
+        return tuple(str(row[0]) for row in rows)
+
+    def published(self) -> tuple[str, ...]:
+        """Ids of everybody in the newest manifest made, sorted."""
+        rows = self.rows("SELECT person_id FROM people ORDER BY person_id")
+        return tuple(str(row[0]) for row in rows)
+
+    def content_of(self, person_id: str) -> bytes | None:
+        """Digest of what was published of somebody; None when it is nothing."""
+        rows = self.rows("SELECT content FROM people WHERE person_id = ?", person_id)
+        return bytes(rows[0][0]) if rows else None
+
+    def entries(self, bucket: int) -> list[Entry]:
+        """Who is in a bucket."""
+        query = "SELECT person_id, revision, digest FROM people WHERE bucket = ? ORDER BY person_id"
+        with explained(self.path):
+            return [Entry(*row) for row in self._connection.execute(query, (bucket,))]
+
+    def bucket_digests(self) -> dict[int, bytes]:
+        """Of the buckets that somebody is in."""
+        with explained(self.path):
+            return dict(self._connection.execute("SELECT number, digest FROM buckets").fetchall())
+
+    def spaces(self) -> dict[str, int]:
+        """Space id -> how many people have published templates in it."""
+        found: dict[str, int] = {}
+        with explained(self.path):
+            for text, count in self._connection.execute(
+                "SELECT spaces, count(*) FROM people GROUP BY spaces"
+            ):
+                for space in text.split(","):
+                    found[space] = found.get(space, 0) + count
+        return found
+
+    def count(self) -> int:
+        """People in the newest manifest made."""
+        with explained(self.path):
+            return int(self._connection.execute("SELECT count(*) FROM people").fetchone()[0])
+
+    def outgoing(self, stage: Stage | None = None) -> list[Outgoing]:
+        """What the broker has not acknowledged, in the order of sending."""
+        query = (
+            "SELECT kind, name, stage FROM outgoing WHERE ?1 IS NULL OR stage = ?1"
+            " ORDER BY stage, kind, name"
+        )
+        with explained(self.path):
+            return [
+                Outgoing(kind, name, Stage(number))
+                for kind, name, number in self._connection.execute(query, (stage,))
+            ]
+
+    def send_again(self) -> None:
+        """Stage every record, tombstone and bucket, and the manifest, for a broker that lost
+        them."""
+        with self.change() as connection:
+            for statement in (
+                "INSERT OR REPLACE INTO outgoing SELECT 'person', person_id, 0 FROM people",
+                "INSERT OR REPLACE INTO outgoing SELECT 'person', person_id, 0 FROM tombstones",
+                "INSERT OR REPLACE INTO outgoing SELECT 'bucket', number, 1 FROM buckets",
+                "INSERT OR REPLACE INTO outgoing VALUES ('manifest', '', 2), ('freshness', '', 3)",
+            ):
+                connection.execute(statement)
+
+    def stage_freshness(self) -> None:
+        """Have a freshness message sent."""
+        with self.change() as connection:
+            connection.execute("INSERT OR REPLACE INTO outgoing VALUES ('freshness', '', 3)")
+
+    def payload(self, item: Outgoing) -> bytes:
+        """The wire bytes of a record, tombstone, bucket or the manifest; empty for clearing."""
+        if item.stage is Stage.CLEARING:
+            return b""
+        queries = {
+            "person": "SELECT wire FROM people WHERE person_id = ?1"
+            " UNION ALL SELECT wire FROM tombstones WHERE person_id = ?1",
+            "bucket": "SELECT wire FROM buckets WHERE number = ?1",
+            "manifest": "SELECT manifest FROM state WHERE ?1 = ''",
+        }
+        with explained(self.path):
+            row = self._connection.execute(queries[item.kind], (item.name,)).fetchone()
+        return bytes(row[0])
+
+    def acknowledged(self, items: Iterable[Outgoing], floor: Floor | None = None) -> None:
+        """The broker has these; `floor` when the manifest is one of them."""
+        with self.change() as connection:
+            for item in items:
+                connection.execute(
+                    "DELETE FROM outgoing WHERE kind = ? AND name = ? AND stage = ?", item
+                )
+                if item.stage is Stage.CLEARING and item.kind == "person":
+                    connection.execute("DELETE FROM tombstones WHERE person_id = ?", (item.name,))
+            if floor is not None:
+                connection.execute("UPDATE state SET floor = ?", (_floor_text(floor),))
+
+    def tombstones(self) -> tuple[TombstoneRow, ...]:
+        """Those whose topics have not been cleared, by person id."""
+        with explained(self.path):
+            rows = self._connection.execute(
+                "SELECT person_id, epoch, revision, removed_s FROM tombstones ORDER BY person_id"
+            ).fetchall()
+            confirmed: dict[str, set[str]] = {}
+            for person_id, device in self._connection.execute("SELECT * FROM confirmed"):
+                confirmed.setdefault(person_id, set()).add(device)
+        return tuple(
+            TombstoneRow(
+                person_id,
+                Version(epoch, revision),
+                removed_s,
+                frozenset(confirmed.get(person_id, ())),
+            )
+            for person_id, epoch, revision, removed_s in rows
+        )
+
+    def confirm(self, pairs: Iterable[tuple[str, str]]) -> None:
+        """Note (person, device): the device has said that the person is erased."""
+        with self.change() as connection:
+            connection.executemany("INSERT OR IGNORE INTO confirmed VALUES (?, ?)", list(pairs))
+
+    def clear_tombstones(self, people: Iterable[str]) -> None:
+        """Have the topics of these removed people cleared."""
+        with self.change() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO outgoing VALUES ('person', ?, ?)",
+                [(person_id, Stage.CLEARING) for person_id in people],
+            )
+
+    def note_freshness(self, version: Version, digest: bytes, expires_s: int) -> None:
+        """A freshness message for this manifest is about to be sent."""
+        with self.change() as connection:
+            connection.execute(
+                "INSERT INTO freshness VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET expires_s = max(expires_s, excluded.expires_s)",
+                (*version, digest, expires_s),
+            )
+
+    def version_of(self, digest: bytes) -> Version | None:
+        """Which of the manifests published so far has this digest."""
+        rows = self.rows("SELECT epoch, revision FROM freshness WHERE digest = ?", digest)
+        return Version(*rows[0]) if rows else None
+
+    def fresh_until(self, version: Version) -> int | None:
+        """UTC epoch seconds at which the last freshness made for a manifest expires."""
+        with explained(self.path):
+            row = self._connection.execute(
+                "SELECT expires_s FROM freshness WHERE epoch = ? AND revision = ?", version
+            ).fetchone()
+        return None if row is None else int(row[0])
+
+    def fresh_before(self, version: Version) -> int | None:
+        """UTC epoch seconds at which the last freshness of any earlier manifest expires."""
+        rows = self.rows(
+            "SELECT max(expires_s) FROM freshness WHERE (epoch, revision) < (?, ?)", *version
+        )
+        return None if rows[0][0] is None else int(rows[0][0])
+
+
+def _floor_text(floor: Floor) -> str:
+    return codec.to_json(floor).decode()
+
+
+def _keys_text(keys: KeySet | None) -> str | None:
+    return None if keys is None else json.dumps(dataclasses.asdict(keys))
+
+
+def _keys(text: str | None) -> KeySet | None:
+    return None if text is None else KeySet(**json.loads(text))

@@ -1,0 +1,236 @@
+"""The master gallery: everyone on the administrator's machine, and what of it is published."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from edgeface.base.errors import GalleryError
+from edgeface.base.files import PUBLIC, locked, write_file
+from edgeface.fleet.admin.adminkeys import KeySet, ensure_sealing_key, make_keys
+from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.admin.site import SITE_FILE, SiteFolder
+from edgeface.fleet.protocol.payload import Payload, encode_payload, payload_of
+from edgeface.fleet.protocol.record import MAX_SPACES
+from edgeface.gallery.cipher import DamagedRowError
+from edgeface.gallery.keys import load_key
+from edgeface.gallery.person import Person
+from edgeface.gallery.store import GalleryStore
+
+KEEP: Final = object()
+"""Stands for a field that is not to be changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One person who is not published as the master has them."""
+
+    kind: Literal["new", "changed", "removed"]
+    person_id: str
+    display_name: str | None
+    """As the master has it now; None for somebody who was removed."""
+    payload: Payload | None
+    """What is to be published; None for a removal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the next publish would do."""
+
+    changes: tuple[Change, ...]
+    """By person id."""
+    without_templates: tuple[str, ...]
+    """Not published: nobody could recognise them."""
+    unchanged: tuple[str, ...]
+    """Touched, but as published."""
+
+
+class Master:
+    """The administrator's store of one site. Used by one thread; holds the site's lock."""
+
+    def __init__(self, folder: SiteFolder) -> None:
+        """Open it. Raises StateError (in use, not readable) or GalleryError."""
+        self.folder = folder
+        self._lock = locked(folder.lock_file)
+        self._lock.__enter__()
+        try:
+            key = load_key(folder.gallery_key, create=False)
+            self.store = GalleryStore(folder.gallery_file, key)
+            try:
+                self.ledger = Ledger(folder.ledger_file)
+            except BaseException:
+                self.store.close()
+                raise
+        except BaseException:
+            self._lock.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release files and lock."""
+        self.ledger.close()
+        self.store.close()
+        self._lock.__exit__(None, None, None)
+
+    @contextmanager
+    def touching(self, people: Iterable[str]) -> Iterator[GalleryStore]:
+        """The store, for a change to these people. They are noted first, so that a crash in between
+        leaves at worst a needless look at the next publish."""
+        self.ledger.touch(people)
+        yield self.store
+
+    def remove(self, people: Sequence[str]) -> None:
+        """Erase people from the master; the next publish erases them everywhere."""
+        with self.touching(people) as store, store.change() as change:
+            for person_id in people:
+                change.remove(person_id)
+
+    def update(
+        self,
+        person_id: str,
+        *,
+        display_name: Any = KEEP,
+        valid_from_s: Any = KEEP,
+        valid_to_s: Any = KEEP,
+        card: Any = KEEP,
+    ) -> Person:
+        """Change what is known of somebody beside templates; returns the person as stored now.
+
+        Raises GalleryError for an unknown person or impossible values.
+        """
+        known = self.store.person(person_id)
+        if known is None:
+            raise GalleryError(f"{person_id}: no such person in the master gallery")
+        wanted = {
+            "display_name": display_name,
+            "valid_from_s": valid_from_s,
+            "valid_to_s": valid_to_s,
+            "card": card,
+        }
+        values: dict[str, Any] = {
+            name: value for name, value in wanted.items() if value is not KEEP
+        }
+        person = replace(known, **values)
+        with self.touching([person_id]) as store, store.change() as change:
+            change.put_person(person)
+        return person
+
+    def forget_space(self, space: str) -> int:
+        """Delete everybody's templates of a space; returns how many people had any."""
+        people = [person_id for person_id in self.store.ids() if space in self._spaces(person_id)]
+        with self.touching(people) as store, store.change() as change:
+            for person_id in people:
+                change.put_templates(person_id, space, ())
+        return len(people)
+
+    def draft(self) -> Draft:
+        """What differs from what is published.
+
+        Raises GalleryError for rows that do not open and for templates of more than two spaces.
+        """
+        changes: list[Change] = []
+        without: list[str] = []
+        unchanged: list[str] = []
+        for person_id in self.ledger.touched():
+            published = self.ledger.content_of(person_id)
+            payload = self.payload(person_id)
+            if payload is not None and not payload.templates:
+                without.append(person_id)
+                payload = None
+            if payload is None:
+                if published is None:
+                    if person_id not in without:
+                        unchanged.append(person_id)
+                else:
+                    changes.append(Change("removed", person_id, None, None))
+            elif published is None:
+                changes.append(Change("new", person_id, payload.display_name, payload))
+            elif published != content_digest(payload):
+                changes.append(Change("changed", person_id, payload.display_name, payload))
+            else:
+                unchanged.append(person_id)
+        return Draft(tuple(changes), tuple(without), tuple(unchanged))
+
+    def payload(self, person_id: str) -> Payload | None:
+        """What is to be published of somebody; None when there is no such person."""
+        try:
+            person = self.store.person(person_id)
+            if person is None:
+                return None
+            templates = {
+                space: self.store.templates(person_id, space) for space in self._spaces(person_id)
+            }
+        except DamagedRowError as error:
+            raise GalleryError(
+                f"{error}; restore gallery.sqlite from a copy, or remove {person_id} and enrol "
+                "the person again"
+            ) from error
+        if len(templates) > MAX_SPACES:
+            raise GalleryError(
+                f"{person_id}: templates of {len(templates)} models, at most {MAX_SPACES} can be "
+                "published; drop one with `edgeface fleet spaces --forget SPACE`"
+            )
+        return payload_of(person, templates)
+
+    def _spaces(self, person_id: str) -> dict[str, int]:
+        return self.store.spaces(person_id)
+
+
+def content_digest(payload: Payload) -> bytes:
+    """Tells whether somebody is published as the master has them."""
+    return hashlib.sha256(encode_payload(payload)).digest()
+
+
+def find_people(store: GalleryStore, names: Iterable[str]) -> list[str]:
+    """Ids for ids or whole display names; raises GalleryError for a name that fits nobody, or
+    several."""
+    wanted = list(dict.fromkeys(names))
+    by_name: dict[str, list[str]] = {}
+    if any(name not in store for name in wanted):
+        for person_id in store.ids():
+            person = store.person(person_id)
+            if person is not None and person.display_name is not None:
+                by_name.setdefault(person.display_name, []).append(person_id)
+    found: list[str] = []
+    for name in wanted:
+        people = [name] if name in store else by_name.get(name, [])
+        if not people:
+            raise GalleryError(f"{name}: no such person in the master gallery")
+        if len(people) > 1:
+            raise GalleryError(f"{name}: {len(people)} people have this name: {', '.join(people)}")
+        found += [person_id for person_id in people if person_id not in found]
+    return found
+
+
+def make_site(path: Path, site_yaml: bytes, passphrase: bytes) -> tuple[SiteFolder, KeySet]:
+    """A new site: folder, settings, keys, empty gallery and ledger.
+
+    `site_yaml` is the content of the settings file. Raises SettingsError, GalleryError (passphrase)
+    or StateError (there is a site already).
+    """
+    write_file(path / SITE_FILE, site_yaml, PUBLIC)
+    try:
+        folder = SiteFolder.open(path)
+        keys = make_keys(folder.keys, passphrase)
+        ensure_sealing_key(folder.sealing_key)
+    except BaseException:
+        (path / SITE_FILE).unlink()
+        raise
+    GalleryStore(folder.gallery_file, load_key(folder.gallery_key, create=True)).close()
+    Ledger.create(folder.ledger_file, keys).close()
+    return folder, keys

@@ -1,0 +1,193 @@
+"""Send what is staged, in order, each stage confirmed before the next; and keep it fresh."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from edgeface.base.errors import GalleryError
+from edgeface.base.messages import Publication
+from edgeface.fleet.admin.adminkeys import freshness_file, load_public_key, load_signing_key
+from edgeface.fleet.admin.broker import Broker
+from edgeface.fleet.admin.ledger import Ledger, Outgoing, Stage, State
+from edgeface.fleet.admin.site import SiteFolder
+from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.freshness import encode_freshness
+from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.manifest import Manifest, read_manifest
+from edgeface.fleet.protocol.position import Version
+from edgeface.mqtt.options import ConnectionOptions
+
+HOUR_S: Final = 3600
+
+
+@dataclass
+class Sent:
+    """What went to the broker and was acknowledged."""
+
+    messages: Counter[str] = field(default_factory=Counter)
+    """By stage: `records`, `buckets`, `manifest`, `freshness`, `clearing`."""
+    payload_bytes: int = 0
+
+    def add(self, other: Sent) -> None:
+        """Count what was sent besides."""
+        self.messages.update(other.messages)
+        self.payload_bytes += other.payload_bytes
+
+
+class Channel:
+    """Publishes for one site. `now` gives UTC epoch seconds; `connect` opens a `Broker`."""
+
+    def __init__(
+        self,
+        folder: SiteFolder,
+        ledger: Ledger,
+        *,
+        now: Callable[[], float] = time.time,
+        connect: Callable[[ConnectionOptions], Broker] = Broker,
+    ) -> None:
+        self._folder = folder
+        self._ledger = ledger
+        self._topics = GalleryTopics(folder.site)
+        self._now = now
+        self._connect = connect
+
+    def check(self, *, lost: bool = False) -> None:
+        """Connect and look whether the broker's manifest is one that ours may replace.
+
+        `lost` also takes a broker that has none, though we have published. Raises BrokerError (not
+        reachable) or GalleryError (another manifest).
+        """
+        with self._connect(self._folder.connection()) as broker:
+            self._check(broker, lost=lost)
+
+    def send(self, *, lost: bool = False) -> Sent:
+        """Send all that is outgoing, after `check`.
+
+        Raises as `check`, also when somebody else's manifest appears before ours is sent, and
+        BrokerError when the broker refuses or is gone. The next call goes on where this one ended.
+        """
+        sent = Sent()
+        with self._connect(self._folder.connection()) as broker:
+            self._check(broker, lost=lost)
+            for stage in Stage:
+                if stage is Stage.MANIFEST:
+                    self._check(broker, lost=lost, known=True)
+                self._send_stage(broker, stage, sent)
+        return sent
+
+    def manifest(self) -> Manifest | None:
+        """The newest manifest made, read back as a device would."""
+        state = self._ledger.state()
+        if state.manifest is None:
+            return None
+        ring = KeyRing([load_public_key(self._folder.keys, state.keys.signing)], [])
+        return read_manifest(state.manifest, ring, site=self._folder.site)
+
+    def _check(self, broker: Broker, *, lost: bool, known: bool = False) -> None:
+        topic = self._topics.manifest
+        if known:
+            message = broker.latest.get(topic)
+            wire = message.payload if message is not None and message.payload else None
+        else:
+            wire = broker.fetch(topic)
+        waiting = bool(self._ledger.outgoing(Stage.MANIFEST))
+        ours = None if wire is None else self._ledger.version_of(digest_of(wire))
+        check_base(self._ledger.state(), wire, waiting=waiting, ours=ours, lost=lost)
+
+    def _send_stage(self, broker: Broker, stage: Stage, sent: Sent) -> None:
+        items = self._ledger.outgoing(stage)
+        if not items:
+            return
+        sizes: dict[Outgoing, int] = {}
+
+        def publications() -> Iterator[tuple[Outgoing, Publication]]:
+            for item in items:
+                if item.kind == "freshness":
+                    payload = self._freshness()
+                else:
+                    payload = self._ledger.payload(item)
+                sizes[item] = len(payload)
+                yield item, Publication(self._topic(item), payload, qos=1, retain=True)
+
+        def acknowledged(group: list[Outgoing]) -> None:
+            floor = None
+            if stage is Stage.MANIFEST:
+                manifest = self.manifest()
+                assert manifest is not None
+                floor = self._ledger.state().floor.after(manifest)
+            self._ledger.acknowledged(group, floor)
+            sent.messages[stage.name.lower()] += len(group)
+            sent.payload_bytes += sum(sizes.pop(item) for item in group)
+
+        broker.send(publications(), acknowledged)
+
+    def _freshness(self) -> bytes:
+        manifest = self.manifest()
+        assert manifest is not None
+        key = freshness_file(self._folder.keys, self._ledger.state().keys.freshness)
+        issued_s = int(self._now())
+        expires_s = issued_s + self._folder.settings.freshness_hours * HOUR_S
+        # Before it is sent: the bound on what a freeze can do must never be told too early.
+        self._ledger.note_freshness(manifest.version, manifest.digest, expires_s)
+        return encode_freshness(
+            manifest,
+            issued_s=issued_s,
+            expires_s=expires_s,
+            signer=load_signing_key(key, None),
+        )
+
+    def _topic(self, item: Outgoing) -> str:
+        match item.kind:
+            case "person":
+                return self._topics.person(item.name)
+            case "bucket":
+                return self._topics.bucket(int(item.name))
+            case "manifest":
+                return self._topics.manifest
+            case _:
+                return self._topics.freshness
+
+
+def check_base(
+    state: State,
+    found: bytes | None,
+    *,
+    waiting: bool = False,
+    ours: Version | None = None,
+    lost: bool = False,
+) -> None:
+    """Raise GalleryError unless `found`, the broker's manifest, is the one that ours grew from, or
+    ours itself.
+
+    `waiting`: ours has not been acknowledged. `ours`: the version of `found` if we published it
+    once. `lost`: everything is to be sent again, so that it may be missing or an older one of ours.
+    """
+    published = state.floor.version
+    again = "send everything again with `edgeface fleet publish --all`"
+    if found is None:
+        if state.floor.digest is None or lost:
+            return
+        raise GalleryError(
+            f"the broker has no manifest, but {published} was published; if it has lost its "
+            f"retained messages, {again}"
+        )
+    digest = digest_of(found)
+    if digest == state.digest or (waiting and digest == state.base):
+        return
+    if ours is not None:
+        if lost:
+            return
+        raise GalleryError(
+            f"the broker has the manifest {ours}, but {published} was published; if it was "
+            f"restored from a copy, {again}"
+        )
+    raise GalleryError(
+        f"the manifest on the broker ({digest.hex()[:16]}...) is not the one that this folder "
+        f"published last ({published}): somebody else publishes for this site, or this folder is "
+        "an old copy; nothing was sent"
+    )

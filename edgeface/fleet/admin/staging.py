@@ -1,0 +1,238 @@
+"""Make the next manifest with all that belongs to it, in one transaction of the ledger."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from edgeface.base.errors import EdgefaceError, GalleryError
+from edgeface.contract.codec import dump
+from edgeface.fleet.admin.adminkeys import (
+    KeySet,
+    freshness_file,
+    load_encryption_key,
+    load_signing_key,
+)
+from edgeface.fleet.admin.ledger import Ledger, Stage
+from edgeface.fleet.admin.master import Change, Draft, Master, content_digest
+from edgeface.fleet.admin.site import DAY_S
+from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
+from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.keyring import SigningKey, VerifyingKey
+from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.record import encode_record, encode_tombstone
+
+
+class PublishingKeys(NamedTuple):
+    """What is needed to make a manifest and its records."""
+
+    signer: SigningKey
+    """The administrator's."""
+    freshness: VerifyingKey
+    encryption: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A manifest that was made."""
+
+    version: Version
+    digest: bytes
+    records: int
+    tombstones: int
+    buckets: int
+
+
+def load_publishing_keys(master: Master, keys: KeySet, signer: SigningKey) -> PublishingKeys:
+    """The keys that go with an opened administrator's key. Raises StateError or GalleryError."""
+    folder = master.folder.keys
+    freshness = load_signing_key(freshness_file(folder, keys.freshness), None)
+    return PublishingKeys(signer, freshness.public, load_encryption_key(folder, keys.encryption))
+
+
+def stage(master: Master, draft: Draft, keys: PublishingKeys, now_s: int) -> Staged:
+    """The next revision of the same epoch.
+
+    Raises GalleryError for what cannot be encoded; nothing has changed then.
+    """
+    state = master.ledger.state()
+    version = Version(state.version.epoch, state.version.revision + 1)
+    with _explained(), master.ledger.change() as connection:
+        work = _Work(master, connection, keys, version, now_s)
+        work.apply(draft.changes)
+        looked_at = [change.person_id for change in draft.changes] + [*draft.unchanged]
+        connection.executemany(
+            "DELETE FROM touched WHERE person_id = ?", [(person_id,) for person_id in looked_at]
+        )
+        return work.finish(state.digest)
+
+
+def stage_rekey(master: Master, keys: PublishingKeys, next_keys: KeySet, now_s: int) -> Staged:
+    """The next epoch: every record, tombstone and manifest anew, under other keys.
+
+    Raises GalleryError for what cannot be encoded; nothing has changed then.
+    """
+    ledger = master.ledger
+    state = ledger.state()
+    version = Version(state.version.epoch + 1, state.version.revision + 1)
+    with _explained(), ledger.change() as connection:
+        work = _Work(master, connection, keys, version, now_s)
+        work.apply(_everything(master, ledger))
+        for row in ledger.tombstones():
+            work.bury(row.person_id, row.removed_s)
+        connection.execute("DELETE FROM touched")
+        connection.execute(
+            "UPDATE state SET old_keys = keys, keys = ?, next_keys = NULL", (_text(next_keys),)
+        )
+        return work.finish(state.digest)
+
+
+class _Work:
+    """One transaction that makes one manifest."""
+
+    def __init__(
+        self,
+        master: Master,
+        connection: sqlite3.Connection,
+        keys: PublishingKeys,
+        version: Version,
+        now_s: int,
+    ) -> None:
+        self._master = master
+        self._ledger = master.ledger
+        self._site = master.folder.site
+        self._connection = connection
+        self._keys = keys
+        self._version = version
+        self._now_s = now_s
+        self._buckets: set[int] = set()
+        self._records = 0
+        self._tombstones = 0
+
+    def apply(self, changes: Iterable[Change]) -> None:
+        """Make the records and tombstones."""
+        for change in changes:
+            self._buckets.add(bucket_number(change.person_id))
+            if change.payload is None:
+                self._connection.execute(
+                    "DELETE FROM people WHERE person_id = ?", (change.person_id,)
+                )
+                self.bury(change.person_id, self._now_s)
+            else:
+                self._put(change)
+
+    def bury(self, person_id: str, removed_s: int) -> None:
+        """Make a tombstone."""
+        wire = encode_tombstone(
+            site=self._site, person_id=person_id, version=self._version, signer=self._keys.signer
+        )
+        # A new demand: what devices confirmed before does not count for it.
+        self._connection.execute("DELETE FROM tombstones WHERE person_id = ?", (person_id,))
+        self._connection.execute(
+            "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)",
+            (person_id, *self._version, removed_s, wire),
+        )
+        self._send("person", person_id, Stage.RECORDS)
+        self._tombstones += 1
+
+    def finish(self, base: bytes | None) -> Staged:
+        """Make buckets and manifest; `base` is the digest of the manifest before."""
+        for number in sorted(self._buckets):
+            self._make_bucket(number)
+        digests: Mapping[int, bytes] = self._ledger.bucket_digests()
+        wire = encode_manifest(
+            site=self._site,
+            version=self._version,
+            issued_s=self._now_s,
+            expires_s=self._now_s + self._master.folder.settings.manifest_days * DAY_S,
+            count=self._ledger.count(),
+            spaces=self._ledger.spaces(),
+            buckets=[digests.get(number, NOBODY) for number in range(BUCKETS)],
+            freshness_key=self._keys.freshness,
+            signer=self._keys.signer,
+        )
+        self._connection.execute(
+            "UPDATE state SET epoch = ?, revision = ?, manifest = ?, base = ?",
+            (*self._version, wire, base),
+        )
+        self._send("manifest", "", Stage.MANIFEST)
+        self._send("freshness", "", Stage.FRESHNESS)
+        return Staged(
+            self._version, digest_of(wire), self._records, self._tombstones, len(self._buckets)
+        )
+
+    def _put(self, change: Change) -> None:
+        payload = change.payload
+        assert payload is not None
+        wire = encode_record(
+            payload,
+            site=self._site,
+            person_id=change.person_id,
+            version=self._version,
+            encryption_key=self._keys.encryption,
+            signer=self._keys.signer,
+        )
+        self._connection.execute("DELETE FROM tombstones WHERE person_id = ?", (change.person_id,))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                change.person_id,
+                bucket_number(change.person_id),
+                self._version.revision,
+                digest_of(wire),
+                content_digest(payload),
+                ",".join(sorted(payload.templates)),
+                wire,
+            ),
+        )
+        self._send("person", change.person_id, Stage.RECORDS)
+        self._records += 1
+
+    def _make_bucket(self, number: int) -> None:
+        entries = self._ledger.entries(number)
+        if not entries:
+            self._connection.execute("DELETE FROM buckets WHERE number = ?", (number,))
+            self._send("bucket", str(number), Stage.CLEARING)
+            return
+        wire = encode_bucket(self._site, number, entries)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", (number, digest_of(wire), wire)
+        )
+        self._send("bucket", str(number), Stage.BUCKETS)
+
+    def _send(self, kind: str, name: str, stage: Stage) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?)", (kind, name, stage)
+        )
+
+
+def _everything(master: Master, ledger: Ledger) -> Iterator[Change]:
+    """Everybody as the master has them, and the removals that are not published yet."""
+    present = set(master.store.ids())
+    for person_id in sorted(present | set(ledger.published())):
+        payload = master.payload(person_id) if person_id in present else None
+        if payload is not None and payload.templates:
+            yield Change("changed", person_id, payload.display_name, payload)
+        elif ledger.content_of(person_id) is not None:
+            yield Change("removed", person_id, None, None)
+
+
+def _text(keys: KeySet) -> str:
+    return dump(
+        {"signing": keys.signing, "freshness": keys.freshness, "encryption": keys.encryption}
+    ).decode()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn a codec's ValueError, which names the person, into a GalleryError."""
+    try:
+        yield
+    except EdgefaceError:
+        raise
+    except ValueError as error:
+        raise GalleryError(str(error)) from error

@@ -1,0 +1,142 @@
+"""The follower over a real broker: a thread of its own, so that ten thousand records never hold up
+an event or a command.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from edgeface.base.backoff import Backoff
+from edgeface.base.errors import BrokerError
+from edgeface.base.messages import FAILURE, Acknowledged, Lost, Message, Subscribed
+from edgeface.fleet.device.follower import Follower
+from edgeface.fleet.device.own_report import OwnReport
+from edgeface.mqtt.sharing import Wired
+
+_log = logging.getLogger(__name__)
+
+TICK_S: Final = 0.25
+GATHER_S: Final = 0.02
+"""Messages that follow one another within this are applied together."""
+GATHER_MAX: Final = 128
+STABLE_S: Final = 10.0
+"""A connection that stood so long was a good one: the back-off begins anew."""
+REST_SHARE: Final = 1.0
+"""While much comes in, the thread rests after each batch for so many times as it worked: the
+interpreter's lock is the recognizer's meanwhile."""
+LONGEST_REST_S: Final = 0.25
+BUSY_S: Final = 0.02
+"""Work that took less needs no rest."""
+
+
+class Following:
+    """`run(stop)` until `stop` is set. `connect` makes a connection that is not open yet; `each` is
+    called after every round of work."""
+
+    def __init__(
+        self,
+        connect: Callable[[], Wired],
+        follower: Follower,
+        report: OwnReport,
+        *,
+        utc_s: Callable[[], float] = time.time,
+        each: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.connected = False
+        self._connect = connect
+        self._follower = follower
+        self._report = report
+        self._utc_s = utc_s
+        self._each = each
+        self._backoff = backoff or Backoff()
+        self._error: str | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """Connect, follow, wait, and again. Raises GalleryCorruptError when the file is damaged."""
+        while not stop.is_set():
+            try:
+                connection = self._connect()
+                connection.open()
+            except BrokerError as error:
+                self._note(str(error))
+            else:
+                began_s = time.monotonic()
+                try:
+                    self._serve(connection, stop)
+                except BrokerError as error:
+                    self._note(str(error))
+                finally:
+                    self.connected = False
+                    self._follower.lost()
+                    connection.abort()
+                if time.monotonic() - began_s >= STABLE_S:
+                    self._backoff.reset()
+            self._wait(stop, self._backoff.next_s())
+
+    def _wait(self, stop: threading.Event, duration_s: float) -> None:
+        """Between two connections only the time goes on."""
+        end_s = time.monotonic() + duration_s
+        while not stop.is_set():
+            self._work()
+            left_s = end_s - time.monotonic()
+            if left_s <= 0 or stop.wait(min(left_s, TICK_S)):
+                return
+
+    def _serve(self, connection: Wired, stop: threading.Event) -> None:
+        """One connection, to its end."""
+        self._follower.connected(connection)
+        self._report.repeat()
+        self._error, self.connected = None, True
+        timeout_s = TICK_S
+        while not stop.is_set():
+            count = self._gather(connection, timeout_s)
+            if count is None:
+                return
+            spent_s = self._work()
+            publication = self._report.due(time.monotonic(), self._utc_s())
+            if publication is not None and connection.free > 0:
+                connection.publish(publication)
+            if count and spent_s >= BUSY_S:
+                stop.wait(min(LONGEST_REST_S, REST_SHARE * spent_s))
+            timeout_s = TICK_S if self._follower.gathering.idle else GATHER_S
+        connection.close()
+
+    def _gather(self, connection: Wired, timeout_s: float) -> int | None:
+        """Take what comes until there is a pause; how many messages, None when it is over."""
+        count = 0
+        while count < GATHER_MAX:
+            signals = connection.poll(timeout_s if count == 0 else GATHER_S)
+            if not signals:
+                break
+            for signal in signals:
+                match signal:
+                    case Message():
+                        self._follower.receive(signal)
+                        count += 1
+                    case Lost():
+                        self._note(signal.text)
+                        return None
+                    case Subscribed(_, reasons) if any(code >= FAILURE for code in reasons):
+                        raise BrokerError("the broker refuses subscriptions to the site's gallery")
+                    case Acknowledged() if signal.reason >= FAILURE:
+                        self._note(f"the broker refuses the report: {signal.name}")
+                    case _:
+                        pass
+            timeout_s = GATHER_S
+        return count
+
+    def _work(self) -> float:
+        began_s = time.perf_counter()
+        self._follower.work()
+        self._each()
+        return time.perf_counter() - began_s
+
+    def _note(self, text: str) -> None:
+        if text != self._error:
+            _log.warning("the fleet's gallery is not followed: %s", text)
+        self._error = text

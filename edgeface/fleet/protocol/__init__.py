@@ -1,0 +1,1 @@
+"""The gallery on the wire: records, buckets, manifest, freshness, and what may follow what."""

@@ -1,0 +1,95 @@
+"""Freshness: a short-lived word, of a key that can say nothing else, that a manifest is current."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from edgeface.fleet.protocol.envelope import VERSION, check_site, start_of, unframe
+from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Sha256, Site
+from edgeface.fleet.protocol.keyring import SigningKey
+from edgeface.fleet.protocol.manifest import Manifest, check_not_expired
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.refusal import RefusedError
+
+MAX_FRESHNESS_BYTES: Final = 2048
+MAX_LIFE_S: Final = 31 * 86400
+"""From `issued` to `expires`."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreshnessHeader:
+    """All of it."""
+
+    type: Literal["freshness"]
+    version: Literal[1]
+    site: Site
+    epoch: Counted
+    revision: Counted
+    manifest: Sha256
+    """SHA-256 of the manifest's wire bytes."""
+    issued: Moment
+    expires: Moment
+    signing_key: KeyId
+    """The manifest's freshness key."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.expires - self.issued <= MAX_LIFE_S:
+            raise RefusedError("malformed", "it lives for more than 31 days, or not at all")
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Verified, and of the manifest it was read for. Times are UTC epoch seconds."""
+
+    version: Version
+    issued_s: int
+    expires_s: int
+    """Never after the manifest's own end."""
+
+    def check_time(self, now_s: float) -> None:
+        """Raise RefusedError `expired` at `now_s` (effective time) or later."""
+        check_not_expired("freshness", self.version, self.expires_s, now_s)
+
+
+def encode_freshness(
+    manifest: Manifest, *, issued_s: int, expires_s: int, signer: SigningKey
+) -> bytes:
+    """The wire bytes for a manifest. Raises RefusedError for a life that no reader would take."""
+    header = FreshnessHeader(
+        type="freshness",
+        version=VERSION,
+        site=manifest.header.site,
+        epoch=manifest.version.epoch,
+        revision=manifest.version.revision,
+        manifest=manifest.digest.hex(),
+        issued=issued_s,
+        expires=expires_s,
+        signing_key=signer.kid,
+    )
+    return signer.sign("freshness", start_of(header))
+
+
+def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
+    """The freshness of exactly this verified manifest; None when it is for a newer one, which has
+    to arrive first (nothing is verified then).
+
+    Raises RefusedError: `oversized`, `malformed`, `foreign_site`, `rollback` (for an older one),
+    `unknown_key`, `bad_signature`, `equivocation` (same number, another manifest).
+    """
+    frame = unframe(wire, {"freshness": FreshnessHeader}, MAX_FRESHNESS_BYTES, signed=True)
+    header: FreshnessHeader = frame.header
+    check_site(header.site, manifest.header.site)
+    version = Version(header.epoch, header.revision)
+    if version > manifest.version:
+        return None
+    if version < manifest.version:
+        raise RefusedError("rollback", f"freshness of {version}, but {manifest.version} is known")
+    if header.signing_key != manifest.freshness_key.kid:
+        raise RefusedError("unknown_key", f"key {header.signing_key} does not sign freshness here")
+    manifest.freshness_key.check("freshness", frame)
+    if frame.body:
+        raise RefusedError("malformed", "freshness has no body")
+    if header.manifest != manifest.digest.hex():
+        raise RefusedError("equivocation", f"freshness of another manifest {version}")
+    return Freshness(version, header.issued, min(header.expires, manifest.header.expires))

@@ -1,0 +1,141 @@
+"""The manifest: what the whole gallery is at one revision, signed by an administrator.
+
+The body has 256 SHA-256 digests, of the buckets 00 to ff; 32 zero bytes stand for a bucket in which
+nobody is (its topic is not read).
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from edgeface.contract.codec import Text
+from edgeface.fleet.protocol.bucket import BUCKETS
+from edgeface.fleet.protocol.envelope import VERSION, check_site, digest_of, start_of, unframe
+from edgeface.fleet.protocol.header import SPACE_PATTERN, Amount, Counted, KeyId, Moment, Site
+from edgeface.fleet.protocol.keyring import KeyRing, SigningKey, VerifyingKey
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.refusal import RefusedError
+
+MAX_MANIFEST_BYTES: Final = 16 * 1024
+MAX_SPACES: Final = 8
+DIGEST_BYTES: Final = 32
+NOBODY: Final = bytes(DIGEST_BYTES)
+"""Stands for an empty bucket."""
+
+_SPACE: Final = re.compile(SPACE_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestHeader:
+    """The readable part."""
+
+    type: Literal["manifest"]
+    version: Literal[1]
+    site: Site
+    epoch: Counted
+    revision: Counted
+    issued: Moment
+    expires: Moment
+    count: Amount
+    """People in all buckets."""
+    spaces: Mapping[str, Amount]
+    """Space id -> how many people have templates in it."""
+    freshness_key: Annotated[str, Text("[A-Za-z0-9+/]{43}=", 44)]
+    """The raw public key that may sign freshness for this manifest, in base64."""
+    signing_key: KeyId
+
+    def __post_init__(self) -> None:
+        if len(self.spaces) > MAX_SPACES or not all(map(_SPACE.fullmatch, self.spaces)):
+            raise RefusedError("malformed", f"spaces: at most {MAX_SPACES} space ids")
+        if not self.issued < self.expires:
+            raise RefusedError("malformed", "it expires before it was issued")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest whose signature has been verified."""
+
+    header: ManifestHeader
+    buckets: tuple[bytes, ...]
+    """256 digests; `NOBODY` where nobody is."""
+    digest: bytes
+    """SHA-256 of the wire bytes: what devices report as the gallery's digest."""
+    freshness_key: VerifyingKey
+
+    @property
+    def version(self) -> Version:
+        """Epoch and revision."""
+        return Version(self.header.epoch, self.header.revision)
+
+    @property
+    def signing_key(self) -> str:
+        """Id of the administrator's key that signed it."""
+        return self.header.signing_key
+
+    def check_time(self, now_s: float) -> None:
+        """Raise RefusedError `expired` at `now_s` (UTC epoch seconds, effective time) or later."""
+        check_not_expired("manifest", self.version, self.header.expires, now_s)
+
+
+def encode_manifest(
+    *,
+    site: str,
+    version: Version,
+    issued_s: int,
+    expires_s: int,
+    count: int,
+    spaces: Mapping[str, int],
+    buckets: Sequence[bytes],
+    freshness_key: VerifyingKey,
+    signer: SigningKey,
+) -> bytes:
+    """The wire bytes. `buckets` are 256 digests. Raises ValueError or RefusedError for what no
+    reader would take."""
+    if len(buckets) != BUCKETS or any(len(digest) != DIGEST_BYTES for digest in buckets):
+        raise ValueError(f"a manifest lists {BUCKETS} digests of {DIGEST_BYTES} bytes")
+    header = ManifestHeader(
+        type="manifest",
+        version=VERSION,
+        site=site,
+        epoch=version.epoch,
+        revision=version.revision,
+        issued=issued_s,
+        expires=expires_s,
+        count=count,
+        spaces=dict(sorted(spaces.items())),
+        freshness_key=base64.b64encode(freshness_key.raw).decode("ascii"),
+        signing_key=signer.kid,
+    )
+    return signer.sign("manifest", start_of(header) + b"".join(buckets))
+
+
+def read_manifest(wire: bytes, ring: KeyRing, *, site: str) -> Manifest:
+    """A verified manifest; whether it may follow is for `Floor.admit`, and its time for
+    `check_time`.
+
+    Raises RefusedError: `oversized`, `malformed`, `foreign_site`, `unknown_key`, `bad_signature`.
+    """
+    frame = unframe(wire, {"manifest": ManifestHeader}, MAX_MANIFEST_BYTES, signed=True)
+    header: ManifestHeader = frame.header
+    check_site(header.site, site)
+    ring.check(header.signing_key, "manifest", frame)
+    if len(frame.body) != BUCKETS * DIGEST_BYTES:
+        raise RefusedError("malformed", f"the body has {len(frame.body)} bytes")
+    try:
+        freshness_key = VerifyingKey(base64.b64decode(header.freshness_key))
+    except ValueError as error:
+        raise RefusedError("malformed", f"freshness_key: {error}") from error
+    buckets = tuple(
+        frame.body[at : at + DIGEST_BYTES] for at in range(0, len(frame.body), DIGEST_BYTES)
+    )
+    return Manifest(header, buckets, digest_of(wire), freshness_key)
+
+
+def check_not_expired(what: str, version: Version, expires_s: int, now_s: float) -> None:
+    """Raise RefusedError `expired` when `now_s` is not before `expires_s`."""
+    if now_s >= expires_s:
+        raise RefusedError("expired", f"{what} {version} expired {now_s - expires_s:.0f} s ago")

@@ -1,1 +1,0 @@
-"""MQTT: the session, the outbox, the event contract."""

@@ -1,0 +1,1 @@
+"""One client over paho, and the publisher of the daemon that uses it."""

@@ -1,0 +1,198 @@
+"""Which requests a device takes: the checks before anything is done.
+
+A request is taken once: a transaction that was seen is refused for as long as the request could
+still be good. The transactions remembered are bounded; while the device's clock is trusted, a new
+request is rather refused than an old one forgotten too early.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+
+from edgeface.base.errors import ContractError
+from edgeface.base.messages import Message
+from edgeface.contract import codec, commands
+from edgeface.contract.answers import Code
+from edgeface.contract.commands import COMMANDS, Command, Verb
+from edgeface.contract.topics import Topics
+
+MAX_TRANSACTIONS: Final = 10_000
+"""Remembered at most."""
+
+CLIENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,150}")
+"""The last word of a response topic: the caller's user name at the broker, or a name it chose."""
+_TRANSACTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_VERB: Final = re.compile(r"[a-z_]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the answer to a request goes."""
+
+    verb: str
+    """As it was asked; not necessarily one that exists."""
+    topic: str
+    correlation_data: bytes | None
+    transaction: str | None
+    """None when it could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that was taken."""
+
+    address: Address
+    verb: Verb
+    command: Command
+    received_boottime_ns: int
+    """When it arrived, on CLOCK_BOOTTIME."""
+
+    @property
+    def transaction(self) -> str:
+        """The caller's."""
+        return self.command.transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A request that was not taken."""
+
+    address: Address | None
+    """None where no answer can be sent: there is no legal response topic."""
+    code: Code
+    message: str
+
+
+Verdict: TypeAlias = Request | Refused
+
+
+class Admission:
+    """Judges the messages on `~/cmd/+`. Used by one thread.
+
+    `now_s` is the effective time, UTC epoch seconds; it is a lower bound of the true one while
+    `synced()` is false, so that a request may then seem to end too late, which is let pass.
+    `enabled()` are the verbs in use.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        session: str,
+        *,
+        now_s: Callable[[], float],
+        synced: Callable[[], bool],
+        enabled: Callable[[], tuple[Verb, ...]],
+    ) -> None:
+        self._topics = topics
+        self._session = session
+        self._now_s = now_s
+        self._synced = synced
+        self._enabled = enabled
+        self._seen: OrderedDict[str, float] = OrderedDict()
+
+    @property
+    def remembered(self) -> int:
+        """Transactions kept against a second use."""
+        return len(self._seen)
+
+    def judge(self, message: Message, received_boottime_ns: int) -> Verdict:
+        """Take or refuse a message."""
+        address, fields, fault = self._read(message)
+
+        def refuse(code: Code, text: str) -> Refused:
+            return Refused(address, code, text)
+
+        if address is None:
+            return refuse("malformed", "there is no legal response topic")
+        if message.retain:
+            return refuse("retained", "a command must not be retained; clear the topic")
+        try:
+            verb = commands.as_verb(address.verb)
+        except ContractError as error:
+            return refuse("unknown_verb", str(error))
+        if fields is None:
+            code: Code = "too_large" if fault.reason == "too_large" else "malformed"
+            return refuse(code, str(fault))
+        try:
+            command = codec.from_mapping(COMMANDS[verb], fields)
+        except ContractError as error:
+            return refuse("malformed", str(error))
+        if verb not in self._enabled():
+            return refuse(
+                "disabled",
+                f"{verb} is off: see commands in the device's configuration"
+                " (enabled, snapshot, and administrator_key_file for sealed answers)",
+            )
+        return self._admit(Request(address, verb, command, received_boottime_ns))
+
+    def _admit(self, request: Request) -> Verdict:
+        command, now_s, synced = request.command, self._now_s(), self._synced()
+
+        def refuse(code: Code, text: str) -> Refused:
+            return Refused(request.address, code, text)
+
+        if command.session != self._session:
+            return refuse("other_session", "the device has started anew; read its status again")
+        left_s = command.expires_at.timestamp() - now_s
+        if left_s <= 0:
+            here = codec.format_time(datetime.fromtimestamp(now_s, UTC))
+            return refuse("expired", f"it ended before {here}, the device's time")
+        if synced and left_s > commands.MAX_AHEAD_S:
+            return refuse(
+                "expires_too_late", f"it ends more than {commands.MAX_AHEAD_S:.0f} s ahead"
+            )
+        if command.transaction in self._seen:
+            return refuse("repeated", "this transaction was used before")
+        self._forget(now_s, synced)
+        if len(self._seen) >= MAX_TRANSACTIONS:
+            return refuse("busy", "too many requests")
+        self._seen[command.transaction] = command.expires_at.timestamp()
+        return request
+
+    def _forget(self, now_s: float, synced: bool) -> None:
+        """Make room, if there is none, by what has ended."""
+        if len(self._seen) < MAX_TRANSACTIONS:
+            return
+        ended = [name for name, until_s in self._seen.items() if until_s <= now_s]
+        for name in ended:
+            del self._seen[name]
+        if not synced and not ended:
+            # Nothing ends on a clock that stands in the past, and the door has to go on.
+            self._seen.popitem(last=False)
+
+    def _read(
+        self, message: Message
+    ) -> tuple[Address | None, dict[str, Any] | None, ContractError]:
+        """Where to answer and the JSON object of the request, as far as they can be read, and what
+        is wrong with the object if it is None."""
+        fields: dict[str, Any] | None = None
+        fault = ContractError("malformed", "the request cannot be read")
+        try:
+            fields = codec.load(message.payload, max_bytes=commands.MAX_COMMAND_BYTES)
+        except ContractError as error:
+            fault = error
+        correlation = message.correlation_data
+        if correlation is not None and len(correlation) > commands.MAX_CORRELATION_BYTES:
+            limit = commands.MAX_CORRELATION_BYTES
+            fault = ContractError("malformed", f"CorrelationData is longer than {limit} bytes")
+            correlation, fields = None, None
+        verb = message.topic.removeprefix(self._topics.command(""))
+        if not self._is_legal(verb, message.response_topic):
+            return None, fields, fault
+        assert message.response_topic is not None
+        named = None if fields is None else fields.get("transaction")
+        readable = isinstance(named, str) and _TRANSACTION.fullmatch(named) is not None
+        transaction = str(named) if readable else None
+        return Address(verb, message.response_topic, correlation, transaction), fields, fault
+
+    def _is_legal(self, verb: str, topic: str | None) -> bool:
+        if topic is None or _VERB.fullmatch(verb) is None:
+            return False
+        before, _, client = topic.rpartition("/")
+        whole = f"{before}/" == self._topics.response(verb, "")
+        return whole and CLIENT.fullmatch(client) is not None

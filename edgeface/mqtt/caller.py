@@ -1,0 +1,239 @@
+"""The other end of a command: asks one device and waits for the answer."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Self
+
+from edgeface.base.errors import BrokerError, ContractError, NoAnswerError
+from edgeface.base.messages import (
+    FAILURE,
+    Acknowledged,
+    Lost,
+    Message,
+    Publication,
+    Signal,
+    Subscribed,
+    Subscription,
+)
+from edgeface.contract import codec
+from edgeface.contract.answers import ANSWERS, Answer, EnrollProgressAnswer
+from edgeface.contract.commands import COMMANDS, Verb, new_transaction
+from edgeface.contract.report import Status
+from edgeface.contract.signatures import SIGNATURE
+from edgeface.contract.topics import Topics
+from edgeface.mqtt.admission import CLIENT
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import PublicKey
+
+LIFETIME_S: Final = 20.0
+"""A request may reach the device so long after it was made, and no later."""
+STATUS_S: Final = 4.0
+"""A retained status comes at once, or there is none."""
+CORRECTED_S: Final = 1.5
+"""A device has corrected a wrong status of its own by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request that is ready to be sent."""
+
+    publication: Publication
+    transaction: str
+
+
+def question(
+    topics: Topics, verb: Verb, client: str, session: str, arguments: dict[str, Any]
+) -> Question:
+    """A new transaction that asks `verb` of the device in this session. Raises ContractError for
+    arguments that cannot be."""
+    transaction = new_transaction()
+    expires_at = datetime.now(UTC) + timedelta(seconds=LIFETIME_S)
+    mapping = {
+        "transaction": transaction,
+        "session": session,
+        "expires_at": codec.format_time(expires_at),
+        **arguments,
+    }
+    codec.from_mapping(COMMANDS[verb], mapping)
+    return Question(
+        Publication(
+            topics.command(verb),
+            codec.dump(mapping),
+            expiry_s=round(LIFETIME_S),
+            correlation_data=transaction.encode(),
+            response_topic=topics.response(verb, client),
+        ),
+        transaction,
+    )
+
+
+class Caller:
+    """A connection of its own, for asking one device. Used with `with`, by one thread.
+
+    `client` is the last word of the response topics; where the broker has an access list it has to
+    be the name of the user. Raises BrokerError, and ContractError for an impossible `client`.
+    """
+
+    def __init__(self, options: ConnectionOptions, topics: Topics, client: str) -> None:
+        if CLIENT.fullmatch(client) is None:
+            raise ContractError("bad_id", f"client {client!r}: letters, digits, - _ and . only")
+        self.topics = topics
+        self.client = client
+        self._options = options
+        self._connection: Connection | None = None
+        self._signals: list[Signal] = []
+        self._sent: dict[int, str] = {}
+        """Topics of what was sent, by `mid`."""
+
+    def __enter__(self) -> Self:
+        connection = Connection(self._options)
+        connection.open()
+        self._connection = connection
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def session(self) -> str:
+        """The session of the device, which is online. Raises NoAnswerError when it is not.
+
+        A device corrects a wrong status within a second or so: what is malformed is passed over,
+        and one that is away is given that long.
+        """
+        self.subscribe(self.topics.status)
+        until_s = time.monotonic() + STATUS_S
+        where = f"{self.topics.site}/{self.topics.device}"
+        trouble = (
+            f"{where}: no device of this name has been at this broker, or this user may not read "
+            "its status"
+        )
+        while (message := self.receive(until_s - time.monotonic())) is not None:
+            if message.topic != self.topics.status:
+                continue
+            try:
+                status = codec.from_json(Status, message.payload)
+            except ContractError as error:
+                trouble = f"{where}: its status cannot be read: {error}"
+                continue
+            if status.status == "online":
+                return status.session
+            trouble = f"{where} is {status.status}"
+            until_s = min(until_s, time.monotonic() + CORRECTED_S)
+        raise NoAnswerError(trouble)
+
+    def subscribe(self, topic: str) -> None:
+        """Listen to a topic. Raises BrokerError when the broker does not allow it."""
+        connection = self._open()
+        mid = connection.subscribe([Subscription(topic)])
+        deadline = time.monotonic() + self._options.connect_timeout_s
+        kept: list[Signal] = []
+        while (left_s := deadline - time.monotonic()) > 0:
+            signal = self._next(left_s)
+            if isinstance(signal, Subscribed) and signal.mid == mid:
+                self._signals = kept + self._signals
+                if not signal.reasons or signal.reasons[0] >= FAILURE:
+                    raise BrokerError(f"the broker does not let this user read {topic}")
+                return
+            if isinstance(signal, Lost):
+                raise BrokerError(f"the connection to the broker broke: {signal.text}")
+            if signal is not None:
+                kept.append(signal)
+        raise BrokerError(f"the broker does not answer a subscription to {topic}")
+
+    def send(self, publication: Publication) -> None:
+        """Hand a message to the broker."""
+        self._sent[self._open().publish(publication)] = publication.topic
+
+    def receive(self, timeout_s: float) -> Message | None:
+        """The next message; None when none has come in time. Raises BrokerError when the broker
+        refuses what was sent, or is gone."""
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            signal = self._next(left_s)
+            if isinstance(signal, Message):
+                return signal
+            if isinstance(signal, Lost):
+                raise BrokerError(f"the connection to the broker broke: {signal.text}")
+            if isinstance(signal, Acknowledged) and signal.reason >= FAILURE:
+                topic = self._sent.get(signal.mid, "the command")
+                raise BrokerError(f"the broker does not take {topic} from this user: {signal.name}")
+        return None
+
+    def call(
+        self,
+        verb: Verb,
+        arguments: dict[str, Any],
+        timeout_s: float,
+        *,
+        key: PublicKey | None = None,
+        session: str | None = None,
+        progress: Callable[[Answer], None] = lambda _: None,
+    ) -> Answer:
+        """Ask, and wait for the last word. `session` is looked up where it is not given.
+
+        Raises NoAnswerError after `timeout_s`, and ContractError for an answer that is none or,
+        with a `key`, not the device's.
+        """
+        session = session or self.session()
+        asked = question(self.topics, verb, self.client, session, arguments)
+        topic = asked.publication.response_topic
+        assert topic is not None
+        self.subscribe(topic)
+        self.send(asked.publication)
+        deadline = time.monotonic() + timeout_s
+        while (message := self.receive(deadline - time.monotonic())) is not None:
+            if message.topic != topic or message.retain:
+                continue
+            answer = read_answer(message, verb, key)
+            if answer.transaction not in (asked.transaction, None):
+                continue
+            if answer.status != "progress":
+                return answer
+            progress(answer)
+        raise NoAnswerError(
+            f"{self.topics.site}/{self.topics.device}: no answer in {timeout_s:g} s"
+        )
+
+    def _next(self, timeout_s: float) -> Signal | None:
+        if not self._signals:
+            self._signals = self._open().poll(timeout_s)
+        return self._signals.pop(0) if self._signals else None
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            raise BrokerError("the connection to the broker is not open")
+        return self._connection
+
+
+def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> Answer:
+    """The answer in a message, its data checked to be that of `verb`.
+
+    Raises ContractError: `wrong_signature` when a key is given and it is not signed by it, or what
+    is malformed.
+    """
+    if key is not None:
+        signature = message.user_property(SIGNATURE)
+        if signature is None or not key.verify(message.topic, message.payload, signature):
+            raise ContractError("wrong_signature", "the answer is not signed by the device's key")
+    answer = codec.from_json(Answer, message.payload)
+    if answer.status == "error":
+        return dataclasses.replace(answer, data=None)
+    kind = EnrollProgressAnswer if answer.status == "progress" else ANSWERS[verb]
+    checked = codec.from_json(kind, message.payload)
+    if checked.data is None:
+        raise ContractError("missing_field", "data: missing")
+    return answer

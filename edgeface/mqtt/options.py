@@ -1,0 +1,108 @@
+"""Where and how to connect: identity, TLS and timeouts."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from edgeface.security.tls import client_context, read_password
+
+PROTOCOL_MAX_INFLIGHT: Final = 65_535
+"""The Receive Maximum of a broker that names none (MQTT 5.0, section 3.2.2.3.3)."""
+
+
+class MqttSection(Protocol):
+    """The part of the settings that is needed; `settings.mqtt.MqttSettings` has it."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def keepalive_s(self) -> int: ...
+    @property
+    def uses_tls(self) -> bool: ...
+    @property
+    def ca_file(self) -> Path | None: ...
+    @property
+    def cert_file(self) -> Path | None: ...
+    @property
+    def key_file(self) -> Path | None: ...
+    @property
+    def username(self) -> str | None: ...
+    @property
+    def password_file(self) -> Path | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOptions:
+    """Where and how to connect."""
+
+    host: str
+    port: int
+    client_id: str
+    keepalive_s: int = 10
+    user_timeout_s: float = 5.0
+    """TCP_USER_TIMEOUT: how long sent bytes may stay unacknowledged; the validity of events."""
+    connect_timeout_s: float = 5.0
+    """For TCP and TLS, and again for the CONNACK."""
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    username: str | None = None
+    password_file: Path | None = None
+
+    @classmethod
+    def from_settings(
+        cls, section: MqttSection, client_id: str, validity_s: float
+    ) -> ConnectionOptions:
+        """The section `mqtt` of the configuration as options."""
+        return cls(
+            host=section.host,
+            port=section.port,
+            client_id=client_id,
+            keepalive_s=min(10, section.keepalive_s),
+            user_timeout_s=validity_s,
+            tls=section.uses_tls,
+            ca_file=section.ca_file,
+            cert_file=section.cert_file,
+            key_file=section.key_file,
+            username=section.username,
+            password_file=section.password_file,
+        )
+
+
+def new_client(options: ConnectionOptions, *, reconnect: bool = False) -> mqtt.Client:
+    """A paho client with identity, TLS and TCP_USER_TIMEOUT set, not connected.
+
+    `reconnect` is for clients that only subscribe: see `session` for why none that publishes may.
+    Raises BrokerError when a file named in the options cannot be used.
+    """
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=options.client_id,
+        protocol=mqtt.MQTTv5,
+        reconnect_on_failure=reconnect,
+    )
+    client.connect_timeout = options.connect_timeout_s
+    client.max_inflight_messages_set(PROTOCOL_MAX_INFLIGHT)
+    if options.tls:
+        client.tls_set_context(client_context(options.ca_file, options.cert_file, options.key_file))
+    if options.username is not None:
+        path = options.password_file
+        # Read for each connection, so that it can be rotated.
+        client.username_pw_set(options.username, None if path is None else read_password(path))
+    timeout_ms = max(1, round(options.user_timeout_s * 1000))
+
+    def on_socket_open(_client: mqtt.Client, _data: Any, sock: Any) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, timeout_ms)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    client.on_socket_open = on_socket_open
+    return client

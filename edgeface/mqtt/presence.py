@@ -1,0 +1,164 @@
+"""Presence: birth, will and farewell, and the retained topics that say how the device is.
+
+Holds what the broker ought to have; the publisher sends what `birth()` and `changes()` return. Safe
+to use from several threads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final, get_args
+
+from edgeface.base.clock import NS, Clock, utc_now
+from edgeface.base.errors import ContractError
+from edgeface.base.messages import Message, Publication
+from edgeface.contract import codec
+from edgeface.contract.report import Alert, AlertId, Health, State, Status
+from edgeface.contract.topics import Topics
+
+_log = logging.getLogger(__name__)
+
+MIN_INTERVAL_S: Final = 1.0
+"""`~/state` is sent, and a wrong status corrected, at most this often."""
+
+
+class Presence:
+    """The device's own retained topics. `on_change` is called, from any thread, when `changes()`
+    has something; it must only enqueue."""
+
+    def __init__(self, topics: Topics, session: str, *, clock: Clock) -> None:
+        self.session: Final = session
+        self._topics = topics
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._on_change: Callable[[], None] = lambda: None
+        self._state: State | None = None
+        self._state_dirty = False
+        self._state_sent_ns: int | None = None
+        self._alerts: dict[AlertId, tuple[str, datetime]] = {}
+        self._alerts_dirty: set[AlertId] = set()
+        self._status_wrong = False
+        self._status_sent_ns = 0
+        self._stopped = False
+
+    def when_changed(self, callback: Callable[[], None]) -> None:
+        """Set what is called when `changes()` has something."""
+        self._on_change = callback
+
+    @property
+    def alerts(self) -> dict[AlertId, str]:
+        """The alerts that stand, with their details."""
+        with self._lock:
+            return {alert: detail for alert, (detail, _) in self._alerts.items()}
+
+    def set_state(self, state: State) -> None:
+        """What `~/state` ought to say from now on; the alerts that stand are filled in here."""
+        with self._lock:
+            if state == self._state:
+                return
+            self._state, self._state_dirty = state, True
+        self._on_change()
+
+    def raise_alert(self, alert: AlertId, detail: str) -> None:
+        """Something wants attention. A new detail replaces the old one, `since` stays."""
+        with self._lock:
+            known = self._alerts.get(alert)
+            if known is not None and known[0] == detail:
+                return
+            since = utc_now(self._clock) if known is None else known[1]
+            self._alerts[alert] = (detail, since)
+            self._alerts_dirty.add(alert)
+            self._state_dirty |= known is None
+        _log.warning("alert %s: %s", alert, detail)
+        self._on_change()
+
+    def clear_alert(self, alert: AlertId) -> None:
+        """It is resolved; nothing happens when it did not stand."""
+        with self._lock:
+            if self._alerts.pop(alert, None) is None:
+                return
+            self._alerts_dirty.add(alert)
+            self._state_dirty = True
+        _log.info("alert %s is resolved", alert)
+        self._on_change()
+
+    def will(self) -> Publication:
+        """What the broker publishes when the connection breaks."""
+        return self._status("offline")
+
+    def birth(self) -> list[Publication]:
+        """Everything, after a connection was made: state, alerts (those that do not stand are
+        cleared: an earlier session may have left them), and last that it is online."""
+        with self._lock:
+            publications = [] if self._state is None else [self._state_publication(self._state)]
+            publications += [self._alert_publication(alert) for alert in get_args(AlertId)]
+            self._alerts_dirty.clear()
+            self._status_wrong = False
+            self._status_sent_ns = self._clock.monotonic_ns()
+        return [*publications, self._status("online")]
+
+    def changes(self) -> list[Publication]:
+        """What has changed since it was last sent and may be sent now."""
+        now_ns = self._clock.monotonic_ns()
+        interval_ns = MIN_INTERVAL_S * NS
+        with self._lock:
+            publications = [self._alert_publication(alert) for alert in sorted(self._alerts_dirty)]
+            self._alerts_dirty.clear()
+            sent_ns = self._state_sent_ns
+            due = sent_ns is None or now_ns - sent_ns >= interval_ns
+            if self._state is not None and self._state_dirty and due:
+                publications.append(self._state_publication(self._state))
+            if self._status_wrong and now_ns - self._status_sent_ns >= interval_ns:
+                self._status_wrong = False
+                self._status_sent_ns = now_ns
+                publications.append(self._status("online"))
+        return publications
+
+    def farewell(self) -> list[Publication]:
+        """Before a clean DISCONNECT: the last state, then that it stopped."""
+        with self._lock:
+            self._stopped, self._status_wrong = True, False
+            last = self._state if self._state_dirty else None
+            publications = [] if last is None else [self._state_publication(last)]
+        return [*publications, self._status("stopped")]
+
+    def saw_status(self, message: Message) -> None:
+        """The device's own status as the broker has it. Anything but this session's `online` is
+        wrong while it is connected: a late will of an earlier connection, a left-over, a forgery.
+        It is corrected by `changes()`."""
+        try:
+            status = codec.from_json(Status, message.payload)
+        except ContractError:
+            status = None
+        right = Status("online", self.session)
+        with self._lock:
+            if self._stopped or status == right or self._status_wrong:
+                return
+            self._status_wrong = True
+        _log.info("the broker has a wrong status of this device (%s): corrected", status)
+        self._on_change()
+
+    def health(self, health: Health) -> Publication:
+        """The message for `~/health`: not retained, QoS 0."""
+        return Publication(self._topics.health, codec.to_json(health), qos=0)
+
+    def _status(self, status: str) -> Publication:
+        payload = codec.dump({"status": status, "session": self.session})
+        return Publication(self._topics.status, payload, retain=True)
+
+    def _state_publication(self, state: State) -> Publication:
+        self._state_dirty = False
+        self._state_sent_ns = self._clock.monotonic_ns()
+        complete = dataclasses.replace(state, alerts=tuple(sorted(self._alerts)))
+        return Publication(self._topics.state, codec.to_json(complete), retain=True)
+
+    def _alert_publication(self, alert: AlertId) -> Publication:
+        topic, known = self._topics.alert(alert), self._alerts.get(alert)
+        if known is None:
+            return Publication(topic, b"", retain=True)
+        found = Alert(alert=alert, session=self.session, since=known[1], detail=known[0][:1000])
+        return Publication(topic, codec.to_json(found), retain=True)

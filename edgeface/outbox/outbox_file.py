@@ -1,0 +1,327 @@
+"""The outbox on disk: one SQLite file in WAL mode with `synchronous=FULL`, used by one thread.
+
+A committed row survives kill -9 and power loss (https://www.sqlite.org/pragma.html#pragma_synchronous).
+The file is locked exclusively: a second daemon on the same state folder is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from edgeface.base.errors import ContractError, StateError
+from edgeface.base.files import adopt, sync_folder
+from edgeface.contract import codec
+from edgeface.contract.event import DroppedRange, Previous
+from edgeface.outbox.rows import Row
+
+SCHEMA_VERSION: Final = 1
+MAX_DEAD_LETTERS: Final = 1_000
+
+LOCK_TIMEOUT_S: Final = 2.0
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id TEXT NOT NULL UNIQUE,
+    session TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    created_boottime_ns INTEGER NOT NULL,
+    created_utc_ns INTEGER NOT NULL,
+    clock_synced INTEGER NOT NULL,
+    expires_boottime_ns INTEGER NOT NULL,
+    payload BLOB NOT NULL
+);
+CREATE TABLE gap (
+    session TEXT NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    dropped INTEGER NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE dead_letter (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    utc_ns INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    payload BLOB NOT NULL
+);
+"""
+_COLUMNS: Final = (
+    "event_id, session, seq, kind, boot_id, created_boottime_ns, created_utc_ns, clock_synced, "
+    "expires_boottime_ns, payload"
+)
+
+
+class BrokenFileError(StateError):
+    """Raised when the file is no usable outbox and has to be set aside."""
+
+
+class DeadLetter(NamedTuple):
+    """An event that cannot be delivered for what is in it."""
+
+    utc_ns: int
+    reason: str
+    payload: bytes
+
+
+class Pending(NamedTuple):
+    """What waits of one session."""
+
+    session: str
+    first_seq: int
+    last_seq: int
+
+
+def fault_of(error: sqlite3.Error) -> str:
+    """A short name for what went wrong, from SQLite's primary result code
+    (https://www.sqlite.org/rescode.html). A text that is no UTF-8 has none: Python finds it, in a
+    file in which bits have flipped."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None and str(error).startswith("Could not decode"):
+        return "corrupt"
+    names = {
+        sqlite3.SQLITE_CORRUPT: "corrupt",
+        sqlite3.SQLITE_NOTADB: "corrupt",
+        sqlite3.SQLITE_FULL: "disk_full",
+        sqlite3.SQLITE_IOERR: "io_error",
+        sqlite3.SQLITE_READONLY: "read_only",
+        sqlite3.SQLITE_CANTOPEN: "cannot_open",
+        sqlite3.SQLITE_BUSY: "locked",
+        sqlite3.SQLITE_LOCKED: "locked",
+    }
+    return names.get(code & 0xFF, "sqlite_error") if code is not None else "sqlite_error"
+
+
+class OutboxFile:
+    """The tables. Every method may raise sqlite3.Error; nothing changes outside a transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file (mode 0600).
+
+        Raises BrokenFileError when it is corrupt or of another version, StateError when another
+        process has it, OSError or sqlite3.Error when the folder or disk does not let it.
+        """
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            adopt(path)
+            sync_folder(path.parent)
+        self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+        try:
+            self._prepare()
+        except sqlite3.Error as error:
+            self._db.close()
+            fault = fault_of(error)
+            if fault == "corrupt":
+                raise BrokenFileError(f"{path}: {error}") from error
+            if fault == "locked":
+                raise StateError(
+                    f"{path}: in use by another process; is edgeface running already?"
+                ) from error
+            raise
+        except BrokenFileError:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        with self.transaction():
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version == 0:
+                for statement in _SCHEMA.split(";")[:-1]:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise BrokenFileError(f"{self.path}: version {version}, not {SCHEMA_VERSION}")
+        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise BrokenFileError(f"{self.path}: {verdict}")
+        # The tables' own pages have to be in the file for `shrink_log` to work on a full disk.
+        with contextlib.suppress(sqlite3.Error):
+            self.shrink_log()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, on disk when it ends."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
+            raise
+
+    def last_session(self) -> tuple[str, int] | None:
+        """The session that wrote last and its last sequence number; None as well when what is
+        there cannot be one: SQLite does not notice a bit that has flipped inside a value."""
+        found = self._db.execute("SELECT CAST(key AS BLOB), CAST(value AS BLOB) FROM meta")
+        meta: dict[bytes, bytes] = dict(found)
+        try:
+            session, last_seq = meta[b"session"].decode("ascii"), int(meta[b"last_seq"])
+            codec.from_mapping(Previous, {"session": session, "last_seq": last_seq})
+        except (KeyError, ValueError):
+            return None
+        return session, last_seq
+
+    def set_last_session(self, session: str, last_seq: int) -> None:
+        """Remember who writes and how far it has counted."""
+        self._db.executemany(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            [("session", session), ("last_seq", str(last_seq))],
+        )
+
+    def totals(self) -> tuple[int, int]:
+        """Number of waiting events and the sum of their payloads in bytes."""
+        count, size = self._db.execute(
+            "SELECT count(*), coalesce(sum(length(payload)), 0) FROM event"
+        ).fetchone()
+        return count, size
+
+    def pending(self) -> list[Pending]:
+        """First and last waiting event of each session, in order."""
+        found = self._db.execute(
+            "SELECT session, min(seq), max(seq) FROM event GROUP BY session ORDER BY min(id)"
+        )
+        return [Pending(*row) for row in found]
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Store events, in order."""
+        self._db.executemany(
+            f"INSERT INTO event ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            [
+                (
+                    row.event_id,
+                    row.session,
+                    row.seq,
+                    row.kind,
+                    row.boot_id,
+                    row.created_boottime_ns,
+                    row.created_utc_ns,
+                    row.clock_synced,
+                    row.expires_boottime_ns,
+                    row.payload,
+                )
+                for row in rows
+            ],
+        )
+
+    def remove(self, event_ids: Iterable[str]) -> tuple[int, int]:
+        """Delete events that have been delivered or given up; their number and bytes."""
+        count = size = 0
+        for event_id in event_ids:
+            found = self._db.execute(
+                "DELETE FROM event WHERE event_id = ? RETURNING length(payload)", (event_id,)
+            ).fetchone()
+            if found is not None:
+                count, size = count + 1, size + found[0]
+        return count, size
+
+    def oldest(self, limit: int) -> list[Row]:
+        """The events that have waited longest, in (session, seq) order: sessions follow one
+        another, and within one the rows were added by sequence number."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM event ORDER BY id LIMIT ?",  # noqa: S608
+            (limit,),
+        )
+        return [_row(item) for item in found]
+
+    def aged(
+        self, boot_id: str, created_before_ns: int, utc_before_ns: int | None, limit: int
+    ) -> list[Row]:
+        """Events of this boot created before a boot time, and, where `utc_before_ns` is given,
+        events of other boots with a trusted time before it."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS} FROM event WHERE (boot_id = ? AND created_boottime_ns < ?) "  # noqa: S608
+            "OR (boot_id <> ? AND clock_synced AND created_utc_ns < ?) ORDER BY id LIMIT ?",
+            (boot_id, created_before_ns, boot_id, utc_before_ns, limit),
+        )
+        return [_row(item) for item in found]
+
+    def gaps(self) -> list[DroppedRange]:
+        """Dropped ranges that no gap event has announced, without any that cannot be one."""
+        found = self._db.execute("SELECT session, first_seq, last_seq, dropped, reason FROM gap")
+        names = [column[0] for column in found.description]
+        ranges = []
+        for item in found:
+            with contextlib.suppress(ContractError):
+                ranges.append(codec.from_mapping(DroppedRange, dict(zip(names, item, strict=True))))
+        return ranges
+
+    def set_gaps(self, ranges: Iterable[DroppedRange]) -> None:
+        """Replace them."""
+        self._db.execute("DELETE FROM gap")
+        self._db.executemany(
+            "INSERT INTO gap VALUES (?, ?, ?, ?, ?)",
+            [(r.session, r.first_seq, r.last_seq, r.dropped, r.reason) for r in ranges],
+        )
+
+    def bury(self, letters: Iterable[DeadLetter]) -> None:
+        """Keep undeliverable events for a look, the newest 1,000."""
+        self._db.executemany(
+            "INSERT INTO dead_letter (utc_ns, reason, payload) VALUES (?, ?, ?)", letters
+        )
+        self._db.execute(
+            "DELETE FROM dead_letter WHERE id <= (SELECT max(id) FROM dead_letter) - ?",
+            (MAX_DEAD_LETTERS,),
+        )
+
+    def dead_letters(self) -> list[DeadLetter]:
+        """The undeliverable events, oldest first."""
+        found = self._db.execute("SELECT utc_ns, reason, payload FROM dead_letter ORDER BY id")
+        return [DeadLetter(*item) for item in found]
+
+    def shrink_log(self) -> bool:
+        """Move the WAL into the file and cut it to nothing; whether that freed anything. SQLite
+        does it by itself only once the WAL has 1,000 pages."""
+        log = self.path.with_name(self.path.name + "-wal")
+        before = log.stat().st_size if log.exists() else 0
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return before > 0 and log.stat().st_size < before
+
+    def close(self) -> None:
+        """Close; SQLite moves the WAL into the file where it can."""
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+
+
+def set_aside(path: Path, utc_ns: int) -> Path:
+    """Rename a broken file, its WAL and shared memory out of the way; where the file is now.
+
+    Raises OSError when the folder does not let it.
+    """
+    stem = path.with_name(f"{path.name}.broken-{utc_ns // 1_000_000_000}")
+    target, number = stem, 1
+    while target.exists():
+        number += 1
+        target = stem.with_name(f"{stem.name}-{number}")
+    for suffix in ("-wal", "-shm", ""):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            source.rename(target.with_name(target.name + suffix))
+    sync_folder(path.parent)
+    return target
+
+
+def _row(item: tuple[str, str, int, str, str, int, int, int, int, bytes]) -> Row:
+    return Row(
+        event_id=item[0],
+        session=item[1],
+        seq=item[2],
+        kind="gap" if item[3] == "gap" else "event",
+        boot_id=item[4],
+        created_boottime_ns=item[5],
+        created_utc_ns=item[6],
+        clock_synced=bool(item[7]),
+        expires_boottime_ns=item[8],
+        payload=bytes(item[9]),
+    )

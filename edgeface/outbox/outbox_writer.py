@@ -1,0 +1,341 @@
+"""What the writer thread of the outbox knows, and how it gets that to disk.
+
+Everything is in memory first and is brought to disk by `flush`. While the disk does not take it
+(full, read-only, broken) events wait in memory, bounded, and are still published; that is the
+live-only mode, and `status.degraded` says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from edgeface.base.clock import NS, Clock, utc_now
+from edgeface.base.errors import StateError
+from edgeface.base.ids import uuid7
+from edgeface.contract import codec, event
+from edgeface.contract.event import DroppedRange, Identity, Lost, Previous, Sighting
+from edgeface.contract.topics import Topics
+from edgeface.outbox.bounds import Enforcer, lost_with
+from edgeface.outbox.gaps import merge, take
+from edgeface.outbox.outbox_file import BrokenFileError, DeadLetter, OutboxFile, fault_of, set_aside
+from edgeface.outbox.rows import OutboxLimits, OutboxStatus, Row
+
+_log = logging.getLogger(__name__)
+
+DELETE_DELAY_S: Final = 0.2
+"""Deletions wait this long for company: one that is lost by a crash only sends the event again."""
+RETRY_MIN_S: Final = 1.0
+RETRY_MAX_S: Final = 30.0
+_DELETE_BATCH: Final = 512
+
+
+class Writer:
+    """Belongs to one thread; only `status` may be read from others."""
+
+    def __init__(
+        self, path: Path, topics: Topics, session: str, *, clock: Clock, limits: OutboxLimits
+    ) -> None:
+        self.status = OutboxStatus()
+        """The newest snapshot, replaced whole."""
+        self._path = path
+        self._topics = topics
+        self._session = session
+        self._clock = clock
+        self._limits = limits
+        self._file: OutboxFile | None = None
+        self._enforcer = Enforcer(limits, clock)
+        self._previous: Previous | None = None
+        """Not told yet: the next event does, the first one as a rule."""
+        self._seq = 0
+        self._unsaved: list[Row] = []
+        self._settled: set[str] = set()
+        self._settled_since_ns: int | None = None
+        self._letters: list[DeadLetter] = []
+        self._gaps: list[DroppedRange] = []
+        self._gaps_changed = False
+        self._unknown_loss = False
+        self._retry_s = RETRY_MIN_S
+        self._retry_at_ns = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no deletion waits for its batch."""
+        return self._settled_since_ns is None
+
+    def open(self) -> None:
+        """Open the file, or degrade and say why. Raises StateError when another process has it."""
+        try:
+            self._adopt(OutboxFile(self._path))
+        except BrokenFileError as error:
+            self._unknown_loss = True
+            self._replace_broken(error)
+        except sqlite3.Error as error:
+            if fault_of(error) == "corrupt":
+                self._unknown_loss = True
+                self._replace_broken(error)
+            else:
+                self._degrade(fault_of(error), error)
+        except StateError:
+            raise
+        except OSError as error:
+            self._degrade("cannot_open", error)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def take(self, sighting: Sighting) -> Row | None:
+        """Make an event of a decision; None when it does not keep the contract (dead letter)."""
+        identity = self._identity()
+        try:
+            payload = codec.to_json(event.recognition(sighting, identity))
+            event.parse(payload)
+        except Exception as error:  # noqa: BLE001 - one bad decision must not take others with it
+            self._seq -= 1
+            self._previous = identity.previous
+            _log.error("an event does not keep the contract and was not sent: %r", error)
+            letter = repr(sighting).encode(errors="replace")
+            self._bury(DeadLetter(self._clock.utc_ns(), f"contract: {error}", letter))
+            return None
+        expires_ns = sighting.captured_boottime_ns + round(sighting.validity_s * NS)
+        row = self._row(identity, payload, expires_ns)
+        self._unsaved.append(row)
+        return row
+
+    def settle(self, *event_ids: str) -> None:
+        """They need not be sent again; deleted from the file with the next batch."""
+        unsaved = {row.event_id for row in self._unsaved}
+        in_memory = unsaved.intersection(event_ids)
+        if in_memory:
+            self._unsaved = [row for row in self._unsaved if row.event_id not in in_memory]
+        on_disk = [event_id for event_id in event_ids if event_id not in in_memory]
+        if on_disk and self._file is not None:
+            self._settled.update(on_disk)
+            if self._settled_since_ns is None:
+                self._settled_since_ns = self._clock.monotonic_ns()
+
+    def give_up(self, row: Row, reason: str) -> None:
+        """Make a dead letter of an event that cannot be delivered for what is in it."""
+        _log.error("event %s cannot be delivered (%s): dead letter", row.event_id, reason)
+        self.settle(row.event_id)
+        self._bury(DeadLetter(self._clock.utc_ns(), reason, row.payload))
+        self._lose([row], "refused")
+
+    def announce(self) -> None:
+        """Make a gap event of what was dropped, if anything was."""
+        if not self._gaps and not self._unknown_loss:
+            return
+        lost, self._gaps = take(self._gaps)
+        if self._unknown_loss:
+            lost = Lost(dropped=None, ranges=lost.ranges)
+            self._unknown_loss = False
+        self._gaps_changed = True
+        identity = self._identity()
+        found = event.gap(
+            lost,
+            identity,
+            announced_at=utc_now(self._clock),
+            clock_synced=self._clock.synced(),
+        )
+        self._unsaved.append(self._row(identity, codec.to_json(found), 0))
+
+    def oldest(self, limit: int, exclude: frozenset[str]) -> list[Row]:
+        """The events that have waited longest and are not in `exclude`. What is in memory only is
+        always younger than what is in the file."""
+        hidden = exclude | self._settled
+        rows: list[Row] = []
+        if self._file is not None:
+            try:
+                rows = self._file.oldest(limit + len(hidden))
+            except sqlite3.Error as error:
+                if fault_of(error) == "corrupt":
+                    self._replace_broken(error)
+                else:
+                    self._degrade(fault_of(error), error)
+        return [row for row in (*rows, *self._unsaved) if row.event_id not in hidden][:limit]
+
+    def flush(self, *, last: bool) -> None:
+        """Bring to disk what is due; `last` before closing, when everything is."""
+        if self._due(last=last):
+            self._persist()
+        excess = len(self._unsaved) - self._limits.max_unsaved
+        if excess > 0:
+            self._lose(self._unsaved[:excess], "memory")
+            del self._unsaved[:excess]
+        self._report(
+            depth=max(0, self._enforcer.count - len(self._settled) + len(self._unsaved)),
+            bytes=self._enforcer.size + sum(len(row.payload) for row in self._unsaved),
+            unsaved=len(self._unsaved),
+            last_seq=self._seq,
+            unannounced=sum(item.dropped for item in self._gaps) + self._unknown_loss,
+        )
+
+    def overflow(self) -> None:
+        """Count a decision that could not even wait; the next gap event says that some are lost."""
+        self._unknown_loss = True
+        self._report(dropped=self.status.dropped + 1)
+
+    def _identity(self) -> Identity:
+        self._seq += 1
+        previous, self._previous = self._previous, None
+        return Identity(
+            event_id=uuid7(self._clock.utc_ns()),
+            seq=self._seq,
+            session=self._session,
+            site=self._topics.site,
+            device=self._topics.device,
+            previous=previous,
+        )
+
+    def _row(self, identity: Identity, payload: bytes, expires_boottime_ns: int) -> Row:
+        return Row(
+            event_id=identity.event_id,
+            session=identity.session,
+            seq=identity.seq,
+            kind="event" if expires_boottime_ns else "gap",
+            boot_id=self._clock.boot_id(),
+            created_boottime_ns=self._clock.boottime_ns(),
+            created_utc_ns=self._clock.utc_ns(),
+            clock_synced=self._clock.synced(),
+            expires_boottime_ns=expires_boottime_ns,
+            payload=payload,
+        )
+
+    def _bury(self, letter: DeadLetter) -> None:
+        self._letters.append(letter)
+        del self._letters[: -self._limits.max_unsaved]
+        self._report(dead_letters=self.status.dead_letters + 1)
+
+    def _lose(self, rows: list[Row], reason: event.DropReason) -> None:
+        self._gaps = merge(self._gaps, lost_with(rows, reason))
+        self._gaps_changed = True
+        self._report(dropped=self.status.dropped + len(rows))
+
+    def _due(self, *, last: bool) -> bool:
+        now_ns = self._clock.monotonic_ns()
+        if self.status.degraded is not None:
+            return last or now_ns >= self._retry_at_ns
+        if last or self._unsaved or self._letters or self._gaps_changed or self._enforcer.age_due():
+            return True
+        since_ns = self._settled_since_ns
+        return since_ns is not None and (
+            len(self._settled) >= _DELETE_BATCH or now_ns - since_ns >= DELETE_DELAY_S * NS
+        )
+
+    def _persist(self) -> None:
+        """All or nothing; on failure everything is kept and tried again later. A file that turns
+        out to be broken is replaced, and the new one is written at once."""
+        for attempt in range(2):
+            try:
+                if self._file is None:
+                    self.open()
+                if self._file is not None:
+                    self._write(self._file)
+            except StateError as error:
+                self._degrade("locked", error)
+            except sqlite3.Error as error:
+                fault = fault_of(error)
+                if fault == "corrupt":
+                    self._replace_broken(error)
+                    continue
+                if self._free_space() and attempt == 0:
+                    continue
+                self._degrade(fault, error)
+            return
+
+    def _write(self, file: OutboxFile) -> None:
+        with file.transaction():
+            removed = file.remove(self._settled)
+            file.add(self._unsaved)
+            dropped = self._enforcer.enforce(file, removed, self._unsaved)
+            gaps = self._gaps
+            for rows, reason in dropped:
+                gaps = merge(gaps, lost_with(rows, reason))
+            if dropped or self._gaps_changed:
+                file.set_gaps(gaps)
+            if self._letters:
+                file.bury(self._letters)
+            if self._seq:
+                file.set_last_session(self._session, self._seq)
+        self._enforcer.commit()
+        lost = sum(len(rows) for rows, _ in dropped)
+        if lost:
+            _log.warning("the outbox is full: the %d oldest events were dropped", lost)
+        if self.status.degraded is not None:
+            _log.warning("the outbox writes to %s again", self._path)
+        self._gaps, self._gaps_changed = gaps, False
+        self._settled.clear()
+        self._settled_since_ns = None
+        self._unsaved.clear()
+        self._letters.clear()
+        self._retry_s = RETRY_MIN_S
+        self._report(degraded=None, dropped=self.status.dropped + lost)
+
+    def _free_space(self) -> bool:
+        """Make room on a full disk: of the log, whose pages go into the file, and of delivered
+        events, whose deletion frees pages. Whether either worked."""
+        freed = False
+        if self._file is None:
+            return freed
+        with suppress(sqlite3.Error):
+            freed = self._file.shrink_log()
+        if self._settled:
+            with suppress(sqlite3.Error):
+                with self._file.transaction():
+                    removed = self._file.remove(self._settled)
+                self._enforcer.forget(removed)
+                self._settled.clear()
+                self._settled_since_ns = None
+                freed = True
+        return freed
+
+    def _degrade(self, reason: str, error: Exception) -> None:
+        if self.status.degraded != reason:
+            _log.error("the outbox cannot write (%s: %s): events are live only", reason, error)
+        self._retry_at_ns = self._clock.monotonic_ns() + round(self._retry_s * NS)
+        self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
+        self._report(degraded=reason)
+
+    def _adopt(self, file: OutboxFile) -> None:
+        try:
+            self._enforcer.begin(file)
+            last, gaps = file.last_session(), file.gaps()
+        except sqlite3.Error:
+            file.close()
+            raise
+        # Also when the file could not be opened until now: the log learns of it late, but once.
+        if last is not None and last[0] != self._session:
+            self._previous = Previous(*last)
+        self._gaps = merge(gaps, self._gaps)
+        self._file = file
+
+    def _replace_broken(self, error: Exception) -> None:
+        """Move the broken file away, announce what was in it, and begin a new one."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        lost, self._settled = self._enforcer.pending_ranges(), set()
+        self._settled_since_ns = None
+        try:
+            place = set_aside(self._path, self._clock.utc_ns())
+        except OSError as failure:
+            self._degrade("corrupt", failure)
+            return
+        _log.error("%s is broken (%s); it was set aside as %s", self._path, error, place)
+        self._gaps = merge(self._gaps, lost)
+        self._gaps_changed = True
+        self._report(set_aside=place, dropped=self.status.dropped + self._enforcer.count)
+        try:
+            self._adopt(OutboxFile(self._path))
+        except (sqlite3.Error, OSError) as failure:
+            self._degrade("cannot_open", failure)
+
+    def _report(self, **changes: object) -> None:
+        self.status = dataclasses.replace(self.status, **changes)  # type: ignore[arg-type]

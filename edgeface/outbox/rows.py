@@ -1,0 +1,76 @@
+"""The values of the outbox: a waiting event, the bounds, what it reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgeface.base.clock import NS, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One event that waits for the PUBACK of its log copy."""
+
+    event_id: str
+    session: str
+    seq: int
+    kind: Literal["event", "gap"]
+    boot_id: str
+    """The boot on which the boot times below were read."""
+    created_boottime_ns: int
+    created_utc_ns: int
+    clock_synced: bool
+    """Whether `created_utc_ns` can be trusted."""
+    expires_boottime_ns: int
+    """End of the validity on CLOCK_BOOTTIME; 0 for an event that is never for acting."""
+    payload: bytes
+    """Canonical JSON with `historical` false."""
+
+    def remaining_s(self, clock: Clock, session: str) -> float:
+        """Validity left, in seconds; never positive for a row of another boot or session."""
+        if self.boot_id != clock.boot_id() or self.session != session:
+            return 0.0
+        return (self.expires_boottime_ns - clock.boottime_ns()) / NS
+
+    def late(self, clock: Clock, session: str) -> bool:
+        """Whether the log copy has to say `historical`."""
+        if self.kind == "gap":
+            return self.session != session
+        return self.remaining_s(clock, session) <= 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimits:
+    """Bounds of what waits; the oldest go first when one is reached."""
+
+    max_events: int = 100_000
+    max_bytes: int = 256 * 1024 * 1024
+    """Sum of the payloads."""
+    max_age_s: float = 30 * 86_400.0
+    max_unsaved: int = 1_000
+    """Events kept in memory while the file cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxStatus:
+    """A snapshot for `~/state`, `~/health` and alerts."""
+
+    depth: int = 0
+    """Events waiting, those in memory included."""
+    bytes: int = 0
+    unsaved: int = 0
+    """Of these, events that are in memory only."""
+    dropped: int = 0
+    """Events dropped since the start."""
+    dead_letters: int = 0
+    """Events since the start that the broker or the contract refused for what is in them."""
+    last_seq: int = 0
+    """Of this session; 0 before its first event."""
+    unannounced: int = 0
+    """Dropped events that no gap event has named yet; an unknown number counts as one."""
+    degraded: str | None = None
+    """Why nothing can be stored now: `disk_full`, `io_error`, `read_only`, `cannot_open`..."""
+    set_aside: Path | None = None
+    """Where a broken file was moved to."""

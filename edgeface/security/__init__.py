@@ -1,0 +1,1 @@
+"""Keys, signatures, sealing, TLS, certificates and roles."""

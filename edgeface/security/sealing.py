@@ -1,0 +1,180 @@
+"""Answers that only the administrator can read: X25519, HKDF-SHA256 and AES-256-GCM.
+
+A fresh X25519 key is made for each sealing. From its secret shared with the recipient's key, HKDF
+(RFC 5869; no salt; info: a prefix and both public keys) derives the AES key. The context, which
+says what was asked of which device, is the associated data: a sealed answer cannot be passed off as
+the answer to another request. Who sealed it is told by the signature of the answer around it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from edgeface.base.errors import ContractError, StateError
+from edgeface.contract.codec import MAX_PAYLOAD_BYTES, Text
+from edgeface.security.keys import place_key_file, read_key_file
+
+_PREFIX: Final = b"edgeface sealed answer v1\0"
+_NONCE_BYTES: Final = 12
+_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Something only the named key can open."""
+
+    scheme: Literal["x25519-hkdf-sha256-aes-256-gcm"]
+    recipient: Annotated[str, Text("[0-9a-f]{16}", 16)]
+    """First 16 hexadecimal digits of the SHA-256 of the raw public key."""
+    ephemeral: Annotated[str, Text("[A-Za-z0-9+/]{43}=", 44)]
+    """The sender's one-time X25519 public key, base64."""
+    nonce: Annotated[str, Text("[A-Za-z0-9+/]{16}", 16)]
+    """96 bits, base64."""
+    ciphertext: Annotated[str, Text("[A-Za-z0-9+/]*={0,2}", MAX_PAYLOAD_BYTES)]
+    """With its tag, base64."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What was asked of which device."""
+
+    site: str
+    device: str
+    verb: str
+    transaction: str
+
+    def bound(self) -> bytes:
+        """The associated data: a JSON list, so that no two contexts have the same bytes."""
+        return json.dumps([self.site, self.device, self.verb, self.transaction]).encode()
+
+
+class AdministratorKey:
+    """The public half, as a device pins it."""
+
+    def __init__(self, key: X25519PublicKey) -> None:
+        self._key = key
+        self._raw = _raw(key)
+        self.kid: Final = hashlib.sha256(self._raw).hexdigest()[:16]
+        """First 16 hexadecimal digits of the SHA-256 of the raw public key."""
+
+    @classmethod
+    def load(cls, path: Path) -> AdministratorKey:
+        """Read a PEM public key. Raises StateError naming the file."""
+        try:
+            key = serialization.load_pem_public_key(read_key_file(path))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise StateError(f"{path}: no public key in PEM form: {error}") from error
+        if not isinstance(key, X25519PublicKey):
+            raise StateError(f"{path}: not an X25519 key")
+        return cls(key)
+
+    def seal(self, content: bytes, context: Context) -> Sealed:
+        """`content` for this key's owner alone."""
+        mine = X25519PrivateKey.generate()
+        ephemeral, nonce = _raw(mine.public_key()), os.urandom(_NONCE_BYTES)
+        key = _derive(mine.exchange(self._key), ephemeral, self._raw)
+        ciphertext = AESGCM(key).encrypt(nonce, content, context.bound())
+        return Sealed(
+            "x25519-hkdf-sha256-aes-256-gcm",
+            self.kid,
+            _text(ephemeral),
+            _text(nonce),
+            _text(ciphertext),
+        )
+
+    def pem(self) -> bytes:
+        """SubjectPublicKeyInfo in PEM."""
+        return self._key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+
+
+class AdministratorSecret:
+    """The private half, which never comes near a device."""
+
+    def __init__(self, key: X25519PrivateKey) -> None:
+        self._key = key
+        self.public: Final = AdministratorKey(key.public_key())
+
+    @classmethod
+    def generate(cls) -> AdministratorSecret:
+        """A fresh key, in memory only."""
+        return cls(X25519PrivateKey.generate())
+
+    @classmethod
+    def load(cls, path: Path) -> AdministratorSecret:
+        """Read a PKCS #8 PEM key. Raises StateError, also when other users may read it."""
+        content = read_key_file(path, private=True)
+        try:
+            key = serialization.load_pem_private_key(content, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            raise StateError(f"{path}: no private key in PEM form: {error}") from error
+        if not isinstance(key, X25519PrivateKey):
+            raise StateError(f"{path}: not an X25519 key")
+        return cls(key)
+
+    def open(self, sealed: Sealed, context: Context) -> bytes:
+        """The content. Raises ContractError: `other_recipient` or `cannot_open`."""
+        if sealed.recipient != self.public.kid:
+            raise ContractError(
+                "other_recipient",
+                f"sealed to the key {sealed.recipient}, this one is {self.public.kid}",
+            )
+        try:
+            ephemeral, nonce, ciphertext = (
+                base64.b64decode(text, validate=True)
+                for text in (sealed.ephemeral, sealed.nonce, sealed.ciphertext)
+            )
+            shared = self._key.exchange(X25519PublicKey.from_public_bytes(ephemeral))
+            key = _derive(shared, ephemeral, _raw(self._key.public_key()))
+            return AESGCM(key).decrypt(nonce, ciphertext, context.bound())
+        except (InvalidTag, binascii.Error, ValueError) as error:
+            raise ContractError(
+                "cannot_open", "it was changed, or is the answer to another request"
+            ) from error
+
+    def save(self, path: Path) -> Path:
+        """Write both halves: `path` (mode 0600) and `<path>.pub`, whose path is returned.
+
+        Raises StateError; nothing that is there already is replaced.
+        """
+        public = path.with_name(path.name + ".pub")
+        for target in (path, public):
+            if target.exists():
+                raise StateError(f"{target}: is there already and is not replaced")
+        content = self._key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        try:
+            place_key_file(path, content, 0o600)
+            place_key_file(public, self.public.pem(), 0o644)
+        except OSError as error:
+            raise StateError(f"{path}: cannot write the key: {error.strerror}") from error
+        return public
+
+
+def _derive(shared: bytes, ephemeral: bytes, recipient: bytes) -> bytes:
+    return HKDF(hashes.SHA256(), _KEY_BYTES, None, _PREFIX + ephemeral + recipient).derive(shared)
+
+
+def _raw(key: X25519PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+
+
+def _text(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")

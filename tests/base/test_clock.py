@@ -1,0 +1,77 @@
+"""Stamps on two clocks."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edgeface.base.clock import (
+    NS,
+    ManualClock,
+    SystemClock,
+    boottime_of_sensor,
+    stamp_at,
+    stamp_now,
+)
+
+
+def test_a_past_instant_is_mapped_to_utc_by_its_age() -> None:
+    clock = ManualClock(boottime_ns=500 * NS, utc_ns=1_700_000_000 * NS)
+    stamp = stamp_at(clock, 500 * NS - 250_000_000)
+    assert stamp.boottime_ns == 499_750_000_000
+    assert stamp.captured_at == datetime.fromtimestamp(1_699_999_999.75, UTC)
+
+
+def test_no_frame_comes_from_the_future() -> None:
+    clock = ManualClock()
+    assert stamp_at(clock, clock.boottime_ns() + NS) == stamp_now(clock)
+
+
+def test_a_correction_of_the_clock_moves_utc_but_not_boottime() -> None:
+    clock = ManualClock()
+    before = stamp_now(clock)
+    clock.step_utc(-3600)
+    after = stamp_now(clock)
+    assert after.boottime_ns == before.boottime_ns
+    assert before.captured_at - after.captured_at == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("suspended_s", "sensor_s", "expected_s"),
+    [
+        pytest.param(0, 999.9, 999.9, id="never suspended"),
+        pytest.param(300, 699.9, 999.9, id="monotonic after a suspend"),
+        pytest.param(300, 999.9, 999.9, id="boot time after a suspend"),
+        pytest.param(0, 1000.5, 1000.0, id="from the future"),
+    ],
+)
+def test_a_sensor_stamp_is_read_on_the_clock_it_was_taken_on(
+    suspended_s: int, sensor_s: float, expected_s: float
+) -> None:
+    clock = ManualClock(boottime_ns=1000 * NS, suspended_ns=suspended_s * NS)
+    assert boottime_of_sensor(clock, round(sensor_s * NS)) == round(expected_s * NS)
+
+
+def test_the_system_clock_is_this_machines() -> None:
+    clock = SystemClock()
+    assert clock.monotonic_ns() <= clock.boottime_ns()
+    now = datetime.now(UTC)
+    assert abs(stamp_now(clock).captured_at - now) < timedelta(seconds=5)
+    event = threading.Event()
+    assert not clock.wait(event, 0)
+    event.set()
+    assert clock.wait(event, 60)
+    clock.sleep(-1)
+
+
+def test_the_manual_clock_moves_only_by_waiting() -> None:
+    clock = ManualClock()
+    began_ns = clock.boottime_ns()
+    clock.sleep(2)
+    assert not clock.wait(threading.Event(), 3)
+    event = threading.Event()
+    event.set()
+    assert clock.wait(event, 100)
+    assert clock.boottime_ns() - began_ns == 5 * NS

@@ -1,0 +1,380 @@
+"""The reference door: what opens it, and everything that must not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgeface.base.clock import NS, ManualClock
+from edgeface.base.ids import uuid7
+from edgeface.base.messages import Message
+from edgeface.cli.door import MAX_WAITING, _offer
+from edgeface.cli.main import main
+from edgeface.contract import codec, event
+from edgeface.contract.event import Identity, Lost
+from edgeface.contract.topics import Topics
+from edgeface.door import policy
+from edgeface.door.policy import DoorPolicy
+from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.security.keys import DeviceKey
+from tests.support.broker import Witness
+from tests.support.messages import TOPICS, Device, sighting
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY = DeviceKey.generate()
+OTHER_KEY = DeviceKey.generate()
+
+
+class Doorway:
+    """A policy on a clock of its own that has been there for a minute."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.policy = DoorPolicy(TOPICS, KEY.public, self.now)
+        self.clock.advance(60)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock.utc_ns() / NS, UTC)
+
+    def payload(self, **changes: Any) -> bytes:
+        """A good event of now, with fields of the wire form replaced."""
+        identity = Identity(
+            event_id=uuid7(self.clock.utc_ns()),
+            seq=1,
+            session="aaaaaaaa",
+            site="hq",
+            device="door-1",
+            previous=None,
+        )
+        made = event.recognition(sighting(self.clock), identity)
+        return codec.to_json(dataclasses.replace(made, **changes))
+
+    def message(self, payload: bytes | None = None, **changes: Any) -> Message:
+        """It signed for the right topic, with parts of the message replaced."""
+        body = self.payload() if payload is None else payload
+        good = Message(TOPICS.event, body, 1, False, KEY.properties(TOPICS.event, body))
+        return dataclasses.replace(good, **changes)
+
+
+@pytest.fixture
+def doorway() -> Doorway:
+    return Doorway()
+
+
+def test_a_fresh_signed_recognition_opens_once(doorway: Doorway) -> None:
+    message = doorway.message()
+    verdict = doorway.policy.judge(message)
+    assert (verdict.open, verdict.reason) == (True, "ok")
+    assert verdict.event is not None
+    assert verdict.event.match is not None
+    again = doorway.policy.judge(message)
+    assert (again.open, again.reason) == (False, "duplicate")
+    assert doorway.policy.counts == {"ok": 1, "duplicate": 1}
+
+
+def _signed_by(key: DeviceKey, doorway: Doorway) -> Message:
+    payload = doorway.payload()
+    return doorway.message(payload, user_properties=key.properties(TOPICS.event, payload))
+
+
+def _altered(doorway: Doorway) -> Message:
+    message = doorway.message()
+    return dataclasses.replace(message, payload=message.payload.replace(b"0.71", b"0.72"))
+
+
+def _from_log(doorway: Doorway) -> Message:
+    payload = doorway.payload()
+    return doorway.message(payload, user_properties=KEY.properties(TOPICS.event_log, payload))
+
+
+def _gap(doorway: Doorway) -> Message:
+    identity = Identity(
+        event_id=uuid7(0), seq=1, session="aaaaaaaa", site="hq", device="door-1", previous=None
+    )
+    made = event.gap(Lost(1, ()), identity, announced_at=doorway.now(), clock_synced=True)
+    return doorway.message(codec.to_json(made))
+
+
+def _with(**changes: Any) -> Callable[[Doorway], Message]:
+    return lambda doorway: doorway.message(doorway.payload(**changes))
+
+
+def _shifted(seconds: float) -> Callable[[Doorway], Message]:
+    def make(doorway: Doorway) -> Message:
+        captured = doorway.now() + timedelta(seconds=seconds)
+        valid = captured + timedelta(seconds=5)
+        return doorway.message(doorway.payload(captured_at=captured, valid_until=valid))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        pytest.param(lambda d: d.message(topic=TOPICS.event_log), "wrong_topic", id="log topic"),
+        pytest.param(
+            lambda d: d.message(topic="edgeface/v1/hq/door-2/event"), "wrong_topic", id="other door"
+        ),
+        pytest.param(lambda d: d.message(retain=True), "retained", id="retained"),
+        pytest.param(lambda d: d.message(user_properties=()), "unsigned", id="unsigned"),
+        pytest.param(
+            lambda d: d.message(user_properties=(("sig", "AAAA"), ("sig", "AAAA"))),
+            "unsigned",
+            id="two signatures",
+        ),
+        pytest.param(
+            lambda d: d.message(user_properties=(("sig", "AAAA"),)), "wrong_signature", id="rubbish"
+        ),
+        pytest.param(lambda d: _signed_by(OTHER_KEY, d), "wrong_signature", id="forged"),
+        pytest.param(_altered, "wrong_signature", id="altered"),
+        pytest.param(_from_log, "wrong_signature", id="log copy on the event topic"),
+        pytest.param(lambda d: d.message(b"{}"), "malformed:unsupported_version", id="no event"),
+        pytest.param(lambda d: d.message(b"\xff"), "malformed:not_utf8", id="no text"),
+        pytest.param(_gap, "not_a_recognition", id="gap"),
+        pytest.param(_with(site="other"), "other_device", id="other site"),
+        pytest.param(_with(device="door-2"), "other_device", id="other device"),
+        pytest.param(_with(historical=True), "historical", id="historical"),
+        pytest.param(_with(clock_synced=False), "clock_unsynced", id="clock not synced"),
+        pytest.param(_shifted(-5.0), "stale", id="just over"),
+        pytest.param(_shifted(-3600.0), "stale", id="an hour old"),
+        pytest.param(_shifted(3.0), "from_the_future", id="future"),
+        pytest.param(
+            _with(event_type="unknown", match=None), "not_recognized:unknown", id="unknown"
+        ),
+        pytest.param(
+            _with(event_type="ambiguous", match=None), "not_recognized:ambiguous", id="ambiguous"
+        ),
+    ],
+)
+def test_nothing_else_opens(
+    doorway: Doorway, make: Callable[[Doorway], Message], reason: str
+) -> None:
+    verdict = doorway.policy.judge(make(doorway))
+    assert (verdict.open, verdict.reason) == (False, reason)
+    assert doorway.policy.counts[reason] == 1
+
+
+def test_a_validity_of_hours_is_not_believed(doorway: Doorway) -> None:
+    late = doorway.now() + timedelta(hours=1)
+    verdict = doorway.policy.judge(doorway.message(doorway.payload(valid_until=late)))
+    assert verdict.reason == "valid_too_long"
+
+
+def test_an_event_grows_stale_while_it_waits(doorway: Doorway) -> None:
+    message = doorway.message()
+    doorway.clock.advance(4.9)
+    assert doorway.policy.judge(message).reason == "stale"
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5, 3.0])
+def test_a_replay_after_the_door_was_started_anew_is_refused(
+    doorway: Doorway, after_s: float
+) -> None:
+    message = doorway.message()
+    assert doorway.policy.judge(message).open
+    doorway.clock.advance(after_s)
+    restarted = DoorPolicy(TOPICS, KEY.public, doorway.now)
+    assert restarted.judge(message).reason == "before_start"
+
+
+def test_a_door_on_the_device_itself_need_not_ask_whether_the_clock_is_synchronised(
+    doorway: Doorway,
+) -> None:
+    doorway.policy = DoorPolicy(TOPICS, KEY.public, doorway.now, same_clock=True)
+    doorway.clock.advance(60)
+    payload = doorway.payload(clock_synced=False)
+    message = doorway.message(payload)
+    assert doorway.policy.judge(message).open
+    late = doorway.message(doorway.payload(clock_synced=False))
+    doorway.clock.advance(6)
+    assert doorway.policy.judge(late).reason == "stale"
+
+
+def test_what_is_remembered_is_bounded_but_never_forgets_what_is_valid(
+    doorway: Doorway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "MAX_REMEMBERED", 3)
+    messages = [doorway.message() for _ in range(6)]
+    assert all(doorway.policy.judge(message).open for message in messages)
+    assert {doorway.policy.judge(message).reason for message in messages} == {"duplicate"}
+    doorway.clock.advance(10)
+    assert doorway.policy.judge(doorway.message()).open
+    assert len(doorway.policy._seen) == 3
+
+
+def test_the_help_says_that_a_photograph_may_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["door", "--help"])
+    text = capsys.readouterr().out
+    assert "PHOTOGRAPH MAY PASS" in text
+    assert "Card and face" in text
+
+
+def test_a_missing_key_is_one_clear_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    key = tmp_path / "device.pub"
+    assert main(["door", "--site", "hq", "--device", "d", "--key", str(key)]) != 0
+    assert f"edgeface: error: {key}: cannot read the key" in capsys.readouterr().err
+
+
+class Controller:
+    """`edgeface door --json` as a process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self._lines = process.stdout
+
+    def next(self, *kinds: str) -> dict[str, Any]:
+        """The next line whose `door` is one of `kinds`."""
+        for line in self._lines:
+            found: dict[str, Any] = json.loads(line)
+            if found["door"] in kinds:
+                return found
+        raise AssertionError("the door has ended")
+
+    def verdict(self) -> str:
+        return str(self.next("open", "shut")["reason"])
+
+
+@contextmanager
+def controller(
+    port: int, key: DeviceKey, folder: Path, *more: str, topics: Topics = TOPICS
+) -> Iterator[Controller]:
+    pinned = folder / "pinned.pub"
+    key.export_public(pinned)
+    arguments = ["door", "--site", topics.site, "--device", topics.device, "--key", str(pinned)]
+    arguments += ["--host", "127.0.0.1", "--port", str(port), "--json", *more]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgeface", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        found = Controller(process)
+        assert found.next("ready")["topic"] == topics.event
+        yield found
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_real_door_behind_a_broker_in_an_attackers_hands(
+    broker: LocalBroker, tmp_path: Path
+) -> None:
+    opened = tmp_path / "opened"
+    script = tmp_path / "open.sh"
+    script.write_text(f'#!/bin/sh\necho "$EDGEFACE_PERSON" >> {opened}\n')
+    script.chmod(0o755)
+    command = ("--on-open", str(script))
+    with (
+        Witness(broker.port) as attacker,
+        Device(tmp_path, broker.port, key=KEY) as device,
+        controller(broker.port, KEY, tmp_path, *command) as process,
+    ):
+        device.wait_connected()
+        device.see(age_s=0.0)
+        assert process.verdict() == "ok"
+        (live,) = attacker.wait_on(TOPICS.event, 1)
+        (log,) = attacker.wait_on(TOPICS.event_log, 1)
+
+        good = live.message
+        properties = good.user_properties
+        attacker.publish(TOPICS.event, good.payload, user_properties=properties)
+        assert process.verdict() == "duplicate"
+        attacker.publish(TOPICS.event, good.payload, retain=True, user_properties=properties)
+        assert process.verdict() == "retained"
+        changed = good.payload.replace(b'"agreeing":4', b'"agreeing":5')
+        attacker.publish(TOPICS.event, changed, user_properties=properties)
+        assert process.verdict() == "wrong_signature"
+        attacker.publish(TOPICS.event, log.message.payload, user_properties=())
+        assert process.verdict() == "unsigned"
+        log_properties = log.message.user_properties
+        attacker.publish(TOPICS.event, log.message.payload, user_properties=log_properties)
+        assert process.verdict() == "wrong_signature"
+        forged = OTHER_KEY.properties(TOPICS.event, changed)
+        attacker.publish(TOPICS.event, changed, user_properties=forged)
+        assert process.verdict() == "wrong_signature"
+        attacker.publish(TOPICS.event, b"\x00" * 100_000, user_properties=properties)
+        assert process.verdict() == "wrong_signature"
+
+        device.see(age_s=0.0)
+        assert process.verdict() == "ok"
+        process.process.send_signal(signal.SIGTERM)
+        counts = process.next("stopped")["counts"]
+        assert counts["ok"] == 2
+        assert process.process.wait(10) == 0
+    assert opened.read_text() == "p_8c1k3v9q2m\n" * 2
+
+
+def test_a_flood_behind_a_slow_command_fills_no_more_than_its_bound(doorway: Doorway) -> None:
+    inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(MAX_WAITING + 7):
+        _offer(inbox, doorway.message(), doorway.policy.counts)
+    assert inbox.qsize() == MAX_WAITING
+    assert doorway.policy.counts == {"too_many": 7}
+
+
+def test_a_real_door_stays_shut_for_what_waited_for_the_broker(
+    broker: LocalBroker, tmp_path: Path
+) -> None:
+    with (
+        Witness(broker.port) as witness,
+        Device(tmp_path, broker.port, key=KEY) as device,
+        controller(broker.port, KEY, tmp_path) as process,
+    ):
+        device.wait_connected()
+        broker.stop()
+        device.wait_disconnected()
+        device.see(age_s=0.0)
+        broker.start()
+        witness.wait_subscribed(2)
+        assert process.next("ready")
+        device.wait_connected()
+        device.see(age_s=0.0)
+        assert process.verdict() == "ok"  # the second, and nothing came before it
+        ids = [event.parse(item.message.payload).seq for item in witness.on(TOPICS.event)]
+        assert ids == [2]
+
+
+@pytest.mark.parametrize(
+    ("command", "fault"),
+    [
+        pytest.param("open 'the door", "No closing quotation", id="quotes"),
+        pytest.param("  ", "no command", id="blank"),
+        pytest.param("''", "no command", id="empty word"),
+    ],
+)
+def test_a_command_that_cannot_be_run_is_refused_before_it_is_needed(
+    command: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "key")]
+    with pytest.raises(SystemExit) as caught:
+        main(["door", *here, "--on-open", command])
+    assert caught.value.code == 2
+    assert fault in capsys.readouterr().err
+
+
+def test_a_command_that_fails_does_not_end_the_door(broker: LocalBroker, tmp_path: Path) -> None:
+    missing = ("--on-open", os.fspath(tmp_path / "missing"))
+    with (
+        Device(tmp_path, broker.port, key=KEY) as device,
+        controller(broker.port, KEY, tmp_path, *missing) as process,
+    ):
+        device.wait_connected()
+        for _ in range(2):
+            device.see(age_s=0.0)
+            assert process.verdict() == "ok"

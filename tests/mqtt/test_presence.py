@@ -1,0 +1,169 @@
+"""Birth, will, farewell, retained topics; by hand and without a broker."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgeface.base.clock import ManualClock
+from edgeface.base.messages import Message, Publication
+from edgeface.contract.report import OutboxState, State
+from edgeface.mqtt.presence import Presence
+from tests.support.messages import TOPICS
+
+SESSION = "aaaaaaaa"
+ONLINE = {"status": "online", "session": SESSION}
+
+
+def state(lifecycle: str = "ready", last_seq: int = 0) -> State:
+    return State(
+        lifecycle=lifecycle,  # type: ignore[arg-type]
+        reasons=(),
+        session=SESSION,
+        last_seq=last_seq,
+        clock_synced=True,
+        accelerator="cpu",
+        camera={"name": "porch"},
+        gallery=None,
+        models={},
+        outbox=OutboxState(depth=0, bytes=0, dropped=0, dead_letters=0, degraded=None),
+        versions={"edgeface": "0.1.0"},
+        signing_key="0123456789abcdef",
+    )
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def presence(clock: ManualClock) -> Presence:
+    return Presence(TOPICS, SESSION, clock=clock)
+
+
+def body(publication: Publication) -> object:
+    return json.loads(publication.payload)
+
+
+def status_message(payload: bytes) -> Message:
+    return Message(TOPICS.status, payload, 1, True)
+
+
+def test_the_will_says_offline_and_everything_is_retained(presence: Presence) -> None:
+    assert body(presence.will()) == {"status": "offline", "session": SESSION}
+    presence.set_state(state())
+    publications = [presence.will(), *presence.birth(), *presence.farewell()]
+    assert all(item.retain and item.qos == 1 for item in publications)
+
+
+def test_birth_ends_with_online_and_clears_what_an_earlier_session_left(
+    presence: Presence,
+) -> None:
+    presence.set_state(state())
+    presence.raise_alert("gallery_stale", "no freshness for 8 days")
+    first, *alerts, last = presence.birth()
+    assert first.topic == TOPICS.state
+    assert body(last) == ONLINE
+    standing = [item.topic for item in alerts if item.payload]
+    assert standing == [TOPICS.alert("gallery_stale")]
+    assert len(alerts) == 7
+
+
+def test_state_is_sent_when_it_changes_at_most_once_a_second(
+    presence: Presence, clock: ManualClock
+) -> None:
+    presence.set_state(state())
+    presence.birth()
+    assert presence.changes() == []
+    presence.set_state(state(last_seq=1))
+    assert presence.changes() == []
+    presence.set_state(state(last_seq=2))
+    clock.advance(1)
+    (sent,) = presence.changes()
+    assert json.loads(sent.payload)["last_seq"] == 2
+    presence.set_state(state(last_seq=2))
+    clock.advance(1)
+    assert presence.changes() == []
+
+
+def test_an_alert_keeps_its_beginning_and_is_cleared_by_an_empty_message(
+    presence: Presence, clock: ManualClock
+) -> None:
+    presence.raise_alert("camera_stalled", "one")
+    (first,) = presence.changes()
+    clock.advance(5)
+    presence.raise_alert("camera_stalled", "two")
+    (second,) = presence.changes()
+    assert json.loads(first.payload)["since"] == json.loads(second.payload)["since"]
+    presence.raise_alert("camera_stalled", "two")
+    assert presence.changes() == []
+    presence.clear_alert("camera_stalled")
+    (cleared,) = presence.changes()
+    assert (cleared.topic, cleared.payload) == (TOPICS.alert("camera_stalled"), b"")
+    presence.clear_alert("camera_stalled")
+    assert presence.changes() == []
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b'{"status":"offline","session":"bbbbbbbb"}', id="late will of another"),
+        pytest.param(b'{"status":"offline","session":"aaaaaaaa"}', id="late will of this session"),
+        pytest.param(b'{"status":"online","session":"bbbbbbbb"}', id="another session"),
+        pytest.param(b"", id="cleared"),
+        pytest.param(b"rubbish", id="rubbish"),
+    ],
+)
+def test_a_wrong_status_is_corrected_once_a_second(
+    presence: Presence, clock: ManualClock, payload: bytes
+) -> None:
+    presence.birth()
+    presence.saw_status(status_message(payload))
+    assert presence.changes() == []
+    clock.advance(1)
+    (sent,) = presence.changes()
+    assert body(sent) == ONLINE
+    clock.advance(1)
+    assert presence.changes() == []
+
+
+def test_a_flood_of_wrong_statuses_is_logged_once_for_each_correction(
+    presence: Presence, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    presence.birth()
+    for _ in range(2):
+        for _ in range(1000):
+            presence.saw_status(status_message(b"rubbish"))
+        clock.advance(1)
+        assert len(presence.changes()) == 1
+    assert caplog.text.count("wrong status") == 2
+
+
+def test_its_own_online_is_left_alone(presence: Presence, clock: ManualClock) -> None:
+    *_, online = presence.birth()
+    clock.advance(5)
+    presence.saw_status(status_message(online.payload))
+    assert presence.changes() == []
+
+
+def test_after_the_farewell_nothing_is_corrected(presence: Presence, clock: ManualClock) -> None:
+    presence.birth()
+    (last,) = presence.farewell()
+    assert body(last) == {"status": "stopped", "session": SESSION}
+    clock.advance(5)
+    presence.saw_status(status_message(last.payload))
+    assert presence.changes() == []
+
+
+def test_a_wrong_status_seen_just_before_the_farewell_is_not_corrected_after_it(
+    presence: Presence, clock: ManualClock
+) -> None:
+    """`online` would stay on the broker for ever: a clean DISCONNECT discards the will."""
+    presence.birth()
+    presence.saw_status(status_message(b"rubbish"))
+    presence.farewell()
+    clock.advance(1)
+    assert presence.changes() == []

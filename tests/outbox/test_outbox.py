@@ -1,0 +1,140 @@
+"""The outbox: nothing committed is lost."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgeface.base.clock import ManualClock, SystemClock
+from edgeface.base.errors import ClosedError
+from edgeface.contract import event
+from edgeface.contract.event import new_session
+from edgeface.outbox.outbox import Outbox
+from edgeface.outbox.outbox_file import OutboxFile
+from edgeface.outbox.rows import Row
+from tests.support.messages import TOPICS, sighting
+from tests.support.outboxes import take_one, waiting, writer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_an_event_is_on_disk_when_it_is_called_committed(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    found: list[list[str]] = []
+    ids: list[str] = []
+    outbox = Outbox(path, TOPICS, new_session(), clock=SystemClock())
+
+    def look(row: Row) -> None:
+        """What is on disk at this moment, as a crash would leave it."""
+        copy = tmp_path / f"crash-{row.seq}"
+        shutil.copytree(tmp_path, copy, ignore=shutil.ignore_patterns("crash-*"))
+        found.append([left.event_id for left in OutboxFile(copy / "outbox.db").oldest(10)])
+        ids.append(row.event_id)
+
+    outbox.when_committed(look)
+    with outbox:
+        for _ in range(3):
+            outbox.append(sighting(SystemClock()))
+    assert len(ids) == 3
+    assert all(event_id in there for event_id, there in zip(ids, found, strict=True))
+    assert [row.seq for row in OutboxFile(path).oldest(10)] == [1, 2, 3]
+
+
+def test_close_writes_what_was_handed_over_and_is_final(tmp_path: Path) -> None:
+    clock = SystemClock()
+    outbox = Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock)
+    outbox.start()
+    for _ in range(200):
+        outbox.append(sighting(clock))
+    assert outbox.close()
+    assert outbox.close()
+    assert not outbox.alive
+    assert OutboxFile(tmp_path / "outbox.db").totals()[0] == 200
+    with pytest.raises(ClosedError):
+        outbox.append(sighting(clock))
+
+
+def test_rows_come_oldest_first_without_those_excluded_or_delivered(tmp_path: Path) -> None:
+    clock = SystemClock()
+    replies: queue.SimpleQueue[list[Row]] = queue.SimpleQueue()
+    with Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock) as outbox:
+        for _ in range(6):
+            outbox.append(sighting(clock))
+        outbox.fetch(10, (), replies.put)
+        rows = replies.get(timeout=5)
+        assert [row.seq for row in rows] == [1, 2, 3, 4, 5, 6]
+        outbox.delivered(rows[0].event_id, rows[3].event_id)
+        outbox.fetch(2, {rows[1].event_id}, replies.put)
+        assert [row.seq for row in replies.get(timeout=5)] == [3, 5]
+    assert [row.seq for row in OutboxFile(tmp_path / "outbox.db").oldest(10)] == [2, 3, 5, 6]
+
+
+def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:
+    clock = SystemClock()
+    path = tmp_path / "outbox.db"
+    with Outbox(path, TOPICS, new_session(), clock=clock):
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from edgeface.messaging import outbox_file\n"
+            "outbox_file.LOCK_TIMEOUT_S = 0.1\n"
+            "outbox_file.OutboxFile(Path(sys.argv[1]))\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(path)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "is edgeface running already?" in done.stderr
+
+
+def test_each_session_counts_from_one_and_names_the_one_before(tmp_path: Path) -> None:
+    clock = ManualClock()
+    first = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
+    for _ in range(3):
+        take_one(first, clock)
+    first.close()
+    writer(tmp_path / "outbox.db", clock, "bbbbbbbb").close()  # a session without an event
+    third = writer(tmp_path / "outbox.db", clock, "cccccccc")
+    rows = [take_one(third, clock) for _ in range(2)]
+    found = [event.parse(row.payload) for row in rows]
+    assert [item.seq for item in found] == [1, 2]
+    assert found[0].previous == event.Previous("aaaaaaaa", 3)
+    assert found[1].previous is None
+    assert [(row.session[0], row.seq) for row in waiting(third)] == [
+        ("a", 1),
+        ("a", 2),
+        ("a", 3),
+        ("c", 1),
+        ("c", 2),
+    ]
+
+
+def test_the_very_first_session_names_none(tmp_path: Path) -> None:
+    clock = ManualClock()
+    row = take_one(writer(tmp_path / "outbox.db", clock), clock)
+    assert event.parse(row.payload).previous is None
+
+
+def test_a_row_of_another_boot_or_session_is_never_live(tmp_path: Path) -> None:
+    clock = ManualClock(boot_id="one")
+    row = take_one(writer(tmp_path / "outbox.db", clock, "aaaaaaaa"), clock)
+    assert row.remaining_s(clock, "aaaaaaaa") == pytest.approx(4.8)
+    assert not row.late(clock, "aaaaaaaa")
+    assert row.remaining_s(clock, "bbbbbbbb") == 0
+    other = ManualClock(boot_id="two", boottime_ns=0)
+    assert row.remaining_s(other, "aaaaaaaa") == 0
+    assert row.late(other, "aaaaaaaa")
+    clock.advance(5)
+    assert row.late(clock, "aaaaaaaa")
+
+
+def test_the_outbox_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    writer(tmp_path / "outbox.db", ManualClock())
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
