@@ -166,8 +166,9 @@ def _show(
 
 
 def _opened(answer: Answer, secret: AdministratorSecret) -> bytes:
+    from edgeface.contract.answers import Sealed
     from edgeface.contract.codec import from_mapping
-    from edgeface.security.sealing import Context, Sealed
+    from edgeface.security.sealing import Context
 
     assert answer.data is not None
     sealed = from_mapping(Sealed, dict(answer.data["sealed"]), "data.sealed")

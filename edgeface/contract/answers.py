@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from edgeface.contract.codec import JsonObject, Range, Text
+from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Range, Text
 from edgeface.contract.commands import PersonId, TransactionId, Verb
 from edgeface.contract.event import (
     Cosine,
@@ -26,7 +26,6 @@ from edgeface.contract.event import (
     Session,
 )
 from edgeface.contract.report import Lifecycle, Line
-from edgeface.security.sealing import Sealed
 
 Code: TypeAlias = Literal[
     "too_large",
@@ -180,6 +179,21 @@ class EnrollProgress:
     hint: Hint
     message: Line
     """The hint for people, with what was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Something only the named key can open."""
+
+    scheme: Literal["x25519-hkdf-sha256-aes-256-gcm"]
+    recipient: Annotated[str, Text("[0-9a-f]{16}", 16)]
+    """First 16 hexadecimal digits of the SHA-256 of the raw public key."""
+    ephemeral: Annotated[str, Text("[A-Za-z0-9+/]{43}=", 44)]
+    """The sender's one-time X25519 public key, base64."""
+    nonce: Annotated[str, Text("[A-Za-z0-9+/]{16}", 16)]
+    """96 bits, base64."""
+    ciphertext: Annotated[str, Text("[A-Za-z0-9+/]*={0,2}", MAX_PAYLOAD_BYTES)]
+    """With its tag, base64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

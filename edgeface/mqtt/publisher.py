@@ -63,8 +63,6 @@ class Publisher:
     """A worker: `run(stop)` until `stop` is set, then what waits is sent for at most `drain_s`, and
     the broker is told that the device stopped."""
 
-    name: Final = "publisher"
-
     def __init__(
         self,
         options: ConnectionOptions,

@@ -15,7 +15,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,27 +24,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edgeface.base.errors import ContractError, StateError
-from edgeface.contract.codec import MAX_PAYLOAD_BYTES, Text
+from edgeface.contract.answers import Sealed
 from edgeface.security.keys import place_key_file, read_key_file
 
 _PREFIX: Final = b"edgeface sealed answer v1\0"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Sealed:
-    """Something only the named key can open."""
-
-    scheme: Literal["x25519-hkdf-sha256-aes-256-gcm"]
-    recipient: Annotated[str, Text("[0-9a-f]{16}", 16)]
-    """First 16 hexadecimal digits of the SHA-256 of the raw public key."""
-    ephemeral: Annotated[str, Text("[A-Za-z0-9+/]{43}=", 44)]
-    """The sender's one-time X25519 public key, base64."""
-    nonce: Annotated[str, Text("[A-Za-z0-9+/]{16}", 16)]
-    """96 bits, base64."""
-    ciphertext: Annotated[str, Text("[A-Za-z0-9+/]*={0,2}", MAX_PAYLOAD_BYTES)]
-    """With its tag, base64."""
 
 
 @dataclass(frozen=True, slots=True)

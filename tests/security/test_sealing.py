@@ -19,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edgeface.base.errors import ContractError, StateError
+from edgeface.contract.answers import Sealed
 from edgeface.contract.codec import from_mapping, to_mapping
 from edgeface.security.keys import DeviceKey
-from edgeface.security.sealing import AdministratorKey, AdministratorSecret, Context, Sealed
+from edgeface.security.sealing import AdministratorKey, AdministratorSecret, Context
 
 CONTEXT = Context("hq", "door-1", "enroll", "a-transaction-0001")
 
