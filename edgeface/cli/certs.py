@@ -16,9 +16,6 @@ from typing import Final
 
 from edgeface.base.errors import BrokerError, StateError
 
-NAME: Final = "certs"
-HELP: Final = "make the fleet's certificates and the broker's access list"
-
 _DEFAULT_FOLDER: Final = Path("certs")
 _SOON_DAYS: Final = 45
 _MAX_DAYS: Final = 36_500

@@ -39,8 +39,6 @@ MAX_WAITING: Final = 1000
 """Messages that may wait behind a slow command; more are dropped and counted as `too_many`."""
 NO_STATUS: Final = "no such device has been at this broker, or this user may not read it"
 
-NAME: Final = "door"
-HELP: Final = "the reference door controller: opens for fresh, signed recognitions only"
 
 DESCRIPTION: Final = """\
 Follows one device and opens for a recognition that is signed by its key, fresh by this

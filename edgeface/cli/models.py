@@ -14,9 +14,6 @@ from edgeface.inference.package import load_package, packages_in
 from edgeface.inference.runtimes import find_runtime
 from edgeface.settings.places import shipped_models
 
-NAME = "models"
-HELP = "list the model packages and check that they keep the rules"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs `list` and `check`."""
