@@ -157,7 +157,7 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
 ORPHAN_MAKER = """
 import sys, time
 from pathlib import Path
-from edgeface.messaging.localbroker import LocalBroker
+from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.service.demo.child import Child
 folder = Path(sys.argv[1])
 broker = LocalBroker(folder / "broker")

@@ -15,8 +15,8 @@ PROGRAM = """
 import sys
 from contextlib import suppress
 from pathlib import Path
-from edgeface.messaging.clock import ManualClock
-from edgeface.messaging.outbox_writer import RETRY_MAX_S
+from edgeface.base.clock import ManualClock
+from edgeface.outbox.outbox_writer import RETRY_MAX_S
 from tests.faults.namespace import mount_small
 from tests.support.outboxes import numbers, take_one, waiting, writer
 

@@ -80,7 +80,7 @@ def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:
     with Outbox(path, TOPICS, new_session(), clock=clock):
         script = (
             "import sys; from pathlib import Path\n"
-            "from edgeface.messaging import outbox_file\n"
+            "from edgeface.outbox import outbox_file\n"
             "outbox_file.LOCK_TIMEOUT_S = 0.1\n"
             "outbox_file.OutboxFile(Path(sys.argv[1]))\n"
         )

@@ -277,9 +277,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from typing import NoReturn
-from edgeface.messaging.clock import SystemClock
-from edgeface.messaging.event import new_session
-from edgeface.messaging.outbox import Outbox
+from edgeface.base.clock import SystemClock
+from edgeface.contract.event import new_session
+from edgeface.outbox.outbox import Outbox
 from tests.support.messages import TOPICS, sighting
 
 clock = SystemClock()
