@@ -12,6 +12,7 @@ from typing import Final
 import cv2
 
 from edgeface import __version__
+from edgeface.service.commanding.reloads import Reloaded
 from edgeface.service.composition import (
     BEFORE_PUBLISHER,
     PUBLISHER,
@@ -19,7 +20,7 @@ from edgeface.service.composition import (
     Composition,
 )
 from edgeface.service.notify import Notifier
-from edgeface.service.reload import Reloaded, change_embedder, reload
+from edgeface.service.reload import change_embedder, reload
 from edgeface.service.signals import SignalQueue
 from edgeface.service.supervisor import CLEAN, STUCK, Exit
 

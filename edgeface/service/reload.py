@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edgeface.base.errors import EdgefaceError
 from edgeface.service.camera_trial import CameraTrial
+from edgeface.service.commanding.reloads import Reloaded
+from edgeface.service.composition import Composition
 from edgeface.service.fleet_following import provision_of
 from edgeface.service.logs import configure
 from edgeface.service.model_change import change, in_use
@@ -17,9 +18,6 @@ from edgeface.service.models import open_checked
 from edgeface.settings.camera import Camera
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
-
-if TYPE_CHECKING:  # the composition itself has a hand in reloading, by command
-    from edgeface.service.composition import Composition
 
 RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "outbox")
 """Sections that the session with the broker and the files are made from."""
@@ -30,19 +28,6 @@ RECOGNIZER_SECTIONS: Final = ("models", "detection", "quality", "tracking", "dec
 JOIN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What became of it; true when the configuration was taken."""
-
-    faults: tuple[str, ...] = ()
-    """Why the old configuration stays, a line for each fault."""
-    needs_restart: tuple[str, ...] = ()
-    """Sections and keys that were changed and left as they were."""
-
-    def __bool__(self) -> bool:
-        return not self.faults
 
 
 def reload(

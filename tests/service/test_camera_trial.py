@@ -23,9 +23,9 @@ from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
 from edgeface.service.commanding.outcome import CommandRefusedError
-from edgeface.service.commanding.reloads import told
+from edgeface.service.commanding.reloads import Reloaded, told
 from edgeface.service.composition import CAPTURE
-from edgeface.service.reload import Reloaded, reload
+from edgeface.service.reload import reload
 from edgeface.service.supervisor import Supervisor
 from edgeface.service.worker import WorkerSpec
 from edgeface.settings.loading import load_settings

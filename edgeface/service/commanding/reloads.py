@@ -5,11 +5,25 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from edgeface.contract.answers import ReloadData
 from edgeface.service.commanding.outcome import CommandRefusedError
-from edgeface.service.reload import Reloaded
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What became of it; true when the configuration was taken."""
+
+    faults: tuple[str, ...] = ()
+    """Why the old configuration stays, a line for each fault."""
+    needs_restart: tuple[str, ...] = ()
+    """Sections and keys that were changed and left as they were."""
+
+    def __bool__(self) -> bool:
+        return not self.faults
+
 
 Done: TypeAlias = Callable[[Reloaded], None]
 
