@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.broker import running_broker
+from tests.support.packages import write_detector, write_embedder
 
 # How long an example takes is not what these tests ask; pytest's timeout ends what hangs.
 settings.register_profile("edgeface", deadline=None)
@@ -40,3 +41,13 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
     """mosquitto on a loopback port, for this test alone."""
     with running_broker(tmp_path / "broker") as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def detector_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_detector(tmp_path_factory.mktemp("models") / "detector")
+
+
+@pytest.fixture(scope="session")
+def embedder_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_embedder(tmp_path_factory.mktemp("models") / "embedder")

@@ -1,4 +1,4 @@
-"""Small whole models, and pictures of "people" that they can tell apart."""
+"""Pictures of "people" that the small whole models can tell apart."""
 
 from __future__ import annotations
 
@@ -7,21 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.packages import write_detector, write_embedder
 from tests.support.patterned_people import picture, png
 
 PEOPLE = 8
 PICTURES = 3
-
-
-@pytest.fixture(scope="session")
-def detector_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_detector(tmp_path_factory.mktemp("models") / "detector")
-
-
-@pytest.fixture(scope="session")
-def embedder_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_embedder(tmp_path_factory.mktemp("models") / "embedder")
 
 
 @pytest.fixture(scope="session")
