@@ -42,7 +42,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 
 contract: $(VENV)/.dev
-	$(BIN)/python -m edgeface.service.contract --write docs
+	$(BIN)/python -m edgeface.contract.documents --write docs
 
 # TensorFlow and torch are too large for everyone's environment.
 test-train: .venv-train/.done

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Range, Text
-from edgeface.contract.commands import PersonId, TransactionId, Verb
+from edgeface.contract.commands import TransactionId, Verb
 from edgeface.contract.event import (
     Cosine,
     Count,
@@ -23,6 +23,7 @@ from edgeface.contract.event import (
     ModelsUsed,
     Outcome,
     Pad,
+    PersonId,
     Session,
 )
 from edgeface.contract.report import Lifecycle, Line

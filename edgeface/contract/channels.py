@@ -1,8 +1,8 @@
 """The contract as data: which message is on which topic, how it is sent, and who may do so.
 
-`edgeface.service.contract` makes JSON Schemas and the AsyncAPI document of it, with the parts that
-other rooms add. A command is a channel of action `receive` on `~/cmd/<verb>` whose `reply` names
-the channel of its answers on `~/rsp/<verb>/<client>`.
+`contract.documents` makes JSON Schemas and the AsyncAPI document of it. A command is a channel of
+action `receive` on `~/cmd/<verb>` whose `reply` names the channel of its answers on
+`~/rsp/<verb>/<client>`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 
 from edgeface.base.ids import ID
 from edgeface.contract.event import Gap, Recognition
+from edgeface.contract.gallery_report import Reported
 from edgeface.contract.report import Alert, AlertId, Health, State, Status
 from edgeface.contract.topics import PREFIX
 
@@ -110,3 +111,17 @@ DEVICE: Final = Part(
     },
 )
 """What a device says of itself and of whom it sees."""
+
+FLEET: Final = Part(
+    kinds={"gallery-reported": Reported},
+    channels={
+        "galleryReported": Channel(
+            address=f"{BASE}/gallery/reported",
+            messages=("gallery-reported",),
+            summary="What of the site's central gallery is applied, refused and erased.",
+            retained=True,
+            signed=True,
+        )
+    },
+)
+"""What a device says of the site's central gallery."""

@@ -13,9 +13,8 @@ from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias, get_args
 
 from edgeface.base.errors import ContractError
-from edgeface.base.ids import PERSON_ID
 from edgeface.contract.codec import Range, Text
-from edgeface.contract.event import Count, Session
+from edgeface.contract.event import Count, PersonId, Session
 
 MAX_COMMAND_BYTES: Final = 4096
 """A larger request is refused unread."""
@@ -29,7 +28,6 @@ Verb: TypeAlias = Literal[
     "ping", "verify", "identify", "enroll", "snapshot", "reload", "gallery", "why"
 ]
 TransactionId: TypeAlias = Annotated[str, Text("[A-Za-z0-9_-]{16,64}", 64)]
-PersonId: TypeAlias = Annotated[str, Text(PERSON_ID.pattern, 12)]
 Timeout: TypeAlias = Annotated[float, Range(1, 600)]
 
 

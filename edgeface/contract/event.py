@@ -19,6 +19,7 @@ from edgeface.contract.codec import JsonObject, Range, Text
 CONTRACT_VERSION: Final = 1
 
 Id: TypeAlias = Annotated[str, Text(ID.pattern, 64)]
+PersonId: TypeAlias = Annotated[str, Text(PERSON_ID.pattern, 12)]
 EventId: TypeAlias = Annotated[
     str, Text("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", 36)
 ]
@@ -57,7 +58,7 @@ class Track:
 class Match:
     """Who was recognized, and by how much."""
 
-    person_id: Annotated[str, Text(PERSON_ID.pattern, 12)]
+    person_id: PersonId
     display_name: str | None
     score: Cosine
     threshold: Cosine

@@ -15,10 +15,10 @@ from referencing import Registry, Resource
 
 from edgeface.contract import asyncapi, codec, event, schemas
 from edgeface.contract.channels import BASE, PARAMETERS, Channel, Part
+from edgeface.contract.documents import PARTS, files, whole, write
 from edgeface.contract.event import DroppedRange, Lost, Previous
 from edgeface.contract.report import Health, OutboxState, Percentiles, State
 from edgeface.contract.topics import Topics
-from edgeface.service.contract import PARTS, files, whole, write
 from tests.support.broker import LocalBroker, Witness, running_broker
 from tests.support.messages import TOPICS, Device, sighting
 

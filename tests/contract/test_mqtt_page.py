@@ -15,12 +15,12 @@ import pytest
 from edgeface.contract.answers import RETRYABLE, Code, Hint
 from edgeface.contract.channels import BASE
 from edgeface.contract.commands import Verb
+from edgeface.contract.documents import whole
 from edgeface.contract.event import DropReason, Gap, Outcome, Recognition
 from edgeface.contract.report import AlertId
 from edgeface.contract.topics import Topics
 from edgeface.door import policy
 from edgeface.security.keys import DeviceKey
-from edgeface.service.contract import whole
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "mqtt.md").read_text(encoding="utf-8")

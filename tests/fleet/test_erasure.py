@@ -10,6 +10,7 @@ import pytest
 
 from edgeface.base.messages import Message
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.reported import confirms
 from edgeface.gallery.database import set_aside
 from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id
@@ -77,7 +78,7 @@ def test_nothing_of_an_erased_person_is_left_in_the_state_folder(
         for number in gone:
             assert [name for name, trace in found[number].items() if trace in files] == []
             confirmed = device.follower.gathering.applied.version
-            assert device.reported().confirms(person_id(number), confirmed)
+            assert confirms(device.reported(), person_id(number), confirmed)
         index = device.follower.index
         for number in gone:
             assert person_id(number) not in index.people
@@ -111,7 +112,7 @@ def test_a_damaged_gallery_that_was_set_aside_goes_before_a_receipt_is_given(
     device.start()
     device.connect()
     device.settle()
-    assert device.reported().confirms(person_id(5), device.follower.gathering.applied.version)
+    assert confirms(device.reported(), person_id(5), device.follower.gathering.applied.version)
     assert template not in device.files()
 
 

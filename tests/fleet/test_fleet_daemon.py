@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from edgeface.fleet.protocol.reported import Reported, read_reported
+from edgeface.contract.gallery_report import Reported
+from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.reported import confirms, read_reported
 from edgeface.inference.package import load_package
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.security.keys import DeviceKey
@@ -81,7 +83,7 @@ def test_the_daemon_follows_reports_and_erases(
         site.remove(1)
         site.publish()
         seen = witness.wait(
-            lambda all_: any(r.confirms(person_id(1), (1, 2)) for r in reports(all_)), 30
+            lambda all_: any(confirms(r, person_id(1), Version(1, 2)) for r in reports(all_)), 30
         )
         found = reports(seen)[-1]
         assert [receipt.person_id for receipt in found.receipts] == [person_id(1)]

@@ -30,6 +30,7 @@ from edgeface.fleet.admin.adminkeys import load_signing_key
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.reported import applied_version
 from tests.support.fleet_device import FleetDevice, Times, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.memory_broker import MemoryBroker
@@ -288,7 +289,7 @@ class FleetMachine(RuleBasedStateMachine):
             reported = device.reported()
             assert device.equals_master(), (reported, device.refusals())
             assert reported.standing == "current", reported
-            assert (reported.erased_epoch, reported.erased_revision) == reported.version
+            assert (reported.erased_epoch, reported.erased_revision) == applied_version(reported)
             assert set(device.refusals().values()) <= HONEST
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.device.floor_file import FloorFile
@@ -14,7 +15,7 @@ from edgeface.fleet.device.follower import Follower
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.position import FLOOR_FILE
-from edgeface.fleet.protocol.reported import Reported
+from edgeface.fleet.protocol.reported import applied_version
 from edgeface.gallery.store import GalleryStore
 from edgeface.security.keys import DeviceKey
 from tests.support.fleet_site import FleetSite, new_site, person_id
@@ -162,7 +163,7 @@ class FleetDevice:
         assert state.digest is not None
         return (
             reported.digest == state.digest.hex()
-            and reported.version == state.version
+            and applied_version(reported) == state.version
             and self.store.ids() == published
             and self.people() == published
         )

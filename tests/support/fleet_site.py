@@ -13,6 +13,8 @@ from typing import Any
 from edgeface.base.errors import BrokerError
 from edgeface.base.ids import ALPHABET
 from edgeface.base.messages import Publication
+from edgeface.contract import codec
+from edgeface.contract.gallery_report import Receipt, Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.administration import Fleet, Published
 from edgeface.fleet.admin.broker import Broker
@@ -28,7 +30,6 @@ from edgeface.fleet.protocol.manifest import NOBODY, Manifest, read_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.position import NOTHING, Version
 from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
-from edgeface.fleet.protocol.reported import Receipt, Reported, encode_reported
 from edgeface.gallery.person import Person
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import DeviceKey
@@ -139,7 +140,7 @@ class FleetSite:
             erased_revision=erased.revision,
         )
         topic = Topics(self.folder.site, device).gallery_reported
-        payload = encode_reported(reported)
+        payload = codec.to_json(reported)
         bundle = self.folder.bundles / device / "state" / "device.key"
         signer = key or DeviceKey.load(bundle)
         properties = signer.properties(topic, payload)

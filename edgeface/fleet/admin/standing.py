@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
+from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import PREFIX, Topics
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.ledger import Ledger, TombstoneRow
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.position import Version
-from edgeface.fleet.protocol.reported import Reported, read_reported
+from edgeface.fleet.protocol.reported import applied_version, confirms, read_reported
 from edgeface.security.keys import PublicKey
 
 _CHUNK: Final = 100
@@ -78,7 +79,7 @@ def note_receipts(ledger: Ledger, standings: Mapping[str, DeviceStanding]) -> in
         for device, standing in standings.items()
         if device not in row.confirmed
         and standing.reported is not None
-        and standing.reported.confirms(row.person_id, row.version)
+        and confirms(standing.reported, row.person_id, row.version)
     ]
     ledger.confirm(pairs)
     return len(pairs)
@@ -95,7 +96,7 @@ def judge(
         # It may stand anywhere; the manifest before the newest one was fresh for longest.
         fresh_s = ledger.fresh_before(state.floor.version)
         return Judged(standing, None, None, None, unconfirmed, _frozen(fresh_s, grace_days))
-    applied = reported.version
+    applied = applied_version(reported)
     digest = bytes.fromhex(reported.digest)
     known = state.version if digest == state.digest else ledger.version_of(digest)
     behind = applied < state.floor.version

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Subscription
+from edgeface.contract.gallery_report import Standing
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.gathering import Gathering
 from edgeface.fleet.device.lifetime import Lifetime
@@ -27,7 +28,6 @@ from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
 from edgeface.fleet.protocol.record import SignedRecord, verify_person
 from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.reported import Standing
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 

@@ -17,12 +17,12 @@ from edgeface.base.errors import StateError
 from edgeface.base.files import sync_folder
 from edgeface.base.ids import is_person_id
 from edgeface.contract.codec import MAX_INT
+from edgeface.contract.gallery_report import MAX_RECEIPTS, Receipt
 from edgeface.fleet.protocol.bucket import BUCKETS, Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.envelope import digest_of
 from edgeface.fleet.protocol.manifest import DIGEST_BYTES, NOBODY
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.position import NOTHING, Version
-from edgeface.fleet.protocol.reported import MAX_RECEIPTS, Receipt
 from edgeface.gallery.change import Change
 from edgeface.gallery.store import GalleryStore
 

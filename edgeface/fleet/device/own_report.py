@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Final
 
 from edgeface.base.messages import Publication
+from edgeface.contract import codec
+from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.follower import Follower
 from edgeface.fleet.protocol.position import NOTHING
-from edgeface.fleet.protocol.reported import Reported, encode_reported
 from edgeface.security.keys import DeviceKey
 
 MIN_INTERVAL_S: Final = 1.0
@@ -40,7 +41,7 @@ class OwnReport:
         if state == self._said:
             return None
         self._said, self._said_s = state, now_s
-        payload = encode_reported(self.make(utc_s))
+        payload = codec.to_json(self.make(utc_s))
         properties = self._key.properties(self._topic, payload)
         return Publication(self._topic, payload, retain=True, user_properties=properties)
 

@@ -6,8 +6,8 @@ import logging
 from datetime import datetime
 from typing import Final, cast
 
-from edgeface.fleet.protocol.refusal import Reason, RefusedError
-from edgeface.fleet.protocol.reported import MAX_REFUSALS, Refusal
+from edgeface.contract.gallery_report import MAX_REFUSALS, Reason, Refusal
+from edgeface.fleet.protocol.refusal import RefusedError
 
 _log = logging.getLogger(__name__)
 _MAX_TOPIC: Final = 256

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from edgeface.contract.gallery_report import Sha256
 from edgeface.fleet.protocol.envelope import VERSION, check_site, start_of, unframe
-from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Sha256, Site
+from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.manifest import Manifest, check_not_expired
 from edgeface.fleet.protocol.position import Version

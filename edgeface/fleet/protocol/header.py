@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypeAlias
 
-from edgeface.base.ids import ID, PERSON_ID
+from edgeface.base.ids import ID
 from edgeface.contract.codec import MAX_INT, Range, Text
 from edgeface.fleet.protocol.refusal import RefusedError
 
-SPACE_PATTERN: Final = "[0-9a-f]{64}"
 MAX_TIME_S: Final = 253_402_300_800
 """Start of the year 10000, beyond which Python's calendar does not go."""
 
 Site: TypeAlias = Annotated[str, Text(ID.pattern, 64)]
-PersonId: TypeAlias = Annotated[str, Text(PERSON_ID.pattern, 12)]
 Counted: TypeAlias = Annotated[int, Range(1, MAX_INT)]
 """An epoch or a revision; the first one is 1."""
-Amount: TypeAlias = Annotated[int, Range(0, MAX_INT)]
-Space: TypeAlias = Annotated[str, Text(SPACE_PATTERN, 64)]
-Sha256: TypeAlias = Annotated[str, Text("[0-9a-f]{64}", 64)]
 KeyId: TypeAlias = Annotated[str, Text("[0-9a-f]{16}", 16)]
 Moment: TypeAlias = Annotated[int, Range(0, MAX_TIME_S)]
 """UTC epoch seconds."""

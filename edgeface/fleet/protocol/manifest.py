@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from edgeface.contract.codec import Text
+from edgeface.contract.gallery_report import SPACE_PATTERN, Amount
 from edgeface.fleet.protocol.bucket import BUCKETS
 from edgeface.fleet.protocol.envelope import VERSION, check_site, digest_of, start_of, unframe
-from edgeface.fleet.protocol.header import SPACE_PATTERN, Amount, Counted, KeyId, Moment, Site
+from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import KeyRing, SigningKey, VerifyingKey
 from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.refusal import RefusedError

@@ -18,7 +18,7 @@ import numpy as np
 from edgeface.base.errors import ContractError, GalleryError
 from edgeface.contract import codec
 from edgeface.contract.codec import Range, Text
-from edgeface.fleet.protocol.header import SPACE_PATTERN
+from edgeface.contract.gallery_report import SPACE_PATTERN
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate, make_template
 

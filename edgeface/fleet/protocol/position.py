@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.contract import codec
-from edgeface.fleet.protocol.header import Amount, KeyId, Sha256
+from edgeface.contract.gallery_report import Amount, Sha256
+from edgeface.fleet.protocol.header import KeyId
 from edgeface.fleet.protocol.refusal import RefusedError
 
 if TYPE_CHECKING:

@@ -13,6 +13,8 @@ from typing import Final, Literal, TypeAlias
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from edgeface.contract.event import PersonId
+from edgeface.contract.gallery_report import Space
 from edgeface.fleet.protocol.envelope import (
     VERSION,
     Frame,
@@ -21,7 +23,7 @@ from edgeface.fleet.protocol.envelope import (
     start_of,
     unframe,
 )
-from edgeface.fleet.protocol.header import Counted, KeyId, PersonId, Site, Space, check_ascending
+from edgeface.fleet.protocol.header import Counted, KeyId, Site, check_ascending
 from edgeface.fleet.protocol.keyring import (
     NONCE_BYTES,
     TAG_BYTES,

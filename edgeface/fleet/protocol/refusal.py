@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, get_args
+from typing import get_args
 
 from edgeface.base.errors import ContractError
-
-Reason: TypeAlias = Literal[
-    "bad_signature",
-    "unknown_key",
-    "rollback",
-    "equivocation",
-    "expired",
-    "foreign_site",
-    "foreign_space",
-    "wrong_topic",
-    "oversized",
-    "undecryptable",
-    "malformed",
-    "wrong_digest",
-]
-"""`unknown_key`: no pinned key of that id, or one that may not sign this. `rollback`: older than
-what is known. `equivocation`: the same number with other content. `wrong_topic`: of another person
-or bucket than the topic says. `wrong_digest`: not what the manifest lists."""
+from edgeface.contract.gallery_report import Reason
 
 
 class RefusedError(ContractError):

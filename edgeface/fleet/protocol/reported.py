@@ -1,106 +1,29 @@
-"""`~/gallery/reported`: what a device has made of the central gallery. Retained.
-
-The message is signed by the device's key as events are (user properties `sig` and `kid`).
-"""
+"""A device's report of the central gallery (`contract.gallery_report`): signed, read, compared."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Final, Literal, TypeAlias
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec
-from edgeface.contract.codec import Text
-from edgeface.contract.event import Session
+from edgeface.contract.gallery_report import Reported
 from edgeface.contract.signatures import KEY_ID, SIGNATURE
-from edgeface.fleet.protocol.header import Amount, PersonId, Sha256, Space
 from edgeface.fleet.protocol.position import Version
-from edgeface.fleet.protocol.refusal import Reason
 from edgeface.security.keys import PublicKey
 
-MAX_RECEIPTS: Final = 100
-"""The newest are kept in the message; `erased_epoch` and `erased_revision` cover the others."""
-MAX_REFUSALS: Final = 32
 
-Standing: TypeAlias = Literal["waiting", "catching_up", "current", "stale", "expired"]
-"""`waiting`: no manifest yet. `catching_up`: records of the manifest are missing. `current`: all of
-it is applied and fresh. `stale`: freshness has expired, the grace time runs. `expired`: the grace
-time is over too, nobody is recognised."""
+def applied_version(reported: Reported) -> Version:
+    """What is applied."""
+    return Version(reported.epoch, reported.revision)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Messages that were refused, counted by topic and reason."""
-
-    topic: Annotated[str, Text(max_length=256)]
-    reason: Reason
-    detail: Annotated[str, Text(max_length=500)]
-    count: Amount
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Receipt:
-    """The device has erased this person's templates from its files."""
-
-    person_id: PersonId
-    epoch: Amount
-    revision: Amount
-    """Of the manifest (or tombstone) that demanded it."""
-    erased_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reported:
-    """What is applied, what was refused, what was erased."""
-
-    contract_version: Literal[1] = 1
-    session: Session
-    reported_at: datetime
-    standing: Standing
-    epoch: Amount
-    revision: Amount
-    """Of the manifest that is wholly applied; 0 and 0 before the first."""
-    digest: Sha256 | None
-    """SHA-256 of that manifest's wire bytes."""
-    people: Amount
-    templates: Amount
-    """In the space in use."""
-    missing: Amount
-    """Records of the newest manifest that have not arrived."""
-    space: Space | None
-    """The space in use."""
-    fresh_until: datetime | None
-    """When the newest freshness expires; the grace time follows."""
-    good_until: datetime | None
-    """The end of the grace time: afterwards nobody is recognised."""
-    refusals: tuple[Refusal, ...]
-    receipts: tuple[Receipt, ...]
-    erased_epoch: Amount
-    erased_revision: Amount
-    """Everybody who is absent from the manifest of this number is gone from database, write-ahead
-    log and every backup that the device made; also those it never had."""
-
-    @property
-    def version(self) -> Version:
-        """What is applied."""
-        return Version(self.epoch, self.revision)
-
-    def confirms(self, person_id: str, demanded: Version) -> bool:
-        """Whether the device says that the person, absent since `demanded`, is erased."""
-        if Version(self.erased_epoch, self.erased_revision) >= demanded:
-            return True
-        return any(
-            receipt.person_id == person_id and Version(receipt.epoch, receipt.revision) >= demanded
-            for receipt in self.receipts
-        )
-
-
-def encode_reported(reported: Reported) -> bytes:
-    """The payload; sign it with `DeviceKey.properties(topic, payload)`."""
-    return codec.to_json(reported)
+def confirms(reported: Reported, person_id: str, demanded: Version) -> bool:
+    """Whether the device says that the person, absent since `demanded`, is erased."""
+    if Version(reported.erased_epoch, reported.erased_revision) >= demanded:
+        return True
+    return any(
+        receipt.person_id == person_id and Version(receipt.epoch, receipt.revision) >= demanded
+        for receipt in reported.receipts
+    )
 
 
 def read_reported(message: Message, key: PublicKey) -> Reported:

@@ -1,6 +1,6 @@
-"""The contract as files, gathered from every room that has a part in it.
+"""The contract as files: JSON Schemas and the AsyncAPI document.
 
-    python -m edgeface.service.contract --write docs
+    python -m edgeface.contract.documents --write docs
 
 writes `schema/*.json` and `asyncapi.yaml` anew and removes schemas that are no more.
 """
@@ -16,25 +16,11 @@ from typing import Final
 import yaml
 
 from edgeface.contract import asyncapi, schemas
-from edgeface.contract.channels import BASE, DEVICE, Channel, Part
+from edgeface.contract.channels import DEVICE, FLEET, Part
 from edgeface.contract.command_channels import COMMANDING
-from edgeface.fleet.protocol.reported import Reported
-
-FLEET: Final = Part(
-    kinds={"gallery-reported": Reported},
-    channels={
-        "galleryReported": Channel(
-            address=f"{BASE}/gallery/reported",
-            messages=("gallery-reported",),
-            summary="What of the site's central gallery is applied, refused and erased.",
-            retained=True,
-            signed=True,
-        )
-    },
-)
 
 PARTS: Final[tuple[Part, ...]] = (DEVICE, COMMANDING, FLEET)
-"""In the order of the documents. A room with messages of its own adds its part here."""
+"""In the order of the documents."""
 
 
 def whole(parts: Sequence[Part] = PARTS) -> Part:
@@ -79,7 +65,7 @@ def write(folder: Path) -> None:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m edgeface.service.contract")
+    parser = argparse.ArgumentParser(prog="python -m edgeface.contract.documents")
     parser.add_argument("--write", type=Path, metavar="FOLDER", required=True)
     write(parser.parse_args().write)
 
