@@ -55,7 +55,7 @@ class Enforcer:
     def begin(self, file: OutboxFile) -> None:
         """Count a file that was just opened."""
         self.count, self.size = file.totals()
-        self._pending = {item.session: (item.first_seq, item.last_seq) for item in file.pending()}
+        self._pending = file.pending()
         self._age_checked_ns = None
 
     def age_due(self) -> bool:

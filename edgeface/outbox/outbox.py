@@ -1,8 +1,8 @@
 """The outbox: every event is on disk before it is published, and leaves it on the PUBACK of its
 log copy.
 
-One thread owns the file. Callers hand over operations, which it works through in batches, one
-transaction and one fsync for each batch.
+One thread owns the file. Callers hand it functions, which it calls in batches, one transaction and
+one fsync for each batch; what has to wait for that is called after it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 from edgeface.base.clock import Clock
@@ -27,55 +26,13 @@ from edgeface.outbox.rows import OutboxLimits, OutboxStatus, Row
 _log = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 10_000
-"""Operations that may wait for a writer that is stuck on its disk."""
+"""Tasks that may wait for a writer that is stuck on its disk."""
 _BEAT_S: Final = 1.0
 _BATCH: Final = 512
 
 Committed: TypeAlias = Callable[[Row], None]
 Reply: TypeAlias = Callable[[list[Row]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Append:
-    sighting: Sighting
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetch:
-    limit: int
-    exclude: frozenset[str]
-    reply: Reply
-
-
-@dataclass(frozen=True, slots=True)
-class _Delivered:
-    event_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Undeliverable:
-    row: Row
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Announce:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Overflow:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class _Close:
-    pass
-
-
-_Operation: TypeAlias = (
-    _Append | _Fetch | _Delivered | _Undeliverable | _Announce | _Overflow | _Close
-)
+_Task: TypeAlias = Callable[[], None]
 
 
 class Outbox:
@@ -100,10 +57,14 @@ class Outbox:
         self._beat = beat
         self._writer = Writer(path, topics, session, clock=clock, limits=limits or OutboxLimits())
         self._committed: Committed = lambda _: None
-        self._operations: queue.SimpleQueue[_Operation] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        """None comes last: the end."""
         self._lock = threading.Lock()
         self._closed = False
-        self._opened: queue.SimpleQueue[StateError | None] = queue.SimpleQueue()
+        self._opened: Future[None] = Future()
+        # The writer thread's: what is called after the commit of the batch.
+        self._new: list[Row] = []
+        self._replies: list[_Task] = []
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
 
     def when_committed(self, callback: Committed) -> None:
@@ -118,7 +79,7 @@ class Outbox:
         Raises StateError when another process has the file.
         """
         self._thread.start()
-        error = self._opened.get()
+        error = self._opened.exception()
         if error is not None:
             self._thread.join()
             raise error
@@ -136,37 +97,40 @@ class Outbox:
     def append(self, sighting: Sighting) -> None:
         """Hand over a decision; returns at once. Raises ClosedError.
 
-        Only while 10,000 operations wait for a stuck disk is it dropped, counted and logged.
+        Only while 10,000 tasks wait for a stuck disk is it dropped, counted and logged.
         """
-        if self._operations.qsize() >= MAX_WAITING:
+        if self._tasks.qsize() >= MAX_WAITING:
             _log.error("the outbox's disk is stuck: an event was dropped")
-            self._submit(_Overflow())
+            self._submit(self._writer.overflow)
             return
-        self._submit(_Append(sighting))
+        self._submit(lambda: self._take(sighting))
 
     def fetch(self, limit: int, exclude: Iterable[str], reply: Reply) -> None:
         """Ask for the `limit` oldest events whose ids are not in `exclude`, in (session, seq)
         order; `reply` is called with them from the writer thread and must only enqueue."""
-        self._submit(_Fetch(limit, frozenset(exclude), reply))
+        hidden = frozenset(exclude)
+        self._submit(
+            lambda: self._replies.append(lambda: reply(self._writer.oldest(limit, hidden)))
+        )
 
     def delivered(self, *event_ids: str) -> None:
         """The log copies of these events were acknowledged."""
-        self._submit(_Delivered(event_ids))
+        self._submit(lambda: self._writer.settle(*event_ids))
 
     def undeliverable(self, row: Row, reason: str) -> None:
         """This event was refused for what is in it: keep it as a dead letter, announce the gap."""
-        self._submit(_Undeliverable(row, reason))
+        self._submit(lambda: self._writer.give_up(row, reason))
 
     def announce_gaps(self) -> None:
         """Make a gap event of what was dropped since the last one, if anything was."""
-        self._submit(_Announce())
+        self._submit(self._writer.announce)
 
     def close(self, timeout_s: float = 5.0) -> bool:
         """Write what was handed over, then close; idempotent. False when the writer did not end."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                self._operations.put(_Close())
+                self._tasks.put(None)
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -175,73 +139,59 @@ class Outbox:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _submit(self, operation: _Operation) -> None:
+    def _submit(self, task: _Task) -> None:
         with self._lock:
             if self._closed:
                 raise ClosedError(f"{self._path}: the outbox is closed")
-            self._operations.put(operation)
+            self._tasks.put(task)
 
     def _run(self) -> None:
         try:
             self._writer.open()
             self._writer.flush(last=False)
         except StateError as error:
-            self._opened.put(error)
+            self._opened.set_exception(error)
             return
         except Exception as error:  # noqa: BLE001 - `start` waits for an answer, whatever it is
-            self._opened.put(StateError(f"{self._path}: cannot be opened: {error!r}"))
+            self._opened.set_exception(StateError(f"{self._path}: cannot be opened: {error!r}"))
             return
-        self._opened.put(None)
+        self._opened.set_result(None)
         closing = False
         while not closing:
-            operations = self._collect()
-            closing = any(isinstance(item, _Close) for item in operations)
+            tasks = self._collect()
+            closing = None in tasks
             try:
-                self._work(operations, last=closing)
+                self._work(tasks, last=closing)
             except Exception:  # noqa: BLE001 - one bad batch must not end the outbox
-                _log.exception("the outbox failed on a batch of %d operations", len(operations))
+                _log.exception("the outbox failed on a batch of %d tasks", len(tasks))
             self._beat()
         self._writer.close()
 
-    def _collect(self) -> list[_Operation]:
-        """Wait for operations, at most until something else is due; then all that are there."""
+    def _collect(self) -> list[_Task | None]:
+        """Wait for tasks, at most until something else is due; then all that are there."""
         wait_s = _BEAT_S if self._writer.idle else DELETE_DELAY_S
-        operations: list[_Operation] = []
+        tasks: list[_Task | None] = []
         with suppress(queue.Empty):
-            operations.append(self._operations.get(timeout=wait_s))
-            while len(operations) < _BATCH:
-                operations.append(self._operations.get_nowait())
-        return operations
+            tasks.append(self._tasks.get(timeout=wait_s))
+            while len(tasks) < _BATCH:
+                tasks.append(self._tasks.get_nowait())
+        return tasks
 
-    def _work(self, operations: list[_Operation], *, last: bool) -> None:
-        new: list[Row] = []
-        for item in operations:
-            match item:
-                case _Append(sighting):
-                    row = self._writer.take(sighting)
-                    if row is not None:
-                        new.append(row)
-                case _Delivered(event_ids):
-                    self._writer.settle(*event_ids)
-                case _Undeliverable(row, reason):
-                    self._writer.give_up(row, reason)
-                case _Announce():
-                    self._writer.announce()
-                case _Overflow():
-                    self._writer.overflow()
-                case _:
-                    pass
+    def _work(self, tasks: list[_Task | None], *, last: bool) -> None:
+        self._new, self._replies = [], []
+        for task in tasks:
+            if task is not None:
+                task()
         self._writer.flush(last=last)
-        for row in new:
+        for row in self._new:
             self._committed(row)
-        for item in operations:
-            if isinstance(item, _Fetch):
-                item.reply(self._writer.oldest(item.limit, item.exclude))
+        for reply in self._replies:
+            reply()
+
+    def _take(self, sighting: Sighting) -> None:
+        row = self._writer.take(sighting)
+        if row is not None:
+            self._new.append(row)

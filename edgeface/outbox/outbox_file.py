@@ -7,11 +7,13 @@ The file is locked exclusively: a second daemon on the same state folder is refu
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import adopt, sync_folder
@@ -52,14 +54,23 @@ CREATE TABLE dead_letter (
     payload BLOB NOT NULL
 );
 """
-_COLUMNS: Final = (
-    "event_id, session, seq, kind, boot_id, created_boottime_ns, created_utc_ns, clock_synced, "
-    "expires_boottime_ns, payload"
-)
+_FAULTS: Final = {
+    sqlite3.SQLITE_CORRUPT: "corrupt",
+    sqlite3.SQLITE_NOTADB: "corrupt",
+    sqlite3.SQLITE_FULL: "disk_full",
+    sqlite3.SQLITE_IOERR: "io_error",
+    sqlite3.SQLITE_READONLY: "read_only",
+    sqlite3.SQLITE_CANTOPEN: "cannot_open",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+}
+_NAMES: Final = [field.name for field in dataclasses.fields(Row)]
+_COLUMNS: Final = ", ".join(_NAMES)
+_GAP: Final = [field.name for field in dataclasses.fields(DroppedRange)]
 
 
 class BrokenFileError(StateError):
-    """Raised when the file is no usable outbox and has to be set aside."""
+    """Raised when the file is no outbox of this version and has to be set aside."""
 
 
 class DeadLetter(NamedTuple):
@@ -70,32 +81,20 @@ class DeadLetter(NamedTuple):
     payload: bytes
 
 
-class Pending(NamedTuple):
-    """What waits of one session."""
-
-    session: str
-    first_seq: int
-    last_seq: int
-
-
-def fault_of(error: sqlite3.Error) -> str:
-    """A short name for what went wrong, from SQLite's primary result code
+def fault_of(error: Exception) -> str:
+    """A short name for what went wrong, of an sqlite3.Error from SQLite's primary result code
     (https://www.sqlite.org/rescode.html). A text that is no UTF-8 has none: Python finds it, in a
     file in which bits have flipped."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None and str(error).startswith("Could not decode"):
+    if isinstance(error, BrokenFileError):
         return "corrupt"
-    names = {
-        sqlite3.SQLITE_CORRUPT: "corrupt",
-        sqlite3.SQLITE_NOTADB: "corrupt",
-        sqlite3.SQLITE_FULL: "disk_full",
-        sqlite3.SQLITE_IOERR: "io_error",
-        sqlite3.SQLITE_READONLY: "read_only",
-        sqlite3.SQLITE_CANTOPEN: "cannot_open",
-        sqlite3.SQLITE_BUSY: "locked",
-        sqlite3.SQLITE_LOCKED: "locked",
-    }
-    return names.get(code & 0xFF, "sqlite_error") if code is not None else "sqlite_error"
+    if isinstance(error, StateError):
+        return "locked"
+    if isinstance(error, OSError):
+        return "cannot_open"
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return "corrupt" if str(error).startswith("Could not decode") else "sqlite_error"
+    return _FAULTS.get(code & 0xFF, "sqlite_error")
 
 
 class OutboxFile:
@@ -104,8 +103,8 @@ class OutboxFile:
     def __init__(self, path: Path) -> None:
         """Open or create the file (mode 0600).
 
-        Raises BrokenFileError when it is corrupt or of another version, StateError when another
-        process has it, OSError or sqlite3.Error when the folder or disk does not let it.
+        Raises StateError when another process has it, and BrokenFileError, sqlite3.Error or
+        OSError, which `fault_of` tells apart, when it, the folder or the disk cannot be used.
         """
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,18 +115,12 @@ class OutboxFile:
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
         try:
             self._prepare()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, BrokenFileError) as error:
             self._db.close()
-            fault = fault_of(error)
-            if fault == "corrupt":
-                raise BrokenFileError(f"{path}: {error}") from error
-            if fault == "locked":
+            if fault_of(error) == "locked":
                 raise StateError(
                     f"{path}: in use by another process; is edgeface running already?"
                 ) from error
-            raise
-        except BrokenFileError:
-            self._db.close()
             raise
 
     def _prepare(self) -> None:
@@ -187,32 +180,18 @@ class OutboxFile:
         ).fetchone()
         return count, size
 
-    def pending(self) -> list[Pending]:
+    def pending(self) -> dict[str, tuple[int, int]]:
         """First and last waiting event of each session, in order."""
         found = self._db.execute(
             "SELECT session, min(seq), max(seq) FROM event GROUP BY session ORDER BY min(id)"
         )
-        return [Pending(*row) for row in found]
+        return {session: (first, last) for session, first, last in found}
 
     def add(self, rows: Iterable[Row]) -> None:
         """Store events, in order."""
         self._db.executemany(
-            f"INSERT INTO event ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-            [
-                (
-                    row.event_id,
-                    row.session,
-                    row.seq,
-                    row.kind,
-                    row.boot_id,
-                    row.created_boottime_ns,
-                    row.created_utc_ns,
-                    row.clock_synced,
-                    row.expires_boottime_ns,
-                    row.payload,
-                )
-                for row in rows
-            ],
+            f"INSERT INTO event ({_COLUMNS}) VALUES ({_marks(_NAMES)})",  # noqa: S608
+            map(attrgetter(*_NAMES), rows),
         )
 
     def remove(self, event_ids: Iterable[str]) -> tuple[int, int]:
@@ -249,20 +228,18 @@ class OutboxFile:
 
     def gaps(self) -> list[DroppedRange]:
         """Dropped ranges that no gap event has announced, without any that cannot be one."""
-        found = self._db.execute("SELECT session, first_seq, last_seq, dropped, reason FROM gap")
-        names = [column[0] for column in found.description]
         ranges = []
-        for item in found:
+        for item in self._db.execute(f"SELECT {', '.join(_GAP)} FROM gap"):  # noqa: S608
             with contextlib.suppress(ContractError):
-                ranges.append(codec.from_mapping(DroppedRange, dict(zip(names, item, strict=True))))
+                ranges.append(codec.from_mapping(DroppedRange, dict(zip(_GAP, item, strict=True))))
         return ranges
 
     def set_gaps(self, ranges: Iterable[DroppedRange]) -> None:
         """Replace them."""
         self._db.execute("DELETE FROM gap")
         self._db.executemany(
-            "INSERT INTO gap VALUES (?, ?, ?, ?, ?)",
-            [(r.session, r.first_seq, r.last_seq, r.dropped, r.reason) for r in ranges],
+            f"INSERT INTO gap VALUES ({_marks(_GAP)})",  # noqa: S608
+            map(attrgetter(*_GAP), ranges),
         )
 
     def bury(self, letters: Iterable[DeadLetter]) -> None:
@@ -312,16 +289,13 @@ def set_aside(path: Path, utc_ns: int) -> Path:
     return target
 
 
-def _row(item: tuple[str, str, int, str, str, int, int, int, int, bytes]) -> Row:
-    return Row(
-        event_id=item[0],
-        session=item[1],
-        seq=item[2],
-        kind="gap" if item[3] == "gap" else "event",
-        boot_id=item[4],
-        created_boottime_ns=item[5],
-        created_utc_ns=item[6],
-        clock_synced=bool(item[7]),
-        expires_boottime_ns=item[8],
-        payload=bytes(item[9]),
-    )
+def _marks(names: list[str]) -> str:
+    return ", ".join("?" * len(names))
+
+
+def _row(item: tuple[Any, ...]) -> Row:
+    fields = dict(zip(_NAMES, item, strict=True))
+    fields["kind"] = "gap" if fields["kind"] == "gap" else "event"
+    fields["clock_synced"] = bool(fields["clock_synced"])
+    fields["payload"] = bytes(fields["payload"])
+    return Row(**fields)

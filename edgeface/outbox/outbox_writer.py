@@ -22,7 +22,7 @@ from edgeface.contract.event import DroppedRange, Identity, Lost, Previous, Sigh
 from edgeface.contract.topics import Topics
 from edgeface.outbox.bounds import Enforcer, lost_with
 from edgeface.outbox.gaps import merge, take
-from edgeface.outbox.outbox_file import BrokenFileError, DeadLetter, OutboxFile, fault_of, set_aside
+from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of, set_aside
 from edgeface.outbox.rows import OutboxLimits, OutboxStatus, Row
 
 _log = logging.getLogger(__name__)
@@ -71,19 +71,11 @@ class Writer:
         """Open the file, or degrade and say why. Raises StateError when another process has it."""
         try:
             self._adopt(OutboxFile(self._path))
-        except BrokenFileError as error:
-            self._unknown_loss = True
-            self._replace_broken(error)
-        except sqlite3.Error as error:
-            if fault_of(error) == "corrupt":
-                self._unknown_loss = True
-                self._replace_broken(error)
-            else:
-                self._degrade(fault_of(error), error)
-        except StateError:
-            raise
-        except OSError as error:
-            self._degrade("cannot_open", error)
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, StateError) and fault_of(error) == "locked":
+                raise
+            self._unknown_loss |= fault_of(error) == "corrupt"
+            self._failed(error)
 
     def close(self) -> None:
         """Close the file."""
@@ -155,10 +147,7 @@ class Writer:
             try:
                 rows = self._file.oldest(limit + len(hidden))
             except sqlite3.Error as error:
-                if fault_of(error) == "corrupt":
-                    self._replace_broken(error)
-                else:
-                    self._degrade(fault_of(error), error)
+                self._failed(error)
         return [row for row in (*rows, *self._unsaved) if row.event_id not in hidden][:limit]
 
     def flush(self, *, last: bool) -> None:
@@ -238,17 +227,14 @@ class Writer:
                     self.open()
                 if self._file is not None:
                     self._write(self._file)
-            except StateError as error:
-                self._degrade("locked", error)
-            except sqlite3.Error as error:
+                return
+            except (sqlite3.Error, StateError) as error:
                 fault = fault_of(error)
                 if fault == "corrupt":
                     self._replace_broken(error)
-                    continue
-                if self._free_space() and attempt == 0:
-                    continue
-                self._degrade(fault, error)
-            return
+                elif not self._free_space() or attempt > 0:
+                    self._degrade(fault, error)
+                    return
 
     def _write(self, file: OutboxFile) -> None:
         with file.transaction():
@@ -295,6 +281,14 @@ class Writer:
                 self._settled_since_ns = None
                 freed = True
         return freed
+
+    def _failed(self, error: Exception) -> None:
+        """Replace the file when it is broken, and else go on without it for a while."""
+        fault = fault_of(error)
+        if fault == "corrupt":
+            self._replace_broken(error)
+        else:
+            self._degrade(fault, error)
 
     def _degrade(self, reason: str, error: Exception) -> None:
         if self.status.degraded != reason:

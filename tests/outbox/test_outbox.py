@@ -59,6 +59,38 @@ def test_close_writes_what_was_handed_over_and_is_final(tmp_path: Path) -> None:
         outbox.append(sighting(clock))
 
 
+def test_what_a_stuck_disk_cannot_take_in_is_counted_and_the_next_gap_event_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeface.outbox.outbox.MAX_WAITING", 3)
+    clock = SystemClock()
+    outbox = Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock)
+    for _ in range(5):
+        outbox.append(sighting(clock))
+    outbox.announce_gaps()
+    with outbox:
+        pass
+    assert outbox.status.dropped == 2
+    rows = OutboxFile(tmp_path / "outbox.db").oldest(10)
+    assert [row.seq for row in rows] == [1, 2, 3, 4]
+    gap = event.parse(rows[-1].payload)
+    assert isinstance(gap, event.Gap)
+    assert gap.lost.dropped is None
+
+
+def test_what_is_committed_is_told_before_anybody_gets_it_from_the_file(tmp_path: Path) -> None:
+    clock = SystemClock()
+    told: list[int] = []
+    outbox = Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock)
+    outbox.when_committed(lambda row: told.append(row.seq))
+    outbox.fetch(10, (), lambda rows: told.extend(-row.seq for row in rows))
+    outbox.append(sighting(clock))
+    outbox.append(sighting(clock))
+    with outbox:
+        pass
+    assert told == [1, 2, -1, -2]
+
+
 def test_rows_come_oldest_first_without_those_excluded_or_delivered(tmp_path: Path) -> None:
     clock = SystemClock()
     replies: queue.SimpleQueue[list[Row]] = queue.SimpleQueue()
