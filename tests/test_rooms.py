@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,13 @@ PLAIN_ROOMS = {
 }
 """What these import besides the standard library and `base`; they import no other room either. The
 contract writes its AsyncAPI document as YAML."""
+
+HALVES = {
+    "fleet/protocol": {"fleet.protocol"},
+    "fleet/device": {"fleet.protocol", "fleet.device"},
+    "fleet/admin": {"fleet.protocol", "fleet.admin"},
+}
+"""What these may import of their own room: a device knows nothing of the administrator."""
 
 SOURCES = sorted((ROOT / "edgeface").rglob("*.py"))
 MEASURED = [
@@ -104,6 +111,58 @@ def test_the_rule_is_noticed_when_it_is_broken() -> None:
     assert broken_rules(inside / "slot.py", "capture") == []
     assert broken_rules(ROOT / "edgeface" / "cli" / "config.py", "capture") == []
     assert broken_rules(ROOT / "edgeface" / "cli" / "main.py", "settings") != []
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_the_fleets_device_and_administrator_meet_in_the_protocol_alone(half: str) -> None:
+    room = half.partition("/")[0]
+    crossing = [
+        f"{path.relative_to(ROOT)}:{line}: imports {name}"
+        for path in (ROOT / "edgeface" / half).glob("*.py")
+        for line, name in imports(path)
+        if name.startswith(f"edgeface.{room}")
+        and ".".join(name.split(".")[1:3]) not in HALVES[half]
+    ]
+    assert crossing == []
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[tuple[str, ...]]:
+    """The groups of modules that import one another, each sorted; none where there is no circle."""
+    reached = {name: set(targets) for name, targets in arrows.items()}
+    for middle in arrows:
+        for targets in reached.values():
+            if middle in targets:
+                targets |= reached[middle]
+    return sorted(
+        {
+            tuple(sorted(other for other in targets if name in reached.get(other, ())))
+            for name, targets in reached.items()
+            if name in targets
+        }
+    )
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions and behind TYPE_CHECKING count."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [("b", "c")]
+    arrows = {_name(path): set(_modules(path)) for path in SOURCES}
+    known = "edgeface.service"
+    assert [circle for circle in circles(arrows) if not circle[0].startswith(known)] == []
+
+
+def _name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _modules(path: Path) -> Iterator[str]:
+    """Every module of ours that `path` imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("edgeface."))
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("edgeface"):
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if _is_module(inner) else str(node.module)
 
 
 @pytest.mark.parametrize("vendor", ["picamera2", "libcamera", "ai_edge_litert", "tflite_runtime"])

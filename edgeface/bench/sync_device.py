@@ -1,4 +1,4 @@
-"""One device of `bench sync`: a process of its own with a follower and a gallery file."""
+"""One device of `bench sync`: a process of its own with a replica and a gallery file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from edgeface.bench.pipeline_bench import forget_peak, resident_now_mib, residen
 from edgeface.contract.event import new_session
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.floor_file import FloorFile
-from edgeface.fleet.device.follower import Follower
-from edgeface.fleet.device.following import Following
 from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.device.subscriber import Subscriber
+from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.position import FLOOR_FILE, Version
+from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
@@ -81,7 +82,7 @@ class DeviceState:
 
 
 class SyncDevice:
-    """A follower with its own thread; `tell` gets `Reached` from that thread."""
+    """A replica with its own thread; `tell` gets `Reached` from that thread."""
 
     def __init__(self, plan: DevicePlan, tell: Any) -> None:
         self._plan = plan
@@ -95,7 +96,7 @@ class SyncDevice:
         )
         began_s = time.monotonic()
         self._store = GalleryStore(plan.state_dir / "gallery.sqlite", self._row_key())
-        self.follower: Final = Follower(
+        self.replica: Final = Replica(
             plan.site,
             KeyRing.load(plan.state_dir / "fleet"),
             self._store,
@@ -112,10 +113,10 @@ class SyncDevice:
         plan = self._plan
         options = ConnectionOptions(plan.host, plan.port, f"{plan.name}-gallery")
         topics = Topics(plan.site, plan.name)
-        report = OwnReport(self.follower, topics, self._key, new_session())
+        report = OwnReport(self.replica, topics, self._key, new_session())
         self._stop.clear()
-        following = Following(lambda: Connection(options), self.follower, report, each=self._look)
-        self._thread = threading.Thread(target=following.run, args=(self._stop,), name=plan.name)
+        subscriber = Subscriber(lambda: Connection(options), self.replica, report, each=self._look)
+        self._thread = threading.Thread(target=subscriber.run, args=(self._stop,), name=plan.name)
         self._thread.start()
 
     def pause(self) -> None:
@@ -133,43 +134,43 @@ class SyncDevice:
     def state(self) -> DeviceState:
         """Of a device that is not being changed; `peak_mib` begins anew."""
         peak_mib = resident_peak_mib()
-        gathering = self.follower.gathering
-        manifest, index = self.follower.manifest, self.follower.index
-        held = tuple(gathering.holdings.bucket_digests(self._plan.site))
+        catch_up = self.replica.catch_up
+        manifest, index = self.replica.manifest, self.replica.index
+        held = tuple(catch_up.tables.bucket_digests(self._plan.site))
         files = [path for path in self._plan.state_dir.iterdir() if path.is_file()]
         found = DeviceState(
             name=self._plan.name,
             agrees=manifest is not None and held == manifest.buckets,
-            digest=None if gathering.applied.digest is None else gathering.applied.digest.hex(),
+            digest=None if catch_up.applied.digest is None else catch_up.applied.digest.hex(),
             people=len(index.people),
             templates=len(index.matrix),
-            messages=self.follower.messages_received,
-            payload_bytes=self.follower.bytes_received,
+            messages=self.replica.messages_received,
+            payload_bytes=self.replica.bytes_received,
             resident_mib=resident_now_mib(),
             peak_mib=peak_mib,
             disk_mib=sum(path.stat().st_size for path in files) / 2**20,
             opened_s=self.opened_s,
-            trouble=self.follower.trouble,
-            refusals=self.follower.refusals.total,
+            trouble=self.replica.trouble,
+            refusals=self.replica.refusals.total,
         )
         forget_peak()
         return found
 
     def _look(self) -> None:
-        gathering, index = self.follower.gathering, self.follower.index
+        catch_up, index = self.replica.catch_up, self.replica.index
         served = Version(index.epoch, index.revision)
-        now = (served, gathering.applied.version, gathering.erased)
+        now = (served, catch_up.applied.version, catch_up.erased)
         if now != self._told:
             self._told = now
-            digest = gathering.applied.digest
+            digest = catch_up.applied.digest
             self._tell(
                 Reached(
                     self._plan.name,
                     time.monotonic(),
                     served,
-                    gathering.applied.version,
+                    catch_up.applied.version,
                     None if digest is None else digest.hex(),
-                    gathering.erased,
+                    catch_up.erased,
                 )
             )
 

@@ -1,7 +1,7 @@
 """`bench sync --while-recognising`: frame times before, during and after a full sync.
 
 A frame is one detection, one embedding and one search of the gallery that is served at the moment,
-at a camera's pace; what is measured is the time from taking it up to its end. The follower works
+at a camera's pace; what is measured is the time from taking it up to its end. The replica works
 in a thread of the same process, as in the daemon. Before the sync the gallery is empty.
 """
 
@@ -19,7 +19,7 @@ from edgeface.base.errors import EvaluationError
 from edgeface.bench.sync_device import DevicePlan, SyncDevice
 from edgeface.bench.sync_site import SITE, SPACE, SyncSite
 from edgeface.evaluation.opening import Opener
-from edgeface.fleet.protocol.position import NOTHING
+from edgeface.fleet.protocol.version import NOTHING
 from edgeface.mqtt.localbroker import LocalBroker
 
 PATIENCE_S: Final = 600.0
@@ -56,7 +56,7 @@ class _Frames:
             began_s = time.perf_counter()
             self._detector.detect(self._image)
             embedding = self._embedder.embed([self._crop])[0]
-            index = self._device.follower.index
+            index = self._device.replica.index
             if len(index.matrix):
                 int(np.argmax(index.matrix @ embedding))
             spent_ms.append((time.perf_counter() - began_s) * 1e3)
@@ -107,7 +107,7 @@ def _run(
     say("frames without a sync")
     end_s = time.monotonic() + before_s
     before, late_before = frames.run(lambda: time.monotonic() < end_s)
-    assert device.follower.gathering.applied.version == NOTHING
+    assert device.replica.catch_up.applied.version == NOTHING
     say("frames during the sync")
     began_s = time.monotonic()
     device.follow()
@@ -116,7 +116,7 @@ def _run(
     def syncing() -> bool:
         if time.monotonic() > deadline:
             raise EvaluationError(f"the sync did not end within {PATIENCE_S:.0f} s")
-        return device.follower.gathering.applied.version < version
+        return device.replica.catch_up.applied.version < version
 
     during, late_during = frames.run(syncing)
     sync_s = time.monotonic() - began_s

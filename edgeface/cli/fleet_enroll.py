@@ -22,8 +22,8 @@ from edgeface.cli.dates import end, start
 from edgeface.cli.plain import plain
 
 if TYPE_CHECKING:
-    from edgeface.fleet.admin.enrolling import Examined
     from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.photo_enrolment import Examined
     from edgeface.fleet.admin.site import SiteFolder
     from edgeface.gallery.enrolment import Bar, Enrolment, Wish
     from edgeface.gallery.gate import Gate
@@ -99,7 +99,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _enrol_one(master: Master, args: argparse.Namespace) -> int:
-    from edgeface.fleet.admin.enrolling import enrol_photos
+    from edgeface.fleet.admin.photo_enrolment import enrol_photos
     from edgeface.gallery.enrolment import check_wish
 
     wish = _wish(args)
@@ -125,13 +125,13 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     from edgeface.contract.answers import EnrollProgress
     from edgeface.contract.topics import Topics
     from edgeface.fleet.admin.door_enrolment import (
-        Request,
+        DoorRequest,
         pinned_key,
         sealing_secret,
         take_templates,
     )
-    from edgeface.fleet.admin.enrolling import enrol_samples
     from edgeface.fleet.admin.master import Master
+    from edgeface.fleet.admin.photo_enrolment import enrol_samples
     from edgeface.gallery.enrolment import bar_for, check_wish
     from edgeface.inference.package import load_package
     from edgeface.mqtt.caller import Caller
@@ -146,7 +146,7 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
         new_id = new_person_id(lambda taken: taken in master.store)
     wish = replace(wish, person_id=wish.person_id or new_id)
     assert wish.person_id is not None
-    request = Request(
+    request = DoorRequest(
         wish.person_id,
         package.space_id,
         _FRAMES if args.frames is None else args.frames,
@@ -202,7 +202,7 @@ def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
 
 
 def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
-    from edgeface.fleet.admin.enrolling import enrol_tree, people_in
+    from edgeface.fleet.admin.photo_enrolment import enrol_tree, people_in
 
     total = len(people_in(args.folder))
     gate, space, bar = _open(master.folder, master)

@@ -57,18 +57,18 @@ class Board:
         self.tpu_is_back = False
         """Set by the accelerator's watcher, cleared by the recognizer."""
         self.model_trouble: str | None = None
-        """Gallery follower. Why templates and model do not go together."""
+        """Gallery worker. Why templates and model do not go together."""
         self.gallery: GalleryIndex | None = None
-        """Gallery follower. None until the gallery was loaded."""
+        """Gallery worker. None until the gallery was loaded."""
         self.gallery_digest: str | None = None
-        """Gallery follower. SHA-256 of the fleet's manifest that is wholly applied."""
+        """Gallery worker. SHA-256 of the fleet's manifest that is wholly applied."""
         self.fleet_provision: Provision | None = None
         """Main thread. The fleet's keys and floor as a reload has read them; None before one."""
         self.covered_space: str | None = None
-        """Gallery follower, cleared by the main thread. The space of the next embedder, when it can
+        """Gallery worker, cleared by the main thread. The space of the next embedder, when it can
         be taken into use."""
         self.gallery_trouble: str | None = None
-        """Gallery follower. Why the gallery cannot be brought up to date."""
+        """Gallery worker. Why the gallery cannot be brought up to date."""
         self.camera: CameraHealth | None = None
         """Capture."""
         self.first_track_id = 1

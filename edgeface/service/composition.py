@@ -26,8 +26,8 @@ from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
 from edgeface.service.commanding.desk import CommandDesk
-from edgeface.service.fleet_following import FleetFollower
-from edgeface.service.following import GalleryFollower
+from edgeface.service.fleet_gallery import FleetGallery
+from edgeface.service.local_gallery import LocalGallery
 from edgeface.service.model_change import in_use
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
@@ -107,15 +107,15 @@ class Composition:
         )
         self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)
-        self._follower: FleetFollower | GalleryFollower
+        self._gallery: FleetGallery | LocalGallery
         if settings.gallery.source == "fleet":
             shared = SharedConnection(self.publisher, f"{GalleryTopics(settings.site).base}/")
             self.publisher.share(shared)
-            self._follower = FleetFollower(
+            self._gallery = FleetGallery(
                 self.board, self.floor, self.clock, topics, key, session, shared
             )
         else:
-            self._follower = GalleryFollower(self.board, self.floor)
+            self._gallery = LocalGallery(self.board, self.floor)
         self.reporter = Reporter(
             self.board,
             self.presence,
@@ -178,9 +178,9 @@ class Composition:
 
     def _gallery(self) -> WorkerSpec:
         """In a fleet an SD card may hold a batch of records up for long."""
-        if isinstance(self._follower, GalleryFollower):
-            return WorkerSpec(GALLERY, self._follower.run)
-        return WorkerSpec(GALLERY, self._follower.run, _OUTBOX_LIMIT_S, may_linger=True)
+        if isinstance(self._gallery, LocalGallery):
+            return WorkerSpec(GALLERY, self._gallery.run)
+        return WorkerSpec(GALLERY, self._gallery.run, _OUTBOX_LIMIT_S, may_linger=True)
 
     def _recognize(self, pulse: Pulse) -> None:
         Recognizer(

@@ -11,7 +11,7 @@ from edgeface.base.errors import EdgefaceError
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.commanding.reloads import Reloaded
 from edgeface.service.composition import Composition
-from edgeface.service.fleet_following import provision_of
+from edgeface.service.fleet_gallery import provision_of
 from edgeface.service.logs import configure
 from edgeface.service.model_change import change, in_use
 from edgeface.service.models import open_checked

@@ -15,12 +15,12 @@ from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Message
 from edgeface.fleet.admin.adminkeys import freshness_file, load_signing_key
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
-from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.keyring import encryption_key_id
 from edgeface.fleet.protocol.manifest import NOBODY
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
+from edgeface.fleet.protocol.version import Version
 from tests.support.fleet_device import DAY_S, FleetDevice, ids
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import direction
@@ -118,7 +118,7 @@ class TestForge:
             content = json.dumps(header, ensure_ascii=False).encode()
             start = b"EFG1" + len(content).to_bytes(2, "big") + content
             insert(device, TOPICS.manifest, start + bytes(256 * 32 + 64))
-            refusal = device.follower.refusals.listed[-1]
+            refusal = device.replica.refusals.listed[-1]
             assert refusal.reason == "malformed"
             assert "spaces." in refusal.detail
             assert refusal.detail.isprintable()
@@ -148,7 +148,7 @@ class TestForge:
         assert unharmed(device)
 
     def test_freshness_signed_by_another_key(self, device: FleetDevice) -> None:
-        until_s = device.follower.lifetime.fresh_until_s
+        until_s = device.replica.lifetime.fresh_until_s
         manifest = current(device)
         now_s = int(device.times.utc_s)
         for signer, reason in (
@@ -160,7 +160,7 @@ class TestForge:
             )
             insert(device, TOPICS.freshness, wire)
             assert device.refusals()["freshness"] == reason
-        assert device.follower.lifetime.fresh_until_s == until_s
+        assert device.replica.lifetime.fresh_until_s == until_s
 
 
 class TestReplay:
@@ -180,7 +180,7 @@ class TestReplay:
         device.settle()
         insert(device, old.topic, old.payload)
         assert device.refusals() == {person_id(1): "rollback"}
-        assert float((device.follower.index.matrix @ direction(1)).max()) < 0.9
+        assert float((device.replica.index.matrix @ direction(1)).max()) < 0.9
         assert unharmed(device)
 
     def test_a_tombstone_of_somebody_who_was_enrolled_again(
@@ -231,7 +231,7 @@ class TestReplay:
             device.broker.put(message)
         device.settle(8)
         assert device.refusals()["manifest"] == "equivocation"
-        assert "the first is kept" in str(device.follower.trouble)
+        assert "the first is kept" in str(device.replica.trouble)
         assert unharmed(device, 2, 3)
         with pytest.raises(GalleryError, match="somebody else publishes"):
             site.publish()
@@ -239,7 +239,7 @@ class TestReplay:
         site.put({8: [8]})
         site.publish(everything=True)
         device.settle()
-        assert device.follower.trouble is None
+        assert device.replica.trouble is None
         assert device.people() == ids(2, 3, 8)
 
 
@@ -250,7 +250,7 @@ def test_no_byte_of_any_message_can_be_changed(device: FleetDevice, data: st.Dat
     topic = data.draw(st.sampled_from(topics))
     wire = bytearray(device.broker.retained[topic].payload)
     wire[data.draw(st.integers(0, len(wire) - 1))] ^= data.draw(st.integers(1, 255))
-    device.follower.receive(Message(topic, bytes(wire), 1, retain=True))
+    device.replica.receive(Message(topic, bytes(wire), 1, retain=True))
     device.work()
     assert device.people() == ids(*PEOPLE)
-    assert device.follower.gathering.applied.digest == current(device).digest
+    assert device.replica.catch_up.applied.digest == current(device).digest

@@ -11,8 +11,8 @@ from edgeface.base.messages import Message
 from edgeface.fleet.admin import staging
 from edgeface.fleet.admin.adminkeys import load_signing_key
 from edgeface.fleet.protocol.bucket import bucket_number, encode_bucket, read_bucket
-from edgeface.fleet.protocol.envelope import digest_of
-from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.framing import digest_of
+from edgeface.fleet.protocol.version import Version
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.gallery import OTHER_SPACE, SPACE
@@ -83,7 +83,7 @@ class TestMixAndMatch:
         for topic, message in kept.items():
             for other in (TOPICS.manifest, TOPICS.freshness, TOPICS.bucket(7)):
                 if topic != other:
-                    device.follower.receive(Message(other, message.payload, 1, retain=True))
+                    device.replica.receive(Message(other, message.payload, 1, retain=True))
         device.settle(8)
         assert set(device.refusals().values()) <= {"malformed", "wrong_topic", "oversized"}
         assert unharmed(device)
@@ -131,14 +131,14 @@ class TestFreeze:
         device.times.utc_s = end_s - 1
         device.work()
         assert person_id(1) in device.people()
-        assert device.follower.standing == "stale"
+        assert device.replica.standing == "stale"
         device.times.utc_s = end_s
         device.settle(4)
         assert device.people() == ()
-        assert device.follower.standing == "expired"
+        assert device.replica.standing == "expired"
 
     def test_setting_the_clock_back_does_not_prolong_it(self, device: FleetDevice) -> None:
-        end_s = device.follower.lifetime.good_until_s
+        end_s = device.replica.lifetime.good_until_s
         assert end_s is not None
         device.times.reached(end_s)
         device.times.utc_s = 0.0
@@ -152,7 +152,7 @@ class TestFreeze:
         found = FleetDevice(tmp_path / "n", site, broker, Times(site.now_s + 1), name="door-2")
         found.connect()
         found.settle()
-        assert found.follower.standing == "stale"
+        assert found.replica.standing == "stale"
         found.times.utc_s = site.now_s + GRACE_S
         found.settle(4)
         assert found.people() == ()

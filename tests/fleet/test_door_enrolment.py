@@ -14,7 +14,7 @@ from edgeface.base.errors import ContractError, EdgefaceError, GalleryError
 from edgeface.contract.answers import Answer, EnrollData, Error, GalleryData
 from edgeface.contract.codec import to_mapping
 from edgeface.contract.topics import Topics
-from edgeface.fleet.admin.door_enrolment import Request, Taken, take_templates
+from edgeface.fleet.admin.door_enrolment import DoorRequest, Taken, take_templates
 from edgeface.gallery.person import Person
 from edgeface.gallery.portable import export_one
 from edgeface.security.keys import DeviceKey, PublicKey
@@ -88,7 +88,7 @@ class Device:
 
 
 def take(device: Device, told: list[str] | None = None) -> Taken:
-    request = Request(ALICE, SPACE, 2, 20.0)
+    request = DoorRequest(ALICE, SPACE, 2, 20.0)
     tell = [] if told is None else told
     return take_templates(
         device,  # type: ignore[arg-type]  # it knows fewer verbs

@@ -9,8 +9,8 @@ import pytest
 
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
-from edgeface.fleet.admin.enrolling import Examined, enrol_photos, enrol_tree
 from edgeface.fleet.admin.master import Master
+from edgeface.fleet.admin.photo_enrolment import Examined, enrol_photos, enrol_tree
 from edgeface.gallery.enrolment import Bar, Wish
 from edgeface.gallery.gate import Gate
 from edgeface.gallery.person import MAX_TEMPLATES, Person

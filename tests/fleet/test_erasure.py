@@ -77,9 +77,9 @@ def test_nothing_of_an_erased_person_is_left_in_the_state_folder(
         files = device.files()
         for number in gone:
             assert [name for name, trace in found[number].items() if trace in files] == []
-            confirmed = device.follower.gathering.applied.version
+            confirmed = device.replica.catch_up.applied.version
             assert confirms(device.reported(), person_id(number), confirmed)
-        index = device.follower.index
+        index = device.replica.index
         for number in gone:
             assert person_id(number) not in index.people
             assert float((index.matrix @ direction(number)).max()) < 0.9
@@ -112,7 +112,7 @@ def test_a_damaged_gallery_that_was_set_aside_goes_before_a_receipt_is_given(
     device.start()
     device.connect()
     device.settle()
-    assert confirms(device.reported(), person_id(5), device.follower.gathering.applied.version)
+    assert confirms(device.reported(), person_id(5), device.replica.catch_up.applied.version)
     assert template not in device.files()
 
 
@@ -145,7 +145,7 @@ def test_a_crash_between_erasing_and_the_receipt_is_made_up_for(
     site.remove(5)
     site.publish()
     with monkeypatch.context() as patch:
-        patch.setattr(device.follower.gathering.holdings, "confirm", lambda *_: False)
+        patch.setattr(device.replica.catch_up.tables, "confirm", lambda *_: False)
         device.deliver()
         device.work()
     assert device.reported().receipts == ()
@@ -186,7 +186,7 @@ def test_an_expired_gallery_is_still_erased_from(tmp_path: Path, site: FleetSite
     site.remove(5)
     site.publish()
     device.settle()
-    assert device.follower.standing == "expired"
+    assert device.replica.standing == "expired"
     assert template not in device.files()
 
 
@@ -197,7 +197,7 @@ def test_a_tombstone_alone_erases_nobody(tmp_path: Path, site: FleetSite) -> Non
     assert device.client is not None
     tombstone = next(m for m in device.client.queue if m.topic == TOPICS.person(person_id(5)))
     device.client.queue.clear()
-    device.follower.receive(tombstone)
-    device.follower.receive(Message(tombstone.topic, b"", 1, True))
+    device.replica.receive(tombstone)
+    device.replica.receive(Message(tombstone.topic, b"", 1, True))
     device.work()
     assert device.people() == ids(*range(60))

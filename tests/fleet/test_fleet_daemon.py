@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edgeface.contract.gallery_report import Reported
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.reported import confirms, read_reported
+from edgeface.fleet.protocol.version import Version
 from edgeface.inference.package import load_package
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.security.keys import DeviceKey

@@ -15,8 +15,9 @@ from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master, find_people
 from edgeface.fleet.admin.site import SiteFolder
+from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.position import Floor, Version
+from edgeface.fleet.protocol.version import Version
 from edgeface.security.keys import DeviceKey
 from edgeface.settings.loading import load_settings
 from tests.support.fleet_site import (

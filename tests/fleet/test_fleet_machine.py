@@ -29,8 +29,8 @@ from edgeface.fleet.admin import administration, publishing
 from edgeface.fleet.admin.adminkeys import load_signing_key
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.reported import applied_version
+from edgeface.fleet.protocol.version import Version
 from tests.support.fleet_device import FleetDevice, Times, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.memory_broker import MemoryBroker
@@ -165,7 +165,7 @@ class FleetMachine(RuleBasedStateMachine):
         device = self.devices[number]
         for _ in range(count):
             if device.client is not None and device.client.queue:
-                device.follower.receive(device.client.queue.popleft())
+                device.replica.receive(device.client.queue.popleft())
         device.work()
 
     @rule(number=device_numbers, seed=seeds, share=st.floats(0, 1))
@@ -223,7 +223,7 @@ class FleetMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_held_that_was_not_published(self) -> None:
         for device in getattr(self, "devices", ()):
-            manifest = device.follower.manifest
+            manifest = device.replica.manifest
             if manifest is None:
                 assert device.people() == ()
                 continue
@@ -234,7 +234,7 @@ class FleetMachine(RuleBasedStateMachine):
                 for who, digest in entries.items()
             }
             for who in device.store.ids():
-                entry = device.follower.gathering.holdings.entry(who)
+                entry = device.replica.catch_up.tables.entry(who)
                 assert entry is not None
                 assert (who, entry.digest) in listed
             assert set(device.people()) <= set(device.store.ids())
@@ -242,7 +242,7 @@ class FleetMachine(RuleBasedStateMachine):
     @invariant()
     def numbers_never_go_back(self) -> None:
         for number, device in enumerate(getattr(self, "devices", ())):
-            floor = device.follower._floor.version
+            floor = device.replica._floor.version
             assert floor >= self.known[number]
             self.known[number] = floor
 
@@ -250,7 +250,7 @@ class FleetMachine(RuleBasedStateMachine):
     def nobody_is_recognised_beyond_the_grace_time(self) -> None:
         for device in getattr(self, "devices", ()):
             device.work()
-            if device.follower.standing in ("waiting", "expired"):
+            if device.replica.standing in ("waiting", "expired"):
                 assert device.people() == ()
 
     def note(self) -> None:
@@ -305,12 +305,12 @@ class StrandedMachine(FleetMachine):
         with self.site.fleet() as fleet:
             fleet.rekey(lambda: PASSPHRASE)
         for device in self.devices:
-            before, kept = device.people(), device.follower.manifest
+            before, kept = device.people(), device.replica.manifest
             device.connect()
             device.settle(5)
             if device.refusals().get("manifest") == "unknown_key":
-                assert device.follower.manifest is kept
-                assert device.people() == before or device.follower.standing == "expired"
+                assert device.replica.manifest is kept
+                assert device.people() == before or device.replica.standing == "expired"
         self.rotations = 3
         super().settle_down()
 

@@ -14,7 +14,7 @@ import pytest
 
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.provision import load_provision
-from edgeface.fleet.protocol.position import FLOOR_FILE
+from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.reported import read_reported
 from edgeface.inference.package import load_package
 from edgeface.security.keys import DeviceKey
@@ -58,7 +58,7 @@ def reload(device: FleetDevice) -> bool:
     """As the daemon does on SIGHUP."""
     folder = device.path / "fleet"
     floor = FloorFile(device.path / "floor.json", folder / FLOOR_FILE)
-    return device.follower.use_provision(load_provision(folder, floor))
+    return device.replica.use_provision(load_provision(folder, floor))
 
 
 def test_the_same_files_change_nothing(device: FleetDevice) -> None:
@@ -79,7 +79,7 @@ def test_keys_that_came_too_late_are_caught_up_with(device: FleetDevice) -> None
     assert device.people() == ids(1, 2, 3)
     device.settle()
     assert device.equals_master()
-    assert device.follower.trouble is None
+    assert device.replica.trouble is None
 
 
 def test_a_late_encryption_key_opens_what_was_refused(device: FleetDevice) -> None:
@@ -117,7 +117,7 @@ def test_the_three_steps_of_a_rekey_without_a_restart(device: FleetDevice) -> No
     assert reload(device)
     device.settle()
     assert device.equals_master()
-    assert device.follower.trouble is None
+    assert device.replica.trouble is None
 
 
 def test_a_gallery_whose_key_is_pinned_no_more_goes_on_but_is_not_prolonged(
@@ -129,14 +129,14 @@ def test_a_gallery_whose_key_is_pinned_no_more_goes_on_but_is_not_prolonged(
     drop_old(device.site)
     device.provision()
     assert reload(device)
-    device.follower.work()
+    device.replica.work()
     assert device.people() == ids(1, 2, 3)
-    assert "not pinned any more" in str(device.follower.trouble)
-    good_until_s = device.follower.lifetime.good_until_s
+    assert "not pinned any more" in str(device.replica.trouble)
+    good_until_s = device.replica.lifetime.good_until_s
     device.times.pass_s(DAY_S + GRACE_S)
-    device.follower.work()
+    device.replica.work()
     assert device.people() == (), "for freshness and grace time, no longer"
-    assert device.follower.lifetime.good_until_s == good_until_s
+    assert device.replica.lifetime.good_until_s == good_until_s
     device.times.utc_s = device.site.now_s
     device.times.floor_s = 0.0
     device.connect()
@@ -156,13 +156,13 @@ def test_freshness_of_a_key_that_is_pinned_no_more_is_refused(
     name = f"administrator-{keys.signing}.pub"
     shutil.copy(device.site.folder.keys / name, device.path / "fleet" / name)
     assert reload(device)
-    before = device.follower.lifetime.good_until_s
+    before = device.replica.lifetime.good_until_s
     device.times.pass_s(3600)
     device.site.now_s += 3600
     device.site.refresh()
     device.settle()
     assert device.refusals()["freshness"] == "unknown_key"
-    assert device.follower.lifetime.good_until_s == before
+    assert device.replica.lifetime.good_until_s == before
 
 
 def test_a_floor_above_the_gallery_in_use_is_for_what_comes(device: FleetDevice) -> None:
@@ -172,7 +172,7 @@ def test_a_floor_above_the_gallery_in_use_is_for_what_comes(device: FleetDevice)
     prepare(device.site)  # writes the floor of now into the bundle
     device.provision()
     assert reload(device)
-    device.follower.work()
+    device.replica.work()
     assert device.people() == ids(1, 2, 3)
     device.connect()
     device.settle()

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.freshness import encode_freshness, read_freshness
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import read_manifest
-from edgeface.fleet.protocol.position import Floor, Version
 from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.version import Version
 from tests.support.gallery_vectors import (
     ADMINISTRATOR,
     FRESHNESS,

@@ -111,7 +111,7 @@ class Gun:
     def __init__(self, target: FleetDoor) -> None:
         self._door, self._topics = target.door, target.site.topics
         self._stack = ExitStack()
-        self._waiting: Counter[str] = Counter()
+        self._early: Counter[str] = Counter()
         self._marks = 0
         self.sent: Counter[str] = Counter()
 
@@ -134,10 +134,10 @@ class Gun:
     def fire(self, shot: Shot) -> None:
         self.send(shot.publication(self.session))
         self.sent[shot.kind] += 1
-        self._waiting[shot.kind] += 1
-        if self._waiting["command"] >= COMMANDS_WAITING:
+        self._early[shot.kind] += 1
+        if self._early["command"] >= COMMANDS_WAITING:
             self.settle_commands()
-        if self._waiting["gallery"] >= GALLERY_WAITING:
+        if self._early["gallery"] >= GALLERY_WAITING:
             self.settle_gallery()
 
     def send(self, publication: Publication) -> None:
@@ -150,7 +150,7 @@ class Gun:
         self._drain()
         self._pacer.call("ping", {}, 30, session=self.session)
         self.sent["command"] += 1
-        self._waiting["command"] = 0
+        self._early["command"] = 0
 
     def settle_gallery(self) -> None:
         """The device reports that it has refused a message that was sent after all others."""
@@ -161,7 +161,7 @@ class Gun:
         self._reports.wait(
             lambda all_: mark in [item["topic"] for item in _report(all_)["refusals"]], 30
         )
-        self._waiting["gallery"] = 0
+        self._early["gallery"] = 0
 
     def dropped(self) -> int:
         """Messages that the broker has not delivered because too many waited."""

@@ -11,10 +11,10 @@ from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.device.floor_file import FloorFile
-from edgeface.fleet.device.follower import Follower
 from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.position import FLOOR_FILE
 from edgeface.fleet.protocol.reported import applied_version
 from edgeface.gallery.store import GalleryStore
 from edgeface.security.keys import DeviceKey
@@ -49,7 +49,7 @@ class Times:
 
 @dataclass
 class FleetDevice:
-    """State folder, keys, and a follower that can be started, cut off and killed."""
+    """State folder, keys, and a replica that can be started, cut off and killed."""
 
     path: Path
     site: FleetSite
@@ -58,7 +58,7 @@ class FleetDevice:
     name: str = "door-1"
     space: str = SPACE
     key: bytes | None = KEY
-    follower: Follower = field(init=False)
+    replica: Replica = field(init=False)
     client: MemoryClient | None = None
 
     def __post_init__(self) -> None:
@@ -81,7 +81,7 @@ class FleetDevice:
     def start(self) -> None:
         """As the daemon does, also after a crash."""
         self.store = GalleryStore(self.gallery_file, self.key)
-        self.follower = Follower(
+        self.replica = Replica(
             self.site.folder.site,
             KeyRing.load(self.path / "fleet"),
             self.store,
@@ -95,7 +95,7 @@ class FleetDevice:
         )
         topics = Topics(self.site.folder.site, self.name)
         self.device_key = DeviceKey.load(self.path / "device.key")
-        self.report = OwnReport(self.follower, topics, self.device_key, SESSION)
+        self.report = OwnReport(self.replica, topics, self.device_key, SESSION)
 
     def crash(self) -> None:
         """The power is cut, and comes back."""
@@ -106,27 +106,27 @@ class FleetDevice:
     def connect(self) -> MemoryClient:
         self.disconnect()
         self.client = self.broker.connect()
-        self.follower.connected(self.client)
+        self.replica.connected(self.client)
         self.report.repeat()
         return self.client
 
     def disconnect(self) -> None:
         if self.client is not None:
             self.client.close()
-            self.follower.lost()
+            self.replica.lost()
         self.client = None
 
     def deliver(self) -> int:
         """Everything that is on its way."""
         count = 0
         while self.client is not None and self.client.queue:
-            self.follower.receive(self.client.queue.popleft())
+            self.replica.receive(self.client.queue.popleft())
             count += 1
         return count
 
     def work(self) -> None:
         """One round, with the report that is due."""
-        self.follower.work()
+        self.replica.work()
         publication = self.report.due(self.times.monotonic_s, self.times.utc_s)
         if publication is not None and self.client is not None:
             self.broker.publish(publication)
@@ -138,22 +138,20 @@ class FleetDevice:
             moved = self.deliver()
             self.work()
             self.times.pass_s(1.0)
-            quiet = 0 if moved or not self.follower.gathering.idle else quiet + 1
-            if quiet > 2 and not self.follower.gathering.missing:
+            quiet = 0 if moved or not self.replica.catch_up.idle else quiet + 1
+            if quiet > 2 and not self.replica.catch_up.missing:
                 return
 
     def people(self) -> tuple[str, ...]:
         """Who can be recognised."""
-        return tuple(sorted(self.follower.index.people))
+        return tuple(sorted(self.replica.index.people))
 
     def reported(self) -> Reported:
         return self.report.make(self.times.utc_s)
 
     def refusals(self) -> dict[str, str]:
         """Last part of the topic -> reason."""
-        return {
-            item.topic.rpartition("/")[2]: item.reason for item in self.follower.refusals.listed
-        }
+        return {item.topic.rpartition("/")[2]: item.reason for item in self.replica.refusals.listed}
 
     def equals_master(self) -> bool:
         """Whether it has applied what the administrator published last, and says so."""

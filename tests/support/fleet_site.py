@@ -28,8 +28,8 @@ from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import NOBODY, Manifest, read_manifest
 from edgeface.fleet.protocol.payload import Payload
-from edgeface.fleet.protocol.position import NOTHING, Version
 from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
+from edgeface.fleet.protocol.version import NOTHING, Version
 from edgeface.gallery.person import Person
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import DeviceKey

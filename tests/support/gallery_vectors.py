@@ -14,13 +14,13 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.fleet.protocol.bucket import BUCKETS, Entry, bucket_number, encode_bucket
-from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.keyring import KeyRing, SigningKey, encryption_key_id
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest, read_manifest
 from edgeface.fleet.protocol.payload import Payload, encode_payload
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
+from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.person import StoredTemplate
 from edgeface.recognition.templates import Template
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgeface.base.messages import Publication
 from edgeface.contract.commands import COMMANDS
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
-from edgeface.fleet.protocol.envelope import HEADER_AT, MAGIC, SIGNATURE_BYTES
+from edgeface.fleet.protocol.framing import HEADER_AT, MAGIC, SIGNATURE_BYTES
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import SigningKey
 from tests.support.commands import TOPICS, fields

@@ -11,7 +11,7 @@ from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.manifest import Manifest, encode_manifest
 from edgeface.fleet.protocol.payload import Payload
-from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.version import Version
 from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite
 from tests.support.gallery import SPACE, direction, stored
@@ -47,7 +47,7 @@ def fleet_key(device: FleetDevice) -> bytes:
 
 
 def current(device: FleetDevice) -> Manifest:
-    manifest = device.follower.manifest
+    manifest = device.replica.manifest
     assert manifest is not None
     return manifest
 
@@ -67,7 +67,7 @@ def unharmed(device: FleetDevice, *numbers: int) -> bool:
     device.connect()
     device.settle(8)
     seen.append(device.people())
-    assert float((device.follower.index.matrix @ direction(666)).max()) < 0.9
+    assert float((device.replica.index.matrix @ direction(666)).max()) < 0.9
     return seen == [wanted] * 3
 
 

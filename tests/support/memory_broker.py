@@ -71,7 +71,7 @@ class MemoryBroker:
 
 
 class MemoryClient:
-    """One device's connection: a `follower.Wire`, and the queue of what is on its way."""
+    """One device's connection: a `replica.Wire`, and the queue of what is on its way."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker

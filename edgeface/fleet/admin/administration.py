@@ -18,12 +18,12 @@ from edgeface.fleet.admin.adminkeys import (
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.devices import registered, write_fleet_folder
 from edgeface.fleet.admin.master import Draft, Master
-from edgeface.fleet.admin.publishing import Channel, Sent
+from edgeface.fleet.admin.publishing import Sent, SitePublisher
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.admin.staging import Staged, load_publishing_keys, stage, stage_rekey
 from edgeface.fleet.admin.standing import Judged, judge, note_receipts, read_standings
 from edgeface.fleet.protocol.keyring import SigningKey
-from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.options import ConnectionOptions
 
 Connect = Callable[[ConnectionOptions], Broker]
@@ -60,14 +60,14 @@ class Fleet:
         self._folder = master.folder
         self._now = now
         self._connect = connect
-        self._channel = Channel(self._folder, self._ledger, now=now, connect=connect)
+        self._publisher = SitePublisher(self._folder, self._ledger, now=now, connect=connect)
 
     def rehearse(self, *, everything: bool = False) -> Draft:
         """What `publish` would do, after it has looked whether it may; nothing is sent or made.
 
         Raises as `publish`.
         """
-        self._channel.check(lost=everything)
+        self._publisher.check(lost=everything)
         return self.master.draft()
 
     def publish(self, passphrase: Passphrase, *, everything: bool = False) -> Published:
@@ -77,7 +77,7 @@ class Fleet:
         Raises GalleryError (somebody else's manifest, wrong passphrase, what cannot be published),
         BrokerError (the next call goes on), StateError.
         """
-        self._channel.check(lost=everything)
+        self._publisher.check(lost=everything)
         finished = self._finish(everything)
         draft = self.master.draft()
         staged = None
@@ -96,7 +96,7 @@ class Fleet:
         """
         if self._ledger.state().manifest is None:
             raise GalleryError("nothing has been published yet, so there is nothing to refresh")
-        self._channel.check()
+        self._publisher.check()
         finished = self._finish(everything=False)
         self._ledger.stage_freshness()
         return self._send(finished, None, everything=False)
@@ -135,7 +135,7 @@ class Fleet:
         if keys is None:
             raise GalleryError("no new keys are prepared: `edgeface fleet rekey --prepare` first")
         signer = self._unlock(keys, passphrase)
-        self._channel.check()
+        self._publisher.check()
         finished = self._finish(everything=False)
         publishing = load_publishing_keys(self.master, keys, signer)
         staged = stage_rekey(self.master, publishing, keys, int(self._now()))
@@ -180,27 +180,27 @@ class Fleet:
 
     def manifest_expires_s(self) -> int | None:
         """UTC epoch seconds at which the newest manifest ends; None before the first publish."""
-        manifest = self._channel.manifest()
+        manifest = self._publisher.manifest()
         return None if manifest is None else manifest.header.expires
 
     def _finish(self, everything: bool) -> bool:
         interrupted = bool(self._ledger.outgoing())
         if interrupted:
-            self._channel.send(lost=everything)
+            self._publisher.send(lost=everything)
         return interrupted
 
     def _send(self, finished: bool, staged: Staged | None, everything: bool) -> Published:
         if everything:
             self._ledger.send_again()
-        sent = self._channel.send(lost=everything)
+        sent = self._publisher.send(lost=everything)
         # Afterwards: asking the devices takes a second, in which nobody should have to wait.
         cleared = self._clear_tombstones()
         if cleared:
-            sent.add(self._channel.send())
+            sent.add(self._publisher.send())
         return Published(finished, staged, cleared, sent, self._ledger.state().floor.version)
 
     def _is_due(self) -> bool:
-        manifest = self._channel.manifest()
+        manifest = self._publisher.manifest()
         if manifest is None:
             return True
         life_s = self._folder.settings.manifest_days * DAY_S

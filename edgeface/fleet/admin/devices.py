@@ -20,9 +20,9 @@ from edgeface.fleet.admin.adminkeys import (
     load_public_key,
     public_file,
 )
-from edgeface.fleet.admin.ledger import State
+from edgeface.fleet.admin.ledger import LedgerState
 from edgeface.fleet.admin.site import SiteFolder
-from edgeface.fleet.protocol.position import FLOOR_FILE
+from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.security.keys import DeviceKey, PublicKey
 
 FLEET_FOLDER: Final = "fleet"
@@ -50,7 +50,7 @@ def registered(folder: SiteFolder) -> dict[str, PublicKey]:
     return {path.stem: PublicKey.load(path) for path in sorted(folder.devices.glob("*.pub"))}
 
 
-def add_device(folder: SiteFolder, state: State, device: str, extras: Extras) -> Path:
+def add_device(folder: SiteFolder, state: LedgerState, device: str, extras: Extras) -> Path:
     """Pin a device's key and write its bundle; returns the bundle's folder.
 
     Raises ContractError for an impossible id, StateError when there is such a device already or a
@@ -121,7 +121,7 @@ def remove_device(folder: SiteFolder, device: str) -> None:
 
 
 def write_fleet_folder(
-    folder: SiteFolder, state: State, device: str, keys: Iterable[KeySet]
+    folder: SiteFolder, state: LedgerState, device: str, keys: Iterable[KeySet]
 ) -> None:
     """The part of a bundle that changes when keys are rotated: keys and floor.
 

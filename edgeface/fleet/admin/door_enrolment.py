@@ -52,7 +52,7 @@ class Asker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class DoorRequest:
     """Whom to take, and how."""
 
     person_id: str
@@ -119,7 +119,7 @@ def take_templates(
     caller: Asker,
     key: PublicKey,
     secret: AdministratorSecret,
-    request: Request,
+    request: DoorRequest,
     progress: Callable[[EnrollProgress], None] = lambda _: None,
 ) -> Taken:
     """Have the device look at the person before it; `progress` is told what the next frame should
@@ -146,7 +146,7 @@ def _take(
     caller: Asker,
     key: PublicKey,
     secret: AdministratorSecret,
-    request: Request,
+    request: DoorRequest,
     progress: Callable[[EnrollProgress], None],
 ) -> Taken:
     session = caller.session()
@@ -171,7 +171,7 @@ def _take(
 
 
 def open_answer(
-    answer: Answer, topics: Topics, session: str, secret: AdministratorSecret, request: Request
+    answer: Answer, topics: Topics, session: str, secret: AdministratorSecret, request: DoorRequest
 ) -> Taken:
     """What is sealed in the answer, whose signature was checked. Raises as `take_templates`."""
     _check_origin(answer, "enroll", topics, session)
@@ -200,7 +200,7 @@ def open_answer(
     return Taken(samples, data.known_as)
 
 
-def _check_space(caller: Asker, key: PublicKey, session: str, request: Request) -> None:
+def _check_space(caller: Asker, key: PublicKey, session: str, request: DoorRequest) -> None:
     """Whether its templates can be compared, before anybody stands still for them."""
     answer = caller.call("gallery", {"limit": 0}, QUICK_S, key=key, session=session)
     if answer.error is not None and answer.error.code == "disabled":

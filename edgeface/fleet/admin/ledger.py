@@ -21,11 +21,12 @@ from edgeface.contract import codec
 from edgeface.fleet.admin.adminkeys import KeySet
 from edgeface.fleet.admin.ledger_file import connect, explained
 from edgeface.fleet.protocol.bucket import Entry
-from edgeface.fleet.protocol.envelope import digest_of
-from edgeface.fleet.protocol.position import Floor, Version
+from edgeface.fleet.protocol.floor import Floor
+from edgeface.fleet.protocol.framing import digest_of
+from edgeface.fleet.protocol.version import Version
 
 
-class Stage(IntEnum):
+class SendStage(IntEnum):
     """The order of sending; each is acknowledged before the next one begins."""
 
     RECORDS = 0
@@ -43,7 +44,7 @@ class Outgoing(NamedTuple):
     """`person`, `bucket`, `manifest` or `freshness`."""
     name: str
     """Person id, number of the bucket, or empty."""
-    stage: Stage
+    stage: SendStage
 
 
 class TombstoneRow(NamedTuple):
@@ -58,7 +59,7 @@ class TombstoneRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class LedgerState:
     """The one row."""
 
     version: Version
@@ -138,7 +139,7 @@ class Ledger:
         with explained(self.path):
             return self._connection.execute(query, parameters).fetchall()
 
-    def state(self) -> State:
+    def state(self) -> LedgerState:
         """Where the gallery stands."""
         query = (
             "SELECT epoch, revision, manifest, base, floor, keys, next_keys, old_keys FROM state"
@@ -147,7 +148,7 @@ class Ledger:
             row = self._connection.execute(query).fetchone()
         keys = _keys(row[5])
         assert keys is not None
-        return State(
+        return LedgerState(
             version=Version(row[0], row[1]),
             manifest=row[2],
             base=row[3],
@@ -216,7 +217,7 @@ class Ledger:
         with explained(self.path):
             return int(self._connection.execute("SELECT count(*) FROM people").fetchone()[0])
 
-    def outgoing(self, stage: Stage | None = None) -> list[Outgoing]:
+    def outgoing(self, stage: SendStage | None = None) -> list[Outgoing]:
         """What the broker has not acknowledged, in the order of sending."""
         query = (
             "SELECT kind, name, stage FROM outgoing WHERE ?1 IS NULL OR stage = ?1"
@@ -224,7 +225,7 @@ class Ledger:
         )
         with explained(self.path):
             return [
-                Outgoing(kind, name, Stage(number))
+                Outgoing(kind, name, SendStage(number))
                 for kind, name, number in self._connection.execute(query, (stage,))
             ]
 
@@ -247,7 +248,7 @@ class Ledger:
 
     def payload(self, item: Outgoing) -> bytes:
         """The wire bytes of a record, tombstone, bucket or the manifest; empty for clearing."""
-        if item.stage is Stage.CLEARING:
+        if item.stage is SendStage.CLEARING:
             return b""
         queries = {
             "person": "SELECT wire FROM people WHERE person_id = ?1"
@@ -266,7 +267,7 @@ class Ledger:
                 connection.execute(
                     "DELETE FROM outgoing WHERE kind = ? AND name = ? AND stage = ?", item
                 )
-                if item.stage is Stage.CLEARING and item.kind == "person":
+                if item.stage is SendStage.CLEARING and item.kind == "person":
                     connection.execute("DELETE FROM tombstones WHERE person_id = ?", (item.name,))
             if floor is not None:
                 connection.execute("UPDATE state SET floor = ?", (_floor_text(floor),))
@@ -300,7 +301,7 @@ class Ledger:
         with self.change() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO outgoing VALUES ('person', ?, ?)",
-                [(person_id, Stage.CLEARING) for person_id in people],
+                [(person_id, SendStage.CLEARING) for person_id in people],
             )
 
     def note_freshness(self, version: Version, digest: bytes, expires_s: int) -> None:

@@ -27,7 +27,7 @@ KEEP: Final = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PersonChange:
     """One person who is not published as the master has them."""
 
     kind: Literal["new", "changed", "removed"]
@@ -42,7 +42,7 @@ class Change:
 class Draft:
     """What the next publish would do."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[PersonChange, ...]
     """By person id."""
     without_templates: tuple[str, ...]
     """Not published: nobody could recognise them."""
@@ -143,7 +143,7 @@ class Master:
 
         Raises GalleryError for rows that do not open and for templates of more than two spaces.
         """
-        changes: list[Change] = []
+        changes: list[PersonChange] = []
         without: list[str] = []
         unchanged: list[str] = []
         for person_id in self.ledger.touched():
@@ -157,11 +157,11 @@ class Master:
                     if person_id not in without:
                         unchanged.append(person_id)
                 else:
-                    changes.append(Change("removed", person_id, None, None))
+                    changes.append(PersonChange("removed", person_id, None, None))
             elif published is None:
-                changes.append(Change("new", person_id, payload.display_name, payload))
+                changes.append(PersonChange("new", person_id, payload.display_name, payload))
             elif published != content_digest(payload):
-                changes.append(Change("changed", person_id, payload.display_name, payload))
+                changes.append(PersonChange("changed", person_id, payload.display_name, payload))
             else:
                 unchanged.append(person_id)
         return Draft(tuple(changes), tuple(without), tuple(unchanged))

@@ -12,14 +12,14 @@ from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Publication
 from edgeface.fleet.admin.adminkeys import freshness_file, load_public_key, load_signing_key
 from edgeface.fleet.admin.broker import Broker
-from edgeface.fleet.admin.ledger import Ledger, Outgoing, Stage, State
+from edgeface.fleet.admin.ledger import Ledger, LedgerState, Outgoing, SendStage
 from edgeface.fleet.admin.site import SiteFolder
-from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
-from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.options import ConnectionOptions
 
 HOUR_S: Final = 3600
@@ -39,7 +39,7 @@ class Sent:
         self.payload_bytes += other.payload_bytes
 
 
-class Channel:
+class SitePublisher:
     """Publishes for one site. `now` gives UTC epoch seconds; `connect` opens a `Broker`."""
 
     def __init__(
@@ -74,8 +74,8 @@ class Channel:
         sent = Sent()
         with self._connect(self._folder.connection()) as broker:
             self._check(broker, lost=lost)
-            for stage in Stage:
-                if stage is Stage.MANIFEST:
+            for stage in SendStage:
+                if stage is SendStage.MANIFEST:
                     self._check(broker, lost=lost, known=True)
                 self._send_stage(broker, stage, sent)
         return sent
@@ -95,11 +95,11 @@ class Channel:
             wire = message.payload if message is not None and message.payload else None
         else:
             wire = broker.fetch(topic)
-        waiting = bool(self._ledger.outgoing(Stage.MANIFEST))
+        waiting = bool(self._ledger.outgoing(SendStage.MANIFEST))
         ours = None if wire is None else self._ledger.version_of(digest_of(wire))
         check_base(self._ledger.state(), wire, waiting=waiting, ours=ours, lost=lost)
 
-    def _send_stage(self, broker: Broker, stage: Stage, sent: Sent) -> None:
+    def _send_stage(self, broker: Broker, stage: SendStage, sent: Sent) -> None:
         items = self._ledger.outgoing(stage)
         if not items:
             return
@@ -116,7 +116,7 @@ class Channel:
 
         def acknowledged(group: list[Outgoing]) -> None:
             floor = None
-            if stage is Stage.MANIFEST:
+            if stage is SendStage.MANIFEST:
                 manifest = self.manifest()
                 assert manifest is not None
                 floor = self._ledger.state().floor.after(manifest)
@@ -154,7 +154,7 @@ class Channel:
 
 
 def check_base(
-    state: State,
+    state: LedgerState,
     found: bytes | None,
     *,
     waiting: bool = False,

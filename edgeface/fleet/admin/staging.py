@@ -16,15 +16,15 @@ from edgeface.fleet.admin.adminkeys import (
     load_encryption_key,
     load_signing_key,
 )
-from edgeface.fleet.admin.ledger import Ledger, Stage
-from edgeface.fleet.admin.master import Change, Draft, Master, content_digest
+from edgeface.fleet.admin.ledger import Ledger, SendStage
+from edgeface.fleet.admin.master import Draft, Master, PersonChange, content_digest
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
-from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.keyring import SigningKey, VerifyingKey
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
+from edgeface.fleet.protocol.version import Version
 
 
 class PublishingKeys(NamedTuple):
@@ -113,7 +113,7 @@ class _Work:
         self._records = 0
         self._tombstones = 0
 
-    def apply(self, changes: Iterable[Change]) -> None:
+    def apply(self, changes: Iterable[PersonChange]) -> None:
         """Make the records and tombstones."""
         for change in changes:
             self._buckets.add(bucket_number(change.person_id))
@@ -136,7 +136,7 @@ class _Work:
             "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)",
             (person_id, *self._version, removed_s, wire),
         )
-        self._send("person", person_id, Stage.RECORDS)
+        self._send("person", person_id, SendStage.RECORDS)
         self._tombstones += 1
 
     def finish(self, base: bytes | None) -> Staged:
@@ -159,13 +159,13 @@ class _Work:
             "UPDATE state SET epoch = ?, revision = ?, manifest = ?, base = ?",
             (*self._version, wire, base),
         )
-        self._send("manifest", "", Stage.MANIFEST)
-        self._send("freshness", "", Stage.FRESHNESS)
+        self._send("manifest", "", SendStage.MANIFEST)
+        self._send("freshness", "", SendStage.FRESHNESS)
         return Staged(
             self._version, digest_of(wire), self._records, self._tombstones, len(self._buckets)
         )
 
-    def _put(self, change: Change) -> None:
+    def _put(self, change: PersonChange) -> None:
         payload = change.payload
         assert payload is not None
         wire = encode_record(
@@ -189,36 +189,36 @@ class _Work:
                 wire,
             ),
         )
-        self._send("person", change.person_id, Stage.RECORDS)
+        self._send("person", change.person_id, SendStage.RECORDS)
         self._records += 1
 
     def _make_bucket(self, number: int) -> None:
         entries = self._ledger.entries(number)
         if not entries:
             self._connection.execute("DELETE FROM buckets WHERE number = ?", (number,))
-            self._send("bucket", str(number), Stage.CLEARING)
+            self._send("bucket", str(number), SendStage.CLEARING)
             return
         wire = encode_bucket(self._site, number, entries)
         self._connection.execute(
             "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", (number, digest_of(wire), wire)
         )
-        self._send("bucket", str(number), Stage.BUCKETS)
+        self._send("bucket", str(number), SendStage.BUCKETS)
 
-    def _send(self, kind: str, name: str, stage: Stage) -> None:
+    def _send(self, kind: str, name: str, stage: SendStage) -> None:
         self._connection.execute(
             "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?)", (kind, name, stage)
         )
 
 
-def _everything(master: Master, ledger: Ledger) -> Iterator[Change]:
+def _everything(master: Master, ledger: Ledger) -> Iterator[PersonChange]:
     """Everybody as the master has them, and the removals that are not published yet."""
     present = set(master.store.ids())
     for person_id in sorted(present | set(ledger.published())):
         payload = master.payload(person_id) if person_id in present else None
         if payload is not None and payload.templates:
-            yield Change("changed", person_id, payload.display_name, payload)
+            yield PersonChange("changed", person_id, payload.display_name, payload)
         elif ledger.content_of(person_id) is not None:
-            yield Change("removed", person_id, None, None)
+            yield PersonChange("removed", person_id, None, None)
 
 
 def _text(keys: KeySet) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgeface.base.files import PRIVATE, write_file
-from edgeface.fleet.protocol.position import Floor
+from edgeface.fleet.protocol.floor import Floor
 
 
 class FloorFile:

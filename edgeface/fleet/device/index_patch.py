@@ -13,12 +13,12 @@ from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.templates import DIMENSIONS
 
-Change: TypeAlias = tuple[Person, tuple[StoredTemplate, ...]]
+Served: TypeAlias = tuple[Person, tuple[StoredTemplate, ...]]
 """Somebody with their templates in the index's space."""
 
 
 def patched(
-    index: GalleryIndex, changes: Mapping[str, Change | None], epoch: int, revision: int
+    index: GalleryIndex, changes: Mapping[str, Served | None], epoch: int, revision: int
 ) -> GalleryIndex:
     """`index` without everybody in `changes`, and with those who have templates there at the end;
     None or no template means gone. It shares no memory with `index`."""

@@ -9,8 +9,8 @@ from edgeface.base.messages import Publication
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
-from edgeface.fleet.device.follower import Follower
-from edgeface.fleet.protocol.position import NOTHING
+from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.protocol.version import NOTHING
 from edgeface.security.keys import DeviceKey
 
 MIN_INTERVAL_S: Final = 1.0
@@ -18,10 +18,10 @@ MIN_INTERVAL_S: Final = 1.0
 
 
 class OwnReport:
-    """Used by the follower's thread."""
+    """Used by the replica's thread."""
 
-    def __init__(self, follower: Follower, topics: Topics, key: DeviceKey, session: str) -> None:
-        self._follower = follower
+    def __init__(self, replica: Replica, topics: Topics, key: DeviceKey, session: str) -> None:
+        self._replica = replica
         self._topic = topics.gallery_reported
         self._key = key
         self._session = session
@@ -47,45 +47,45 @@ class OwnReport:
 
     def make(self, utc_s: float) -> Reported:
         """The report as it is now."""
-        follower = self._follower
-        gathering, lifetime, served = (
-            follower.gathering,
-            follower.lifetime,
-            follower.gathering.served,
+        replica = self._replica
+        catch_up, lifetime, served = (
+            replica.catch_up,
+            replica.lifetime,
+            replica.catch_up.served,
         )
-        store, applied = gathering.holdings.store, gathering.applied
+        store, applied = catch_up.tables.store, catch_up.applied
         version = applied.version if applied.digest is not None else NOTHING
         return Reported(
             session=self._session,
             reported_at=_time(utc_s),
-            standing=follower.standing,
+            standing=replica.standing,
             epoch=version.epoch,
             revision=version.revision,
             digest=None if applied.digest is None else applied.digest.hex(),
             people=store.count(),
             templates=store.spaces().get(served.space, 0),
-            missing=gathering.missing,
+            missing=catch_up.missing,
             space=served.space or None,
             fresh_until=_optional_time(lifetime.fresh_until_s),
             good_until=_optional_time(lifetime.good_until_s),
-            refusals=follower.refusals.listed,
-            receipts=gathering.holdings.receipts(),
-            erased_epoch=gathering.erased.epoch,
-            erased_revision=gathering.erased.revision,
+            refusals=replica.refusals.listed,
+            receipts=catch_up.tables.receipts(),
+            erased_epoch=catch_up.erased.epoch,
+            erased_revision=catch_up.erased.revision,
         )
 
     def _state(self) -> object:
         """Differs whenever a report would, but for its time."""
-        follower = self._follower
-        gathering = follower.gathering
+        replica = self._replica
+        catch_up = replica.catch_up
         return (
-            follower.standing,
-            gathering.applied,
-            gathering.erased,
-            gathering.missing,
-            gathering.served.space,
-            follower.lifetime.fresh_until_s,
-            follower.refusals.total,
+            replica.standing,
+            catch_up.applied,
+            catch_up.erased,
+            catch_up.missing,
+            catch_up.served.space,
+            replica.lifetime.fresh_until_s,
+            replica.refusals.total,
         )
 
 

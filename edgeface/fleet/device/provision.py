@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.fleet.device.floor_file import FloorFile
+from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.position import Floor
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ import dataclasses
 import time
 from typing import Final
 
-from edgeface.fleet.device.index_patch import Change, patched
-from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.device.index_patch import Served, patched
+from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.build import index_of
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
@@ -26,7 +26,7 @@ class ServedIndex:
         self._store = store
         self._space = space
         self._loaded = False
-        self._changes: dict[str, Change | None] = {}
+        self._changes: dict[str, Served | None] = {}
         self._urgent = False
         self._next_s = 0.0
 
@@ -41,7 +41,7 @@ class ServedIndex:
             self._space = space
             self._loaded = False
 
-    def put(self, person_id: str, change: Change) -> None:
+    def put(self, person_id: str, change: Served) -> None:
         """Somebody is new or changed."""
         self._changes[person_id] = change
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from edgeface.base.ids import is_person_id
 from edgeface.contract.codec import MAX_INT, Text
-from edgeface.fleet.protocol.envelope import VERSION, check_site, digest_of, start_of, unframe
+from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
 from edgeface.fleet.protocol.header import Site
 from edgeface.fleet.protocol.refusal import RefusedError
 
@@ -79,14 +79,15 @@ def read_bucket(wire: bytes, digest: bytes, *, site: str, number: int) -> tuple[
         raise RefusedError("oversized", f"a bucket of {len(wire)} bytes")
     if digest_of(wire) != digest:
         raise RefusedError("wrong_digest", f"bucket {number:02x} is not the one of the manifest")
-    frame = unframe(wire, {"bucket": BucketHeader}, MAX_BUCKET_BYTES, signed=False)
-    check_site(frame.header.site, site)
-    if frame.header.bucket != f"{number:02x}":
-        raise RefusedError("wrong_topic", f"it is bucket {frame.header.bucket}, not {number:02x}")
-    if len(frame.body) % ENTRY_BYTES:
+    message = unframe(wire, {"bucket": BucketHeader}, MAX_BUCKET_BYTES, signed=False)
+    check_site(message.header.site, site)
+    if message.header.bucket != f"{number:02x}":
+        raise RefusedError("wrong_topic", f"it is bucket {message.header.bucket}, not {number:02x}")
+    if len(message.body) % ENTRY_BYTES:
         raise RefusedError("malformed", "the bucket's body is cut off")
     entries = tuple(
-        _entry(frame.body[at : at + ENTRY_BYTES]) for at in range(0, len(frame.body), ENTRY_BYTES)
+        _entry(message.body[at : at + ENTRY_BYTES])
+        for at in range(0, len(message.body), ENTRY_BYTES)
     )
     if not entries:
         raise RefusedError("malformed", "an empty bucket is not listed")

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from edgeface.contract.gallery_report import Sha256
-from edgeface.fleet.protocol.envelope import VERSION, check_site, start_of, unframe
+from edgeface.fleet.protocol.framing import VERSION, check_site, start_of, unframe
 from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.manifest import Manifest, check_not_expired
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.version import Version
 
 MAX_FRESHNESS_BYTES: Final = 2048
 MAX_LIFE_S: Final = 31 * 86400
@@ -78,8 +78,8 @@ def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
     Raises RefusedError: `oversized`, `malformed`, `foreign_site`, `rollback` (for an older one),
     `unknown_key`, `bad_signature`, `equivocation` (same number, another manifest).
     """
-    frame = unframe(wire, {"freshness": FreshnessHeader}, MAX_FRESHNESS_BYTES, signed=True)
-    header: FreshnessHeader = frame.header
+    message = unframe(wire, {"freshness": FreshnessHeader}, MAX_FRESHNESS_BYTES, signed=True)
+    header: FreshnessHeader = message.header
     check_site(header.site, manifest.header.site)
     version = Version(header.epoch, header.revision)
     if version > manifest.version:
@@ -88,8 +88,8 @@ def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
         raise RefusedError("rollback", f"freshness of {version}, but {manifest.version} is known")
     if header.signing_key != manifest.freshness_key.kid:
         raise RefusedError("unknown_key", f"key {header.signing_key} does not sign freshness here")
-    manifest.freshness_key.check("freshness", frame)
-    if frame.body:
+    manifest.freshness_key.check("freshness", message)
+    if message.body:
         raise RefusedError("malformed", "freshness has no body")
     if header.manifest != manifest.digest.hex():
         raise RefusedError("equivocation", f"freshness of another manifest {version}")

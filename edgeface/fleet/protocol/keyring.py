@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.fleet.protocol.envelope import Frame, prefix_of
+from edgeface.fleet.protocol.framing import GalleryMessage, prefix_of
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.keys import load_key
 
@@ -62,10 +62,10 @@ class VerifyingKey:
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
 
-    def check(self, kind: str, frame: Frame) -> None:
-        """Raise RefusedError `bad_signature` unless this key signed the frame as this type."""
+    def check(self, kind: str, message: GalleryMessage) -> None:
+        """Raise RefusedError `bad_signature` unless this key signed the message as this type."""
         try:
-            self._key.verify(frame.signature, prefix_of(kind) + frame.signed)
+            self._key.verify(message.signature, prefix_of(kind) + message.signed)
         except InvalidSignature:
             raise RefusedError("bad_signature", f"not signed by key {self.kid}") from None
 
@@ -147,13 +147,13 @@ class KeyRing:
             other.encryption_keys,
         )
 
-    def check(self, kid: str, kind: str, frame: Frame) -> None:
+    def check(self, kid: str, kind: str, message: GalleryMessage) -> None:
         """Raise RefusedError (`unknown_key`, `bad_signature`) unless the administrator's key `kid`
-        signed the frame as this type."""
+        signed the message as this type."""
         key = self._administrators.get(kid)
         if key is None:
             raise RefusedError("unknown_key", f"no pinned administrator's key has the id {kid}")
-        key.check(kind, frame)
+        key.check(kind, message)
 
     def decrypt(self, kid: str, nonce: bytes, ciphertext: bytes, context: bytes) -> bytes:
         """AES-256-GCM. Raises RefusedError (`unknown_key`, `undecryptable`)."""

@@ -15,11 +15,11 @@ from typing import Annotated, Final, Literal
 from edgeface.contract.codec import Text
 from edgeface.contract.gallery_report import SPACE_PATTERN, Amount
 from edgeface.fleet.protocol.bucket import BUCKETS
-from edgeface.fleet.protocol.envelope import VERSION, check_site, digest_of, start_of, unframe
+from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
 from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import KeyRing, SigningKey, VerifyingKey
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.version import Version
 
 MAX_MANIFEST_BYTES: Final = 16 * 1024
 MAX_SPACES: Final = 8
@@ -120,18 +120,18 @@ def read_manifest(wire: bytes, ring: KeyRing, *, site: str) -> Manifest:
 
     Raises RefusedError: `oversized`, `malformed`, `foreign_site`, `unknown_key`, `bad_signature`.
     """
-    frame = unframe(wire, {"manifest": ManifestHeader}, MAX_MANIFEST_BYTES, signed=True)
-    header: ManifestHeader = frame.header
+    message = unframe(wire, {"manifest": ManifestHeader}, MAX_MANIFEST_BYTES, signed=True)
+    header: ManifestHeader = message.header
     check_site(header.site, site)
-    ring.check(header.signing_key, "manifest", frame)
-    if len(frame.body) != BUCKETS * DIGEST_BYTES:
-        raise RefusedError("malformed", f"the body has {len(frame.body)} bytes")
+    ring.check(header.signing_key, "manifest", message)
+    if len(message.body) != BUCKETS * DIGEST_BYTES:
+        raise RefusedError("malformed", f"the body has {len(message.body)} bytes")
     try:
         freshness_key = VerifyingKey(base64.b64decode(header.freshness_key))
     except ValueError as error:
         raise RefusedError("malformed", f"freshness_key: {error}") from error
     buckets = tuple(
-        frame.body[at : at + DIGEST_BYTES] for at in range(0, len(frame.body), DIGEST_BYTES)
+        message.body[at : at + DIGEST_BYTES] for at in range(0, len(message.body), DIGEST_BYTES)
     )
     return Manifest(header, buckets, digest_of(wire), freshness_key)
 

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edgeface.contract.event import PersonId
 from edgeface.contract.gallery_report import Space
-from edgeface.fleet.protocol.envelope import (
+from edgeface.fleet.protocol.framing import (
     VERSION,
-    Frame,
+    GalleryMessage,
     check_site,
     digest_of,
     start_of,
@@ -32,8 +32,8 @@ from edgeface.fleet.protocol.keyring import (
     encryption_key_id,
 )
 from edgeface.fleet.protocol.payload import PADDING_BYTES, Payload, decode_payload, encode_payload
-from edgeface.fleet.protocol.position import Version
 from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.version import Version
 
 MAX_RECORD_BYTES: Final = 16 * 1024
 """Of a record or tombstone on the wire."""
@@ -83,7 +83,7 @@ class SignedRecord:
     header: RecordHeader
     digest: bytes
     """SHA-256 of the wire bytes, as the bucket lists it."""
-    frame: Frame
+    message: GalleryMessage
 
     @property
     def version(self) -> Version:
@@ -174,15 +174,15 @@ def verify_person(wire: bytes, ring: KeyRing, *, site: str, person_id: str) -> O
     An empty payload is not for this function: it changes nothing. Raises RefusedError: `oversized`,
     `malformed`, `foreign_site`, `wrong_topic`, `unknown_key`, `bad_signature`.
     """
-    frame = unframe(wire, _KINDS, MAX_RECORD_BYTES, signed=True)
-    header = frame.header
+    message = unframe(wire, _KINDS, MAX_RECORD_BYTES, signed=True)
+    header = message.header
     check_site(header.site, site)
     if header.person_id != person_id:
         raise RefusedError("wrong_topic", f"it is of {header.person_id}, not {person_id}")
-    ring.check(header.signing_key, header.type, frame)
+    ring.check(header.signing_key, header.type, message)
     if isinstance(header, RecordHeader):
-        return SignedRecord(header, digest_of(wire), frame)
-    if frame.body:
+        return SignedRecord(header, digest_of(wire), message)
+    if message.body:
         raise RefusedError("malformed", "a tombstone has no body")
     return Tombstone(header, digest_of(wire))
 
@@ -192,12 +192,12 @@ def open_record(record: SignedRecord, ring: KeyRing) -> Payload:
 
     Raises RefusedError: `unknown_key`, `undecryptable`, `malformed`.
     """
-    body = record.frame.body
+    body = record.message.body
     sealed = body[NONCE_BYTES:]
     if len(sealed) < TAG_BYTES or (len(sealed) - TAG_BYTES) % PADDING_BYTES:
         raise RefusedError("malformed", "the ciphertext has not the length of a padded one")
     plain = ring.decrypt(
-        record.header.encryption_key, body[:NONCE_BYTES], sealed, record.frame.start
+        record.header.encryption_key, body[:NONCE_BYTES], sealed, record.message.start
     )
     payload = decode_payload(plain)
     if tuple(sorted(payload.templates)) != record.header.spaces:

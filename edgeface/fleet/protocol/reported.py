@@ -7,7 +7,7 @@ from edgeface.base.messages import Message
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.signatures import KEY_ID, SIGNATURE
-from edgeface.fleet.protocol.position import Version
+from edgeface.fleet.protocol.version import Version
 from edgeface.security.keys import PublicKey
 
 

@@ -1,4 +1,4 @@
-"""The follower over a real broker: a thread of its own, so that ten thousand records never hold up
+"""The replica over a real broker: a thread of its own, so that ten thousand records never hold up
 an event or a command.
 """
 
@@ -13,8 +13,8 @@ from typing import Final
 from edgeface.base.backoff import Backoff
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import FAILURE, Acknowledged, Lost, Message, Subscribed
-from edgeface.fleet.device.follower import Follower
 from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.device.replica import Replica
 from edgeface.mqtt.sharing import Wired
 
 _log = logging.getLogger(__name__)
@@ -33,14 +33,14 @@ BUSY_S: Final = 0.02
 """Work that took less needs no rest."""
 
 
-class Following:
+class Subscriber:
     """`run(stop)` until `stop` is set. `connect` makes a connection that is not open yet; `each` is
     called after every round of work."""
 
     def __init__(
         self,
         connect: Callable[[], Wired],
-        follower: Follower,
+        replica: Replica,
         report: OwnReport,
         *,
         utc_s: Callable[[], float] = time.time,
@@ -49,7 +49,7 @@ class Following:
     ) -> None:
         self.connected = False
         self._connect = connect
-        self._follower = follower
+        self._replica = replica
         self._report = report
         self._utc_s = utc_s
         self._each = each
@@ -72,7 +72,7 @@ class Following:
                     self._note(str(error))
                 finally:
                     self.connected = False
-                    self._follower.lost()
+                    self._replica.lost()
                     connection.abort()
                 if time.monotonic() - began_s >= STABLE_S:
                     self._backoff.reset()
@@ -89,7 +89,7 @@ class Following:
 
     def _serve(self, connection: Wired, stop: threading.Event) -> None:
         """One connection, to its end."""
-        self._follower.connected(connection)
+        self._replica.connected(connection)
         self._report.repeat()
         self._error, self.connected = None, True
         timeout_s = TICK_S
@@ -103,7 +103,7 @@ class Following:
                 connection.publish(publication)
             if count and spent_s >= BUSY_S:
                 stop.wait(min(LONGEST_REST_S, REST_SHARE * spent_s))
-            timeout_s = TICK_S if self._follower.gathering.idle else GATHER_S
+            timeout_s = TICK_S if self._replica.catch_up.idle else GATHER_S
         connection.close()
 
     def _gather(self, connection: Wired, timeout_s: float) -> int | None:
@@ -116,7 +116,7 @@ class Following:
             for signal in signals:
                 match signal:
                     case Message():
-                        self._follower.receive(signal)
+                        self._replica.receive(signal)
                         count += 1
                     case Lost():
                         self._note(signal.text)
@@ -132,7 +132,7 @@ class Following:
 
     def _work(self) -> float:
         began_s = time.perf_counter()
-        self._follower.work()
+        self._replica.work()
         self._each()
         return time.perf_counter() - began_s
 

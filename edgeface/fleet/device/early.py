@@ -15,7 +15,7 @@ MAX_BUCKET_BYTES: Final = 8 * 1024 * 1024
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 
 
-class WaitingRoom:
+class EarlyMessages:
     """The newest bucket of each number and the newest record of each person."""
 
     def __init__(
@@ -74,4 +74,4 @@ class WaitingRoom:
 
 
 def _size(record: SignedRecord) -> int:
-    return len(record.frame.start) + len(record.frame.body) + len(record.frame.signature)
+    return len(record.message.start) + len(record.message.body) + len(record.message.signature)

@@ -48,4 +48,4 @@ def test_a_note_that_cannot_be_is_dropped_and_the_record_read_again(
     device.settle()
     assert device.equals_master()
     assert device.people() == ids(1, 2)
-    assert device.follower.gathering.holdings.receipts() == ()
+    assert device.replica.catch_up.tables.receipts() == ()

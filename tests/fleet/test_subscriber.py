@@ -1,4 +1,4 @@
-"""The follower over a real mosquitto with its default limits."""
+"""The replica over a real mosquitto with its default limits."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from edgeface.base.backoff import Backoff
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.device.following import Following
 from edgeface.fleet.device.requests import MAX_OUTSTANDING
+from edgeface.fleet.device.subscriber import Subscriber
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.localbroker import LocalBroker
@@ -48,10 +48,10 @@ def following(device: FleetDevice, port: int) -> Iterator[threading.Event]:
     """A thread that follows; the event is set after each round of work."""
     stop, worked = threading.Event(), threading.Event()
     options = ConnectionOptions("127.0.0.1", port, f"{device.name}-gallery")
-    device.follower._monotonic_s = time.monotonic
-    link = Following(
+    device.replica._monotonic_s = time.monotonic
+    link = Subscriber(
         lambda: Connection(options),
-        device.follower,
+        device.replica,
         device.report,
         each=worked.set,
         backoff=Backoff(cap_s=0.3),
@@ -75,18 +75,18 @@ def test_more_people_than_a_default_queue_arrive_and_then_live(
 ) -> None:
     device = new_device(tmp_path / "d", site, "door-1")
     with following(device, broker.port):
-        eventually(lambda: device.follower.standing == "current", 60)
-        received = device.follower.messages_received
+        eventually(lambda: device.replica.standing == "current", 60)
+        received = device.replica.messages_received
         assert received <= MANY + 256 + 10, "each record and each bucket once"
-        assert device.follower.gathering.requests.outstanding <= MAX_OUTSTANDING
+        assert device.replica.catch_up.requests.outstanding <= MAX_OUTSTANDING
         site.put({MANY: [5]})
         site.remove(7)
         site.publish()
-        eventually(lambda: device.follower.index.revision == 2)
-        eventually(lambda: device.follower.gathering.erased == (1, 2))
-        assert device.follower.messages_received - received <= 2 + 2 + 2 + 2
+        eventually(lambda: device.replica.index.revision == 2)
+        eventually(lambda: device.replica.catch_up.erased == (1, 2))
+        assert device.replica.messages_received - received <= 2 + 2 + 2 + 2
     assert device.equals_master()
-    assert device.follower.refusals.listed == ()
+    assert device.replica.refusals.listed == ()
 
 
 def test_a_broker_that_comes_and_goes_only_delays(tmp_path: Path) -> None:
@@ -96,11 +96,11 @@ def test_a_broker_that_comes_and_goes_only_delays(tmp_path: Path) -> None:
         site.publish()
         device = new_device(tmp_path / "d", site, "door-1")
         with following(device, broker.port):
-            eventually(lambda: device.follower.messages_received > 0, 20)
+            eventually(lambda: device.replica.messages_received > 0, 20)
             broker.restart()
-            eventually(lambda: device.follower.standing == "current", 20)
+            eventually(lambda: device.replica.standing == "current", 20)
             broker.stop()
-            eventually(lambda: device.follower._wire is None)
+            eventually(lambda: device.replica._wire is None)
             broker.start()
             site.remove(*range(30))
             site.publish()
@@ -113,13 +113,13 @@ def test_what_is_held_is_not_fetched_again(
 ) -> None:
     device = new_device(tmp_path / "d", site, "door-2")
     with following(device, broker.port):
-        eventually(lambda: device.follower.standing == "current", 60)
+        eventually(lambda: device.replica.standing == "current", 60)
     site.put({number: [number + 3] for number in range(100, 140)})
     site.publish()
     device.crash()
     with following(device, broker.port):
         eventually(device.equals_master, 20)
-    assert device.follower.messages_received <= 40 + 40 + 4
+    assert device.replica.messages_received <= 40 + 40 + 4
     assert person_id(100) in device.people()
 
 
@@ -150,5 +150,5 @@ def test_a_random_run_ends_with_every_device_equal(
     site.publish()
     for device in devices:
         with following(device, broker.port):
-            eventually(lambda device=device: device.follower.standing == "current", 20)  # type: ignore[misc]
+            eventually(lambda device=device: device.replica.standing == "current", 20)  # type: ignore[misc]
             eventually(device.equals_master, 20)

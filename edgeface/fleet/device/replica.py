@@ -16,8 +16,8 @@ from typing import Final, Protocol
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Subscription
 from edgeface.contract.gallery_report import Standing
+from edgeface.fleet.device.catch_up import CatchUp
 from edgeface.fleet.device.floor_file import FloorFile
-from edgeface.fleet.device.gathering import Gathering
 from edgeface.fleet.device.lifetime import Lifetime
 from edgeface.fleet.device.provision import Provision
 from edgeface.fleet.device.refusals import Refusals
@@ -56,7 +56,7 @@ class Wire(Protocol):
     def unsubscribe(self, topic_filters: list[str]) -> None: ...
 
 
-class Follower:
+class Replica:
     """Keeps `store` as the site's newest manifest says.
 
     `now_s` is the effective time (UTC epoch seconds), `monotonic_s` a clock for pauses; `on_issued`
@@ -82,7 +82,7 @@ class Follower:
         self.topics: Final = GalleryTopics(site)
         self.refusals: Final = Refusals()
         self.lifetime: Final = Lifetime(grace_s)
-        self.gathering: Final = Gathering(site, ring, store, space, self._refuse, breathe)
+        self.catch_up: Final = CatchUp(site, ring, store, space, self._refuse, breathe)
         self.messages_received = 0
         self.bytes_received = 0
         self._site = site
@@ -99,15 +99,15 @@ class Follower:
         self._store_trouble: str | None = None
         self._write_after_s = 0.0
         self._resume()
-        self.gathering.refresh(monotonic_s(), usable=self.usable)
+        self.catch_up.refresh(monotonic_s(), usable=self.usable)
 
     # The connection.
 
     def connected(self, wire: Wire) -> None:
         """There is a new connection: follow from here on, and read what is retained."""
         self._wire = wire
-        self.gathering.released()
-        self.gathering.requests.restart()
+        self.catch_up.released()
+        self.catch_up.requests.restart()
         wire.subscribe(
             [
                 Subscription(self.topics.everyone, retain_handling=2),
@@ -133,7 +133,7 @@ class Follower:
             self._take(message.topic, message.payload)
         except RefusedError as error:
             self.refusals.add(message.topic, error, self._now())
-        if self.gathering.ready:
+        if self.catch_up.ready:
             self._keep()
 
     def work(self) -> None:
@@ -144,7 +144,7 @@ class Follower:
 
     def use_space(self, space: str) -> None:
         """Another embedder is in use; the index follows with the next `work`."""
-        self.gathering.served.use_space(space)
+        self.catch_up.served.use_space(space)
 
     def use_provision(self, provision: Provision) -> bool:
         """Keys and floor were read again: what comes from now on is judged by them, and what was
@@ -158,7 +158,7 @@ class Follower:
         if ring.same_as(self._ring) and not higher:
             return False
         self._ring = ring
-        self.gathering.use_keys(ring)
+        self.catch_up.use_keys(ring)
         if higher:
             self._floor = floor
         if self._wire is not None:
@@ -172,12 +172,12 @@ class Follower:
     @property
     def index(self) -> GalleryIndex:
         """What to recognise with; another object whenever it has changed."""
-        return self.gathering.served.index
+        return self.catch_up.served.index
 
     @property
     def manifest(self) -> Manifest | None:
         """The newest one known."""
-        return self.gathering.manifest
+        return self.catch_up.manifest
 
     @property
     def usable(self) -> bool:
@@ -194,7 +194,7 @@ class Follower:
             return "expired"
         if not self.lifetime.fresh(now_s):
             return "stale"
-        applied = self.gathering.applied.digest == self.manifest.digest
+        applied = self.catch_up.applied.digest == self.manifest.digest
         return "current" if applied else "catching_up"
 
     @property
@@ -249,7 +249,7 @@ class Follower:
         elif topic == self.topics.freshness:
             self._take_freshness(wire)
         elif (number := self.topics.bucket_of(topic)) is not None:
-            self.gathering.bucket(number, wire, answers=self._answers(number))
+            self.catch_up.bucket(number, wire, answers=self._answers(number))
         elif (person_id := self.topics.person_of(topic)) is not None:
             self._take_person(person_id, wire, answers=self._answers(person_id))
 
@@ -278,27 +278,27 @@ class Follower:
         if self._unpinned is not None:
             raise RefusedError("unknown_key", f"of a manifest by {self._unpinned}, not pinned now")
         if self.lifetime.promise(freshness):
-            self.gathering.remember(wire)
+            self.catch_up.remember(wire)
         freshness.check_time(self._now_s())
 
     def _take_person(self, person_id: str, wire: bytes, *, answers: bool) -> None:
         try:
             found = verify_person(wire, self._ring, site=self._site, person_id=person_id)
             if isinstance(found, SignedRecord):
-                self.gathering.record(person_id, found)
+                self.catch_up.record(person_id, found)
             else:
-                self.gathering.tombstone(person_id, found)
+                self.catch_up.tombstone(person_id, found)
         except RefusedError:
             if answers:
-                self.gathering.unavailable(person_id)
+                self.catch_up.unavailable(person_id)
             raise
 
     def _answers(self, key: Key) -> bool:
         """Whether what came had been asked for."""
-        if not self.gathering.requests.arrived(key, self._monotonic_s()):
+        if not self.catch_up.requests.arrived(key, self._monotonic_s()):
             return False
         if self._wire is not None:
-            self.gathering.release(key)
+            self.catch_up.release(key)
         return True
 
     @property
@@ -311,7 +311,7 @@ class Follower:
 
     def _resume(self) -> None:
         """Go on from what was known before a restart, as far as it can be verified today."""
-        manifest_wire, freshness_wire = self.gathering.holdings.messages()
+        manifest_wire, freshness_wire = self.catch_up.tables.messages()
         if manifest_wire is None:
             return
         try:
@@ -332,7 +332,7 @@ class Follower:
         self._floor = self._floor.after(manifest)
         self.lifetime.begin(manifest)
         self._on_issued(float(manifest.header.issued))
-        self.gathering.begin(manifest, wire)
+        self.catch_up.begin(manifest, wire)
 
     def _keep(self) -> None:
         """Write what has come to the file, and serve it."""
@@ -340,11 +340,11 @@ class Follower:
         writes = now_s >= self._write_after_s
         try:
             if writes:
-                self.gathering.flush()
-            self.gathering.refresh(now_s, usable=self.usable)
+                self.catch_up.flush()
+            self.catch_up.refresh(now_s, usable=self.usable)
             if not writes:
                 return
-            self.gathering.settle(now_s, self._now_s())
+            self.catch_up.settle(now_s, self._now_s())
             if self._floor != self._saved_floor:
                 self._floor_file.save(self._floor)
                 self._saved_floor = self._floor
@@ -355,12 +355,12 @@ class Follower:
 
     def _ask(self, wire: Wire) -> None:
         now_s = self._monotonic_s()
-        requests = self.gathering.requests
+        requests = self.catch_up.requests
         for key in requests.overdue(now_s):
-            self.gathering.release(key)
+            self.catch_up.release(key)
             if isinstance(key, str):
-                self.gathering.unavailable(key)
-        if gone := self.gathering.released():
+                self.catch_up.unavailable(key)
+        if gone := self.catch_up.released():
             wire.unsubscribe([self._topic(key) for key in gone])
         wanted = [Subscription(self._topic(key)) for key in requests.due(now_s)]
         if wanted:

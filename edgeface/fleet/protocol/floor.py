@@ -1,36 +1,21 @@
-"""Where a gallery stands, and what may follow: epoch and revision never go back."""
+"""The floor: the trusted version, below which no manifest is taken."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Amount, Sha256
 from edgeface.fleet.protocol.header import KeyId
+from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
-
-if TYPE_CHECKING:
-    from edgeface.fleet.protocol.manifest import Manifest
+from edgeface.fleet.protocol.version import Version
 
 FLOOR_FILE: Final = "floor.json"
-
-
-class Version(NamedTuple):
-    """Compared first by epoch, then by revision."""
-
-    epoch: int
-    revision: int
-
-    def __str__(self) -> str:
-        return f"{self.epoch}.{self.revision}"
-
-
-NOTHING: Final = Version(0, 0)
-"""Before the first manifest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ LOAD_S: Final = 120.0
 _log = logging.getLogger(__name__)
 
 
-class GalleryFollower:
+class LocalGallery:
     """`run` is the worker's function."""
 
     def __init__(self, board: Board, floor: TimeFloor) -> None:

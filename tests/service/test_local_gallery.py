@@ -17,10 +17,10 @@ from edgeface.base.clock import ManualClock
 from edgeface.gallery.opening import open_gallery
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import load_package
-from edgeface.service import following
+from edgeface.service import local_gallery
 from edgeface.service.board import Board
-from edgeface.service.fleet_following import FleetFollower
-from edgeface.service.following import GalleryFollower
+from edgeface.service.fleet_gallery import FleetGallery
+from edgeface.service.local_gallery import LocalGallery
 from edgeface.service.model_change import change
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -32,7 +32,7 @@ from tests.support.gallery import ALICE, BOB, OTHER_SPACE, SPACE, direction, put
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
-    monkeypatch.setattr(following, "POLL_S", 0.01)
+    monkeypatch.setattr(local_gallery, "POLL_S", 0.01)
     board = Board(
         Settings.model_validate(
             {
@@ -48,11 +48,11 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
 
 
 @contextmanager
-def follower(board: Board) -> Iterator[Callable[[Callable[[], bool]], None]]:
+def replica(board: Board) -> Iterator[Callable[[Callable[[], bool]], None]]:
     """The worker while it runs; gives a function that waits for something on the board."""
     floor = TimeFloor(board.settings.state_dir / "time", ManualClock())
     pulse = Pulse(10)
-    thread = threading.Thread(target=GalleryFollower(board, floor).run, args=(pulse,))
+    thread = threading.Thread(target=LocalGallery(board, floor).run, args=(pulse,))
     thread.start()
     try:
         eventually(lambda: board.gallery is not None)
@@ -79,7 +79,7 @@ def test_people_of_another_model_alone_are_told_of_until_they_are_enrolled_again
         put_other(store, ALICE, 2)
         put(store, BOB)
         put_other(store, BOB, 3)
-        with follower(board) as wait:
+        with replica(board) as wait:
             assert people(board) == (ALICE,)
             wait(lambda: board.model_trouble is not None)
             assert str(board.model_trouble).startswith("1 people of the gallery")
@@ -94,7 +94,7 @@ def test_damaged_templates_are_not_taken_for_those_of_another_model(board: Board
         put(store, BOB, 2)
     with sqlite3.connect(board.settings.gallery_file) as connection:
         connection.execute("UPDATE templates SET body = x'00' WHERE person_id = ?", (BOB,))
-    with follower(board):
+    with replica(board):
         assert people(board) == (ALICE,)
         assert board.model_trouble is None
 
@@ -104,18 +104,18 @@ def test_a_gallery_that_was_lost_is_trouble_until_somebody_is_in_the_new_one(boa
     board.settings.gallery_file.write_bytes(b"no database" * 1000)
     for _ in range(2):  # also after a restart, which finds the new, empty gallery
         board.gallery = board.gallery_trouble = None
-        with follower(board) as wait:
+        with replica(board) as wait:
             wait(lambda: board.gallery_trouble is not None)
             assert "gallery import" in str(board.gallery_trouble)
             assert ".corrupt-" in str(board.gallery_trouble)
-    with follower(board) as wait, open_gallery(board.settings) as store:
+    with replica(board) as wait, open_gallery(board.settings) as store:
         put(store, ALICE, 1)
         wait(lambda: board.gallery_trouble is None)
         assert people(board) == (ALICE,)
 
 
 def test_a_gallery_that_is_empty_from_the_beginning_is_in_order(board: Board) -> None:
-    with follower(board):
+    with replica(board):
         assert people(board) == ()
         assert board.gallery_trouble is None
 
@@ -125,7 +125,7 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
 ) -> None:
     nothing = cast(Any, None)
     floor = TimeFloor(tmp_path / "time", ManualClock())
-    follower = FleetFollower(board, floor, ManualClock(), nothing, nothing, "session", nothing)
+    replica = FleetGallery(board, floor, ManualClock(), nothing, nothing, "session", nothing)
     covered = cast(
         Any,
         SimpleNamespace(
@@ -143,7 +143,7 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
         )
         for _ in range(2):
             board.covered_space = None
-            follower._offer_next(covered)
+            replica._offer_next(covered)
             offered.append(board.covered_space)
     space = load_package(folder).space_id
     assert change(board.settings, SPACE) is None, "it is another one by now"

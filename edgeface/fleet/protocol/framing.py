@@ -29,7 +29,7 @@ VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class GalleryMessage:
     """What a wire message consists of; nothing in it is verified yet."""
 
     header: Any
@@ -64,7 +64,9 @@ def start_of(header: object) -> bytes:
     return MAGIC + len(content).to_bytes(2, "big") + content
 
 
-def unframe(wire: bytes, kinds: Mapping[str, type], max_bytes: int, *, signed: bool) -> Frame:
+def unframe(
+    wire: bytes, kinds: Mapping[str, type], max_bytes: int, *, signed: bool
+) -> GalleryMessage:
     """Take `wire` apart; `kinds` are the header dataclasses by the `type` in the header.
 
     Raises RefusedError: `oversized` or `malformed`.
@@ -78,7 +80,7 @@ def unframe(wire: bytes, kinds: Mapping[str, type], max_bytes: int, *, signed: b
     if body_at > end or body_at - HEADER_AT > MAX_HEADER_BYTES:
         raise RefusedError("malformed", "the header does not fit")
     header = _header(wire[HEADER_AT:body_at], kinds)
-    return Frame(header, wire[body_at:end], wire[end:], wire[:body_at])
+    return GalleryMessage(header, wire[body_at:end], wire[end:], wire[:body_at])
 
 
 def check_site(found: str, site: str) -> None:

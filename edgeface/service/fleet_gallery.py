@@ -11,17 +11,18 @@ from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.floor_file import FloorFile
-from edgeface.fleet.device.follower import Follower
-from edgeface.fleet.device.following import Following
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.provision import Provision, load_provision
-from edgeface.fleet.protocol.position import FLOOR_FILE, Version
+from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.device.subscriber import Subscriber
+from edgeface.fleet.protocol.floor import FLOOR_FILE
+from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.security.keys import DeviceKey
 from edgeface.service.board import Board
-from edgeface.service.following import LOAD_S, WAIT_S
+from edgeface.service.local_gallery import LOAD_S, WAIT_S
 from edgeface.service.model_change import next_space
 from edgeface.service.supervisor import FatalError
 from edgeface.service.time_floor import TimeFloor
@@ -35,7 +36,7 @@ DAY_S: Final = 86_400.0
 _log = logging.getLogger(__name__)
 
 
-class FleetFollower:
+class FleetGallery:
     """`run` is the worker's function."""
 
     def __init__(
@@ -79,27 +80,27 @@ class FleetFollower:
                 self._provision = self._board.fleet_provision
                 provision = provision_of(settings)
                 opened = open_or_replace(settings)
-                follower = self._follower(settings, provision, opened.store, facts.space)
+                replica = self._replica(settings, provision, opened.store, facts.space)
         except (GalleryError, StateError) as error:
             if first:
                 raise FatalError(error) from error
             raise
         with opened.store:
-            self._take(follower, pulse)
-            Following(
+            self._take(replica, pulse)
+            Subscriber(
                 lambda: self._connection,
-                follower,
-                OwnReport(follower, self._topics, self._key, self._session),
+                replica,
+                OwnReport(replica, self._topics, self._key, self._session),
                 utc_s=lambda: self._clock.utc_ns() / NS,
-                each=lambda: self._take(follower, pulse),
+                each=lambda: self._take(replica, pulse),
                 # The publisher minds the broker; its connection is only waited for here.
                 backoff=Backoff(cap_s=1.0),
             ).run(pulse.stop)
 
-    def _follower(
+    def _replica(
         self, settings: Settings, provision: Provision, store: GalleryStore, space: str
-    ) -> Follower:
-        return Follower(
+    ) -> Replica:
+        return Replica(
             settings.site,
             provision.ring,
             store,
@@ -111,18 +112,18 @@ class FleetFollower:
             on_issued=self._floor.raise_to,
         )
 
-    def _take(self, follower: Follower, pulse: Pulse) -> None:
+    def _take(self, replica: Replica, pulse: Pulse) -> None:
         """Tell the others what there is now."""
         board = self._board
         facts = board.models
         if facts is not None:
-            follower.use_space(facts.space)
-        self._take_provision(follower)
-        before, board.gallery = board.gallery, follower.index
-        applied = follower.gathering.applied.digest
+            replica.use_space(facts.space)
+        self._take_provision(replica)
+        before, board.gallery = board.gallery, replica.index
+        applied = replica.catch_up.applied.digest
         board.gallery_digest = None if applied is None else applied.hex()
-        board.gallery_trouble = follower.trouble
-        others = follower.without(follower.index.space)
+        board.gallery_trouble = replica.trouble
+        others = replica.without(replica.index.space)
         board.model_trouble = (
             f"{others} people of the fleet's gallery have no templates of this device's model and "
             "cannot be recognised; `edgeface fleet spaces` names them"
@@ -139,17 +140,17 @@ class FleetFollower:
                     "templates": len(board.gallery.matrix),
                 },
             )
-        self._offer_next(follower)
+        self._offer_next(replica)
         self._floor.persist()
         pulse.beat()
 
-    def _take_provision(self, follower: Follower) -> None:
+    def _take_provision(self, replica: Replica) -> None:
         """Keys and floor that were read again by a reload."""
         provision = self._board.fleet_provision
         if provision is None or provision is self._provision:
             return
         self._provision = provision
-        if follower.use_provision(provision):
+        if replica.use_provision(provision):
             _log.info(
                 "the fleet's keys were taken anew",
                 extra={
@@ -159,17 +160,17 @@ class FleetFollower:
                 },
             )
 
-    def _offer_next(self, follower: Follower) -> None:
+    def _offer_next(self, replica: Replica) -> None:
         """Say, once for each manifest and configuration, that the next embedder can be taken into
         use."""
         settings = self._board.settings
         if settings is not self._looked_up:
             self._looked_up, self._offered = settings, None
             self._next_space = next_space(settings)
-        space, facts, manifest = self._next_space, self._board.models, follower.manifest
+        space, facts, manifest = self._next_space, self._board.models, replica.manifest
         if space is None or facts is None or manifest is None or facts.space == space:
             return
-        covered = follower.standing == "current" and follower.covered_by(space)
+        covered = replica.standing == "current" and replica.covered_by(space)
         if covered and self._offered != manifest.version:
             self._offered = manifest.version
             self._board.covered_space = space

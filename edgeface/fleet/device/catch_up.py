@@ -1,7 +1,7 @@
 """From what the manifest lists to what the device holds: reading, applying and erasing.
 
 Verified messages come in; the file, the index and the list of what is to be asked for come out.
-Used by the follower's thread.
+Used by the replica's thread.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import Final
 
 from edgeface.fleet.device.comparison import Comparison
-from edgeface.fleet.device.holdings import Applied, Batch, Holdings
+from edgeface.fleet.device.early import EarlyMessages
 from edgeface.fleet.device.requests import Key, Requests
 from edgeface.fleet.device.served_index import ServedIndex
-from edgeface.fleet.device.waiting import WaitingRoom
+from edgeface.fleet.device.tables import Applied, Batch, FleetTables
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, read_bucket
-from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import NOBODY, Manifest
-from edgeface.fleet.protocol.position import NOTHING
 from edgeface.fleet.protocol.record import SignedRecord, Tombstone, open_record
 from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.version import NOTHING
 from edgeface.gallery.store import GalleryStore
 
 BATCH: Final = 64
@@ -29,7 +29,7 @@ SCRUB_PAUSE_S: Final = 10.0
 """Between attempts to truncate a write-ahead log that another process reads."""
 
 
-class Gathering:
+class CatchUp:
     """`refuse(key, error)` is told of what cannot be taken although it came from the right topic;
     `breathe` is called between two records. Raises StateError and GalleryCorruptError from the
     file."""
@@ -43,21 +43,21 @@ class Gathering:
         refuse: Callable[[Key, RefusedError], None],
         breathe: Callable[[], None] = lambda: None,
     ) -> None:
-        self.holdings: Final = Holdings(store, breathe)
+        self.tables: Final = FleetTables(store, breathe)
         self.requests: Final = Requests()
         self.served: Final = ServedIndex(store, space)
         self.manifest: Manifest | None = None
         """The current one."""
-        self.applied = self.holdings.applied()
+        self.applied = self.tables.applied()
         """What is wholly applied."""
-        self.erased = self.holdings.erased()
+        self.erased = self.tables.erased()
         """Everybody absent from this manifest is erased."""
         self._site = site
         self._ring = ring
         self._refuse = refuse
         self._breathe = breathe
-        self._comparison = Comparison(self.holdings.bucket_digests(site))
-        self._waiting = WaitingRoom()
+        self._comparison = Comparison(self.tables.bucket_digests(site))
+        self._early = EarlyMessages()
         self._arrived: dict[str, tuple[Entry, SignedRecord]] = {}
         self._erase: set[str] = set()
         self._put_out: set[str] = set()
@@ -65,7 +65,7 @@ class Gathering:
         self._released: list[Key] = []
         self._manifest_wire: bytes | None = None
         self._freshness_wire: bytes | None = None
-        self._receipts_open = self.holdings.open_receipts()
+        self._receipts_open = self.tables.open_receipts()
         self._scrub_after_s = 0.0
 
     @property
@@ -109,11 +109,11 @@ class Gathering:
         self._manifest_wire = wire
         self._put_out.clear()
         if self.manifest is None:
-            self._put_out |= self.holdings.strangers()
+            self._put_out |= self.tables.strangers()
         self.manifest = manifest
         self._comparison.begin(manifest.buckets)
         for _, record in self._arrived.values():
-            self._waiting.put_record(record)
+            self._early.put_record(record)
         self._arrived.clear()
         self.requests.hurry()
         unread = set(self._comparison.unread())
@@ -121,8 +121,8 @@ class Gathering:
             if number not in unread:
                 self._drop(number)
                 self._reconsider(number)
-        for number in self._waiting.bucket_numbers():
-            wire = self._waiting.take_bucket(number)
+        for number in self._early.bucket_numbers():
+            wire = self._early.take_bucket(number)
             if wire is not None and number in unread and self._lists(number, wire):
                 self._open(number, self._read(number, wire))
         for number in self._comparison.unread():
@@ -138,7 +138,7 @@ class Gathering:
             if self._comparison.is_unread(number):
                 self._open(number, entries)
             return
-        self._waiting.put_bucket(number, wire)
+        self._early.put_bucket(number, wire)
         if answers and self.requests.attempts(number) > 1:
             raise RefusedError("wrong_digest", f"bucket {number:02x} is not the one listed")
 
@@ -150,9 +150,9 @@ class Gathering:
             return
         newer = found.version > (NOTHING if self.manifest is None else self.manifest.version)
         if newer or self._comparison.is_unread(bucket_number(person_id)):
-            self._waiting.put_record(found)
+            self._early.put_record(found)
             return
-        listed = expected or self.holdings.entry(person_id)
+        listed = expected or self.tables.entry(person_id)
         if listed is None or listed.digest != found.digest:
             raise _not_listed(listed, found)
 
@@ -162,12 +162,12 @@ class Gathering:
             return
         if self._comparison.is_unread(bucket_number(person_id)) or person_id in self._erase:
             return
-        if self._comparison.expected(person_id) or self.holdings.entry(person_id):
+        if self._comparison.expected(person_id) or self.tables.entry(person_id):
             raise RefusedError("rollback", f"tombstone {found.version} of somebody who is listed")
 
     def unavailable(self, person_id: str) -> None:
         """The listed record is not to be had: one that it replaced does not count any longer."""
-        if self._comparison.expected(person_id) and self.holdings.entry(person_id):
+        if self._comparison.expected(person_id) and self.tables.entry(person_id):
             self._put_out.add(person_id)
 
     # What comes of it.
@@ -189,7 +189,7 @@ class Gathering:
                 self._refuse(person_id, error)
                 del self._arrived[person_id]
                 self._want(person_id)
-                if self.holdings.entry(person_id):
+                if self.tables.entry(person_id):
                     batch.put_out.add(person_id)
         batch.put_out -= batch.put.keys()
         if not batch:
@@ -200,7 +200,7 @@ class Gathering:
             if not batch.erase and not self._receipts_open:
                 erased = applied.version
         demanded = NOTHING if self.manifest is None else self.manifest.version
-        self.holdings.apply(batch, applied, demanded, erased)
+        self.tables.apply(batch, applied, demanded, erased)
         self._taken_over(batch)
         self.applied, self.erased = applied, erased or self.erased
 
@@ -228,7 +228,7 @@ class Gathering:
         erased = self.manifest.version if self._comparison.all_read else self.erased
         if erased == self.erased and not self._receipts_open:
             return
-        if self.holdings.confirm(erased, effective_s):
+        if self.tables.confirm(erased, effective_s):
             self.erased, self._receipts_open = erased, False
         else:
             self._scrub_after_s = now_s + SCRUB_PAUSE_S
@@ -247,7 +247,7 @@ class Gathering:
 
     def _open(self, number: int, entries: tuple[Entry, ...]) -> None:
         """The people of a bucket are known: who is absent is erased, what differs is wanted."""
-        held = self.holdings.entries(number)
+        held = self.tables.entries(number)
         listed = {entry.person_id: entry for entry in entries}
         self._erase -= listed.keys()
         self._erase |= held.keys() - listed.keys()
@@ -269,8 +269,8 @@ class Gathering:
         for person_id in tuple(self._asked.get(number, ())):
             if self._comparison.expected(person_id) is None:
                 self._drop(person_id)
-        for person_id in self._waiting.of_bucket(number):
-            record = self._waiting.take_record(person_id)
+        for person_id in self._early.of_bucket(number):
+            record = self._early.take_record(person_id)
             if record is None:
                 continue
             try:

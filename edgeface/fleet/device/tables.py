@@ -19,10 +19,10 @@ from edgeface.base.ids import is_person_id
 from edgeface.contract.codec import MAX_INT
 from edgeface.contract.gallery_report import MAX_RECEIPTS, Receipt
 from edgeface.fleet.protocol.bucket import BUCKETS, Entry, bucket_number, encode_bucket
-from edgeface.fleet.protocol.envelope import digest_of
+from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.manifest import DIGEST_BYTES, NOBODY
 from edgeface.fleet.protocol.payload import Payload
-from edgeface.fleet.protocol.position import NOTHING, Version
+from edgeface.fleet.protocol.version import NOTHING, Version
 from edgeface.gallery.change import Change
 from edgeface.gallery.store import GalleryStore
 
@@ -56,7 +56,7 @@ class Batch:
         return bool(self.put or self.erase or self.put_out or self.manifest or self.freshness)
 
 
-class Holdings:
+class FleetTables:
     """The fleet's tables of `store`. Raises what the store raises.
 
     `breathe` is called between two people, so that other threads get their turn.

@@ -50,15 +50,15 @@ def synced(device: FleetDevice, **people: tuple[int, ...]) -> FleetDevice:
 
 def test_a_new_device_has_the_whole_gallery_from_the_broker(device: FleetDevice) -> None:
     synced(device)
-    index = device.follower.index
+    index = device.replica.index
     assert device.people() == ids(1, 2)
     assert (index.epoch, index.revision, len(index.matrix)) == (1, 1, 3)
     best = index.matrix @ direction(22)
     assert index.people[index.owners[int(np.argmax(best))]] == person_id(2)
     assert best.max() > 0.99
     assert index.display_names[index.people.index(person_id(1))] == "Person 1"
-    assert device.follower.standing == "current"
-    assert device.follower.trouble is None
+    assert device.replica.standing == "current"
+    assert device.replica.trouble is None
 
 
 def test_what_it_applied_is_reported_with_a_signature(device: FleetDevice) -> None:
@@ -67,7 +67,7 @@ def test_what_it_applied_is_reported_with_a_signature(device: FleetDevice) -> No
     found = read_reported(device.broker.retained[topic], device.device_key.public)
     assert (found.standing, found.people, found.templates) == ("current", 2, 3)
     assert found.version == (1, 1)
-    assert found.digest == device.follower.manifest.digest.hex()  # type: ignore[union-attr]
+    assert found.digest == device.replica.manifest.digest.hex()  # type: ignore[union-attr]
     assert found.space == SPACE
     assert found.missing == 0
 
@@ -93,10 +93,10 @@ def test_nothing_takes_effect_before_the_manifest_lists_it(device: FleetDevice) 
     manifest = next(m for m in device.client.queue if m.topic == TOPICS.manifest)
     device.client.queue.clear()
     for message in waiting:
-        device.follower.receive(message)
+        device.replica.receive(message)
     device.work()
     assert device.people() == ids(1, 2)
-    device.follower.receive(manifest)
+    device.replica.receive(manifest)
     device.work()
     assert device.people() == ids(1, 2, 3)
     assert device.refusals() == {}
@@ -148,12 +148,12 @@ def test_catching_up_asks_for_what_differs_and_for_at_most_200_at_once(
     site.put({number: [number + 1] for number in range(40)})
     site.publish()
     client = device.connect()
-    device.follower.messages_received = 0
+    device.replica.messages_received = 0
     device.settle()
     assert device.equals_master()
     people = [topic for topic in client.asked if "/person/p_" in topic]
     assert sorted(people) == sorted(TOPICS.person(person_id(number)) for number in range(40))
-    assert device.follower.messages_received <= 40 + 40 + 2, "records, their buckets, both heads"
+    assert device.replica.messages_received <= 40 + 40 + 2, "records, their buckets, both heads"
 
 
 def test_a_device_that_was_off_for_a_month_catches_up_by_itself(device: FleetDevice) -> None:
@@ -166,7 +166,7 @@ def test_a_device_that_was_off_for_a_month_catches_up_by_itself(device: FleetDev
         device.site.publish()
     device.times.pass_s(30 * DAY_S)
     device.crash()
-    assert device.follower.standing == "expired"
+    assert device.replica.standing == "expired"
     assert device.people() == ()
     device.connect()
     device.settle()
@@ -196,7 +196,7 @@ def test_the_floor_outlives_a_restart_and_the_loss_of_the_gallery(device: FleetD
     device.settle()
     assert device.people() == ()
     assert device.refusals()["manifest"] == "rollback"
-    assert "no manifest" in str(device.follower.trouble)
+    assert "no manifest" in str(device.replica.trouble)
 
 
 def test_a_new_device_starts_with_the_floor_it_was_set_up_with(
@@ -232,48 +232,48 @@ def test_an_empty_payload_changes_nothing(device: FleetDevice) -> None:
     device.connect()
     device.settle()
     assert device.people() == ids(1, 2)
-    assert device.follower.standing == "current"
+    assert device.replica.standing == "current"
 
 
 class TestFreshness:
     def test_stale_for_the_grace_time_then_nobody_then_back(self, device: FleetDevice) -> None:
         synced(device)
-        fresh_s = device.follower.lifetime.fresh_until_s
+        fresh_s = device.replica.lifetime.fresh_until_s
         assert fresh_s is not None
         device.times.utc_s = fresh_s - 1
         device.work()
-        assert device.follower.standing == "current"
+        assert device.replica.standing == "current"
         device.times.utc_s = fresh_s
         device.work()
-        assert (device.follower.standing, device.people()) == ("stale", ids(1, 2))
-        assert "not confirmed as current" in str(device.follower.trouble)
+        assert (device.replica.standing, device.people()) == ("stale", ids(1, 2))
+        assert "not confirmed as current" in str(device.replica.trouble)
         device.times.utc_s = fresh_s + GRACE_S
         device.work()
-        assert (device.follower.standing, device.people()) == ("expired", ())
-        assert "nobody is recognised" in str(device.follower.trouble)
+        assert (device.replica.standing, device.people()) == ("expired", ())
+        assert "nobody is recognised" in str(device.replica.trouble)
         assert device.reported().people == 2, "kept, and reported, but not used"
         device.site.now_s = device.times.utc_s
         device.site.refresh()
         device.settle()
-        assert (device.follower.standing, device.people()) == ("current", ids(1, 2))
-        assert device.follower.trouble is None
+        assert (device.replica.standing, device.people()) == ("current", ids(1, 2))
+        assert device.replica.trouble is None
 
     def test_it_is_remembered_over_a_restart_without_a_broker(self, device: FleetDevice) -> None:
         synced(device)
         device.disconnect()
         device.crash()
-        assert (device.follower.standing, device.people()) == ("current", ids(1, 2))
+        assert (device.replica.standing, device.people()) == ("current", ids(1, 2))
         device.times.utc_s += 3 * DAY_S
         device.work()
-        assert device.follower.standing == "stale"
+        assert device.replica.standing == "stale"
 
     def test_power_cut_and_the_clock_back_in_1970(self, device: FleetDevice) -> None:
         synced(device)
         device.disconnect()
         device.times = Times(utc_s=120.0)
         device.crash()
-        assert device.follower.manifest is not None
-        assert device.times.effective_s() == device.follower.manifest.header.issued
+        assert device.replica.manifest is not None
+        assert device.times.effective_s() == device.replica.manifest.header.issued
         assert device.people() == ids(1, 2)
 
     def test_an_old_freshness_shortens_nothing(self, device: FleetDevice) -> None:
@@ -282,37 +282,37 @@ class TestFreshness:
         device.site.now_s += DAY_S / 2
         device.site.refresh()
         device.settle()
-        until_s = device.follower.lifetime.fresh_until_s
-        device.follower.receive(old)
-        assert device.follower.lifetime.fresh_until_s == until_s
+        until_s = device.replica.lifetime.fresh_until_s
+        device.replica.receive(old)
+        assert device.replica.lifetime.fresh_until_s == until_s
 
     def test_one_that_is_past_is_refused(self, device: FleetDevice) -> None:
         synced(device)
         old = device.broker.retained[TOPICS.freshness]
         device.times.utc_s += 2 * DAY_S
-        device.follower.receive(old)
+        device.replica.receive(old)
         assert device.refusals() == {"freshness": "expired"}
-        assert device.follower.standing == "stale"
+        assert device.replica.standing == "stale"
 
 
 class TestSpaces:
     def test_both_are_kept_and_the_report_says_which_is_used(self, device: FleetDevice) -> None:
         synced(device)
-        assert not device.follower.covered_by(OTHER_SPACE)
+        assert not device.replica.covered_by(OTHER_SPACE)
         device.site.put({1: [101]}, OTHER_SPACE)
         device.site.publish()
         device.settle()
         assert device.people() == ids(1, 2)
-        assert not device.follower.covered_by(OTHER_SPACE)
+        assert not device.replica.covered_by(OTHER_SPACE)
         device.site.put({2: [102]}, OTHER_SPACE)
         device.site.publish()
         device.settle()
-        assert device.follower.covered_by(OTHER_SPACE)
-        device.follower.use_space(OTHER_SPACE)
+        assert device.replica.covered_by(OTHER_SPACE)
+        device.replica.use_space(OTHER_SPACE)
         device.work()
         assert device.people() == ids(1, 2)
-        assert device.follower.index.space == OTHER_SPACE
-        assert float((device.follower.index.matrix @ direction(101)).max()) > 0.99
+        assert device.replica.index.space == OTHER_SPACE
+        assert float((device.replica.index.matrix @ direction(101)).max()) > 0.99
         assert device.reported().space == OTHER_SPACE
 
 
@@ -346,7 +346,7 @@ def test_the_listed_record_withheld_puts_the_old_one_out(device: FleetDevice) ->
     device.settle()
     assert device.people() == ids(2)
     assert device.reported().missing == 1
-    assert device.follower.standing == "catching_up"
+    assert device.replica.standing == "catching_up"
 
 
 def test_rows_that_do_not_open_are_read_again_from_the_broker(device: FleetDevice) -> None:
@@ -391,9 +391,9 @@ def test_a_full_disk_is_told_and_gone_on_from(device: FleetDevice) -> None:
         device.deliver()
         device.work()
         assert device.people() == ids(1, 2)
-        assert "another process" in str(device.follower.trouble)
+        assert "another process" in str(device.replica.trouble)
         other.execute("ROLLBACK")
     other.close()
     device.settle()
     assert device.equals_master()
-    assert device.follower.trouble is None
+    assert device.replica.trouble is None
