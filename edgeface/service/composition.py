@@ -107,15 +107,15 @@ class Composition:
         )
         self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)
-        self._gallery: FleetGallery | LocalGallery
+        self._gallery_worker: FleetGallery | LocalGallery
         if settings.gallery.source == "fleet":
             shared = SharedConnection(self.publisher, f"{GalleryTopics(settings.site).base}/")
             self.publisher.share(shared)
-            self._gallery = FleetGallery(
+            self._gallery_worker = FleetGallery(
                 self.board, self.floor, self.clock, topics, key, session, shared
             )
         else:
-            self._gallery = LocalGallery(self.board, self.floor)
+            self._gallery_worker = LocalGallery(self.board, self.floor)
         self.reporter = Reporter(
             self.board,
             self.presence,
@@ -178,9 +178,9 @@ class Composition:
 
     def _gallery(self) -> WorkerSpec:
         """In a fleet an SD card may hold a batch of records up for long."""
-        if isinstance(self._gallery, LocalGallery):
-            return WorkerSpec(GALLERY, self._gallery.run)
-        return WorkerSpec(GALLERY, self._gallery.run, _OUTBOX_LIMIT_S, may_linger=True)
+        if isinstance(self._gallery_worker, LocalGallery):
+            return WorkerSpec(GALLERY, self._gallery_worker.run)
+        return WorkerSpec(GALLERY, self._gallery_worker.run, _OUTBOX_LIMIT_S, may_linger=True)
 
     def _recognize(self, pulse: Pulse) -> None:
         Recognizer(
