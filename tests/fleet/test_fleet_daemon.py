@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeface.contract.gallery_report import Reported
-from edgeface.fleet.protocol.reported import confirms, read_reported
+from edgeface.fleet.protocol.reported import applied_version, confirms, read_reported
 from edgeface.fleet.protocol.version import Version
 from edgeface.inference.package import load_package
 from edgeface.mqtt.localbroker import LocalBroker
@@ -74,7 +74,7 @@ def test_the_daemon_follows_reports_and_erases(
         daemon.wait_ready()
         seen = witness.wait(lambda all_: [r for r in reports(all_) if r.people == 2] != [], 30)
         found = reports(seen)[-1]
-        assert (found.standing, found.people, found.version) == ("current", 2, (1, 1))
+        assert (found.standing, found.people, applied_version(found)) == ("current", 2, (1, 1))
         witness.wait(lambda all_: state(all_).get("people") == 2)
         assert state(witness.arrivals)["source"] == "fleet"
         witness.wait(lambda all_: state(all_).get("digest") == found.digest)

@@ -15,7 +15,7 @@ import pytest
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.protocol.floor import FLOOR_FILE
-from edgeface.fleet.protocol.reported import read_reported
+from edgeface.fleet.protocol.reported import applied_version, read_reported
 from edgeface.inference.package import load_package
 from edgeface.security.keys import DeviceKey
 from edgeface.settings.places import shipped_models
@@ -204,7 +204,7 @@ def test_sighup_takes_new_keys_and_refuses_broken_ones(tmp_path: Path, site: Fle
         return read_reported(found[-1], key) if found else None
 
     def has(version: tuple[int, int]) -> Any:
-        return lambda all_: last(all_) is not None and last(all_).version == version
+        return lambda all_: last(all_) is not None and applied_version(last(all_)) == version
 
     with Witness(site.port, topic) as witness, DaemonProcess(file) as daemon:
         daemon.wait_ready()
@@ -220,7 +220,7 @@ def test_sighup_takes_new_keys_and_refuses_broken_ones(tmp_path: Path, site: Fle
         daemon.send(signal.SIGHUP)
         log = daemon.wait_log(lambda text: "not reloaded" in text)
         assert extra.name in log
-        assert last(witness.arrivals).version == (1, 1)
+        assert applied_version(last(witness.arrivals)) == (1, 1)
 
         shutil.rmtree(state / "fleet")
         shutil.copytree(bundle / "fleet", state / "fleet")

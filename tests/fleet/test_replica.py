@@ -13,7 +13,7 @@ from edgeface.base.messages import Message
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.requests import MAX_OUTSTANDING
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.reported import read_reported
+from edgeface.fleet.protocol.reported import applied_version, read_reported
 from edgeface.gallery.database import set_aside
 from edgeface.gallery.store import GalleryStore
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
@@ -66,7 +66,7 @@ def test_what_it_applied_is_reported_with_a_signature(device: FleetDevice) -> No
     topic = Topics("hq", "door-1").gallery_reported
     found = read_reported(device.broker.retained[topic], device.device_key.public)
     assert (found.standing, found.people, found.templates) == ("current", 2, 3)
-    assert found.version == (1, 1)
+    assert applied_version(found) == (1, 1)
     assert found.digest == device.replica.manifest.digest.hex()  # type: ignore[union-attr]
     assert found.space == SPACE
     assert found.missing == 0
