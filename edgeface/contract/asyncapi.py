@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from edgeface.contract.channels import PARAMETERS, Channel, Part
-from edgeface.contract.codec import json_schema
 from edgeface.contract.event import CONTRACT_VERSION
+from edgeface.contract.schemas import json_schema
 
 VERSION: Final = "3.0.0"
 BINDING_VERSION: Final = "0.2.0"

@@ -1,8 +1,12 @@
-"""Frozen dataclasses to JSON, strictly back, and to JSON Schema, all from the same type hints.
+"""Frozen dataclasses to JSON and strictly back, by pydantic, which is loaded when first needed.
 
 A field typed `X | None` without a default is always written (as null); one with the default None is
 left out when it is None. Unknown fields are ignored when read: fields may be added to the contract,
 never changed. Everything else that differs raises ContractError with a machine-readable reason.
+
+Nothing is converted: true is no 1, 5.0 no integer, "5" no number. An integer may stand for a
+number. Besides the bounds that a type states, text has at most `DEFAULT_LENGTH` characters, and no
+number is beyond `MAX_INT`.
 """
 
 from __future__ import annotations
@@ -10,16 +14,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
 import re
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from edgeface.base.errors import ContractError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter, ValidationError
+    from pydantic_core import SchemaValidator
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """Free-form JSON object."""
@@ -29,7 +34,10 @@ MAX_PAYLOAD_BYTES: Final = 64 * 1024
 MAX_INT: Final = 2**53 - 1
 """Integers beyond it are not exact in every JSON reader (RFC 8259, section 6)."""
 
-_TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+DEFAULT_LENGTH: Final = 256
+"""Of a text whose type states no other, in characters."""
+TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+_START, _END = "^(?:", ")$"
 _T = TypeVar("_T")
 
 
@@ -38,7 +46,13 @@ class Text:
     """Bounds of a string: a full-match pattern (without anchors), a greatest length."""
 
     pattern: str | None = None
-    max_length: int = 256
+    max_length: int = DEFAULT_LENGTH
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> Any:
+        bounds: dict[str, Any] = {"max_length": self.max_length}
+        if self.pattern is not None:
+            bounds["pattern"] = f"{_START}{self.pattern}{_END}"
+        return {**handler(kind), **bounds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +61,10 @@ class Range:
 
     minimum: float | None = None
     maximum: float | None = None
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> Any:
+        bounds = {"ge": self.minimum, "le": self.maximum}
+        return {**handler(kind), **{key: item for key, item in bounds.items() if item is not None}}
 
 
 def format_time(moment: datetime) -> str:
@@ -135,171 +153,127 @@ def from_mapping(kind: type[_T], mapping: object, path: str = "") -> _T:
     Raises ContractError naming the field: `missing_field`, `wrong_type`, `out_of_range`,
     `bad_text`, `bad_time`, or what the dataclass itself raises (`inconsistent`).
     """
-    if not isinstance(mapping, dict):
-        raise ContractError("wrong_type", f"{path or 'message'}: an object is expected")
-    values: dict[str, object] = {}
-    hints = _hints(typing.cast(type, kind))
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-        where = f"{path}.{field.name}" if path else field.name
-        if field.name in mapping:
-            values[field.name] = _read(hints[field.name], mapping[field.name], where)
-        elif field.default is dataclasses.MISSING:
-            raise ContractError("missing_field", f"{where}: missing")
-    return kind(**values)
+    from pydantic import ValidationError
+
+    try:
+        found: _T = _validator(cast("Any", kind)).validate_python(mapping)
+    except ValidationError as error:
+        raise _fault(error, path) from error
+    return found
+
+
+def prepare(*kinds: Any) -> None:
+    """Load what reading these takes now, so that the first message does not wait for it."""
+    for kind in kinds:
+        _validator(kind)
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind, include_extras=True)
+def adapter(kind: Any) -> TypeAdapter[Any]:
+    """pydantic's reading of the type hints."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
-def _split(hint: Any) -> tuple[Any, tuple[object, ...]]:
-    """The plain hint and its annotations."""
-    if typing.get_origin(hint) is typing.Annotated:
-        plain, *notes = typing.get_args(hint)
-        return plain, tuple(notes)
-    return hint, ()
+@functools.cache
+def _validator(kind: Any) -> SchemaValidator:
+    from pydantic_core import SchemaValidator
+
+    return SchemaValidator(_strict(adapter(kind).core_schema))
 
 
-def _optional(hint: Any) -> Any | None:
-    """X for `X | None`, else None."""
-    if typing.get_origin(hint) not in {Union, types.UnionType}:
-        return None
-    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-    if len(kinds) != 1:
-        raise TypeError(f"unsupported type {hint}")
-    return kinds[0]
+def _strict(schema: Any) -> Any:
+    """A core schema without conversions, with the bounds that every message keeps.
+
+    pydantic's own strict mode would take nothing but instances for a dataclass.
+    """
+    if isinstance(schema, list):
+        return [_strict(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _strict(item) for key, item in schema.items() if key != "metadata"}
+    match found.get("type"):
+        case "bool":
+            return found | {"strict": True}
+        case "str":
+            return {"max_length": DEFAULT_LENGTH} | found | {"strict": True}
+        case "int":
+            return {"ge": -MAX_INT, "le": MAX_INT} | found | {"strict": True}
+        case "float":
+            bounds = {"ge": -MAX_INT, "le": MAX_INT} | found
+            return bounds | {"strict": True, "allow_inf_nan": False}
+        case "tuple":
+            return found | {"fail_fast": True}
+        case "literal":
+            return _called("function-before", _exact) | {"schema": found}
+        case "datetime":
+            return _called("function-plain", _time)
+    return found
 
 
-def _read(hint: Any, value: Any, where: str) -> object:
-    inner = _optional(hint)
-    if inner is not None:
-        return None if value is None else _read(inner, value, where)
-    plain, notes = _split(hint)
-    origin = typing.get_origin(plain)
-    if origin is Literal:
-        allowed = typing.get_args(plain)
-        if any(value == item and type(value) is type(item) for item in allowed):
-            return value
-        raise ContractError("out_of_range", f"{where}: {value!r} is none of {list(allowed)}")
-    if origin is tuple:
-        _expect(value, list, where, "a list")
-        return tuple(
-            _read(typing.get_args(plain)[0], item, f"{where}[{i}]") for i, item in enumerate(value)
-        )
-    if origin is not None and issubclass(origin, Mapping):
-        _expect(value, dict, where, "an object")
-        item_hint = typing.get_args(plain)[1]
-        return {
-            key: _read(item_hint, item, f"{where}.{key if key.isprintable() else repr(key)}")
-            for key, item in value.items()
-        }
-    if plain is Any:
-        return value
-    if dataclasses.is_dataclass(plain):
-        return from_mapping(typing.cast(type, plain), value, where)
-    if plain is datetime:
-        return _time(value, where)
-    if plain is bool:
-        return _expect(value, bool, where, "true or false")
-    if plain is str:
-        return _text(value, notes, where)
-    return _number(plain, value, notes, where)
+def _called(kind: str, function: Callable[[Any], Any]) -> dict[str, Any]:
+    return {"type": kind, "function": {"type": "no-info", "function": function}}
 
 
-def _expect(value: object, kind: type, where: str, wanted: str) -> object:
-    if not isinstance(value, kind):
-        raise ContractError("wrong_type", f"{where}: {wanted} is expected")
+def _exact(value: Any) -> Any:
+    """A value for a literal, which is an integer or a text: to Python true and 1.0 equal 1."""
+    from pydantic_core import PydanticKnownError
+
+    if isinstance(value, bool | float):
+        raise PydanticKnownError("literal_error", {"expected": "an integer or text"})
     return value
 
 
-def _time(value: object, where: str) -> datetime:
-    if not isinstance(value, str) or _TIME.fullmatch(value) is None:
-        raise ContractError(
-            "bad_time", f"{where}: a time like 2026-11-21T16:51:39.120Z is expected"
-        )
+def _time(value: Any) -> datetime:
+    from pydantic_core import PydanticCustomError
+
+    if not isinstance(value, str) or TIME.fullmatch(value) is None:
+        raise PydanticCustomError("bad_time", "a time like 2026-11-21T16:51:39.120Z is expected")
     try:
         return datetime.fromisoformat(value)
     except ValueError as error:
-        raise ContractError("bad_time", f"{where}: {error}") from error
+        raise PydanticCustomError("bad_time", "{fault}", {"fault": str(error)}) from error
 
 
-def _text(value: object, notes: tuple[object, ...], where: str) -> str:
-    if not isinstance(value, str):
-        raise ContractError("wrong_type", f"{where}: a string is expected")
-    bounds = next((note for note in notes if isinstance(note, Text)), Text())
-    if len(value) > bounds.max_length:
-        raise ContractError("bad_text", f"{where}: longer than {bounds.max_length} characters")
-    if bounds.pattern is not None and re.fullmatch(bounds.pattern, value) is None:
-        raise ContractError("bad_text", f"{where}: does not match {bounds.pattern}")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ContractError("bad_text", f"{where}: half a surrogate pair")
-    return value
+_FAULTS: Final[Mapping[str, tuple[str, str]]] = {
+    "missing": ("missing_field", "missing"),
+    "bool_type": ("wrong_type", "true or false is expected"),
+    "string_type": ("wrong_type", "a string is expected"),
+    "int_type": ("wrong_type", "an integer is expected"),
+    "float_type": ("wrong_type", "a number is expected"),
+    "tuple_type": ("wrong_type", "a list is expected"),
+    "dict_type": ("wrong_type", "an object is expected"),
+    "dataclass_type": ("wrong_type", "an object is expected"),
+    "finite_number": ("out_of_range", "not finite"),
+    "greater_than_equal": ("out_of_range", "{input!r} is less than {ge}"),
+    "less_than_equal": ("out_of_range", "{input!r} is more than {le}"),
+    "int_parsing_size": ("out_of_range", "beyond every bound"),
+    "literal_error": ("out_of_range", "{input!r} is not {expected}"),
+    "string_unicode": ("bad_text", "half a surrogate pair"),
+    "string_too_long": ("bad_text", "longer than {max_length} characters"),
+    "string_pattern_mismatch": ("bad_text", "does not match {pattern}"),
+    "bad_time": ("bad_time", "{msg}"),
+}
+"""Reason and message by pydantic's type of an error."""
 
 
-def _number(kind: Any, value: Any, notes: tuple[object, ...], where: str) -> int | float:
-    wanted = "an integer" if kind is int else "a number"
-    accepted = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        raise ContractError("wrong_type", f"{where}: {wanted} is expected")
-    if isinstance(value, int) and abs(value) > MAX_INT:
-        raise ContractError("out_of_range", f"{where}: beyond 2**53 - 1")
-    if not math.isfinite(value):
-        raise ContractError("out_of_range", f"{where}: not finite")
-    bounds = next((note for note in notes if isinstance(note, Range)), Range())
-    low, high = bounds.minimum, bounds.maximum
-    if (low is not None and value < low) or (high is not None and value > high):
-        raise ContractError("out_of_range", f"{where}: {value} is outside {low} to {high}")
-    return value
-
-
-def json_schema(kind: type) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a contract dataclass, without `$schema` and `$id`."""
-    hints = _hints(kind)
-    fields = dataclasses.fields(kind)
-    schema: dict[str, Any] = {"type": "object"}
-    if kind.__doc__:
-        schema["description"] = " ".join(kind.__doc__.split("\n\n")[0].split())
-    schema["properties"] = {field.name: _schema_of(hints[field.name]) for field in fields}
-    schema["required"] = [field.name for field in fields if field.default is dataclasses.MISSING]
-    return schema
-
-
-def _schema_of(hint: Any) -> dict[str, Any]:
-    inner = _optional(hint)
-    if inner is not None:
-        return {"anyOf": [_schema_of(inner), {"type": "null"}]}
-    plain, notes = _split(hint)
-    origin = typing.get_origin(plain)
-    if origin is Literal:
-        allowed = list(typing.get_args(plain))
-        return {"const": allowed[0]} if len(allowed) == 1 else {"enum": allowed}
-    if origin is tuple:
-        return {"type": "array", "items": _schema_of(typing.get_args(plain)[0])}
-    if origin is not None and issubclass(origin, Mapping):
-        return {"type": "object", "additionalProperties": _schema_of(typing.get_args(plain)[1])}
-    if plain is Any:
-        return {}
-    if dataclasses.is_dataclass(plain):
-        return json_schema(typing.cast(type, plain))
-    return _schema_of_scalar(plain, notes)
-
-
-def _schema_of_scalar(plain: Any, notes: tuple[object, ...]) -> dict[str, Any]:
-    if plain is datetime:
-        return {"type": "string", "format": "date-time", "pattern": f"^{_TIME.pattern}$"}
-    if plain is bool:
-        return {"type": "boolean"}
-    if plain is str:
-        text = next((note for note in notes if isinstance(note, Text)), Text())
-        schema: dict[str, Any] = {"type": "string", "maxLength": text.max_length}
-        if text.pattern is not None:
-            schema["pattern"] = f"^(?:{text.pattern})$"
-        return schema
-    bounds = next((note for note in notes if isinstance(note, Range)), Range())
-    schema = {"type": "integer" if plain is int else "number"}
-    if bounds.minimum is not None:
-        schema["minimum"] = bounds.minimum
-    if bounds.maximum is not None:
-        schema["maximum"] = bounds.maximum
-    return schema
+def _fault(error: ValidationError, path: str) -> ContractError:
+    """The first thing that is wrong, in our words."""
+    first = error.errors(include_url=False)[0]
+    context = first.get("ctx", {})
+    raised = context.get("error")
+    if isinstance(raised, ContractError):
+        return raised
+    where = path
+    for step in first["loc"]:
+        if isinstance(step, int):
+            where += f"[{step}]"
+        else:
+            name = step if step.isprintable() else repr(step)
+            where += f".{name}" if where else name
+    if "pattern" in context:
+        context["pattern"] = context["pattern"].removeprefix(_START).removesuffix(_END)
+    reason, text = _FAULTS.get(first["type"], ("wrong_type", "{msg}"))
+    told = text.format(input=first["input"], msg=first["msg"], **context)
+    return ContractError(reason, f"{where or 'message'}: {told}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeface.contract.codec import json_schema
+from edgeface.contract.codec import DEFAULT_LENGTH, TIME, adapter
 
 
 def schemas(kinds: Mapping[str, type]) -> dict[str, dict[str, Any]]:
@@ -17,6 +17,47 @@ def schemas(kinds: Mapping[str, type]) -> dict[str, dict[str, Any]]:
         "oneOf": [{"$ref": "recognition.json"}, {"$ref": "gap.json"}],
     }
     return found
+
+
+def json_schema(kind: Any) -> dict[str, Any]:
+    """JSON Schema of a contract dataclass, without `$schema` and `$id`, and without references."""
+    found = adapter(kind).json_schema()
+    return _inlined(found, found.get("$defs", {}))
+
+
+def _inlined(item: Any, types: Mapping[str, Any]) -> dict[str, Any]:
+    """pydantic's schema with what the contract says of a type, and no more."""
+    if "$ref" in item:
+        return _inlined(types[item["$ref"].rpartition("/")[2]], types)
+    if "anyOf" in item:
+        return {"anyOf": [_inlined(kind, types) for kind in item["anyOf"]]}
+    for key in ("const", "enum"):
+        if key in item:
+            return {key: item[key]}
+    kept = {key: item[key] for key in ("type", "minimum", "maximum") if key in item}
+    match item.get("type"):
+        case "string" if "format" in item:
+            return kept | {"format": item["format"], "pattern": f"^{TIME.pattern}$"}
+        case "string":
+            kept["maxLength"] = item.get("maxLength", DEFAULT_LENGTH)
+            return kept | ({"pattern": item["pattern"]} if "pattern" in item else {})
+        case "array":
+            return kept | {"items": _inlined(item["items"], types)}
+        case "object" if "additionalProperties" in item:
+            values = item["additionalProperties"]
+            return kept | {
+                "additionalProperties": {} if values is True else _inlined(values, types)
+            }
+        case "object":
+            return kept | {
+                "description": " ".join(item["description"].split("\n\n")[0].split()),
+                "properties": {
+                    name: _inlined(value, types)
+                    for name, value in item.get("properties", {}).items()
+                },
+                "required": item.get("required", []),
+            }
+    return kept
 
 
 def _head(name: str) -> dict[str, Any]:

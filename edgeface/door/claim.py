@@ -41,6 +41,7 @@ class Claim:
         self._person_id = person_id
         self._session = session
         self._response_topic = topics.response("verify", client)
+        codec.prepare(VerifyAnswer)
         self.wait_s: Final = timeout_s + GRACE_S
         """An answer that comes later opens nothing."""
         self.question: Final[Question] = question(

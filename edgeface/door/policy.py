@@ -13,7 +13,7 @@ from typing import Final
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
-from edgeface.contract import event
+from edgeface.contract import codec, event
 from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.security.keys import PublicKey
@@ -61,6 +61,7 @@ class DoorPolicy:
         self._now = now
         self._same_clock = same_clock
         self._started = now()
+        codec.prepare(event.Recognition, event.Gap)
         self._seen: OrderedDict[str, datetime] = OrderedDict()
 
     def judge(self, message: Message) -> Verdict:
