@@ -9,9 +9,24 @@ from edgeface.fleet.device.provision import Provision
 from edgeface.inference.models import AcceleratorState
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration
+from edgeface.service.checked_models import Models
 from edgeface.service.meters import Meters
-from edgeface.service.models import Models
 from edgeface.settings.tree import Settings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TpuOrder:
+    """What the main thread has decided about the Edge TPU: holds until the models are opened."""
+
+    lost: str | None
+    """Why it is given up; None when it is to be tried again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NextEmbedder:
+    """An offer to the main thread: the next embedder can be taken into use."""
+
+    space: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,9 +40,11 @@ class ModelFacts:
     space: str
     calibration: Calibration
     accelerator: AcceleratorState
+    order: TpuOrder | None = None
+    """The newest one when they were opened."""
 
     @classmethod
-    def of(cls, models: Models) -> ModelFacts:
+    def of(cls, models: Models, order: TpuOrder | None) -> ModelFacts:
         """The facts of open models."""
         detector, embedder = models.detector.package, models.embedder.package
         return cls(
@@ -38,40 +55,104 @@ class ModelFacts:
             space=embedder.space_id,
             calibration=models.calibration,
             accelerator=models.accelerator,
+            order=order,
         )
+
+    @property
+    def lost(self) -> str | None:
+        """Why they do without the Edge TPU that they should run on; None when they do not."""
+        return self.accelerator.reason if self.accelerator.degraded else None
+
+
+class MainPost:
+    """What the main thread writes."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        """The configuration in use."""
+        self.provision: Provision | None = None
+        """The fleet's keys and floor as a reload has read them; None before one."""
+        self.order: TpuOrder | None = None
+        self.turn = 0
+        """How many recognizers were given up: those begun before that are not listened to."""
+        self.taken: NextEmbedder | None = None
+        """The newest offer that was answered."""
+
+
+class RecognizerPost:
+    """What the worker that owns the models writes."""
+
+    def __init__(self) -> None:
+        self.models: ModelFacts | None = None
+        """None until they are open and the golden test has passed."""
+        self.had_tpu = False
+        """Whether the models have run on an Edge TPU since the start."""
+        self.regained = 0
+        """How many times it has heard from the watcher that an Edge TPU is back."""
+        self.first_track_id = 1
+        """The first id that no track has had."""
+
+
+class GalleryPost:
+    """What the gallery's worker writes."""
+
+    def __init__(self) -> None:
+        self.index: GalleryIndex | None = None
+        """None until the gallery was loaded."""
+        self.digest: str | None = None
+        """SHA-256 of the fleet's manifest that is wholly applied."""
+        self.trouble: str | None = None
+        """Why the gallery cannot be brought up to date."""
+        self.model_trouble: str | None = None
+        """Why templates and model do not go together."""
+        self.offer: NextEmbedder | None = None
+
+
+class CapturePost:
+    """What the camera's worker writes."""
+
+    def __init__(self) -> None:
+        self.camera: CameraHealth | None = None
+
+
+class WatcherPost:
+    """What the accelerator's watcher writes."""
+
+    def __init__(self) -> None:
+        self.found = 0
+        """How many times an Edge TPU that was lost could be used again."""
 
 
 class Board:
-    """One writer for each value, any number of readers."""
+    """One post for each worker, which alone writes it; any number of readers."""
 
     def __init__(self, settings: Settings) -> None:
         self.meters = Meters()
-        self.settings = settings
-        """Main thread. The configuration in use."""
-        self.models: ModelFacts | None = None
-        """Recognizer. None until they are open and the golden test has passed."""
-        self.lost: str | None = None
-        """Main thread and recognizer. Why an Edge TPU was given up; None when it was not."""
-        self.had_tpu = False
-        """Recognizer. Whether the models have run on an Edge TPU since the start."""
-        self.tpu_is_back = False
-        """Set by the accelerator's watcher, cleared by the recognizer."""
-        self.model_trouble: str | None = None
-        """Gallery worker. Why templates and model do not go together."""
-        self.gallery: GalleryIndex | None = None
-        """Gallery worker. None until the gallery was loaded."""
-        self.gallery_digest: str | None = None
-        """Gallery worker. SHA-256 of the fleet's manifest that is wholly applied."""
-        self.fleet_provision: Provision | None = None
-        """Main thread. The fleet's keys and floor as a reload has read them; None before one."""
-        self.covered_space: str | None = None
-        """Gallery worker, cleared by the main thread. The space of the next embedder, when it can
-        be taken into use."""
-        self.gallery_trouble: str | None = None
-        """Gallery worker. Why the gallery cannot be brought up to date."""
-        self.camera: CameraHealth | None = None
-        """Capture."""
-        self.first_track_id = 1
-        """Recognizer. The first id that no track has had."""
-        self.turn = 0
-        """Recognizer and main thread. Counts the recognizers: only the newest one speaks."""
+        self.by_main = MainPost(settings)
+        self.by_recognizer = RecognizerPost()
+        self.by_gallery = GalleryPost()
+        self.by_capture = CapturePost()
+        self.by_watcher = WatcherPost()
+
+    @property
+    def settings(self) -> Settings:
+        """The configuration in use."""
+        return self.by_main.settings
+
+    @property
+    def models(self) -> ModelFacts | None:
+        """None until they are open and proved."""
+        return self.by_recognizer.models
+
+    @property
+    def gallery(self) -> GalleryIndex | None:
+        """None until it was loaded."""
+        return self.by_gallery.index
+
+    @property
+    def lost(self) -> str | None:
+        """Why an Edge TPU is not to be used; None when it is not given up."""
+        facts, order = self.models, self.by_main.order
+        if order is not None and (facts is None or facts.order is not order):
+            return order.lost
+        return None if facts is None else facts.lost

@@ -59,12 +59,12 @@ class Capture:
             while not pulse.stop.is_set():
                 with pulse.patience(OPEN_S):
                     self._step(lambda: source.read(READ_S), live=source.live, pulse=pulse)
-                self._board.camera = source.health
+                self._board.by_capture.camera = source.health
         except EndOfStreamError:
             self._slot.close()
         finally:
             source.close()
-            self._board.camera = source.health
+            self._board.by_capture.camera = source.health
 
     def _opened(self, pulse: Pulse) -> ReopeningSource:
         source = make_source(self._board.settings.camera, self._clock, pulse.stop)

@@ -21,7 +21,7 @@ from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.security.keys import DeviceKey
-from edgeface.service.board import Board
+from edgeface.service.board import Board, NextEmbedder
 from edgeface.service.local_gallery import LOAD_S, WAIT_S
 from edgeface.service.model_change import next_space
 from edgeface.service.supervisor import FatalError
@@ -77,7 +77,7 @@ class FleetGallery:
         settings = self._board.settings
         try:
             with pulse.patience(LOAD_S):
-                self._provision = self._board.fleet_provision
+                self._provision = self._board.by_main.provision
                 provision = provision_of(settings)
                 opened = open_or_replace(settings)
                 replica = self._replica(settings, provision, opened.store, facts.space)
@@ -119,25 +119,26 @@ class FleetGallery:
         if facts is not None:
             replica.use_space(facts.space)
         self._take_provision(replica)
-        before, board.gallery = board.gallery, replica.index
+        before, index = board.gallery, replica.index
+        board.by_gallery.index = index
         applied = replica.catch_up.applied.digest
-        board.gallery_digest = None if applied is None else applied.hex()
-        board.gallery_trouble = replica.trouble
-        others = replica.without(replica.index.space)
-        board.model_trouble = (
+        board.by_gallery.digest = None if applied is None else applied.hex()
+        board.by_gallery.trouble = replica.trouble
+        others = replica.without(index.space)
+        board.by_gallery.model_trouble = (
             f"{others} people of the fleet's gallery have no templates of this device's model and "
             "cannot be recognised; `edgeface fleet spaces` names them"
             if others
             else None
         )
-        if before is not None and before.revision != board.gallery.revision:
+        if before is not None and before.revision != index.revision:
             _log.info(
                 "gallery changed",
                 extra={
-                    "epoch": board.gallery.epoch,
-                    "revision": board.gallery.revision,
-                    "people": len(board.gallery.people),
-                    "templates": len(board.gallery.matrix),
+                    "epoch": index.epoch,
+                    "revision": index.revision,
+                    "people": len(index.people),
+                    "templates": len(index.matrix),
                 },
             )
         self._offer_next(replica)
@@ -146,7 +147,7 @@ class FleetGallery:
 
     def _take_provision(self, replica: Replica) -> None:
         """Keys and floor that were read again by a reload."""
-        provision = self._board.fleet_provision
+        provision = self._board.by_main.provision
         if provision is None or provision is self._provision:
             return
         self._provision = provision
@@ -173,7 +174,7 @@ class FleetGallery:
         covered = replica.standing == "current" and replica.covered_by(space)
         if covered and self._offered != manifest.version:
             self._offered = manifest.version
-            self._board.covered_space = space
+            self._board.by_gallery.offer = NextEmbedder(space)
 
 
 def floor_file(settings: Settings) -> FloorFile:

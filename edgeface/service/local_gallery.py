@@ -66,7 +66,7 @@ class LocalGallery:
                 with pulse.patience(LOAD_S):
                     self._poll(store, watch)
                 if self._board.gallery is None:
-                    raise FatalError(GalleryError(str(self._board.gallery_trouble)))
+                    raise FatalError(GalleryError(str(self._board.by_gallery.trouble)))
                 self._floor.persist()
                 pulse.stop.wait(POLL_S)
 
@@ -76,22 +76,22 @@ class LocalGallery:
             if index is not None:
                 self._take(index, store)
         except EdgefaceError as error:
-            self._board.gallery_trouble = str(error)
+            self._board.by_gallery.trouble = str(error)
             _log.error("the gallery cannot be read, the one before is used on: %s", error)
             return
         now = self._board.gallery
-        self._board.gallery_trouble = None if now is not None and now.people else self._lost
+        self._board.by_gallery.trouble = None if now is not None and now.people else self._lost
 
     def _take(self, index: GalleryIndex, store: GalleryStore) -> None:
         others = _of_other_models(store, index)
-        self._board.model_trouble = (
+        self._board.by_gallery.model_trouble = (
             f"{others} people of the gallery have templates of another model alone and cannot be "
             "recognised; `edgeface gallery audit` names them, enrol them again"
             if others
             else None
         )
         before = self._board.gallery
-        self._board.gallery = index
+        self._board.by_gallery.index = index
         if before is not None:
             _log.info(
                 "gallery changed",

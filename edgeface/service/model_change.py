@@ -13,7 +13,7 @@ from typing import Final
 from edgeface.base.errors import EdgefaceError, ModelError
 from edgeface.base.files import PRIVATE, write_file
 from edgeface.inference.package import load_package
-from edgeface.service.models import open_checked
+from edgeface.service.checked_models import open_checked
 from edgeface.settings.tree import Settings
 
 CHOICE_NAME: Final = "embedder-space"

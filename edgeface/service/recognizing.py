@@ -17,9 +17,9 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
-from edgeface.service.board import Board, ModelFacts
+from edgeface.service.board import Board, ModelFacts, TpuOrder
+from edgeface.service.checked_models import Models, open_checked
 from edgeface.service.commanding.stage import Glance, Stage
-from edgeface.service.models import Models, open_checked
 from edgeface.service.sightings import Setting, sighting
 from edgeface.service.supervisor import FatalError
 from edgeface.service.time_floor import TimeFloor
@@ -77,8 +77,8 @@ def give_up_stuck(board: Board) -> bool:
         on_tpu = board.settings.models.accelerator != "cpu"
     if board.lost is not None or not on_tpu:
         return False
-    board.turn += 1
-    board.lost = f"a call to the Edge TPU did not return within {DEADLINE_S:g} s"
+    board.by_main.turn += 1
+    board.by_main.order = TpuOrder(f"a call to the Edge TPU did not return within {DEADLINE_S:g} s")
     return True
 
 
@@ -98,8 +98,8 @@ class Recognizer:
         stage: Stage | None = None,
     ) -> None:
         """`append` takes the decisions, in order; on `stage` commands look at the frames."""
-        board.turn += 1
-        self._turn = board.turn
+        self._turn = board.by_main.turn
+        self._order = board.by_main.order
         self._board = board
         self._settings = board.settings
         self._rules = rules_of(board.settings)
@@ -137,7 +137,7 @@ class Recognizer:
             models.embedder,
             models.calibration,
             self._rules,
-            first_track_id=self._board.first_track_id,
+            first_track_id=self._board.by_recognizer.first_track_id,
         )
         try:
             while not pulse.stop.is_set():
@@ -189,7 +189,7 @@ class Recognizer:
         finally:
             # Also of a frame that failed: the tracks begun in it get their last word at the end.
             if self._is_current:
-                self._board.first_track_id = pipeline.next_track_id
+                self._board.by_recognizer.first_track_id = pipeline.next_track_id
                 before, self._held_back = self._held_back, pipeline.held_back
                 self._board.meters.count("names_held_back", self._held_back - before)
 
@@ -197,12 +197,13 @@ class Recognizer:
         """What is done while nobody is at the door, or is put off no longer: take the TPU back, run
         the golden test."""
         now_ns = self._clock.monotonic_ns()
-        if not self._board.tpu_is_back:
+        found = self._board.by_watcher.found
+        if found == self._board.by_recognizer.regained:
             self._back_ns = None
         elif self._back_ns is None:
             self._back_ns = now_ns
         if self._back_ns is not None and (idle or now_ns - self._back_ns >= REGAIN_S * NS):
-            self._board.tpu_is_back = False
+            self._board.by_recognizer.regained = found
             models = self._open(pulse, None)
         every_s = self._settings.models.golden_every_s * (1.0 if idle else GOLDEN_OVERDUE)
         if now_ns - self._golden_ns < every_s * NS:
@@ -234,21 +235,25 @@ class Recognizer:
         self._space = models.embedder.space_id
         self._golden_ns = self._clock.monotonic_ns()
         if self._is_current:
-            self._board.had_tpu |= models.accelerator.in_use == "edgetpu"
-            self._board.lost = models.accelerator.reason if models.accelerator.degraded else None
-            self._board.models = ModelFacts.of(models)
+            self._board.by_recognizer.had_tpu |= models.accelerator.in_use == "edgetpu"
+            self._board.by_recognizer.models = ModelFacts.of(models, self._order)
         return models
 
     def _missing(self, models: Models) -> Models:
         """A TPU that has worked and is gone is a loss, also where `auto` would do without one."""
         state = models.accelerator
         fit = models.detector.package.compiled and models.embedder.package.compiled
-        gone = self._board.had_tpu and state.wanted != "cpu" and state.in_use == "cpu" and fit
+        gone = (
+            self._board.by_recognizer.had_tpu
+            and state.wanted != "cpu"
+            and state.in_use == "cpu"
+            and fit
+        )
         return replace(models, accelerator=replace(state, degraded=True)) if gone else models
 
     @property
     def _is_current(self) -> bool:
-        return self._board.turn == self._turn
+        return self._board.by_main.turn == self._turn
 
     def _gallery(self) -> Gallery | None:
         index = self._board.gallery

@@ -40,7 +40,7 @@ def watch_accelerator(board: Board, pulse: Pulse) -> None:
             limit_s = min(2 * limit_s, RETRY_MAX_S)
             if _usable(board):
                 _log.info("the Edge TPU can be used again")
-                board.tpu_is_back = True
+                board.by_watcher.found += 1
                 pulse.stop.wait(RETRY_MIN_S)
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import EdgefaceError
+from edgeface.service.board import TpuOrder
 from edgeface.service.camera_trial import CameraTrial
+from edgeface.service.checked_models import open_checked
 from edgeface.service.commanding.reloads import Reloaded
 from edgeface.service.composition import Composition
 from edgeface.service.fleet_gallery import provision_of
 from edgeface.service.logs import configure
 from edgeface.service.model_change import change, in_use
-from edgeface.service.models import open_checked
 from edgeface.settings.camera import Camera
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
@@ -59,15 +60,15 @@ def reload(
     settings, left = _without_a_restart(old, new)
     if left:
         _log.warning("changed, but only a restart takes it: %s", ", ".join(left))
-    composition.board.settings = settings
-    composition.board.fleet_provision = provision
+    composition.board.by_main.settings = settings
+    composition.board.by_main.provision = provision
     configure(settings.log)
     composition.supervisor.set_limits(
         settings.service.restart_budget, settings.service.restart_window_s
     )
     if _changed(old, settings, ("models",)):
         # Another accelerator may be meant: what was given up is tried again.
-        composition.board.lost = None
+        composition.board.by_main.order = TpuOrder(None)
     if _changed(old, settings, RECOGNIZER_SECTIONS):
         _replace(composition, recognizer=True)
     if camera_changed and not begun:
@@ -80,13 +81,13 @@ def change_embedder(composition: Composition) -> None:
     """Take the next embedder into use when the fleet's gallery has come to cover it. Called by the
     main thread."""
     board = composition.board
-    space = board.covered_space
-    if space is None:
+    offer = board.by_gallery.offer
+    if offer is None or offer is board.by_main.taken:
         return
-    board.covered_space = None
-    after = change(board.settings, space)
+    board.by_main.taken = offer
+    after = change(board.settings, offer.space)
     if after is not None:
-        board.settings = after
+        board.by_main.settings = after
         _replace(composition, recognizer=True)
 
 

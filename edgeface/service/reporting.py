@@ -73,8 +73,8 @@ class Reporter:
             found.append(f"accelerator: {board.models.accelerator.reason}")
         if board.gallery is None:
             found.append("gallery: not yet loaded")
-        if board.gallery_trouble is not None:
-            found.append(f"gallery: {board.gallery_trouble}")
+        if board.by_gallery.trouble is not None:
+            found.append(f"gallery: {board.by_gallery.trouble}")
         if self._camera_trouble is not None:
             found.append(f"camera: {self._camera_trouble}")
         elif not self._frame_seen:
@@ -92,13 +92,10 @@ class Reporter:
             return
         board = self._board
         facts = board.models
-        lost = (
-            facts.accelerator.reason if facts is not None and facts.accelerator.degraded else None
-        )
         synced = self._clock.synced()
-        self._alert("accelerator_lost", lost)
-        self._alert("gallery_stale", board.gallery_trouble)
-        self._alert("model_mismatch", board.model_trouble)
+        self._alert("accelerator_lost", None if facts is None else facts.lost)
+        self._alert("gallery_stale", board.by_gallery.trouble)
+        self._alert("model_mismatch", board.by_gallery.model_trouble)
         self._alert("clock_unsynced", None if synced else "the kernel does not trust its clock")
 
     def health(self) -> Health | None:
@@ -158,16 +155,16 @@ class Reporter:
 
     @property
     def _frame_seen(self) -> bool:
-        camera = self._board.camera
+        camera = self._board.by_capture.camera
         return camera is not None and camera.frames > 0
 
     @property
     def _camera_trouble(self) -> str | None:
-        camera = self._board.camera
+        camera = self._board.by_capture.camera
         return None if camera is None else camera.last_error
 
     def _camera(self) -> dict[str, str | int | float | bool | None]:
-        settings, camera = self._board.settings.camera, self._board.camera
+        settings, camera = self._board.settings.camera, self._board.by_capture.camera
         found: dict[str, str | int | float | bool | None] = {
             "name": settings.name,
             "source": settings.source,
@@ -190,7 +187,7 @@ class Reporter:
             source=self._board.settings.gallery.source,
             epoch=index.epoch,
             revision=index.revision,
-            digest=self._board.gallery_digest,
+            digest=self._board.by_gallery.digest,
             people=len(index.people),
             templates=len(index.matrix),
         )
@@ -205,7 +202,7 @@ class Reporter:
         ).extrapolated
 
     def _counters(self) -> dict[str, int]:
-        link, camera = self._sources.link(), self._board.camera
+        link, camera = self._sources.link(), self._board.by_capture.camera
         counters = self._board.meters.counters()
         counters |= {
             "frames_dropped": self._sources.slot.drops,

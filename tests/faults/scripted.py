@@ -69,7 +69,7 @@ class ScriptedComposition(Composition):
         self._tell_publisher(row)
 
     def _recite(self, pulse: Pulse) -> None:
-        self.board.models = FACTS
+        self.board.by_recognizer.models = FACTS
         while not pulse.stop.is_set():
             pulse.beat()
             try:

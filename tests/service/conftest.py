@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +12,17 @@ from tests.support.broker import running_broker
 from tests.support.commanded import PERSON, Door
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+
+
+@pytest.fixture
+def root_logger() -> Iterator[None]:
+    """Logging is afterwards as it was before: a reload sets it up anew."""
+    root, hook = logging.getLogger(), threading.excepthook
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    threading.excepthook = hook
 
 
 @pytest.fixture(scope="module")

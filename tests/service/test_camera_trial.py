@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +41,7 @@ class Door:
             cv2.imwrite(str(folder / str(shade) / "a.png"), np.full((32, 32, 3), shade, np.uint8))
         self.write("10")
         self.board = Board(load_settings(self.file))
-        self.board.models = self.board.gallery = cast(Any, object())
+        self.board.by_recognizer.models = self.board.by_gallery.index = cast(Any, object())
         self.slot: LatestSlot[Frame] = LatestSlot()
         self.supervisor = Supervisor(jitter=lambda limit_s: 0.0)
         self._capture = Capture(self.board, self.slot, SystemClock())
@@ -74,17 +73,13 @@ class Door:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
+def door(tmp_path: Path, root_logger: None) -> Iterator[Door]:
     door = Door(tmp_path)
     door.supervisor.start(door.capture())
     eventually(lambda: door.shows(10))
     yield door
     door.slot.close()
     assert door.supervisor.stop(10) == ()
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 def test_a_camera_that_can_be_opened_takes_the_place_of_the_other(door: Door) -> None:
@@ -128,9 +123,14 @@ def test_a_camera_before_that_does_not_come_back_at_once_is_opened_when_it_can_b
     monkeypatch.setattr("edgeface.capture.images.ImagesSource", Busy)
     assert not door.reload("nowhere")
     eventually(lambda: len(attempts) == 20 and door.shows(10))
-    eventually(lambda: door.board.camera is not None and door.board.camera.last_error is None)
-    assert door.board.camera is not None
-    assert door.board.camera.losses == 18
+    eventually(
+        lambda: (
+            door.board.by_capture.camera is not None
+            and door.board.by_capture.camera.last_error is None
+        )
+    )
+    assert door.board.by_capture.camera is not None
+    assert door.board.by_capture.camera.losses == 18
     assert door.supervisor.restarts == 0
 
 
@@ -167,12 +167,13 @@ def test_the_end_of_the_process_does_not_wait_for_a_camera(
     eventually(lambda: door.shows(10))
 
 
+@pytest.mark.usefixtures("root_logger")
 def test_before_any_camera_was_opened_the_new_one_is_simply_the_first(tmp_path: Path) -> None:
     door = Door(tmp_path)
-    door.board.gallery = None
+    door.board.by_gallery.index = None
     door.supervisor.start(door.capture())
     assert door.reload("200")
-    door.board.gallery = cast(Any, object())
+    door.board.by_gallery.index = cast(Any, object())
     eventually(lambda: door.shows(200))
     door.slot.close()
     assert door.supervisor.stop(10) == ()

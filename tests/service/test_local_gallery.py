@@ -43,7 +43,7 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
             }
         )
     )
-    board.models = cast(Any, SimpleNamespace(space=SPACE))
+    board.by_recognizer.models = cast(Any, SimpleNamespace(space=SPACE))
     return board
 
 
@@ -81,11 +81,11 @@ def test_people_of_another_model_alone_are_told_of_until_they_are_enrolled_again
         put_other(store, BOB, 3)
         with replica(board) as wait:
             assert people(board) == (ALICE,)
-            wait(lambda: board.model_trouble is not None)
-            assert str(board.model_trouble).startswith("1 people of the gallery")
+            wait(lambda: board.by_gallery.model_trouble is not None)
+            assert str(board.by_gallery.model_trouble).startswith("1 people of the gallery")
             put(store, BOB, 4)
             wait(lambda: people(board) == (ALICE, BOB))
-            wait(lambda: board.model_trouble is None)
+            wait(lambda: board.by_gallery.model_trouble is None)
 
 
 def test_damaged_templates_are_not_taken_for_those_of_another_model(board: Board) -> None:
@@ -96,28 +96,28 @@ def test_damaged_templates_are_not_taken_for_those_of_another_model(board: Board
         connection.execute("UPDATE templates SET body = x'00' WHERE person_id = ?", (BOB,))
     with replica(board):
         assert people(board) == (ALICE,)
-        assert board.model_trouble is None
+        assert board.by_gallery.model_trouble is None
 
 
 def test_a_gallery_that_was_lost_is_trouble_until_somebody_is_in_the_new_one(board: Board) -> None:
     open_gallery(board.settings).close()
     board.settings.gallery_file.write_bytes(b"no database" * 1000)
     for _ in range(2):  # also after a restart, which finds the new, empty gallery
-        board.gallery = board.gallery_trouble = None
+        board.by_gallery.index = board.by_gallery.trouble = None
         with replica(board) as wait:
-            wait(lambda: board.gallery_trouble is not None)
-            assert "gallery import" in str(board.gallery_trouble)
-            assert ".corrupt-" in str(board.gallery_trouble)
+            wait(lambda: board.by_gallery.trouble is not None)
+            assert "gallery import" in str(board.by_gallery.trouble)
+            assert ".corrupt-" in str(board.by_gallery.trouble)
     with replica(board) as wait, open_gallery(board.settings) as store:
         put(store, ALICE, 1)
-        wait(lambda: board.gallery_trouble is None)
+        wait(lambda: board.by_gallery.trouble is None)
         assert people(board) == (ALICE,)
 
 
 def test_a_gallery_that_is_empty_from_the_beginning_is_in_order(board: Board) -> None:
     with replica(board):
         assert people(board) == ()
-        assert board.gallery_trouble is None
+        assert board.by_gallery.trouble is None
 
 
 def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each_reload(
@@ -135,7 +135,7 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
     folder = Path(shutil.copytree(shipped_models() / "facenet", tmp_path / "next"))
     offered: list[str | None] = []
     for next_embedder in (None, folder, folder):
-        board.settings = board.settings.model_copy(
+        board.by_main.settings = board.settings.model_copy(
             update={
                 "gallery": board.settings.gallery.model_copy(update={"source": "fleet"}),
                 "models": board.settings.models.model_copy(update={"next_embedder": next_embedder}),
@@ -143,8 +143,10 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
         )
         for _ in range(2):
             board.covered_space = None
+            before = board.by_gallery.offer
             replica._offer_next(covered)
-            offered.append(board.covered_space)
+            offer = board.by_gallery.offer
+            offered.append(None if offer is None or offer is before else offer.space)
     space = load_package(folder).space_id
     assert change(board.settings, SPACE) is None, "it is another one by now"
     assert not list(tmp_path.glob("embedder-space"))

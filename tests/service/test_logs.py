@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
 
 import pytest
 
@@ -25,19 +24,6 @@ from edgeface.settings.daemon import LogSettings
 
 def record(level: int = logging.INFO, text: str = "seen %d", *args: object) -> logging.LogRecord:
     return logging.LogRecord("edgeface.x", level, "x.py", 7, text, args or (3,), None)
-
-
-@pytest.fixture
-def root_logger() -> Iterator[None]:
-    root, hook = logging.getLogger(), threading.excepthook
-    before, level = root.handlers[:], root.level
-    yield
-    for handler in root.handlers[:]:
-        root.removeHandler(handler)
-    for handler in before:
-        root.addHandler(handler)
-    root.setLevel(level)
-    threading.excepthook = hook
 
 
 def test_json_has_the_extra_fields_and_is_one_line() -> None:

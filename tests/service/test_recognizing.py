@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgeface.base.errors import FrameTimeoutError, ModelError
-from edgeface.service.board import Board
+from edgeface.service.board import Board, TpuOrder
 from edgeface.service.recognizing import Recognizer, give_up_stuck, rules_of
 from edgeface.service.supervisor import FatalError, Supervisor
 from edgeface.service.worker import Pulse, WorkerSpec
@@ -168,9 +168,9 @@ def test_a_sick_cpu_is_for_the_supervisor(world: World) -> None:
 
 def test_a_tpu_that_came_back_is_taken_when_nobody_is_there(world: World) -> None:
     world.tpu = True
-    world.board.lost = "was unplugged"
+    world.board.by_main.order = TpuOrder("was unplugged")
     world.frames(1, world.anna)
-    world.slot.items.append(lambda: setattr(world.board, "tpu_is_back", True))
+    world.slot.items.append(lambda: setattr(world.board.by_watcher, "found", 1))
     world.frames(1, world.anna)
     world.slot.items.append(lambda: world.clock.advance(2))
     world.frames(1)
@@ -178,16 +178,16 @@ def test_a_tpu_that_came_back_is_taken_when_nobody_is_there(world: World) -> Non
     assert world.opened == ["was unplugged", None]
     assert world.board.models is not None
     assert not world.board.models.accelerator.degraded
-    assert vars(world.board)["lost"] is None
-    assert vars(world.board)["tpu_is_back"] is False
+    assert world.board.lost is None
+    assert world.board.by_recognizer.regained == 1
 
 
 def test_a_tpu_that_came_back_is_taken_though_somebody_never_goes(world: World) -> None:
     world.tpu = True
-    world.board.lost = "was unplugged"
+    world.board.by_main.order = TpuOrder("was unplugged")
     opened: list[int] = []
     world.frames(1, world.anna)
-    world.slot.items.append(lambda: setattr(world.board, "tpu_is_back", True))
+    world.slot.items.append(lambda: setattr(world.board.by_watcher, "found", 1))
     world.frames(1, world.anna)
     for wait_s in (299, 1):
         world.slot.items += [
@@ -198,7 +198,7 @@ def test_a_tpu_that_came_back_is_taken_though_somebody_never_goes(world: World) 
     world.run()
     assert opened == [1, 1]
     assert world.opened == ["was unplugged", None]
-    assert vars(world.board)["tpu_is_back"] is False
+    assert world.board.by_recognizer.regained == 1
 
 
 @pytest.mark.parametrize("anew", [False, True], ids=["when it came back", "in a new worker"])
@@ -212,7 +212,7 @@ def test_a_tpu_that_worked_and_is_gone_is_a_loss_where_auto_would_do_without(
     else:
         world.slot.items.append(lambda: setattr(world.actors[-1], "broken", "was unplugged"))
         world.frames(1)
-        world.slot.items.append(lambda: setattr(world.board, "tpu_is_back", True))
+        world.slot.items.append(lambda: setattr(world.board.by_watcher, "found", 1))
     world.slot.items.append(lambda: setattr(world, "tpu", False))
     world.frames(1)
     if anew:
@@ -240,9 +240,9 @@ def test_a_model_that_was_replaced_on_the_disk_is_not_mixed_with_the_one_before(
     assert world.board.models is not None
     assert world.board.models.space == "space"
     world.slot.items.clear()
-    world.board.gallery = dataclasses.replace(gallery([world.anna]), space="another")
+    world.board.by_gallery.index = dataclasses.replace(gallery([world.anna]), space="another")
     world.run()
-    assert vars(world.board)["models"].space == "another"
+    assert vars(world.board.by_recognizer)["models"].space == "another"
 
 
 def test_a_track_begun_in_a_frame_that_failed_keeps_its_number(world: World) -> None:
@@ -326,13 +326,14 @@ def test_a_hang_is_survived_on_a_tpu_once(
         world.run()
         assert world.board.models is not None
         state = dataclasses.replace(world.board.models.accelerator, in_use=in_use)
-        board.models = dataclasses.replace(world.board.models, accelerator=state)
-    board.lost = lost
+        board.by_recognizer.models = dataclasses.replace(world.board.models, accelerator=state)
+    if lost is not None:
+        board.by_main.order = TpuOrder(lost)
     assert give_up_stuck(board) is expected
 
 
 def test_an_index_of_another_model_is_never_compared_with(world: World) -> None:
-    world.board.gallery = dataclasses.replace(gallery([world.anna]), space="another")
+    world.board.by_gallery.index = dataclasses.replace(gallery([world.anna]), space="another")
     world.slot.items.append(lambda: None)
     world.pulse.stop.set()
     world.run()
@@ -358,7 +359,7 @@ def test_the_settings_become_the_rules_of_the_core() -> None:
 
 def test_all_but_the_models_costs_less_than_5_ms_a_frame(world: World) -> None:
     rng = np.random.default_rng(0)
-    world.board.gallery = gallery([identity(rng) for _ in range(1000)])
+    world.board.by_gallery.index = gallery([identity(rng) for _ in range(1000)])
     spent: list[float] = []
     world.frames(20, identity(rng))
     world.slot.items.append(lambda: spent.append(time.process_time()))

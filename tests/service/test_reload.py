@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +14,8 @@ from edgeface.service.composition import CAPTURE, RECOGNIZER
 from edgeface.service.reload import reload
 from edgeface.service.worker import WorkerSpec
 from edgeface.settings.loading import load_settings
+
+pytestmark = pytest.mark.usefixtures("root_logger")
 
 BASE: dict[str, Any] = {
     "site": "hq",
@@ -53,15 +53,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "edgeface.yaml"
     path.write_text(yaml.safe_dump(BASE))
     return path
-
-
-@pytest.fixture(autouse=True)
-def root_logger() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = before
-    root.setLevel(level)
 
 
 def change(file: Path, workers: Workers, **sections: Any) -> bool:

@@ -55,11 +55,11 @@ class Desk:
     def make_ready(self) -> None:
         import numpy as np
 
-        self.board.models = ModelFacts(
+        self.board.by_recognizer.models = ModelFacts(
             "a" * 64, "b" * 64, "1", "2", "space", uniform_calibration(), CPU
         )
-        self.board.gallery = gallery([identity(np.random.default_rng(1))])
-        self.board.camera = SEEN
+        self.board.by_gallery.index = gallery([identity(np.random.default_rng(1))])
+        self.board.by_capture.camera = SEEN
 
 
 @pytest.fixture
@@ -68,12 +68,18 @@ def desk() -> Desk:
 
 
 def test_it_is_ready_only_with_models_gallery_and_a_frame(desk: Desk) -> None:
-    for missing in ("models", "gallery", "camera"):
-        desk = Desk()
+    board = desk.board
+    for missing, post, name in (
+        ("models", board.by_recognizer, "models"),
+        ("gallery", board.by_gallery, "index"),
+        ("camera", board.by_capture, "camera"),
+    ):
         desk.make_ready()
-        setattr(desk.board, missing, None)
+        setattr(post, name, None)
         assert desk.reporter.lifecycle == "init", missing
-        assert any(missing in reason for reason in desk.reporter.reasons())
+        assert any(
+            missing.replace("index", "gallery") in reason for reason in desk.reporter.reasons()
+        )
     desk.make_ready()
     assert desk.reporter.lifecycle == "ready"
     assert desk.reporter.reasons() == ()
@@ -81,22 +87,22 @@ def test_it_is_ready_only_with_models_gallery_and_a_frame(desk: Desk) -> None:
 
 def test_a_camera_without_a_frame_is_not_ready(desk: Desk) -> None:
     desk.make_ready()
-    desk.board.camera = CameraHealth(connected=True)
+    desk.board.by_capture.camera = CameraHealth(connected=True)
     assert desk.reporter.lifecycle == "init"
 
 
 def lose_tpu(desk: Desk) -> None:
     assert desk.board.models is not None
     lost = AcceleratorState("auto", "cpu", True, "was unplugged", "stage 1")
-    desk.board.models = dataclasses.replace(desk.board.models, accelerator=lost)
+    desk.board.by_recognizer.models = dataclasses.replace(desk.board.models, accelerator=lost)
 
 
 def lose_camera(desk: Desk) -> None:
-    desk.board.camera = dataclasses.replace(SEEN, last_error="no frame for 5.0 s")
+    desk.board.by_capture.camera = dataclasses.replace(SEEN, last_error="no frame for 5.0 s")
 
 
 def lose_gallery(desk: Desk) -> None:
-    desk.board.gallery_trouble = "gallery.sqlite is damaged"
+    desk.board.by_gallery.trouble = "gallery.sqlite is damaged"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,7 @@ def test_trouble_is_degraded_and_an_alert_until_it_is_over(
     assert words in desk.reporter.reasons()[0]
     assert words in desk.presence.alerts[alert]  # type: ignore[index]
     desk.make_ready()
-    desk.board.gallery_trouble = None
+    desk.board.by_gallery.trouble = None
     desk.reporter.tick()
     assert desk.reporter.state().lifecycle == "ready"
     assert desk.presence.alerts == {}
@@ -144,7 +150,7 @@ def test_before_it_is_ready_only_a_silent_camera_is_alarming(desk: Desk) -> None
 
 def test_templates_of_another_model_are_an_alert(desk: Desk) -> None:
     desk.make_ready()
-    desk.board.model_trouble = "3 templates belong to another model"
+    desk.board.by_gallery.model_trouble = "3 templates belong to another model"
     desk.reporter.tick()
     assert set(desk.presence.alerts) == {"model_mismatch"}
 
@@ -205,5 +211,5 @@ def test_percentiles_are_of_the_time_since_the_last_report() -> None:
 def test_ready_is_said_of_the_past_too(desk: Desk) -> None:
     desk.make_ready()
     assert desk.reporter.ready
-    desk.board.camera = SimpleNamespace(frames=0, last_error="lost", connected=False)  # type: ignore[assignment]
+    desk.board.by_capture.camera = SimpleNamespace(frames=0, last_error="lost", connected=False)  # type: ignore[assignment]
     assert desk.reporter.lifecycle == "degraded"

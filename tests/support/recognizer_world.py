@@ -17,7 +17,7 @@ from edgeface.inference.models import AcceleratorState
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.values import Embedding, Face, Image
 from edgeface.service.board import Board
-from edgeface.service.models import Models
+from edgeface.service.checked_models import Models
 from edgeface.service.recognizing import Recognizer
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -102,7 +102,7 @@ class World:
         self.actors: list[Actor] = []
         self.rng = np.random.default_rng(5)
         self.anna = identity(self.rng)
-        self.board.gallery = gallery([self.anna], ["p_annaannaaa"])
+        self.board.by_gallery.index = gallery([self.anna], ["p_annaannaaa"])
         self.image = self.rng.integers(0, 256, (720, 1280, 3), np.uint8)
         self.floor = TimeFloor(folder / "time", self.clock)
         self.pulse = Pulse(10)
