@@ -16,7 +16,7 @@ from edgeface.contract.event import new_session
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
-from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
 from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.keyring import KeyRing
@@ -103,8 +103,7 @@ class SyncDevice:
             FloorFile(plan.state_dir / "fleet-floor.json", plan.state_dir / "fleet" / FLOOR_FILE),
             space=plan.space,
             grace_s=7 * DAY_S,
-            now_s=time.time,
-            monotonic_s=time.monotonic,
+            clock=ReplicaClock(time.time),
         )
         self.opened_s = time.monotonic() - began_s
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import Final
 
 from edgeface.base.backoff import Backoff
@@ -13,7 +12,7 @@ from edgeface.contract.topics import Topics
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.provision import Provision, load_provision
-from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
 from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.version import Version
@@ -107,9 +106,7 @@ class FleetGallery:
             floor_file(settings),
             space=space,
             grace_s=settings.gallery.grace_days * DAY_S,
-            now_s=self._floor.now_s,
-            monotonic_s=time.monotonic,
-            on_issued=self._floor.raise_to,
+            clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
         )
 
     def _take(self, replica: Replica, pulse: Pulse) -> None:

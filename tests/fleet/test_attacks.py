@@ -148,7 +148,7 @@ class TestForge:
         assert unharmed(device)
 
     def test_freshness_signed_by_another_key(self, device: FleetDevice) -> None:
-        until_s = device.replica.lifetime.fresh_until_s
+        until_s = device.replica.trusted.fresh_until_s
         manifest = current(device)
         now_s = int(device.times.utc_s)
         for signer, reason in (
@@ -160,7 +160,7 @@ class TestForge:
             )
             insert(device, TOPICS.freshness, wire)
             assert device.refusals()["freshness"] == reason
-        assert device.replica.lifetime.fresh_until_s == until_s
+        assert device.replica.trusted.fresh_until_s == until_s
 
 
 class TestReplay:

@@ -138,7 +138,7 @@ class TestFreeze:
         assert device.replica.standing == "expired"
 
     def test_setting_the_clock_back_does_not_prolong_it(self, device: FleetDevice) -> None:
-        end_s = device.replica.lifetime.good_until_s
+        end_s = device.replica.trusted.good_until_s
         assert end_s is not None
         device.times.reached(end_s)
         device.times.utc_s = 0.0

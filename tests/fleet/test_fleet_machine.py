@@ -242,7 +242,7 @@ class FleetMachine(RuleBasedStateMachine):
     @invariant()
     def numbers_never_go_back(self) -> None:
         for number, device in enumerate(getattr(self, "devices", ())):
-            floor = device.replica._floor.version
+            floor = device.replica.trusted.floor.version
             assert floor >= self.known[number]
             self.known[number] = floor
 

@@ -132,11 +132,11 @@ def test_a_gallery_whose_key_is_pinned_no_more_goes_on_but_is_not_prolonged(
     device.replica.work()
     assert device.people() == ids(1, 2, 3)
     assert "not pinned any more" in str(device.replica.trouble)
-    good_until_s = device.replica.lifetime.good_until_s
+    good_until_s = device.replica.trusted.good_until_s
     device.times.pass_s(DAY_S + GRACE_S)
     device.replica.work()
     assert device.people() == (), "for freshness and grace time, no longer"
-    assert device.replica.lifetime.good_until_s == good_until_s
+    assert device.replica.trusted.good_until_s == good_until_s
     device.times.utc_s = device.site.now_s
     device.times.floor_s = 0.0
     device.connect()
@@ -156,13 +156,13 @@ def test_freshness_of_a_key_that_is_pinned_no_more_is_refused(
     name = f"administrator-{keys.signing}.pub"
     shutil.copy(device.site.folder.keys / name, device.path / "fleet" / name)
     assert reload(device)
-    before = device.replica.lifetime.good_until_s
+    before = device.replica.trusted.good_until_s
     device.times.pass_s(3600)
     device.site.now_s += 3600
     device.site.refresh()
     device.settle()
     assert device.refusals()["freshness"] == "unknown_key"
-    assert device.replica.lifetime.good_until_s == before
+    assert device.replica.trusted.good_until_s == before
 
 
 def test_a_floor_above_the_gallery_in_use_is_for_what_comes(device: FleetDevice) -> None:

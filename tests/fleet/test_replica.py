@@ -238,7 +238,7 @@ def test_an_empty_payload_changes_nothing(device: FleetDevice) -> None:
 class TestFreshness:
     def test_stale_for_the_grace_time_then_nobody_then_back(self, device: FleetDevice) -> None:
         synced(device)
-        fresh_s = device.replica.lifetime.fresh_until_s
+        fresh_s = device.replica.trusted.fresh_until_s
         assert fresh_s is not None
         device.times.utc_s = fresh_s - 1
         device.work()
@@ -282,9 +282,9 @@ class TestFreshness:
         device.site.now_s += DAY_S / 2
         device.site.refresh()
         device.settle()
-        until_s = device.replica.lifetime.fresh_until_s
+        until_s = device.replica.trusted.fresh_until_s
         device.replica.receive(old)
-        assert device.replica.lifetime.fresh_until_s == until_s
+        assert device.replica.trusted.fresh_until_s == until_s
 
     def test_one_that_is_past_is_refused(self, device: FleetDevice) -> None:
         synced(device)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def following(device: FleetDevice, port: int) -> Iterator[threading.Event]:
     """A thread that follows; the event is set after each round of work."""
     stop, worked = threading.Event(), threading.Event()
     options = ConnectionOptions("127.0.0.1", port, f"{device.name}-gallery")
-    device.replica._monotonic_s = time.monotonic
+    device.replica._clock = replace(device.replica._clock, monotonic_s=time.monotonic)
     link = Subscriber(
         lambda: Connection(options),
         device.replica,

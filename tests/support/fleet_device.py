@@ -12,7 +12,7 @@ from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
-from edgeface.fleet.device.replica import Replica
+from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.reported import applied_version
@@ -88,10 +88,12 @@ class FleetDevice:
             FloorFile(self.path / "floor.json", self.path / "fleet" / FLOOR_FILE),
             space=self.space,
             grace_s=GRACE_S,
-            now_s=self.times.effective_s,
-            monotonic_s=lambda: self.times.monotonic_s,
-            breathe=lambda: None,
-            on_issued=self.times.reached,
+            clock=ReplicaClock(
+                self.times.effective_s,
+                self.times.reached,
+                lambda: self.times.monotonic_s,
+                lambda: None,
+            ),
         )
         topics = Topics(self.site.folder.site, self.name)
         self.device_key = DeviceKey.load(self.path / "device.key")

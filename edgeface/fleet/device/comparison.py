@@ -32,6 +32,11 @@ class Comparison:
         for number in [n for n, digest in self._opened.items() if wanted[n] != digest]:
             del self._opened[number], self._missing[number]
 
+    @property
+    def numbers(self) -> range:
+        """Of all buckets."""
+        return range(len(self._wanted))
+
     def digest(self, number: int) -> bytes:
         """What the manifest lists."""
         return self._wanted[number]

@@ -48,11 +48,7 @@ class OwnReport:
     def make(self, utc_s: float) -> Reported:
         """The report as it is now."""
         replica = self._replica
-        catch_up, lifetime, served = (
-            replica.catch_up,
-            replica.lifetime,
-            replica.catch_up.served,
-        )
+        catch_up, trusted, served = replica.catch_up, replica.trusted, replica.catch_up.served
         store, applied = catch_up.tables.store, catch_up.applied
         version = applied.version if applied.digest is not None else NOTHING
         return Reported(
@@ -66,8 +62,8 @@ class OwnReport:
             templates=store.spaces().get(served.space, 0),
             missing=catch_up.missing,
             space=served.space or None,
-            fresh_until=_optional_time(lifetime.fresh_until_s),
-            good_until=_optional_time(lifetime.good_until_s),
+            fresh_until=_optional_time(trusted.fresh_until_s),
+            good_until=_optional_time(trusted.good_until_s),
             refusals=replica.refusals.listed,
             receipts=catch_up.tables.receipts(),
             erased_epoch=catch_up.erased.epoch,
@@ -84,7 +80,7 @@ class OwnReport:
             catch_up.erased,
             catch_up.missing,
             catch_up.served.space,
-            replica.lifetime.fresh_until_s,
+            replica.trusted.fresh_until_s,
             replica.refusals.total,
         )
 

@@ -2,7 +2,7 @@
 
 What it does with each message is in docs/gallery-protocol.md, section "What a device does". The
 order of arrival does not matter: what comes early waits, what is lost is asked for again. Used by
-one thread; `connection` drives it over a real broker.
+one thread; `subscriber` drives it over a real broker.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -18,15 +20,14 @@ from edgeface.base.messages import Message, Subscription
 from edgeface.contract.gallery_report import Standing
 from edgeface.fleet.device.catch_up import CatchUp
 from edgeface.fleet.device.floor_file import FloorFile
-from edgeface.fleet.device.lifetime import Lifetime
 from edgeface.fleet.device.provision import Provision
 from edgeface.fleet.device.refusals import Refusals
 from edgeface.fleet.device.requests import Key
-from edgeface.fleet.protocol.freshness import read_freshness
+from edgeface.fleet.device.tables import FleetTables
+from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.manifest import Manifest, read_manifest
-from edgeface.fleet.protocol.record import SignedRecord, verify_person
+from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
@@ -56,12 +57,24 @@ class Wire(Protocol):
     def unsubscribe(self, topic_filters: list[str]) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class ReplicaClock:
+    """The times that a replica goes by."""
+
+    now_s: Callable[[], float]
+    """The effective time, UTC epoch seconds."""
+    reached: Callable[[float], None] = lambda _: None
+    """Is told when a verified manifest was issued: it is not earlier than that."""
+    monotonic_s: Callable[[], float] = time.monotonic
+    """For pauses."""
+    breathe: Callable[[], None] = breathe
+    """Called between two records."""
+
+
 class Replica:
     """Keeps `store` as the site's newest manifest says.
 
-    `now_s` is the effective time (UTC epoch seconds), `monotonic_s` a clock for pauses; `on_issued`
-    is told when a verified manifest was issued; `breathe` is called between two records. The
-    constructor raises StateError; later ones become `trouble`. A damaged file raises
+    The constructor raises StateError; later ones become `trouble`. A damaged file raises
     GalleryCorruptError wherever it is noticed.
     """
 
@@ -74,32 +87,24 @@ class Replica:
         *,
         space: str,
         grace_s: float,
-        now_s: Callable[[], float],
-        monotonic_s: Callable[[], float],
-        on_issued: Callable[[float], None] = lambda _: None,
-        breathe: Callable[[], None] = breathe,
+        clock: ReplicaClock,
     ) -> None:
         self.topics: Final = GalleryTopics(site)
         self.refusals: Final = Refusals()
-        self.lifetime: Final = Lifetime(grace_s)
-        self.catch_up: Final = CatchUp(site, ring, store, space, self._refuse, breathe)
+        self._saved_floor = floor.load()
+        tables = FleetTables(store, clock.breathe)
+        self.trusted: Final = Trusted(site, ring, self._saved_floor, grace_s, tables)
+        self.catch_up: Final = CatchUp(self.trusted, tables, space, self._refuse, clock.breathe)
         self.messages_received = 0
         self.bytes_received = 0
-        self._site = site
-        self._ring = ring
         self._floor_file = floor
-        self._floor = self._saved_floor = floor.load()
-        self._now_s = now_s
-        self._monotonic_s = monotonic_s
-        self._on_issued = on_issued
-        self._breathe = breathe
+        self._clock = clock
         self._wire: Wire | None = None
         self._early_freshness: bytes | None = None
-        self._equivocation: str | None = None
         self._store_trouble: str | None = None
         self._write_after_s = 0.0
         self._resume()
-        self.catch_up.refresh(monotonic_s(), usable=self.usable)
+        self.catch_up.refresh(clock.monotonic_s(), usable=self.usable)
 
     # The connection.
 
@@ -126,7 +131,7 @@ class Replica:
         StateError when the gallery file cannot be read."""
         if not message.payload:
             return
-        self._breathe()
+        self._clock.breathe()
         self.messages_received += 1
         self.bytes_received += len(message.payload)
         try:
@@ -153,14 +158,9 @@ class Replica:
         The gallery in use goes on, also when the key that signed it is not pinned any more; then
         nothing prolongs it.
         """
-        ring, floor = provision.ring, provision.floor
-        higher = floor.version > self._floor.version
-        if ring.same_as(self._ring) and not higher:
+        if not self.trusted.use(provision.ring, provision.floor):
             return False
-        self._ring = ring
-        self.catch_up.use_keys(ring)
-        if higher:
-            self._floor = floor
+        self.catch_up.requests.hurry()
         if self._wire is not None:
             self._wire.subscribe(
                 [Subscription(self.topics.manifest), Subscription(self.topics.freshness)]
@@ -177,22 +177,22 @@ class Replica:
     @property
     def manifest(self) -> Manifest | None:
         """The newest one known."""
-        return self.catch_up.manifest
+        return self.trusted.manifest
 
     @property
     def usable(self) -> bool:
         """Whether anybody may be recognised."""
-        return self.lifetime.good(self._now_s())
+        return self.trusted.good(self._clock.now_s())
 
     @property
     def standing(self) -> Standing:
         """Where the device stands."""
-        now_s = self._now_s()
+        now_s = self._clock.now_s()
         if self.manifest is None:
             return "waiting"
-        if not self.lifetime.good(now_s):
+        if not self.trusted.good(now_s):
             return "expired"
-        if not self.lifetime.fresh(now_s):
+        if not self.trusted.fresh(now_s):
             return "stale"
         applied = self.catch_up.applied.digest == self.manifest.digest
         return "current" if applied else "catching_up"
@@ -200,30 +200,30 @@ class Replica:
     @property
     def trouble(self) -> str | None:
         """What is wrong, for the alert `gallery_stale`; None when nothing is."""
-        found = []
+        trusted, found = self.trusted, []
         match self.standing:
             case "waiting":
                 found.append("no manifest of the fleet has come yet; nobody is recognised")
             case "stale":
                 found.append(
-                    f"not confirmed as current since {_text(self.lifetime.fresh_until_s)}; "
-                    f"nobody is recognised from {_text(self.lifetime.good_until_s)}"
+                    f"not confirmed as current since {_text(trusted.fresh_until_s)}; "
+                    f"nobody is recognised from {_text(trusted.good_until_s)}"
                 )
             case "expired":
                 found.append(
-                    f"not confirmed as current since {_text(self.lifetime.fresh_until_s)}; "
+                    f"not confirmed as current since {_text(trusted.fresh_until_s)}; "
                     "the grace time is over, nobody is recognised"
                 )
             case _:
                 pass
-        if self._unpinned is not None:
+        if trusted.unpinned is not None:
             found.append(
-                f"the gallery is signed by the key {self._unpinned}, which is not pinned any more; "
-                f"it is used until {_text(self.lifetime.good_until_s)} at most"
+                f"the gallery is signed by the key {trusted.unpinned}, which is not pinned any "
+                f"more; it is used until {_text(trusted.good_until_s)} at most"
             )
-        if self._equivocation is not None:
+        if trusted.equivocation is not None:
             found.append(
-                f"two galleries with the same number, the first is kept: {self._equivocation}"
+                f"two galleries with the same number, the first is kept: {trusted.equivocation}"
             )
         if self._store_trouble is not None:
             found.append(self._store_trouble)
@@ -254,40 +254,20 @@ class Replica:
             self._take_person(person_id, wire, answers=self._answers(person_id))
 
     def _take_manifest(self, wire: bytes) -> None:
-        manifest = read_manifest(wire, self._ring, site=self._site)
-        try:
-            newer = self._floor.admit(manifest)
-        except RefusedError as error:
-            if error.reason == "equivocation":
-                self._equivocation = str(error)
-            raise
-        if not newer and self.manifest is not None and self.manifest.digest == manifest.digest:
+        if not self.trusted.load_manifest(wire, self._clock.now_s()):
             return
-        manifest.check_time(self._now_s())
-        self._equivocation = None
-        self._begin(manifest, wire)
+        self._begin()
         if self._early_freshness is not None:
             self._take_freshness(self._early_freshness)
 
     def _take_freshness(self, wire: bytes) -> None:
         self._early_freshness = None
-        freshness = None if self.manifest is None else read_freshness(wire, self.manifest)
-        if freshness is None:
+        if not self.trusted.load_freshness(wire, self._clock.now_s()):
             self._early_freshness = wire
-            return
-        if self._unpinned is not None:
-            raise RefusedError("unknown_key", f"of a manifest by {self._unpinned}, not pinned now")
-        if self.lifetime.promise(freshness):
-            self.catch_up.remember(wire)
-        freshness.check_time(self._now_s())
 
     def _take_person(self, person_id: str, wire: bytes, *, answers: bool) -> None:
         try:
-            found = verify_person(wire, self._ring, site=self._site, person_id=person_id)
-            if isinstance(found, SignedRecord):
-                self.catch_up.record(person_id, found)
-            else:
-                self.catch_up.tombstone(person_id, found)
+            self.catch_up.person(person_id, self.trusted.verify_person(person_id, wire))
         except RefusedError:
             if answers:
                 self.catch_up.unavailable(person_id)
@@ -295,48 +275,37 @@ class Replica:
 
     def _answers(self, key: Key) -> bool:
         """Whether what came had been asked for."""
-        if not self.catch_up.requests.arrived(key, self._monotonic_s()):
+        if not self.catch_up.requests.arrived(key, self._clock.monotonic_s()):
             return False
         if self._wire is not None:
             self.catch_up.release(key)
         return True
 
-    @property
-    def _unpinned(self) -> str | None:
-        """The key of the current manifest, when it is not trusted any more."""
-        key = None if self.manifest is None else self.manifest.signing_key
-        return None if key in self._ring.administrators else key
-
     # Over time.
 
     def _resume(self) -> None:
         """Go on from what was known before a restart, as far as it can be verified today."""
-        manifest_wire, freshness_wire = self.catch_up.tables.messages()
-        if manifest_wire is None:
+        manifest, freshness = self.catch_up.tables.messages()
+        if manifest is None:
             return
         try:
-            manifest = read_manifest(manifest_wire, self._ring, site=self._site)
-            self._floor.admit(manifest)
+            self.trusted.load_manifest(manifest, None)
         except RefusedError as error:
             _log.warning("the gallery from before is not used until a manifest comes: %s", error)
             return
-        self._begin(manifest)
-        try:
-            freshness = freshness_wire and read_freshness(freshness_wire, manifest)
-        except RefusedError:
-            return  # it is of the manifest before
-        if freshness:
-            self.lifetime.promise(freshness)
+        self._begin()
+        if freshness is not None:
+            with suppress(RefusedError):  # it is of the manifest before
+                self.trusted.load_freshness(freshness, None)
 
-    def _begin(self, manifest: Manifest, wire: bytes | None = None) -> None:
-        self._floor = self._floor.after(manifest)
-        self.lifetime.begin(manifest)
-        self._on_issued(float(manifest.header.issued))
-        self.catch_up.begin(manifest, wire)
+    def _begin(self) -> None:
+        assert self.trusted.manifest is not None
+        self._clock.reached(float(self.trusted.manifest.header.issued))
+        self.catch_up.begin()
 
     def _keep(self) -> None:
         """Write what has come to the file, and serve it."""
-        now_s = self._monotonic_s()
+        now_s = self._clock.monotonic_s()
         writes = now_s >= self._write_after_s
         try:
             if writes:
@@ -344,17 +313,17 @@ class Replica:
             self.catch_up.refresh(now_s, usable=self.usable)
             if not writes:
                 return
-            self.catch_up.settle(now_s, self._now_s())
-            if self._floor != self._saved_floor:
-                self._floor_file.save(self._floor)
-                self._saved_floor = self._floor
+            self.catch_up.settle(now_s, self._clock.now_s())
+            if self.trusted.floor != self._saved_floor:
+                self._floor_file.save(self.trusted.floor)
+                self._saved_floor = self.trusted.floor
         except StateError as error:
             self._cannot_write(error)
             return
         self._store_trouble = None
 
     def _ask(self, wire: Wire) -> None:
-        now_s = self._monotonic_s()
+        now_s = self._clock.monotonic_s()
         requests = self.catch_up.requests
         for key in requests.overdue(now_s):
             self.catch_up.release(key)
@@ -376,10 +345,10 @@ class Replica:
         if str(error) != self._store_trouble:
             _log.error("the fleet's gallery cannot be kept: %s", error)
         self._store_trouble = str(error)
-        self._write_after_s = self._monotonic_s() + STORE_PAUSE_S
+        self._write_after_s = self._clock.monotonic_s() + STORE_PAUSE_S
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._now_s(), UTC)
+        return datetime.fromtimestamp(self._clock.now_s(), UTC)
 
 
 def _text(epoch_s: float | None) -> str:
