@@ -75,7 +75,6 @@ class Publisher:
         drain_s: float = 2.0,
         backoff: Backoff | None = None,
         refused_backoff: Backoff | None = None,
-        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.status = LinkStatus()
         """The newest snapshot, replaced whole."""
@@ -87,7 +86,7 @@ class Publisher:
         self._clock = clock
         self._drain_s = drain_s
         self._backoff = backoff or Backoff()
-        self._beat = beat
+        self._beat: Callable[[], None] = lambda: None
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self._live = LiveLane(clock, outbox.session)
         self._log_lane = LogLane(refused_backoff or Backoff(base_s=1.0, cap_s=60.0))
@@ -137,8 +136,9 @@ class Publisher:
 
     # The publisher's thread.
 
-    def run(self, stop: threading.Event) -> None:
-        """Connect, serve, wait, and again."""
+    def run(self, stop: threading.Event, beat: Callable[[], None] = lambda: None) -> None:
+        """Connect, serve, wait, and again; `beat` is called at least every few seconds."""
+        self._beat = beat
         while not stop.is_set():
             try:
                 connection = Connection(self._options, self._presence.will())

@@ -26,12 +26,13 @@ from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
 from edgeface.service.commanding.desk import CommandDesk
+from edgeface.service.device_session import DeviceSession
 from edgeface.service.fleet_gallery import FleetGallery
 from edgeface.service.local_gallery import LocalGallery
 from edgeface.service.model_change import in_use
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
-from edgeface.service.reporting import Reporter, Sources
+from edgeface.service.reporting import Reporter
 from edgeface.service.supervisor import Supervisor
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse, WorkerSpec
@@ -63,83 +64,82 @@ class Composition:
         self, settings: Settings, clock: Clock | None = None, observe: Observer | None = None
     ) -> None:
         """`observe` looks on at every frame."""
-        self._observe = observe
-        self.clock: Clock = clock if clock is not None else SystemClock()
         prepare_folder(settings.state_dir)
         settings = in_use(settings)
-        key = DeviceKey.load_or_create(settings.device_key_file)
-        session = new_session()
-        topics = Topics(settings.site, settings.device)
-        service = settings.service
+        self._observe = observe
+        self.clock: Clock = clock if clock is not None else SystemClock()
+        self.me = DeviceSession(
+            Topics(settings.site, settings.device),
+            new_session(),
+            DeviceKey.load_or_create(settings.device_key_file),
+            self.clock,
+        )
         self.board = Board(settings)
         self.floor = TimeFloor(settings.state_dir / "time", self.clock)
         self.slot: LatestSlot[Frame] = LatestSlot()
         self.supervisor = Supervisor(
-            restart_budget=service.restart_budget, restart_window_s=service.restart_window_s
+            restart_budget=settings.service.restart_budget,
+            restart_window_s=settings.service.restart_window_s,
         )
-        self.outbox = Outbox(
+        self.outbox = self._make_outbox(settings)
+        self.presence = Presence(self.me.topics, self.me.session, clock=self.clock)
+        self.publisher = self._make_publisher(settings)
+        self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
+        self._capture = Capture(self.board, self.slot, self.clock)
+        self._gallery_worker = self._make_gallery_worker(settings)
+        self.reporter = Reporter(
+            self.board,
+            self.me,
+            self.presence,
+            outbox=self.outbox,
+            publisher=self.publisher,
+            supervisor=self.supervisor,
+            slot=self.slot,
+        )
+        self.desk = CommandDesk(
+            self.me,
+            self.publisher.publish,
+            self.board,
+            self.floor,
+            lifecycle=lambda: self.reporter.lifecycle,
+        )
+        # A retained command is asked for as well: it is refused where somebody can see it.
+        self.publisher.listen(Subscription(self.me.topics.commands), self.desk.receive)
+
+    def _make_outbox(self, settings: Settings) -> Outbox:
+        bounds = settings.outbox
+        return Outbox(
             settings.outbox_file,
-            topics,
-            session,
+            self.me.topics,
+            self.me.session,
             clock=self.clock,
-            limits=OutboxLimits(
-                max_events=settings.outbox.max_events,
-                max_bytes=settings.outbox.max_bytes,
-                max_age_s=settings.outbox.max_age_s,
-            ),
+            limits=OutboxLimits(bounds.max_events, bounds.max_bytes, bounds.max_age_s),
             beat=self.supervisor.adopt("outbox", _OUTBOX_LIMIT_S, lambda: self.outbox.alive),
         )
-        self.presence = Presence(topics, session, clock=self.clock)
-        self._publisher_pulse: Pulse | None = None
-        self.publisher = Publisher(
+
+    def _make_publisher(self, settings: Settings) -> Publisher:
+        return Publisher(
             ConnectionOptions.from_settings(
                 settings.mqtt,
                 f"edgeface-{settings.site}-{settings.device}",
                 settings.decision.validity_s,
             ),
-            topics,
-            key,
+            self.me.topics,
+            self.me.key,
             self.outbox,
             self.presence,
             clock=self.clock,
-            drain_s=_DRAIN_SHARE * service.stop_timeout_s,
-            beat=self._publisher_beats,
+            drain_s=_DRAIN_SHARE * settings.service.stop_timeout_s,
         )
-        self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
-        self._capture = Capture(self.board, self.slot, self.clock)
-        self._gallery_worker: FleetGallery | LocalGallery
-        if settings.gallery.source == "fleet":
-            shared = SharedConnection(self.publisher, f"{GalleryTopics(settings.site).base}/")
-            self.publisher.share(shared)
-            self._gallery_worker = FleetGallery(
-                self.board, self.floor, self.clock, topics, key, session, shared
-            )
-        else:
-            self._gallery_worker = LocalGallery(self.board, self.floor)
-        self.reporter = Reporter(
-            self.board,
-            self.presence,
-            Sources(
-                outbox=lambda: self.outbox.status,
-                link=lambda: self.publisher.status,
-                restarts=lambda: self.supervisor.restarts,
-                slot=self.slot,
-            ),
-            self.clock,
-            key.kid,
-        )
-        self.desk = CommandDesk(
-            topics,
-            session,
-            key,
-            self.publisher.publish,
-            self.board,
-            self.clock,
-            self.floor,
-            lifecycle=lambda: self.reporter.lifecycle,
-        )
-        # A retained command is asked for as well: it is refused where somebody can see it.
-        self.publisher.listen(Subscription(topics.commands), self.desk.receive)
+
+    def _make_gallery_worker(self, settings: Settings) -> WorkerSpec:
+        """In a fleet an SD card may hold a batch of records up for long."""
+        if settings.gallery.source == "local":
+            return WorkerSpec(GALLERY, LocalGallery(self.board, self.floor).run)
+        shared = SharedConnection(self.publisher, f"{GalleryTopics(settings.site).base}/")
+        self.publisher.share(shared)
+        worker = FleetGallery(self.board, self.me, self.floor, shared)
+        return WorkerSpec(GALLERY, worker.run, _OUTBOX_LIMIT_S, may_linger=True)
 
     def start(self) -> None:
         """Open the outbox and start every worker. Raises StateError."""
@@ -150,10 +150,15 @@ class Composition:
     def specs(self) -> tuple[WorkerSpec, ...]:
         """The workers."""
         return (
-            WorkerSpec(PUBLISHER, self._publish, _PUBLISHER_LIMIT_S, may_linger=True),
+            WorkerSpec(
+                PUBLISHER,
+                lambda pulse: self.publisher.run(pulse.stop, pulse.beat),
+                _PUBLISHER_LIMIT_S,
+                may_linger=True,
+            ),
             self.recognizer(),
             self.capture(),
-            self._gallery(),
+            self._gallery_worker,
             WorkerSpec(COMMANDS, self.desk.run, critical=False),
             WorkerSpec(
                 ACCELERATOR,
@@ -176,12 +181,6 @@ class Composition:
         """The worker that owns the camera; it begins with the `trial` of another one."""
         return WorkerSpec(CAPTURE, lambda pulse: self._capture.run(pulse, trial))
 
-    def _gallery(self) -> WorkerSpec:
-        """In a fleet an SD card may hold a batch of records up for long."""
-        if isinstance(self._gallery_worker, LocalGallery):
-            return WorkerSpec(GALLERY, self._gallery_worker.run)
-        return WorkerSpec(GALLERY, self._gallery_worker.run, _OUTBOX_LIMIT_S, may_linger=True)
-
     def _recognize(self, pulse: Pulse) -> None:
         Recognizer(
             self.board,
@@ -196,14 +195,6 @@ class Composition:
     def _decided(self, sighting: Sighting) -> None:
         self.desk.traces.note(sighting)
         self.outbox.append(sighting)
-
-    def _publish(self, pulse: Pulse) -> None:
-        self._publisher_pulse = pulse
-        self.publisher.run(pulse.stop)
-
-    def _publisher_beats(self) -> None:
-        if self._publisher_pulse is not None:
-            self._publisher_pulse.beat()
 
 
 def prepare_folder(path: Path) -> None:

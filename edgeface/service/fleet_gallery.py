@@ -6,9 +6,8 @@ import logging
 from typing import Final
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.clock import NS, Clock
+from edgeface.base.clock import NS
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.contract.topics import Topics
 from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.provision import Provision, load_provision
@@ -19,8 +18,8 @@ from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import SharedConnection
-from edgeface.security.keys import DeviceKey
 from edgeface.service.board import Board, NextEmbedder
+from edgeface.service.device_session import DeviceSession
 from edgeface.service.local_gallery import LOAD_S, WAIT_S
 from edgeface.service.model_change import next_space
 from edgeface.service.supervisor import FatalError
@@ -41,19 +40,13 @@ class FleetGallery:
     def __init__(
         self,
         board: Board,
+        me: DeviceSession,
         floor: TimeFloor,
-        clock: Clock,
-        topics: Topics,
-        key: DeviceKey,
-        session: str,
         connection: SharedConnection,
     ) -> None:
         self._board = board
+        self._me = me
         self._floor = floor
-        self._clock = clock
-        self._topics = topics
-        self._key = key
-        self._session = session
         self._connection = connection
         self._looked_up: Settings | None = None
         self._next_space: str | None = None
@@ -89,8 +82,8 @@ class FleetGallery:
             Subscriber(
                 lambda: self._connection,
                 replica,
-                OwnReport(replica, self._topics, self._key, self._session),
-                utc_s=lambda: self._clock.utc_ns() / NS,
+                OwnReport(replica, self._me.topics, self._me.key, self._me.session),
+                utc_s=lambda: self._me.clock.utc_ns() / NS,
                 each=lambda: self._take(replica, pulse),
                 # The publisher minds the broker; its connection is only waited for here.
                 backoff=Backoff(cap_s=1.0),

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from edgeface import __version__
-from edgeface.base.clock import NS, Clock, utc_now
+from edgeface.base.clock import NS, utc_now
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.report import AlertId, GalleryState, Health, Lifecycle, OutboxState, State
-from edgeface.mqtt.link import LinkStatus
 from edgeface.mqtt.presence import Presence
-from edgeface.outbox.rows import OutboxStatus
+from edgeface.mqtt.publisher import Publisher
+from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
+from edgeface.service.device_session import DeviceSession
 from edgeface.service.meters import memory_mb, temperature_c
+from edgeface.service.supervisor import Supervisor
 
 _MAX_LINE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where the reporter looks things up."""
-
-    outbox: Callable[[], OutboxStatus]
-    link: Callable[[], LinkStatus]
-    restarts: Callable[[], int]
-    slot: LatestSlot[Frame]
 
 
 class Reporter:
     """Used by the main thread alone."""
 
     def __init__(
-        self, board: Board, presence: Presence, sources: Sources, clock: Clock, signing_key: str
+        self,
+        board: Board,
+        me: DeviceSession,
+        presence: Presence,
+        *,
+        outbox: Outbox,
+        publisher: Publisher,
+        supervisor: Supervisor,
+        slot: LatestSlot[Frame],
     ) -> None:
         self._board = board
+        self._me = me
+        self._clock = me.clock
         self._presence = presence
-        self._sources = sources
-        self._clock = clock
-        self._signing_key = signing_key
-        self._started_ns = clock.monotonic_ns()
+        self._outbox = outbox
+        self._publisher = publisher
+        self._supervisor = supervisor
+        self._slot = slot
+        self._started_ns = me.clock.monotonic_ns()
         self._health_ns = self._started_ns
         self._was_ready = False
         self.stopping = False
@@ -79,9 +80,9 @@ class Reporter:
             found.append(f"camera: {self._camera_trouble}")
         elif not self._frame_seen:
             found.append("camera: no frame yet")
-        outbox = self._sources.outbox()
-        if outbox.degraded is not None:
-            found.append(f"outbox: {outbox.degraded}")
+        degraded = self._outbox.status.degraded
+        if degraded is not None:
+            found.append(f"outbox: {degraded}")
         return tuple(reason[:_MAX_LINE] for reason in found)
 
     def tick(self) -> None:
@@ -106,7 +107,7 @@ class Reporter:
         self._health_ns = now_ns
         fps, latency = self._board.meters.report(now_ns / NS)
         return Health(
-            session=self._presence.session,
+            session=self._me.session,
             sent_at=utc_now(self._clock),
             uptime_s=round((now_ns - self._started_ns) / NS, 1),
             fps=fps,
@@ -118,7 +119,7 @@ class Reporter:
 
     def state(self) -> State:
         """The state as it is now."""
-        board, outbox = self._board, self._sources.outbox()
+        board, outbox = self._board, self._outbox.status
         facts = board.models
         versions = {"edgeface": __version__, "python": platform.python_version()}
         models: dict[str, str] = {}
@@ -134,7 +135,7 @@ class Reporter:
         return State(
             lifecycle=self.lifecycle,
             reasons=self.reasons(),
-            session=self._presence.session,
+            session=self._me.session,
             last_seq=outbox.last_seq,
             clock_synced=self._clock.synced(),
             accelerator=None if facts is None else facts.accelerator.in_use,
@@ -149,7 +150,7 @@ class Reporter:
                 degraded=outbox.degraded,
             ),
             versions=versions,
-            signing_key=self._signing_key,
+            signing_key=self._me.key.kid,
             threshold_extrapolated=self._extrapolated(),
         )
 
@@ -202,11 +203,11 @@ class Reporter:
         ).extrapolated
 
     def _counters(self) -> dict[str, int]:
-        link, camera = self._sources.link(), self._board.by_capture.camera
+        link, camera = self._publisher.status, self._board.by_capture.camera
         counters = self._board.meters.counters()
         counters |= {
-            "frames_dropped": self._sources.slot.drops,
-            "worker_restarts": self._sources.restarts(),
+            "frames_dropped": self._slot.drops,
+            "worker_restarts": self._supervisor.restarts,
             "connections": link.connections,
             "live_sent": link.live_sent,
             "live_missed": sum(link.live_missed.values()),

@@ -20,6 +20,7 @@ from edgeface.service.board import Board
 from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
 from edgeface.service.commanding.telling import digest
 from edgeface.service.commanding.traces import Traces
+from edgeface.service.device_session import DeviceSession
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings
@@ -46,12 +47,9 @@ class Desk:
         self.sent: list[Publication] = []
         self.board = Board(load_settings(file))
         self.desk = CommandDesk(
-            TOPICS,
-            SESSION,
-            KEY,
+            DeviceSession(TOPICS, SESSION, KEY, clock),
             self.sent.append,
             self.board,
-            clock,
             TimeFloor(folder / "time", clock),
             lifecycle=lambda: "ready",
         )

@@ -125,7 +125,7 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
 ) -> None:
     nothing = cast(Any, None)
     floor = TimeFloor(tmp_path / "time", ManualClock())
-    replica = FleetGallery(board, floor, ManualClock(), nothing, nothing, "session", nothing)
+    replica = FleetGallery(board, nothing, floor, nothing)
     covered = cast(
         Any,
         SimpleNamespace(

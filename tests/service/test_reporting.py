@@ -12,16 +12,18 @@ from edgeface.base.clock import ManualClock
 from edgeface.capture.reopening import CameraHealth
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract import codec
-from edgeface.contract.topics import Topics
 from edgeface.inference.models import AcceleratorState
 from edgeface.mqtt.link import LinkStatus
 from edgeface.mqtt.presence import Presence
 from edgeface.outbox.rows import OutboxStatus
 from edgeface.recognition.frame import Frame
+from edgeface.security.keys import DeviceKey
 from edgeface.service.board import Board, ModelFacts
+from edgeface.service.device_session import DeviceSession
 from edgeface.service.meters import Meters
-from edgeface.service.reporting import Reporter, Sources
+from edgeface.service.reporting import Reporter
 from edgeface.settings.tree import Settings
+from tests.support.messages import TOPICS
 from tests.support.people import gallery, identity, uniform_calibration
 
 CPU = AcceleratorState("auto", "cpu", False, None, "stage 1")
@@ -42,15 +44,20 @@ class Desk:
         )
         self.clock = ManualClock()
         self.board = Board(settings)
-        self.outbox = OutboxStatus()
-        self.presence = Presence(Topics("hq", "door-1"), "ab" * 16, clock=self.clock)
-        sources = Sources(
-            outbox=lambda: self.outbox,
-            link=LinkStatus,
-            restarts=lambda: 2,
+        self.presence = Presence(TOPICS, "ab" * 16, clock=self.clock)
+        others: dict[str, Any] = {
+            "outbox": SimpleNamespace(status=OutboxStatus()),
+            "publisher": SimpleNamespace(status=LinkStatus()),
+            "supervisor": SimpleNamespace(restarts=2),
+        }
+        self.outbox = others["outbox"]
+        self.reporter = Reporter(
+            self.board,
+            DeviceSession(TOPICS, self.presence.session, DeviceKey.generate(), self.clock),
+            self.presence,
             slot=LatestSlot[Frame](),
+            **others,
         )
-        self.reporter = Reporter(self.board, self.presence, sources, self.clock, "kid")
 
     def make_ready(self) -> None:
         import numpy as np
@@ -157,14 +164,14 @@ def test_templates_of_another_model_are_an_alert(desk: Desk) -> None:
 
 def test_a_disk_that_takes_nothing_is_degraded(desk: Desk) -> None:
     desk.make_ready()
-    desk.outbox = OutboxStatus(degraded="disk_full")
+    desk.outbox.status = OutboxStatus(degraded="disk_full")
     assert desk.reporter.lifecycle == "degraded"
     assert desk.reporter.reasons() == ("outbox: disk_full",)
 
 
 def test_the_state_says_what_the_device_works_with(desk: Desk) -> None:
     desk.make_ready()
-    desk.outbox = OutboxStatus(depth=2, last_seq=7)
+    desk.outbox.status = OutboxStatus(depth=2, last_seq=7)
     state = codec.to_mapping(desk.reporter.state())
     assert state["lifecycle"] == "ready"
     assert state["last_seq"] == 7

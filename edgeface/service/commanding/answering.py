@@ -6,15 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from edgeface.base.clock import Clock, utc_now
+from edgeface.base.clock import utc_now
 from edgeface.base.messages import Publication
 from edgeface.contract import codec
 from edgeface.contract.answers import Answer, EnrollProgress, Error
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES
-from edgeface.contract.topics import Topics
 from edgeface.mqtt.admission import Address, Request
-from edgeface.security.keys import DeviceKey
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.device_session import DeviceSession
 
 _log = logging.getLogger(__name__)
 
@@ -25,18 +24,8 @@ EXPIRY_S: Final = 30
 class Answerer:
     """Safe to use from several threads."""
 
-    def __init__(
-        self,
-        topics: Topics,
-        session: str,
-        key: DeviceKey,
-        clock: Clock,
-        publish: Callable[[Publication], None],
-    ) -> None:
-        self._topics = topics
-        self._session = session
-        self._key = key
-        self._clock = clock
+    def __init__(self, me: DeviceSession, publish: Callable[[Publication], None]) -> None:
+        self._me = me
         self._publish = publish
 
     def refuse(self, address: Address, error: Error) -> None:
@@ -68,10 +57,10 @@ class Answerer:
             status=status,  # type: ignore[arg-type]
             verb=address.verb,
             transaction=address.transaction,
-            session=self._session,
-            site=self._topics.site,
-            device=self._topics.device,
-            answered_at=utc_now(self._clock),
+            session=self._me.session,
+            site=self._me.topics.site,
+            device=self._me.topics.device,
+            answered_at=utc_now(self._me.clock),
             error=error,
             data=None if data is None else codec.to_mapping(data),
         )
@@ -85,7 +74,7 @@ class Answerer:
                 address.topic,
                 payload,
                 expiry_s=EXPIRY_S,
-                user_properties=self._key.properties(address.topic, payload),
+                user_properties=self._me.key.properties(address.topic, payload),
                 correlation_data=address.correlation_data,
             )
         )

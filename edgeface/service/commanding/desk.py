@@ -11,15 +11,12 @@ import queue
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from edgeface.base.clock import Clock
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.answers import Code, EnrollProgress, Error
 from edgeface.contract.commands import COMMANDS, Enroll, GalleryQuery, Identify, Verb, Verify, Why
 from edgeface.contract.report import Lifecycle
-from edgeface.contract.topics import Topics
 from edgeface.mqtt.admission import Admission, Refused, Request
-from edgeface.security.keys import DeviceKey
 from edgeface.security.sealing import AdministratorKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.answering import Answerer
@@ -31,6 +28,7 @@ from edgeface.service.commanding.stage import Examination, Stage
 from edgeface.service.commanding.telling import GalleryTeller, explain_track, pong
 from edgeface.service.commanding.traces import Traces
 from edgeface.service.commanding.verifying import Identifying, Verifying
+from edgeface.service.device_session import DeviceSession
 from edgeface.service.recognizing import rules_of
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -52,12 +50,9 @@ class CommandDesk:
 
     def __init__(
         self,
-        topics: Topics,
-        session: str,
-        key: DeviceKey,
+        me: DeviceSession,
         publish: Callable[[Publication], None],
         board: Board,
-        clock: Clock,
         floor: TimeFloor,
         *,
         lifecycle: Callable[[], Lifecycle],
@@ -65,18 +60,18 @@ class CommandDesk:
         self.stage: Final = Stage(self._finish)
         self.traces: Final = Traces()
         self.reloads: Final = Reloads()
-        self._topics = topics
+        self._topics = me.topics
         self._board = board
-        self._clock = clock
+        self._clock = me.clock
         self._lifecycle = lifecycle
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
-        self._answerer = Answerer(topics, session, key, clock, publish)
+        self._answerer = Answerer(me, publish)
         self._gallery = GalleryTeller(board)
         self._admission = Admission(
-            topics,
-            session,
+            me.topics,
+            me.session,
             now_s=floor.now_s,
-            synced=clock.synced,
+            synced=me.clock.synced,
             enabled=lambda: enabled(board.settings.commands),
         )
         self._logged: set[Code] = set()
