@@ -26,15 +26,14 @@ from edgeface.cli.broker_options import add_broker_options, place_of
 from edgeface.cli.plain import plain_json
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
-    from edgeface.contract.answers import Answer
+    from edgeface.contract.answers import AnyAnswer
+    from edgeface.contract.requests import Verb
     from edgeface.mqtt.caller import Caller
     from edgeface.security.keys import PublicKey
     from edgeface.security.sealing import AdministratorSecret
 
 REFUSED: Final = 1
 _GRACE_S: Final = 5.0
-_WAIT_S: Final = {"verify": 60.0, "identify": 60.0, "enroll": 600.0, "reload": 60.0}
-"""How long an answer may take at most, by verb; the others answer at once."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,10 +115,12 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value is not None}
 
 
-def _ask(caller: Caller, verb: Any, arguments: dict[str, Any], key: PublicKey | None) -> Answer:
-    wait_s = arguments.get("timeout_s", _WAIT_S.get(verb, 0.0)) + _GRACE_S
+def _ask(caller: Caller, verb: Verb, arguments: dict[str, Any], key: PublicKey | None) -> AnyAnswer:
+    from edgeface.contract.commands import COMMANDS
 
-    def ask(more: dict[str, Any]) -> Answer:
+    wait_s = arguments.get("timeout_s", COMMANDS[verb].wait_s) + _GRACE_S
+
+    def ask(more: dict[str, Any]) -> AnyAnswer:
         return caller.call(verb, arguments | more, wait_s, key=key, progress=_show_progress)
 
     answer = ask({})
@@ -135,12 +136,12 @@ def _ask(caller: Caller, verb: Any, arguments: dict[str, Any], key: PublicKey | 
     return answer
 
 
-def _show_progress(answer: Answer) -> None:
+def _show_progress(answer: AnyAnswer) -> None:
     print(json.dumps(answer.data), file=sys.stderr, flush=True)
 
 
 def _show(
-    answer: Answer,
+    answer: AnyAnswer,
     args: argparse.Namespace,
     key: PublicKey | None,
     secret: AdministratorSecret | None,
@@ -165,7 +166,7 @@ def _show(
     return REFUSED if args.command == "verify" and not matched else 0
 
 
-def _opened(answer: Answer, secret: AdministratorSecret) -> bytes:
+def _opened(answer: AnyAnswer, secret: AdministratorSecret) -> bytes:
     from edgeface.contract.answers import Sealed
     from edgeface.contract.codec import from_mapping
     from edgeface.security.sealing import Context

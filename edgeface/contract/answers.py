@@ -1,4 +1,4 @@
-"""Answers to commands, on `~/rsp/<verb>/<client>`: an envelope, and what each verb says in it.
+"""Answers to commands, on `~/rsp/<verb>/<client>`: one form, and what each verb says in it.
 
 Every answer is signed as events are. The transaction is the caller's; it is null only where the
 request could not be read.
@@ -6,13 +6,11 @@ request could not be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
 
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Range, Text
-from edgeface.contract.commands import TransactionId, Verb
 from edgeface.contract.event import (
     Cosine,
     Count,
@@ -27,7 +25,9 @@ from edgeface.contract.event import (
     Session,
 )
 from edgeface.contract.report import Lifecycle, Line
+from edgeface.contract.requests import TransactionId, Verb
 
+Data = TypeVar("Data")
 Code: TypeAlias = Literal[
     "too_large",
     "retained",
@@ -93,9 +93,9 @@ class Error:
         return cls(code, text, code in RETRYABLE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """What every answer has."""
+@dataclass(frozen=True, kw_only=True)  # with slots, Python 3.11 cannot make an Answer[Data]()
+class Answer(Generic[Data]):
+    """Any answer; `data` is that of its verb."""
 
     contract_version: Literal[1] = 1
     status: Literal["ok", "error", "progress"]
@@ -107,13 +107,11 @@ class Envelope:
     device: Id
     answered_at: datetime
     error: Error | None = None
+    data: Data | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(Envelope):
-    """Any answer; `data` is that of its verb."""
-
-    data: JsonObject | None = None
+AnyAnswer: TypeAlias = Answer[JsonObject]
+"""With its data as they came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,79 +260,3 @@ class WhyData:
     why: JsonObject
     recent: tuple[Annotated[int, Range(0)], ...]
     """Tracks whose traces are remembered, newest first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PingAnswer(Envelope):
-    """Answer to `ping`."""
-
-    data: PingData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyAnswer(Envelope):
-    """Answer to `verify`."""
-
-    data: VerifyData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentifyAnswer(Envelope):
-    """Answer to `identify`."""
-
-    data: IdentifyData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollAnswer(Envelope):
-    """The last answer to `enroll`."""
-
-    data: EnrollData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollProgressAnswer(Envelope):
-    """An answer to `enroll` with the status `progress`."""
-
-    data: EnrollProgress | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SnapshotAnswer(Envelope):
-    """Answer to `snapshot`."""
-
-    data: SnapshotData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReloadAnswer(Envelope):
-    """Answer to `reload`."""
-
-    data: ReloadData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryAnswer(Envelope):
-    """Answer to `gallery`."""
-
-    data: GalleryData | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WhyAnswer(Envelope):
-    """Answer to `why`."""
-
-    data: WhyData | None = None
-
-
-ANSWERS: Final[Mapping[Verb, type[Any]]] = {
-    "ping": PingAnswer,
-    "verify": VerifyAnswer,
-    "identify": IdentifyAnswer,
-    "enroll": EnrollAnswer,
-    "snapshot": SnapshotAnswer,
-    "reload": ReloadAnswer,
-    "gallery": GalleryAnswer,
-    "why": WhyAnswer,
-}
-"""The last answer to each verb."""

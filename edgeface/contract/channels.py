@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from edgeface.base.ids import ID
 from edgeface.contract.event import Gap, Recognition
@@ -52,7 +52,7 @@ class Channel:
 class Part:
     """A part of the contract: types by the name of their schema, channels by theirs."""
 
-    kinds: Mapping[str, type]
+    kinds: Mapping[str, Any]
     channels: Mapping[str, Channel] = field(default_factory=dict)
 
 

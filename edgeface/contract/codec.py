@@ -67,6 +67,16 @@ class Range:
         return {**handler(kind), **{key: item for key, item in bounds.items() if item is not None}}
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the JSON Schema says of a type, where its docstring does not."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return {**handler(schema), "description": self.text}
+
+
 def format_time(moment: datetime) -> str:
     """UTC with milliseconds, cut, and `Z`."""
     utc = moment.astimezone(UTC)

@@ -1,130 +1,122 @@
-"""Commands: what may be asked of a device on `~/cmd/<verb>`.
+"""Every command in one table, from which all that is made once for each of them is taken.
 
-Every request names the session of the device that it is meant for, a transaction that was never
-used before, and when it ends, at most `MAX_AHEAD_S` ahead. The answer goes to the one legal
-response topic, `~/rsp/<verb>/<client>`.
+To add one: a request and the data of its answer, the name in `Verb`, a line in `COMMANDS`, and the
+handler in `edgeface.service.commanding`.
 """
 
 from __future__ import annotations
 
-import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final
 
 from edgeface.base.errors import ContractError
-from edgeface.contract.codec import Range, Text
-from edgeface.contract.event import Count, PersonId, Session
-
-MAX_COMMAND_BYTES: Final = 4096
-"""A larger request is refused unread."""
-MAX_CORRELATION_BYTES: Final = 128
-MAX_AHEAD_S: Final = 60.0
-"""A request may end so long after the device has received it."""
-MAX_IDS: Final = 1000
-"""Person ids in one answer to `gallery`."""
-
-Verb: TypeAlias = Literal[
-    "ping", "verify", "identify", "enroll", "snapshot", "reload", "gallery", "why"
-]
-TransactionId: TypeAlias = Annotated[str, Text("[A-Za-z0-9_-]{16,64}", 64)]
-Timeout: TypeAlias = Annotated[float, Range(1, 600)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """What every request has."""
-
-    transaction: TransactionId
-    """Chosen by the caller at random; a second request with it is refused."""
-    session: Session
-    """The device's, from `~/status`."""
-    expires_at: datetime
-    """At most 60 s ahead."""
+from edgeface.contract.answers import (
+    Answer,
+    EnrollData,
+    EnrollProgress,
+    GalleryData,
+    IdentifyData,
+    PingData,
+    ReloadData,
+    SnapshotData,
+    VerifyData,
+    WhyData,
+)
+from edgeface.contract.channels import BASE, Channel, Part
+from edgeface.contract.codec import About
+from edgeface.contract.requests import (
+    Command,
+    Enroll,
+    GalleryQuery,
+    Identify,
+    Ping,
+    Reload,
+    Snapshot,
+    Verb,
+    Verify,
+    Why,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ping(Command):
-    """Is the device there, and what may be asked of it?"""
+@dataclass(frozen=True, slots=True)
+class CommandType:
+    """What goes with a verb."""
+
+    request: type[Command]
+    answer: Any
+    """The type of the last answer."""
+    progress: Any = None
+    """The type of the answers before it; None: there are none."""
+    sealed: bool = False
+    """Whether the answer is sealed to the administrator."""
+    for_doors: bool = False
+    """Whether a door controller may ask; an administrator may ask everything."""
+    wait_s: float = 0.0
+    """How long the device may take at most; 0: it answers at once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verify(Command):
-    """1:1: a card for this person was presented; is it them? Answered within `timeout_s`."""
-
-    person_id: PersonId
-    timeout_s: Timeout | None = None
-    """Seconds from receipt to the answer; left out: the device's setting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identify(Command):
-    """1:N: who is at the door now? Answered within `timeout_s`."""
-
-    timeout_s: Timeout | None = None
-    """Seconds from receipt to the answer; left out: the device's setting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enroll(Command):
-    """Templates of the person at the door, from good and different frames, sealed to the
-    administrator. Nobody is added to the gallery by it."""
-
-    frames: Annotated[int, Range(1, 16)] = 5
-    person_id: PersonId | None = None
-    """Whom the templates are for; left out: a new, random id."""
-    timeout_s: Timeout | None = None
-    """Seconds from receipt to the answer; left out: the device's setting."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot(Command):
-    """What the camera sees now, sealed to the administrator."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reload(Command):
-    """Read the configuration again, as on SIGHUP."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GalleryQuery(Command):
-    """Who is in the gallery: ids, counts, digest; a page of ids in their order."""
-
-    after: PersonId | None = None
-    """Ids after this one; left out: from the first."""
-    limit: Annotated[int, Range(0, MAX_IDS)] = MAX_IDS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Why(Command):
-    """The trace of a recent decision."""
-
-    track: Count | None = None
-    """The track's id, as in its event; left out: the newest decision."""
-
-
-COMMANDS: Final[dict[Verb, type[Command]]] = {
-    "ping": Ping,
-    "verify": Verify,
-    "identify": Identify,
-    "enroll": Enroll,
-    "snapshot": Snapshot,
-    "reload": Reload,
-    "gallery": GalleryQuery,
-    "why": Why,
+COMMANDS: Final[Mapping[Verb, CommandType]] = {
+    "ping": CommandType(Ping, Answer[PingData], for_doors=True),
+    "verify": CommandType(Verify, Answer[VerifyData], for_doors=True, wait_s=60),
+    "identify": CommandType(Identify, Answer[IdentifyData], for_doors=True, wait_s=60),
+    "enroll": CommandType(
+        Enroll, Answer[EnrollData], progress=Answer[EnrollProgress], sealed=True, wait_s=600
+    ),
+    "snapshot": CommandType(Snapshot, Answer[SnapshotData], sealed=True),
+    "reload": CommandType(Reload, Answer[ReloadData], wait_s=60),
+    "gallery": CommandType(GalleryQuery, Answer[GalleryData]),
+    "why": CommandType(Why, Answer[WhyData]),
 }
-"""The request of each verb."""
-
-
-def new_transaction() -> str:
-    """A fresh one: 128 random bits."""
-    return secrets.token_urlsafe(16)
 
 
 def as_verb(text: str) -> Verb:
     """`text` as a verb; raises ContractError (`unknown_verb`)."""
-    for verb in get_args(Verb):
+    for verb in COMMANDS:
         if verb == text:
-            return verb  # type: ignore[no-any-return]
+            return verb
     raise ContractError("unknown_verb", f"{text!r} is no command")
+
+
+def _kinds() -> dict[str, Any]:
+    """The types by the names of their schemas."""
+    found: dict[str, Any] = {f"command-{verb}": item.request for verb, item in COMMANDS.items()}
+    progress = {}
+    for verb, item in COMMANDS.items():
+        text = f"Answer to `{verb}`."
+        if item.progress is not None:
+            text = f"The last answer to `{verb}`."
+            before = About(f"An answer to `{verb}` with the status `progress`.")
+            progress[f"answer-{verb}-progress"] = Annotated[item.progress, before]
+        found[f"answer-{verb}"] = Annotated[item.answer, About(text)]
+    return found | progress
+
+
+def _asked(verb: Verb, command: CommandType) -> Channel:
+    text = " ".join((command.request.__doc__ or "").split())
+    return Channel(
+        address=f"{BASE}/cmd/{verb}",
+        action="receive",
+        messages=(f"command-{verb}",),
+        summary=f"{text} The ResponseTopic is that of the answers.",
+        reply=f"{verb}Answer",
+    )
+
+
+def _answered(verb: Verb, command: CommandType) -> Channel:
+    return Channel(
+        address=f"{BASE}/rsp/{verb}/{{client}}",
+        messages=(f"answer-{verb}", *((f"answer-{verb}-progress",) if command.progress else ())),
+        summary=f"The answer to `{verb}`, with the request's CorrelationData.",
+        signed=True,
+    )
+
+
+COMMANDING: Final = Part(
+    kinds=_kinds(),
+    channels={
+        **{f"{verb}Command": _asked(verb, command) for verb, command in COMMANDS.items()},
+        **{f"{verb}Answer": _answered(verb, command) for verb, command in COMMANDS.items()},
+    },
+)
+"""What may be asked of a device, and what it answers."""

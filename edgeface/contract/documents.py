@@ -17,7 +17,7 @@ import yaml
 
 from edgeface.contract import asyncapi, schemas
 from edgeface.contract.channels import DEVICE, FLEET, Part
-from edgeface.contract.command_channels import COMMANDING
+from edgeface.contract.commands import COMMANDING
 
 PARTS: Final[tuple[Part, ...]] = (DEVICE, COMMANDING, FLEET)
 """In the order of the documents."""

@@ -8,7 +8,7 @@ from typing import Any
 from edgeface.contract.codec import DEFAULT_LENGTH, TIME, adapter
 
 
-def schemas(kinds: Mapping[str, type]) -> dict[str, dict[str, Any]]:
+def schemas(kinds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Every schema by name, and `event`, which is either a recognition or a gap."""
     found = {name: {**_head(name), **json_schema(kind)} for name, kind in kinds.items()}
     found["event"] = {
@@ -28,7 +28,8 @@ def json_schema(kind: Any) -> dict[str, Any]:
 def _inlined(item: Any, types: Mapping[str, Any]) -> dict[str, Any]:
     """pydantic's schema with what the contract says of a type, and no more."""
     if "$ref" in item:
-        return _inlined(types[item["$ref"].rpartition("/")[2]], types)
+        name, more = item["$ref"].rpartition("/")[2], {k: item[k] for k in item if k != "$ref"}
+        return _inlined(types[name] | more, types)
     if "anyOf" in item:
         return {"anyOf": [_inlined(kind, types) for kind in item["anyOf"]]}
     for key in ("const", "enum"):

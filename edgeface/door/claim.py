@@ -12,7 +12,7 @@ from typing import Final
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec
-from edgeface.contract.answers import VerifyAnswer
+from edgeface.contract.answers import Answer, VerifyData
 from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.door.policy import Verdict
@@ -41,7 +41,7 @@ class Claim:
         self._person_id = person_id
         self._session = session
         self._response_topic = topics.response("verify", client)
-        codec.prepare(VerifyAnswer)
+        codec.prepare(Answer[VerifyData])
         self.wait_s: Final = timeout_s + GRACE_S
         """An answer that comes later opens nothing."""
         self.question: Final[Question] = question(
@@ -67,7 +67,7 @@ class Claim:
             return Verdict(False, "too_late")
         # 2. Is it the answer to this question?
         try:
-            answer = codec.from_json(VerifyAnswer, message.payload)
+            answer = codec.from_json(Answer[VerifyData], message.payload)
         except ContractError as error:
             return Verdict(False, f"malformed:{error.reason}")
         if answer.transaction != self.question.transaction:

@@ -16,9 +16,10 @@ from typing import Any, Final, TypeAlias
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
-from edgeface.contract import codec, commands
+from edgeface.contract import codec, requests
 from edgeface.contract.answers import Code
-from edgeface.contract.commands import COMMANDS, Command, Verb
+from edgeface.contract.commands import COMMANDS, as_verb
+from edgeface.contract.requests import Command, Verb
 from edgeface.contract.topics import Topics
 
 MAX_TRANSACTIONS: Final = 10_000
@@ -112,14 +113,14 @@ class Admission:
         if message.retain:
             return refuse("retained", "a command must not be retained; clear the topic")
         try:
-            verb = commands.as_verb(address.verb)
+            verb = as_verb(address.verb)
         except ContractError as error:
             return refuse("unknown_verb", str(error))
         if fields is None:
             code: Code = "too_large" if fault.reason == "too_large" else "malformed"
             return refuse(code, str(fault))
         try:
-            command = codec.from_mapping(COMMANDS[verb], fields)
+            command = codec.from_mapping(COMMANDS[verb].request, fields)
         except ContractError as error:
             return refuse("malformed", str(error))
         if verb not in self._enabled():
@@ -142,9 +143,9 @@ class Admission:
         if left_s <= 0:
             here = codec.format_time(datetime.fromtimestamp(now_s, UTC))
             return refuse("expired", f"it ended before {here}, the device's time")
-        if synced and left_s > commands.MAX_AHEAD_S:
+        if synced and left_s > requests.MAX_AHEAD_S:
             return refuse(
-                "expires_too_late", f"it ends more than {commands.MAX_AHEAD_S:.0f} s ahead"
+                "expires_too_late", f"it ends more than {requests.MAX_AHEAD_S:.0f} s ahead"
             )
         if command.transaction in self._seen:
             return refuse("repeated", "this transaction was used before")
@@ -173,12 +174,12 @@ class Admission:
         fields: dict[str, Any] | None = None
         fault = ContractError("malformed", "the request cannot be read")
         try:
-            fields = codec.load(message.payload, max_bytes=commands.MAX_COMMAND_BYTES)
+            fields = codec.load(message.payload, max_bytes=requests.MAX_COMMAND_BYTES)
         except ContractError as error:
             fault = error
         correlation = message.correlation_data
-        if correlation is not None and len(correlation) > commands.MAX_CORRELATION_BYTES:
-            limit = commands.MAX_CORRELATION_BYTES
+        if correlation is not None and len(correlation) > requests.MAX_CORRELATION_BYTES:
+            limit = requests.MAX_CORRELATION_BYTES
             fault = ContractError("malformed", f"CorrelationData is longer than {limit} bytes")
             correlation, fields = None, None
         verb = message.topic.removeprefix(self._topics.command(""))

@@ -21,9 +21,10 @@ from edgeface.base.messages import (
     Subscription,
 )
 from edgeface.contract import codec
-from edgeface.contract.answers import ANSWERS, Answer, EnrollProgressAnswer
-from edgeface.contract.commands import COMMANDS, Verb, new_transaction
+from edgeface.contract.answers import AnyAnswer
+from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Status
+from edgeface.contract.requests import Verb, new_transaction
 from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.mqtt.admission import CLIENT
@@ -60,7 +61,7 @@ def question(
         "expires_at": codec.format_time(expires_at),
         **arguments,
     }
-    codec.from_mapping(COMMANDS[verb], mapping)
+    codec.from_mapping(COMMANDS[verb].request, mapping)
     return Question(
         Publication(
             topics.command(verb),
@@ -175,8 +176,8 @@ class Caller:
         *,
         key: PublicKey | None = None,
         session: str | None = None,
-        progress: Callable[[Answer], None] = lambda _: None,
-    ) -> Answer:
+        progress: Callable[[AnyAnswer], None] = lambda _: None,
+    ) -> AnyAnswer:
         """Ask, and wait for the last word. `session` is looked up where it is not given.
 
         Raises NoAnswerError after `timeout_s`, and ContractError for an answer that is none or,
@@ -213,7 +214,7 @@ class Caller:
         return self._connection
 
 
-def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> Answer:
+def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> AnyAnswer:
     """The answer in a message, its data checked to be that of `verb`.
 
     Raises ContractError: `wrong_signature` when a key is given and it is not signed by it, or what
@@ -223,11 +224,13 @@ def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> Answer:
         signature = message.user_property(SIGNATURE)
         if signature is None or not key.verify(message.topic, message.payload, signature):
             raise ContractError("wrong_signature", "the answer is not signed by the device's key")
-    answer = codec.from_json(Answer, message.payload)
+    answer = codec.from_json(AnyAnswer, message.payload)
     if answer.status == "error":
         return dataclasses.replace(answer, data=None)
-    kind = EnrollProgressAnswer if answer.status == "progress" else ANSWERS[verb]
-    checked = codec.from_json(kind, message.payload)
-    if checked.data is None:
+    command = COMMANDS[verb]
+    kind = command.progress if answer.status == "progress" else command.answer
+    if kind is None:
+        raise ContractError("out_of_range", f"status: {verb} has no progress")
+    if codec.from_json(kind, message.payload).data is None:
         raise ContractError("missing_field", "data: missing")
     return answer

@@ -16,6 +16,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from edgeface.base.errors import BadIdError
 from edgeface.base.ids import check_id
+from edgeface.contract.commands import COMMANDS
 from edgeface.contract.topics import PREFIX
 
 RoleName: TypeAlias = Literal["device", "door", "log", "admin", "homeassistant"]
@@ -59,9 +60,7 @@ DETAILS: Final[dict[RoleName, Role]] = {
             ("read", "+/event"),
             ("read", "+/status"),
             ("read", "+/state"),
-            ("write", "+/cmd/ping"),
-            ("write", "+/cmd/verify"),
-            ("write", "+/cmd/identify"),
+            *(("write", f"+/cmd/{verb}") for verb, item in COMMANDS.items() if item.for_doors),
             ("read", "+/rsp/+/{user}"),
         ),
     ),

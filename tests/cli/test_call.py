@@ -13,8 +13,8 @@ import pytest
 from edgeface.base.errors import ContractError
 from edgeface.cli.call import _ask, _show, _write_private
 from edgeface.cli.main import main
-from edgeface.contract.answers import Answer
-from edgeface.contract.commands import Verb
+from edgeface.contract.answers import AnyAnswer
+from edgeface.contract.requests import Verb
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.localbroker import free_port
 from edgeface.security.keys import DeviceKey, PublicKey
@@ -118,8 +118,8 @@ def test_what_was_sealed_is_written_for_nobody_else_also_over_a_file_that_all_ma
     assert out.stat().st_mode & 0o777 == 0o600
 
 
-def answer_with(verb: Verb, data: dict[str, Any]) -> Answer:
-    return Answer(
+def answer_with(verb: Verb, data: dict[str, Any]) -> AnyAnswer:
+    return AnyAnswer(
         status="ok",
         verb=verb,
         transaction="a" * 22,
@@ -144,7 +144,7 @@ def test_a_match_that_nobody_has_signed_for_is_told_with_a_warning(
 
 def test_pages_of_a_gallery_that_go_round_end() -> None:
     class Hostile:
-        def call(self, verb: Verb, *_: object, **__: object) -> Answer:
+        def call(self, verb: Verb, *_: object, **__: object) -> AnyAnswer:
             page = {"digest": "d", "next": "p_0000000000", "person_ids": []}
             return answer_with(verb, page)
 

@@ -11,7 +11,7 @@ import pytest
 
 from edgeface.base.messages import Message
 from edgeface.contract import codec
-from edgeface.contract.answers import Error, Seen, VerifyAnswer, VerifyData
+from edgeface.contract.answers import Answer, Error, Seen, VerifyData
 from edgeface.contract.event import GalleryUsed, ModelsUsed, Pad
 from edgeface.door.claim import Claim
 from edgeface.security.keys import DeviceKey
@@ -27,7 +27,7 @@ def claim() -> Claim:
     return Claim(TOPICS, KEY.public, PERSON, client=CLIENT, session=SESSION, timeout_s=5)
 
 
-def answer(asked: Claim, **changes: Any) -> VerifyAnswer:
+def answer(asked: Claim, **changes: Any) -> Answer[VerifyData]:
     seen = Seen(
         captured_at=NOW,
         decided_at=NOW,
@@ -59,7 +59,7 @@ def answer(asked: Claim, **changes: Any) -> VerifyAnswer:
         "answered_at": NOW,
         "data": data,
     }
-    return VerifyAnswer(**(values | changes))
+    return Answer[VerifyData](**(values | changes))
 
 
 def sent(payload: bytes, *, key: DeviceKey | None = KEY, **changes: Any) -> Message:

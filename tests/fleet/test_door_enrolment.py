@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeface.base.errors import ContractError, EdgefaceError, GalleryError
-from edgeface.contract.answers import Answer, EnrollData, Error, GalleryData
+from edgeface.contract.answers import AnyAnswer, EnrollData, Error, GalleryData
 from edgeface.contract.codec import to_mapping
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.door_enrolment import DoorRequest, Taken, take_templates
@@ -41,7 +41,7 @@ class Device:
     context: Context = field(default_factory=lambda: Context("hq", "door-1", "enroll", TRANSACTION))
     sealed_to: AdministratorSecret = SECRET
     known_as: str | None = None
-    change: Callable[[Answer], Answer] = lambda answer: answer
+    change: Callable[[AnyAnswer], AnyAnswer] = lambda answer: answer
     content: bytes | None = None
     asked: list[str] = field(default_factory=list)
 
@@ -50,8 +50,8 @@ class Device:
 
     def call(
         self, verb: str, arguments: dict[str, object], timeout_s: float, *, key: PublicKey | None,
-        session: str | None = None, progress: Callable[[Answer], None] = lambda _: None,
-    ) -> Answer:  # fmt: skip
+        session: str | None = None, progress: Callable[[AnyAnswer], None] = lambda _: None,
+    ) -> AnyAnswer:  # fmt: skip
         assert key is KEY, "every answer is checked with the pinned key"
         assert session == SESSION
         self.asked.append(verb)
@@ -62,8 +62,8 @@ class Device:
         progress(replace(self._answer(verb, data), status="progress"))
         return self.change(self._answer(verb, to_mapping(self._data())))
 
-    def _answer(self, verb: str, data: dict[str, Any]) -> Answer:
-        return Answer(
+    def _answer(self, verb: str, data: dict[str, Any]) -> AnyAnswer:
+        return AnyAnswer(
             status="ok", verb=verb, transaction=TRANSACTION, session=SESSION,
             site=self.topics.site, device=self.topics.device, answered_at=NOW, data=data,
         )  # fmt: skip
@@ -112,7 +112,7 @@ def test_a_good_answer_gives_its_templates_and_what_was_told_meanwhile() -> None
     assert taken.samples[0].stored(0.0).created_s == stored(direction(1)).created_s
 
 
-def said(code: Any, text: str) -> Callable[[Answer], Answer]:
+def said(code: Any, text: str) -> Callable[[AnyAnswer], AnyAnswer]:
     return lambda answer: replace(answer, status="error", data=None, error=Error.of(code, text))
 
 
@@ -193,7 +193,7 @@ def test_a_device_with_another_model_is_told_of_before_anybody_stands_still() ->
 
 
 def test_a_wrong_signature_names_the_pinned_key() -> None:
-    def forged(answer: Answer) -> Answer:
+    def forged(answer: AnyAnswer) -> AnyAnswer:
         raise ContractError("wrong_signature", "not signed")
 
     with pytest.raises(ContractError, match=f"not signed by the key {KEY.kid} that the site"):

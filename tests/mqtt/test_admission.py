@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edgeface.base.messages import Message
 from edgeface.contract.answers import Code
 from edgeface.contract.codec import format_time
-from edgeface.contract.commands import COMMANDS, MAX_COMMAND_BYTES, Enroll, Verify
+from edgeface.contract.commands import COMMANDS
+from edgeface.contract.requests import MAX_COMMAND_BYTES, Enroll, Verify
 from edgeface.mqtt import admission
 from edgeface.mqtt.admission import Admission, Refused, Request, Verdict
 from tests.support.commands import CLIENT, SESSION, TOPICS, fields, message

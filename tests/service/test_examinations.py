@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from edgeface.contract.answers import EnrollData, EnrollProgress, IdentifyData, VerifyData
-from edgeface.contract.commands import COMMANDS, Verb
+from edgeface.contract.commands import COMMANDS
 from edgeface.contract.event import ModelsUsed
+from edgeface.contract.requests import Verb
 from edgeface.mqtt.admission import Address, Request
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.values import Embedding, Face
@@ -31,7 +32,7 @@ USED = ModelsUsed("sha256:" + "a" * 64, "sha256:" + "b" * 64)
 
 
 def request(verb: Verb, received_s: float, **arguments: Any) -> Request:
-    command = COMMANDS[verb](
+    command = COMMANDS[verb].request(
         transaction="transaction-00001",
         session="0123456789abcdef",
         expires_at=datetime(2026, 11, 21, tzinfo=UTC),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeface.contract.answers import Answer
-from edgeface.contract.commands import Verb
+from edgeface.contract.answers import AnyAnswer
+from edgeface.contract.requests import Verb
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import PublicKey
@@ -39,7 +39,7 @@ class Door:
     def caller(self, client: str = CLIENT) -> Caller:
         return Caller(ConnectionOptions("127.0.0.1", self.port, ""), TOPICS, client)
 
-    def ask(self, verb: Verb, timeout_s: float = 15, **arguments: Any) -> Answer:
+    def ask(self, verb: Verb, timeout_s: float = 15, **arguments: Any) -> AnyAnswer:
         with self.caller() as caller:
             return caller.call(verb, arguments, timeout_s, key=self.key)
 

@@ -14,9 +14,9 @@ from typing import Final, Protocol
 
 from edgeface.base.errors import ContractError, GalleryError, StateError
 from edgeface.base.ids import check_id
-from edgeface.contract.answers import Answer, EnrollData, EnrollProgress
+from edgeface.contract.answers import AnyAnswer, EnrollData, EnrollProgress
 from edgeface.contract.codec import from_mapping
-from edgeface.contract.commands import Verb
+from edgeface.contract.requests import Verb
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.person import StoredTemplate
@@ -47,8 +47,8 @@ class Asker(Protocol):
         *,
         key: PublicKey | None = None,
         session: str | None = None,
-        progress: Callable[[Answer], None] = lambda _: None,
-    ) -> Answer: ...
+        progress: Callable[[AnyAnswer], None] = lambda _: None,
+    ) -> AnyAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ def _take(
     session = caller.session()
     _check_space(caller, key, session, request)
 
-    def tell(answer: Answer) -> None:
+    def tell(answer: AnyAnswer) -> None:
         progress(from_mapping(EnrollProgress, dict(answer.data or {}), "data"))
 
     answer = caller.call(
@@ -171,7 +171,11 @@ def _take(
 
 
 def open_answer(
-    answer: Answer, topics: Topics, session: str, secret: AdministratorSecret, request: DoorRequest
+    answer: AnyAnswer,
+    topics: Topics,
+    session: str,
+    secret: AdministratorSecret,
+    request: DoorRequest,
 ) -> Taken:
     """What is sealed in the answer, whose signature was checked. Raises as `take_templates`."""
     _check_origin(answer, "enroll", topics, session)
@@ -210,7 +214,7 @@ def _check_space(caller: Asker, key: PublicKey, session: str, request: DoorReque
     _compare_space(caller.topics.device, str(answer.data["space"]), request.space)
 
 
-def _check_origin(answer: Answer, verb: Verb, topics: Topics, session: str) -> None:
+def _check_origin(answer: AnyAnswer, verb: Verb, topics: Topics, session: str) -> None:
     """Whether it is this device's good answer to this request."""
     device = topics.device
     if answer.error is not None or answer.status != "ok":

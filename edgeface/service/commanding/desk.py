@@ -14,8 +14,9 @@ from typing import Final, TypeAlias
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.answers import Code, EnrollProgress, Error
-from edgeface.contract.commands import COMMANDS, Enroll, GalleryQuery, Identify, Verb, Verify, Why
+from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
+from edgeface.contract.requests import Enroll, GalleryQuery, Identify, Verb, Verify, Why
 from edgeface.mqtt.admission import Admission, Refused, Request
 from edgeface.security.sealing import AdministratorKey
 from edgeface.service.board import Board
@@ -189,7 +190,7 @@ def enabled(settings: CommandsSettings) -> tuple[Verb, ...]:
         verb
         for verb in COMMANDS
         if (settings.snapshot if verb == "snapshot" else verb in settings.enabled)
-        and (sealed or verb not in ("enroll", "snapshot"))
+        and (sealed or not COMMANDS[verb].sealed)
     )
 
 

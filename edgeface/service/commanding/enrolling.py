@@ -14,7 +14,7 @@ import numpy as np
 from edgeface.base.clock import NS
 from edgeface.base.ids import new_person_id
 from edgeface.contract.answers import EnrollData, EnrollProgress, Hint
-from edgeface.contract.commands import Enroll
+from edgeface.contract.requests import Enroll
 from edgeface.gallery.compare import find_lookalikes
 from edgeface.gallery.gate import explain
 from edgeface.gallery.person import Person, StoredTemplate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from edgeface.contract.answers import IdentifyData, VerifyData
-from edgeface.contract.commands import Verify
+from edgeface.contract.requests import Verify
 from edgeface.mqtt.admission import Request
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
