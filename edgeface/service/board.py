@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from edgeface.capture.reopening import CameraHealth
 from edgeface.fleet.device.provision import Provision
 from edgeface.inference.models import AcceleratorState
+from edgeface.inference.package import ModelPackage
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration
-from edgeface.service.checked_models import Models
 from edgeface.service.meters import Meters
 from edgeface.settings.tree import Settings
 
@@ -33,30 +33,17 @@ class NextEmbedder:
 class ModelFacts:
     """What others need to know of the open models, which their own thread keeps."""
 
-    detector_sha256: str
-    embedder_sha256: str
-    detector_version: str
-    embedder_version: str
-    space: str
+    detector: ModelPackage
+    embedder: ModelPackage
     calibration: Calibration
     accelerator: AcceleratorState
     order: TpuOrder | None = None
     """The newest one when they were opened."""
 
-    @classmethod
-    def of(cls, models: Models, order: TpuOrder | None) -> ModelFacts:
-        """The facts of open models."""
-        detector, embedder = models.detector.package, models.embedder.package
-        return cls(
-            detector_sha256=detector.sha256,
-            embedder_sha256=embedder.sha256,
-            detector_version=detector.description.version,
-            embedder_version=embedder.description.version,
-            space=embedder.space_id,
-            calibration=models.calibration,
-            accelerator=models.accelerator,
-            order=order,
-        )
+    @property
+    def space(self) -> str:
+        """Of the templates that can be compared."""
+        return self.embedder.space_id
 
     @property
     def lost(self) -> str | None:
@@ -64,63 +51,63 @@ class ModelFacts:
         return self.accelerator.reason if self.accelerator.degraded else None
 
 
+@dataclass(slots=True)
 class MainPost:
     """What the main thread writes."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        """The configuration in use."""
-        self.provision: Provision | None = None
-        """The fleet's keys and floor as a reload has read them; None before one."""
-        self.order: TpuOrder | None = None
-        self.turn = 0
-        """How many recognizers were given up: those begun before that are not listened to."""
-        self.taken: NextEmbedder | None = None
-        """The newest offer that was answered."""
+    settings: Settings
+    """The configuration in use."""
+    provision: Provision | None = None
+    """The fleet's keys and floor as a reload has read them; None before one."""
+    order: TpuOrder | None = None
+    turn: int = 0
+    """How many recognizers were given up: those begun before that are not listened to."""
+    taken: NextEmbedder | None = None
+    """The newest offer that was answered."""
 
 
+@dataclass(slots=True)
 class RecognizerPost:
     """What the worker that owns the models writes."""
 
-    def __init__(self) -> None:
-        self.models: ModelFacts | None = None
-        """None until they are open and the golden test has passed."""
-        self.had_tpu = False
-        """Whether the models have run on an Edge TPU since the start."""
-        self.regained = 0
-        """How many times it has heard from the watcher that an Edge TPU is back."""
-        self.first_track_id = 1
-        """The first id that no track has had."""
+    models: ModelFacts | None = None
+    """None until they are open and the golden test has passed."""
+    had_tpu: bool = False
+    """Whether the models have run on an Edge TPU since the start."""
+    regained: int = 0
+    """How many times it has heard from the watcher that an Edge TPU is back."""
+    first_track_id: int = 1
+    """The first id that no track has had."""
 
 
+@dataclass(slots=True)
 class GalleryPost:
     """What the gallery's worker writes."""
 
-    def __init__(self) -> None:
-        self.index: GalleryIndex | None = None
-        """None until the gallery was loaded."""
-        self.digest: str | None = None
-        """SHA-256 of the fleet's manifest that is wholly applied."""
-        self.trouble: str | None = None
-        """Why the gallery cannot be brought up to date."""
-        self.model_trouble: str | None = None
-        """Why templates and model do not go together."""
-        self.offer: NextEmbedder | None = None
+    index: GalleryIndex | None = None
+    """None until the gallery was loaded."""
+    digest: str | None = None
+    """SHA-256 of the fleet's manifest that is wholly applied."""
+    trouble: str | None = None
+    """Why the gallery cannot be brought up to date."""
+    model_trouble: str | None = None
+    """Why templates and model do not go together."""
+    offer: NextEmbedder | None = None
 
 
+@dataclass(slots=True)
 class CapturePost:
     """What the camera's worker writes."""
 
-    def __init__(self) -> None:
-        self.camera: CameraHealth | None = None
+    camera: CameraHealth | None = None
 
 
+@dataclass(slots=True)
 class WatcherPost:
     """What the accelerator's watcher writes."""
 
-    def __init__(self) -> None:
-        self.found = 0
-        """How many times an Edge TPU that was lost could be used again."""
+    found: int = 0
+    """How many times an Edge TPU that was lost could be used again."""
 
 
 class Board:

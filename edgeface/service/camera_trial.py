@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError, wait
 from typing import Final
 
 from edgeface.settings.camera import Camera
@@ -19,32 +19,29 @@ class CameraTrial:
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
-        self._lock = threading.Lock()
-        self._done = threading.Event()
-        self._fault: str | None = None
+        self._fault: Future[str | None] = Future()
 
     @property
     def pending(self) -> bool:
         """Whether it is still to be carried out: a worker that fails later is not to try again."""
-        return not self._done.is_set()
+        return not self._fault.done()
 
     def settle(self, fault: str | None) -> bool:
         """What has come of it: None for a camera that is open. False when it has ended before;
         then this camera is not the one to go on with."""
-        with self._lock:
-            if self._done.is_set():
-                return False
-            self._fault = fault
-            self._done.set()
-            return True
+        try:
+            self._fault.set_result(fault)
+        except InvalidStateError:
+            return False
+        return True
 
     def wait(self, ending: Callable[[], bool], timeout_s: float = TRIAL_S) -> str | None:
         """Why the camera is not to be used; None when it is open. Ends it when it takes too long,
         or when the process is `ending`."""
         end_s = time.monotonic() + timeout_s
-        while not self._done.wait(_WAIT_S):
+        while not wait([self._fault], _WAIT_S).done:
             if ending():
                 self.settle("the daemon is told to stop")
             elif time.monotonic() >= end_s:
                 self.settle(f"it does not open within {timeout_s:g} s")
-        return self._fault
+        return self._fault.result()

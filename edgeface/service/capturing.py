@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from edgeface.base.clock import Clock
@@ -20,11 +20,10 @@ from edgeface.capture.slot import LatestSlot
 from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
-from edgeface.service.supervisor import FatalError
+from edgeface.service.supervisor import fatal
 from edgeface.service.worker import Pulse
 
 READ_S: Final = 0.5
-WAIT_S: Final = 0.02
 OPEN_S: Final = 60.0
 """Opening a camera, also again after it was lost, may take so long."""
 
@@ -47,10 +46,8 @@ class Capture:
         cannot be opened the first time is for a person to put right (FatalError). That of a `trial`
         is read from if it can be opened, and else the one of the settings, which was open before.
         """
-        while self._board.models is None or self._board.gallery is None:
-            pulse.beat()
-            if pulse.stop.wait(WAIT_S):
-                return
+        if pulse.until(lambda: self._board.models and self._board.gallery) is None:
+            return
         source = self._tried(trial, pulse) if trial is not None and trial.pending else None
         if source is None:
             source = self._opened(pulse)
@@ -58,7 +55,7 @@ class Capture:
         try:
             while not pulse.stop.is_set():
                 with pulse.patience(OPEN_S):
-                    self._step(lambda: source.read(READ_S), live=source.live, pulse=pulse)
+                    self._step(source, pulse)
                 self._board.by_capture.camera = source.health
         except EndOfStreamError:
             self._slot.close()
@@ -68,13 +65,9 @@ class Capture:
 
     def _opened(self, pulse: Pulse) -> ReopeningSource:
         source = make_source(self._board.settings.camera, self._clock, pulse.stop)
-        try:
-            with pulse.patience(OPEN_S):
-                source.open(again=self._was_open)
-        except (CameraError, RuntimeMissingError) as error:
-            if self._was_open:
-                raise
-            raise FatalError(error) from error
+        first = not self._was_open
+        with fatal(CameraError, RuntimeMissingError, when=first), pulse.patience(OPEN_S):
+            source.open(again=self._was_open)
         return source
 
     def _tried(self, trial: CameraTrial, pulse: Pulse) -> ReopeningSource | None:
@@ -93,18 +86,14 @@ class Capture:
         source.close()
         return None
 
-    def _step(self, read: Callable[[], Frame], *, live: bool, pulse: Pulse) -> None:
+    def _step(self, source: ReopeningSource, pulse: Pulse) -> None:
         try:
-            frame = read()
+            frame = source.read(READ_S)
         except FrameTimeoutError:
             return
-        try:
-            if live:
+        with suppress(ClosedError):
+            if source.live:
                 self._slot.put(frame)
                 return
-            while not self._slot.put_when_free(frame, READ_S):
+            while not self._slot.put_when_free(frame, READ_S) and not pulse.stop.is_set():
                 pulse.beat()
-                if pulse.stop.is_set():
-                    return
-        except ClosedError:
-            return

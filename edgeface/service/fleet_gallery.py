@@ -20,9 +20,9 @@ from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder
 from edgeface.service.device_session import DeviceSession
-from edgeface.service.local_gallery import LOAD_S, WAIT_S
+from edgeface.service.local_gallery import LOAD_S
 from edgeface.service.model_change import next_space
-from edgeface.service.supervisor import FatalError
+from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.tree import Settings
@@ -61,22 +61,15 @@ class FleetGallery:
         Keys, floor or a gallery that cannot be used the first time end the process (FatalError). A
         gallery that turns out damaged later ends the run; the next one fetches it anew.
         """
-        while (facts := self._board.models) is None:
-            pulse.beat()
-            if pulse.stop.wait(WAIT_S):
-                return
-        first = self._board.gallery is None
-        settings = self._board.settings
-        try:
-            with pulse.patience(LOAD_S):
-                self._provision = self._board.by_main.provision
-                provision = provision_of(settings)
-                opened = open_or_replace(settings)
-                replica = self._replica(settings, provision, opened.store, facts.space)
-        except (GalleryError, StateError) as error:
-            if first:
-                raise FatalError(error) from error
-            raise
+        facts = pulse.until(lambda: self._board.models)
+        if facts is None:
+            return
+        settings, first = self._board.settings, self._board.gallery is None
+        with fatal(GalleryError, StateError, when=first), pulse.patience(LOAD_S):
+            self._provision = self._board.by_main.provision
+            provision = provision_of(settings)
+            opened = open_or_replace(settings)
+            replica = self._replica(settings, provision, opened.store, facts.space)
         with opened.store:
             self._take(replica, pulse)
             Subscriber(

@@ -11,12 +11,11 @@ from edgeface.gallery.opening import last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board
-from edgeface.service.supervisor import FatalError
+from edgeface.service.supervisor import FatalError, fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 
 POLL_S: Final = 1.0
-WAIT_S: Final = 0.02
 LOAD_S: Final = 120.0
 """10,000 people take a few seconds on a Pi, with a writer to wait for."""
 
@@ -38,18 +37,12 @@ class LocalGallery:
         A gallery that cannot be opened the first time ends the process (FatalError); later the
         index that was loaded goes on.
         """
-        while (facts := self._board.models) is None:
-            pulse.beat()
-            if pulse.stop.wait(WAIT_S):
-                return
+        facts = pulse.until(lambda: self._board.models)
+        if facts is None:
+            return
         first = self._board.gallery is None
-        try:
-            with pulse.patience(LOAD_S):
-                opened = open_or_replace(self._board.settings)
-        except (GalleryError, StateError) as error:
-            if first:
-                raise FatalError(error) from error
-            raise
+        with fatal(GalleryError, StateError, when=first), pulse.patience(LOAD_S):
+            opened = open_or_replace(self._board.settings)
         aside = last_set_aside(self._board.settings)
         if aside is not None:
             self._lost = (

@@ -21,7 +21,7 @@ from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.checked_models import Models, open_checked
 from edgeface.service.commanding.stage import Glance, Stage
 from edgeface.service.sightings import Setting, sighting
-from edgeface.service.supervisor import FatalError
+from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.tree import Settings
@@ -125,13 +125,8 @@ class Recognizer:
 
         The first time models that cannot be used end the process (FatalError).
         """
-        first = self._board.models is None
-        try:
+        with fatal(ModelError, RuntimeMissingError, when=self._board.models is None):
             models = self._open(pulse, self._board.lost)
-        except (ModelError, RuntimeMissingError) as error:
-            if first:
-                raise FatalError(error) from error
-            raise
         pipeline = Pipeline(
             models.detector,
             models.embedder,
@@ -236,7 +231,13 @@ class Recognizer:
         self._golden_ns = self._clock.monotonic_ns()
         if self._is_current:
             self._board.by_recognizer.had_tpu |= models.accelerator.in_use == "edgetpu"
-            self._board.by_recognizer.models = ModelFacts.of(models, self._order)
+            self._board.by_recognizer.models = ModelFacts(
+                models.detector.package,
+                models.embedder.package,
+                models.calibration,
+                models.accelerator,
+                self._order,
+            )
         return models
 
     def _missing(self, models: Models) -> Models:

@@ -126,10 +126,10 @@ class Reporter:
         if facts is not None:
             versions["runtime"] = facts.accelerator.runtime
             models = {
-                "detector": f"sha256:{facts.detector_sha256}",
-                "detector_version": facts.detector_version,
-                "embedder": f"sha256:{facts.embedder_sha256}",
-                "embedder_version": facts.embedder_version,
+                "detector": f"sha256:{facts.detector.sha256}",
+                "detector_version": facts.detector.description.version,
+                "embedder": f"sha256:{facts.embedder.sha256}",
+                "embedder_version": facts.embedder.description.version,
                 "space": facts.space,
             }
         return State(

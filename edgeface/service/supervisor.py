@@ -9,7 +9,8 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -32,6 +33,18 @@ class FatalError(Exception):
     def __init__(self, cause: EdgefaceError) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+@contextmanager
+def fatal(*kinds: type[EdgefaceError], when: bool) -> Iterator[None]:
+    """Errors of these kinds are a FatalError `when` the first attempt was made, and otherwise a
+    failure like any other: what has worked once may work again."""
+    try:
+        yield
+    except kinds as error:
+        if when:
+            raise FatalError(error) from error
+        raise
 
 
 @dataclass(frozen=True, slots=True)

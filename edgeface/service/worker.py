@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
+T = TypeVar("T")
+WAIT_S: Final = 0.02
 Seconds: TypeAlias = Callable[[], float]
 """A clock: seconds that never run backwards."""
 
@@ -41,6 +43,12 @@ class Pulse:
             self._patience_s = self._limit_s
             self.beat()
 
+    def until(self, look: Callable[[], T | None]) -> T | None:
+        """Wait, beating, for what `look` finds; None when told to stop before."""
+        while (found := look()) is None and not self.stop.wait(WAIT_S):
+            self.beat()
+        return found
+
     @property
     def silent_s(self) -> float:
         """Seconds since the last beat."""
@@ -56,10 +64,6 @@ Task: TypeAlias = Callable[[Pulse], None]
 """A worker's function. It returns when `pulse.stop` is set, or for good when its work is done."""
 
 
-def _never() -> bool:
-    return False
-
-
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
     """What a worker is and how it is judged."""
@@ -70,7 +74,7 @@ class WorkerSpec:
     """The longest silence; a worker that is silent for longer is stuck."""
     critical: bool = True
     """The watchdog is fed only while this worker makes progress."""
-    replace_stuck: Callable[[], bool] = _never
+    replace_stuck: Callable[[], bool] = lambda: False
     """Asked when the worker is stuck: True when a new thread can do without what the old one
     holds. Else the process has to be replaced."""
     may_linger: bool = False

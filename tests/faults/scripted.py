@@ -30,15 +30,13 @@ from edgeface.service.signals import SignalQueue
 from edgeface.service.worker import Pulse, WorkerSpec
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
+from tests.support.packages import name_only
 
 WAIT_S = 0.25
 PERSON = "p_8c1k3v9q2m"
 FACTS = ModelFacts(
-    detector_sha256="a" * 64,
-    embedder_sha256="b" * 64,
-    detector_version="script",
-    embedder_version="script",
-    space="c" * 64,
+    detector=name_only("a" * 64, "script", "c" * 64),
+    embedder=name_only("b" * 64, "script", "c" * 64),
     calibration=Calibration((0.0, 0.1), (0.5, 0.1), 0.1, 0.1, 0.0, 0.05, 1e-6),
     accelerator=AcceleratorState("cpu", "cpu", False, None, "script"),
 )
@@ -95,7 +93,7 @@ class ScriptedComposition(Composition):
             match=Match(PERSON, None, 0.71, 0.58, False, 0.22),
             quality=FaceQuality(112, 0.81, 6, -3, 1),
             gallery=GalleryUsed(1, 318, 412),
-            models=ModelsUsed(f"sha256:{FACTS.detector_sha256}", f"sha256:{FACTS.embedder_sha256}"),
+            models=ModelsUsed(f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"),
             accelerator="cpu",
             latency_ms=max(0, now_ns - frame.boottime_ns) * 1000 // NS,
             why=WHY,

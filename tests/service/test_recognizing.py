@@ -242,7 +242,7 @@ def test_a_model_that_was_replaced_on_the_disk_is_not_mixed_with_the_one_before(
     world.slot.items.clear()
     world.board.by_gallery.index = dataclasses.replace(gallery([world.anna]), space="another")
     world.run()
-    assert vars(world.board.by_recognizer)["models"].space == "another"
+    assert world.board.models.space == "another"
 
 
 def test_a_track_begun_in_a_frame_that_failed_keeps_its_number(world: World) -> None:

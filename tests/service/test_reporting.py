@@ -24,6 +24,7 @@ from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter
 from edgeface.settings.tree import Settings
 from tests.support.messages import TOPICS
+from tests.support.packages import name_only
 from tests.support.people import gallery, identity, uniform_calibration
 
 CPU = AcceleratorState("auto", "cpu", False, None, "stage 1")
@@ -63,7 +64,7 @@ class Desk:
         import numpy as np
 
         self.board.by_recognizer.models = ModelFacts(
-            "a" * 64, "b" * 64, "1", "2", "space", uniform_calibration(), CPU
+            name_only("a" * 64), name_only("b" * 64, "2"), uniform_calibration(), CPU
         )
         self.board.by_gallery.index = gallery([identity(np.random.default_rng(1))])
         self.board.by_capture.camera = SEEN

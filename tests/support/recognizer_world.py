@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -23,6 +22,7 @@ from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.tree import Settings
 from tests.support.doorstep import START, Stage
+from tests.support.packages import name_only
 from tests.support.people import face, gallery, identity, uniform_calibration
 
 SETTINGS = Settings.model_validate(
@@ -41,12 +41,7 @@ class Actor(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.package = SimpleNamespace(
-            sha256="a" * 64,
-            description=SimpleNamespace(version="1"),
-            space_id="space",
-            compiled=True,
-        )
+        self.package = name_only("a" * 64)
         self.space_id = "space"
         self.broken: str | None = None
         self.broken_embedder = False
