@@ -27,7 +27,7 @@ from edgeface.cli.plain import plain_json
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
     from edgeface.contract.answers import AnyAnswer
-    from edgeface.contract.requests import Verb
+    from edgeface.contract.command_requests import Verb
     from edgeface.mqtt.caller import Caller
     from edgeface.security.keys import PublicKey
     from edgeface.security.sealing import AdministratorSecret

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
 
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Range, Text
+from edgeface.contract.command_requests import TransactionId, Verb
 from edgeface.contract.event import (
     Cosine,
     Count,
@@ -25,7 +26,6 @@ from edgeface.contract.event import (
     Session,
 )
 from edgeface.contract.report import Lifecycle, Line
-from edgeface.contract.requests import TransactionId, Verb
 
 Data = TypeVar("Data")
 Code: TypeAlias = Literal[

@@ -25,7 +25,7 @@ from edgeface.contract.answers import (
 )
 from edgeface.contract.channels import BASE, Channel, Part
 from edgeface.contract.codec import About
-from edgeface.contract.requests import (
+from edgeface.contract.command_requests import (
     Command,
     Enroll,
     GalleryQuery,

@@ -184,7 +184,7 @@ class DroppedRange:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Loss:
     """What was dropped before it could be delivered."""
 
     dropped: Count | None
@@ -206,7 +206,7 @@ class Gap:
     announced_at: datetime
     historical: bool
     clock_synced: bool
-    lost: Lost
+    lost: Loss
     previous: Previous | None = None
 
 
@@ -256,7 +256,7 @@ def recognition(sighting: Sighting, identity: Identity) -> Recognition:
     )
 
 
-def gap(lost: Lost, identity: Identity, *, announced_at: datetime, clock_synced: bool) -> Gap:
+def gap(lost: Loss, identity: Identity, *, announced_at: datetime, clock_synced: bool) -> Gap:
     """The event that announces `lost`."""
     return Gap(
         contract_version=CONTRACT_VERSION,

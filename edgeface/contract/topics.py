@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from edgeface.base.ids import check_id
 
 PREFIX: Final = "edgeface/v1"
+CLIENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,150}")
+"""The last word of a response topic: the caller's user name at the broker, or a name it chose."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,11 @@ from edgeface.base.messages import (
 )
 from edgeface.contract import codec
 from edgeface.contract.answers import AnyAnswer
+from edgeface.contract.command_requests import Verb, new_transaction
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Status
-from edgeface.contract.requests import Verb, new_transaction
 from edgeface.contract.signatures import SIGNATURE
-from edgeface.contract.topics import Topics
-from edgeface.mqtt.admission import CLIENT
+from edgeface.contract.topics import CLIENT, Topics
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import PublicKey

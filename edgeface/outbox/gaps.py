@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Final
 
-from edgeface.contract.event import DroppedRange, Lost
+from edgeface.contract.event import DroppedRange, Loss
 
 MAX_RANGES: Final = 64
 """Ranges in one gap event; more go into the next one."""
@@ -34,7 +34,7 @@ def _continues(last: DroppedRange, new: DroppedRange) -> bool:
     ) and new.first_seq == last.last_seq + 1
 
 
-def take(ranges: list[DroppedRange]) -> tuple[Lost, list[DroppedRange]]:
+def take(ranges: list[DroppedRange]) -> tuple[Loss, list[DroppedRange]]:
     """What the next gap event says, and what is left for another one."""
     now, later = ranges[:MAX_RANGES], ranges[MAX_RANGES:]
-    return Lost(dropped=sum(item.dropped for item in now), ranges=tuple(now)), later
+    return Loss(dropped=sum(item.dropped for item in now), ranges=tuple(now)), later

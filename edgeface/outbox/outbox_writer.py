@@ -18,7 +18,7 @@ from edgeface.base.clock import NS, Clock, utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.ids import uuid7
 from edgeface.contract import codec, event
-from edgeface.contract.event import DroppedRange, Identity, Lost, Previous, Sighting
+from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
 from edgeface.outbox.bounds import Enforcer, lost_with
 from edgeface.outbox.gaps import merge, take
@@ -126,7 +126,7 @@ class Writer:
             return
         lost, self._gaps = take(self._gaps)
         if self._unknown_loss:
-            lost = Lost(dropped=None, ranges=lost.ranges)
+            lost = Loss(dropped=None, ranges=lost.ranges)
             self._unknown_loss = False
         self._gaps_changed = True
         identity = self._identity()

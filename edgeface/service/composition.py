@@ -189,7 +189,7 @@ class Composition:
             self.clock,
             self.floor,
             observe=self._observe,
-            stage=self.desk.stage,
+            peephole=self.desk.peephole,
         ).run(pulse)
 
     def _decided(self, sighting: Sighting) -> None:

@@ -19,7 +19,7 @@ from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.checked_models import Models, open_checked
-from edgeface.service.commanding.stage import Glance, Stage
+from edgeface.service.commanding.peephole import Glance, Peephole
 from edgeface.service.sightings import Setting, sighting
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
@@ -95,9 +95,9 @@ class Recognizer:
         *,
         open_models: OpenModels = open_checked,
         observe: Observer | None = None,
-        stage: Stage | None = None,
+        peephole: Peephole | None = None,
     ) -> None:
-        """`append` takes the decisions, in order; on `stage` commands look at the frames."""
+        """`append` takes the decisions, in order; at `peephole` commands look at the frames."""
         self._turn = board.by_main.turn
         self._order = board.by_main.order
         self._board = board
@@ -109,7 +109,7 @@ class Recognizer:
         self._floor = floor
         self._open_models = open_models
         self._observe = observe
-        self._stage = stage
+        self._peephole = peephole
         self._space = ""
         self._held_back = 0
         self._synced = False
@@ -276,7 +276,7 @@ class Recognizer:
 
     def _show(self, frame: Frame, result: FrameResult, gallery: Gallery, models: Models) -> None:
         """Let a command look at the frame, if there is one that looks."""
-        if self._stage is None or not self._is_current:
+        if self._peephole is None or not self._is_current:
             return
 
         def glance() -> Glance:
@@ -291,7 +291,7 @@ class Recognizer:
                 self._settings.decision.verify_fmr,
             )
 
-        self._stage.look(glance, frame, self._clock.boottime_ns())
+        self._peephole.look(glance, frame, self._clock.boottime_ns())
 
     def _setting(self, models: Models) -> Setting:
         return Setting(

@@ -14,7 +14,7 @@ from edgeface.base.errors import ContractError
 from edgeface.cli.call import _ask, _show, _write_private
 from edgeface.cli.main import main
 from edgeface.contract.answers import AnyAnswer
-from edgeface.contract.requests import Verb
+from edgeface.contract.command_requests import Verb
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.localbroker import free_port
 from edgeface.security.keys import DeviceKey, PublicKey

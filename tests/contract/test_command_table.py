@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
+from edgeface.contract.command_requests import Verb
 from edgeface.contract.commands import COMMANDS
-from edgeface.contract.requests import Verb
 from edgeface.security.roles import DETAILS
 from edgeface.settings.commands import CommandsSettings
 

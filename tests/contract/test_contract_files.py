@@ -16,7 +16,7 @@ from referencing import Registry, Resource
 from edgeface.contract import asyncapi, codec, event, schemas
 from edgeface.contract.channels import BASE, PARAMETERS, Channel, Part
 from edgeface.contract.documents import PARTS, files, whole, write
-from edgeface.contract.event import DroppedRange, Lost, Previous
+from edgeface.contract.event import DroppedRange, Loss, Previous
 from edgeface.contract.report import Health, OutboxState, Percentiles, State
 from edgeface.contract.topics import Topics
 from tests.support.broker import LocalBroker, Witness, running_broker
@@ -204,7 +204,7 @@ def test_a_gap_with_everything_keeps_the_schema() -> None:
     moment = codec.from_mapping(
         KINDS["gap"], json.loads((DOCS / "examples" / "gap.json").read_text())
     ).announced_at
-    lost = Lost(None, (DroppedRange("c41d0e8a", 4, 6, 3, "age"),))
+    lost = Loss(None, (DroppedRange("c41d0e8a", 4, 6, 3, "age"),))
     gap = event.gap(lost, identity, announced_at=moment, clock_synced=False)
     validator("gap").validate(json.loads(codec.to_json(gap)))
 

@@ -23,7 +23,7 @@ from edgeface.contract.event import (
     GalleryUsed,
     Gap,
     Identity,
-    Lost,
+    Loss,
     Match,
     ModelsUsed,
     Previous,
@@ -102,7 +102,7 @@ def test_a_recognition_is_read_back_as_it_was() -> None:
 
 
 def test_a_gap_is_read_back_as_it_was() -> None:
-    lost = Lost(3, (DroppedRange(SESSION, 4, 6, 3, "count"),))
+    lost = Loss(3, (DroppedRange(SESSION, 4, 6, 3, "count"),))
     made = event.gap(lost, identity(), announced_at=CAPTURED, clock_synced=False)
     found = event.parse(codec.to_json(made))
     assert isinstance(found, Gap)
@@ -210,7 +210,7 @@ def _validator() -> jsonschema.Draft202012Validator:
 
 
 def test_the_schema_accepts_what_is_sent() -> None:
-    lost = Lost(None, (DroppedRange(SESSION, 4, 6, 3, "count"),))
+    lost = Loss(None, (DroppedRange(SESSION, 4, 6, 3, "count"),))
     gap = event.gap(lost, identity(), announced_at=CAPTURED, clock_synced=False)
     for payload in (GOLDEN.encode(), codec.to_json(gap)):
         _validator().validate(json.loads(payload))

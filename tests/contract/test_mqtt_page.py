@@ -14,10 +14,10 @@ import pytest
 
 from edgeface.contract.answers import RETRYABLE, Code, Hint
 from edgeface.contract.channels import BASE
+from edgeface.contract.command_requests import Verb
 from edgeface.contract.documents import whole
 from edgeface.contract.event import DropReason, Gap, Outcome, Recognition
 from edgeface.contract.report import AlertId
-from edgeface.contract.requests import Verb
 from edgeface.contract.topics import Topics
 from edgeface.door import policy
 from edgeface.security.keys import DeviceKey

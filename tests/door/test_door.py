@@ -23,7 +23,7 @@ from edgeface.base.messages import Message
 from edgeface.cli.door import MAX_WAITING, _offer
 from edgeface.cli.main import main
 from edgeface.contract import codec, event
-from edgeface.contract.event import Identity, Lost
+from edgeface.contract.event import Identity, Loss
 from edgeface.contract.topics import Topics
 from edgeface.door import policy
 from edgeface.door.policy import DoorPolicy
@@ -103,7 +103,7 @@ def _gap(doorway: Doorway) -> Message:
     identity = Identity(
         event_id=uuid7(0), seq=1, session="aaaaaaaa", site="hq", device="door-1", previous=None
     )
-    made = event.gap(Lost(1, ()), identity, announced_at=doorway.now(), clock_synced=True)
+    made = event.gap(Loss(1, ()), identity, announced_at=doorway.now(), clock_synced=True)
     return doorway.message(codec.to_json(made))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from edgeface.base.clock import ManualClock, utc_now
 from edgeface.contract import codec, event
-from edgeface.contract.event import DroppedRange, Identity, Lost, Previous
+from edgeface.contract.event import DroppedRange, Identity, Loss, Previous
 from tests.faults.accounts import Books, DoorBook, Entry, Logged, Snapshot
 from tests.support.messages import sighting
 
@@ -172,6 +172,6 @@ def test_events_are_read_as_the_contract_writes_them() -> None:
     assert late == dataclasses.replace(live, historical=True)
     assert live.previous == ("a" * 8, 7)
     assert json.loads(live.content)["event_id"] == identity.event_id
-    lost = Lost(3, (DroppedRange("a" * 8, 2, 4, 3, "count"),))
+    lost = Loss(3, (DroppedRange("a" * 8, 2, 4, 3, "count"),))
     gap = event.gap(lost, identity, announced_at=utc_now(clock), clock_synced=True)
     assert Logged.read(codec.to_json(gap)).gaps == (("a" * 8, 2, 4),)

@@ -24,7 +24,7 @@ def test_beyond_the_count_the_oldest_go_and_one_gap_event_names_them(tmp_path: P
     assert found.status.dropped == found.status.unannounced == 7
     gap = announced(found)
     assert gap.seq == 13
-    assert gap.lost == event.Lost(7, (DroppedRange("aaaaaaaa", 1, 7, 7, "count"),))
+    assert gap.lost == event.Loss(7, (DroppedRange("aaaaaaaa", 1, 7, 7, "count"),))
     assert found.status.unannounced == 0
     found.announce()
     found.flush(last=False)

@@ -62,7 +62,7 @@ def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path) -> None:
     found._file._db.execute("PRAGMA query_only = 0")
     clock.advance(RETRY_MAX_S)
     gap = announced(found)
-    assert gap.lost == event.Lost(15, (DroppedRange("aaaaaaaa", 1, 15, 15, "memory"),))
+    assert gap.lost == event.Loss(15, (DroppedRange("aaaaaaaa", 1, 15, 15, "memory"),))
 
 
 @pytest.mark.parametrize(

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from edgeface.contract.answers import EnrollData, EnrollProgress, IdentifyData, VerifyData
+from edgeface.contract.command_requests import Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.event import ModelsUsed
-from edgeface.contract.requests import Verb
-from edgeface.mqtt.admission import Address, Request
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.values import Embedding, Face
 from edgeface.security.sealing import AdministratorSecret
+from edgeface.service.commanding.admission import Address, Request
 from edgeface.service.commanding.enrolling import Enrolling, Recipient
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.commanding.peephole import Examination, Glance, Peephole
 from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg
-from edgeface.service.commanding.stage import Examination, Glance, Stage
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.sightings import Setting
 from tests.support.doorstep import FPS, START, Scene
@@ -49,7 +49,7 @@ class Examined(Scene):
         super().__init__(*args, **kwargs)
         self.ended: list[Outcome] = []
         self.shown = 0
-        self.boards = Stage(lambda _, outcome: self.ended.append(outcome))
+        self.boards = Peephole(lambda _, outcome: self.ended.append(outcome))
 
     def begin(self, examination: Examination, timeout_s: float = 3.0) -> bool:
         return self.boards.begin(examination, timeout_s)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.contract.answers import AnyAnswer
-from edgeface.contract.requests import Verb
+from edgeface.contract.command_requests import Verb
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import PublicKey

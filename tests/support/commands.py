@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.codec import format_time
-from edgeface.contract.requests import new_transaction
+from edgeface.contract.command_requests import new_transaction
 from edgeface.contract.topics import Topics
 
 TOPICS = Topics("hq", "door-1")

@@ -16,7 +16,7 @@ from edgeface.base.errors import ContractError, GalleryError, StateError
 from edgeface.base.ids import check_id
 from edgeface.contract.answers import AnyAnswer, EnrollData, EnrollProgress
 from edgeface.contract.codec import from_mapping
-from edgeface.contract.requests import Verb
+from edgeface.contract.command_requests import Verb
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.person import StoredTemplate

@@ -11,7 +11,7 @@ from edgeface.base.messages import Publication
 from edgeface.contract import codec
 from edgeface.contract.answers import Answer, EnrollProgress, Error
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES
-from edgeface.mqtt.admission import Address, Request
+from edgeface.service.commanding.admission import Address, Request
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
 from edgeface.service.device_session import DeviceSession
 

@@ -1,7 +1,7 @@
 """The commands' worker: takes requests from the broker, has them done, answers.
 
 The publisher's thread only puts messages into a bounded queue. What looks through the camera is
-done on the stage by the thread of the models; everything else is done here.
+done at the peephole by the thread of the models; everything else is done here.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Final, TypeAlias
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.answers import Code, EnrollProgress, Error
+from edgeface.contract.command_requests import Enroll, GalleryQuery, Identify, Verb, Verify, Why
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
-from edgeface.contract.requests import Enroll, GalleryQuery, Identify, Verb, Verify, Why
-from edgeface.mqtt.admission import Admission, Refused, Request
 from edgeface.security.sealing import AdministratorKey
 from edgeface.service.board import Board
+from edgeface.service.commanding.admission import Admission, RefusedRequest, Request
 from edgeface.service.commanding.answering import Answerer
 from edgeface.service.commanding.enrolling import Enrolling, Recipient
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.commanding.peephole import Examination, Peephole
 from edgeface.service.commanding.picturing import Picturing
 from edgeface.service.commanding.reloads import Reloads, told
-from edgeface.service.commanding.stage import Examination, Stage
 from edgeface.service.commanding.telling import GalleryTeller, explain_track, pong
 from edgeface.service.commanding.traces import Traces
 from edgeface.service.commanding.verifying import Identifying, Verifying
@@ -58,7 +58,7 @@ class CommandDesk:
         *,
         lifecycle: Callable[[], Lifecycle],
     ) -> None:
-        self.stage: Final = Stage(self._finish)
+        self.peephole: Final = Peephole(self._finish)
         self.traces: Final = Traces()
         self.reloads: Final = Reloads()
         self._topics = me.topics
@@ -95,11 +95,11 @@ class CommandDesk:
                 pass
             else:
                 work()
-            self.stage.check(self._clock.boottime_ns())
+            self.peephole.check(self._clock.boottime_ns())
 
     def _take(self, message: Message, received_ns: int) -> None:
         verdict = self._admission.judge(message, received_ns)
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, RefusedRequest):
             self._refuse(verdict)
             return
         self._board.meters.count(f"commands_{verdict.verb}")
@@ -110,7 +110,7 @@ class CommandDesk:
             error = Error.of(refused.code, str(refused))
             self._answerer.refuse(verdict.address, error)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: RefusedRequest) -> None:
         """Counted, answered where that is possible, and logged once per kind."""
         self._board.meters.count("commands_refused")
         if refused.code not in self._logged:
@@ -154,7 +154,7 @@ class CommandDesk:
     def _look(self, examination: Examination, timeout_s: float) -> None:
         if self._board.models is None or self._board.gallery is None:
             raise CommandRefusedError("not_ready", "models and gallery are not yet loaded")
-        if not self.stage.begin(examination, timeout_s):
+        if not self.peephole.begin(examination, timeout_s):
             raise CommandRefusedError("busy", "another command is looking through the camera")
 
     def _recipient(self) -> Recipient:

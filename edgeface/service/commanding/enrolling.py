@@ -14,19 +14,19 @@ import numpy as np
 from edgeface.base.clock import NS
 from edgeface.base.ids import new_person_id
 from edgeface.contract.answers import EnrollData, EnrollProgress, Hint
-from edgeface.contract.requests import Enroll
+from edgeface.contract.command_requests import Enroll
 from edgeface.gallery.compare import find_lookalikes
 from edgeface.gallery.gate import explain
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.portable import export_one
-from edgeface.mqtt.admission import Request
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.templates import encode_template
 from edgeface.security.sealing import AdministratorKey, Context
+from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.evidence import Crop, Evidence, take_crop
 from edgeface.service.commanding.outcome import Outcome, Tell, refusing
-from edgeface.service.commanding.stage import Glance
+from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import face_quality
 
 MIN_APART_S: Final = 0.4

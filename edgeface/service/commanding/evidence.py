@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from edgeface.base.clock import NS
 from edgeface.contract.answers import Seen
 from edgeface.contract.event import GalleryUsed, Pad
-from edgeface.mqtt.admission import Request
 from edgeface.recognition.alignment import align
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.values import Embedding
-from edgeface.service.commanding.stage import Glance
+from edgeface.service.commanding.admission import Request
+from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import face_quality, moment_of
 
 _GROWTH: Final = 2

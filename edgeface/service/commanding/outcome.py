@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from edgeface.contract.answers import Code, EnrollProgress
-from edgeface.mqtt.admission import Request
+from edgeface.service.commanding.admission import Request
 
 
 class CommandRefusedError(Exception):

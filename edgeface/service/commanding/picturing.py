@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from edgeface.contract.answers import SnapshotData
-from edgeface.mqtt.admission import Request
 from edgeface.recognition.values import Image
+from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.enrolling import Recipient
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
-from edgeface.service.commanding.stage import Glance
+from edgeface.service.commanding.peephole import Glance
 
 MAX_SIDE_PX: Final = 640
 MAX_JPEG_BYTES: Final = 44 * 1024

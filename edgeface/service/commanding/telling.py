@@ -11,9 +11,9 @@ import numpy as np
 from edgeface.base.clock import Clock, utc_now
 from edgeface.contract.answers import GalleryData, PingData, WhyData
 from edgeface.contract.codec import dump
+from edgeface.contract.command_requests import GalleryQuery, Verb, Why
 from edgeface.contract.event import Sighting
 from edgeface.contract.report import Lifecycle
-from edgeface.contract.requests import GalleryQuery, Verb, Why
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board
 from edgeface.service.commanding.outcome import CommandRefusedError

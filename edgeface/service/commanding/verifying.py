@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 
 from edgeface.contract.answers import IdentifyData, VerifyData
-from edgeface.contract.requests import Verify
-from edgeface.mqtt.admission import Request
+from edgeface.contract.command_requests import Verify
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.verification import Verification, verify
+from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.evidence import Evidence, Looks, seen, take_crop
 from edgeface.service.commanding.outcome import Outcome, refusing
-from edgeface.service.commanding.stage import Glance
+from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import match_of
 
 MULTIPLE_FACES = refusing("multiple_faces", "more than one person stands at the door")

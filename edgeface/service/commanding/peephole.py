@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from edgeface.base.clock import NS
-from edgeface.mqtt.admission import Request
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FaceEmbedder, FrameResult, Gallery, PipelineRules, Sight
 from edgeface.recognition.thresholds import Calibration
+from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.outcome import Outcome, refusing
 from edgeface.service.sightings import Setting
 
@@ -68,7 +68,7 @@ Finish: TypeAlias = Callable[[Request, Outcome], None]
 """Takes the outcome of an examination; called from either thread, must only enqueue."""
 
 
-class Stage:
+class Peephole:
     """At most one examination at a time. `begin` and `check` are called by the commands' thread,
     `look` by that of the models; neither waits for the other."""
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from edgeface.base.messages import Message
 from edgeface.contract.answers import Code
 from edgeface.contract.codec import format_time
+from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Enroll, Verify
 from edgeface.contract.commands import COMMANDS
-from edgeface.contract.requests import MAX_COMMAND_BYTES, Enroll, Verify
-from edgeface.mqtt import admission
-from edgeface.mqtt.admission import Admission, Refused, Request, Verdict
+from edgeface.service.commanding import admission
+from edgeface.service.commanding.admission import Admission, RefusedRequest, Request, Verdict
 from tests.support.commands import CLIENT, SESSION, TOPICS, fields, message
 
 NOW = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
@@ -43,7 +43,7 @@ class Gate:
 
     def code(self, found: Message) -> Code | None:
         verdict = self.judge(found)
-        return verdict.code if isinstance(verdict, Refused) else None
+        return verdict.code if isinstance(verdict, RefusedRequest) else None
 
 
 def at(seconds: float) -> str:
@@ -115,7 +115,7 @@ def test_a_refusal_has_a_code_and_goes_to_the_caller(
 ) -> None:
     gate = Gate()
     verdict = gate.judge(message(verb, payload, **changes))
-    assert isinstance(verdict, Refused)
+    assert isinstance(verdict, RefusedRequest)
     assert verdict.code == code
     assert verdict.address is not None
     assert verdict.address.topic == TOPICS.response(verb, CLIENT)
@@ -130,7 +130,7 @@ def test_the_transaction_comes_back_where_it_can_be_read() -> None:
         (b"rubbish", None),
     ):
         verdict = Gate().judge(message("ping", payload))
-        assert isinstance(verdict, Refused)
+        assert isinstance(verdict, RefusedRequest)
         assert verdict.address is not None
         assert verdict.address.transaction == transaction
 
@@ -155,7 +155,7 @@ def test_the_transaction_comes_back_where_it_can_be_read() -> None:
 )
 def test_an_answer_goes_to_the_one_legal_topic_or_nowhere(topic: str | None) -> None:
     verdict = Gate().judge(message("ping", good(), response_topic=topic))
-    assert isinstance(verdict, Refused)
+    assert isinstance(verdict, RefusedRequest)
     assert verdict.address is None
 
 
@@ -223,5 +223,5 @@ def test_whatever_comes_is_refused_and_nothing_is_remembered(
 ) -> None:
     gate = Gate()
     verdict = gate.judge(message(verb, payload, response_topic=topic, correlation_data=correlation))
-    assert isinstance(verdict, Refused)
+    assert isinstance(verdict, RefusedRequest)
     assert gate.admission.remembered == 0

@@ -16,17 +16,15 @@ from typing import Any, Final, TypeAlias
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
-from edgeface.contract import codec, requests
+from edgeface.contract import codec, command_requests
 from edgeface.contract.answers import Code
+from edgeface.contract.command_requests import Command, Verb
 from edgeface.contract.commands import COMMANDS, as_verb
-from edgeface.contract.requests import Command, Verb
-from edgeface.contract.topics import Topics
+from edgeface.contract.topics import CLIENT, Topics
 
 MAX_TRANSACTIONS: Final = 10_000
 """Remembered at most."""
 
-CLIENT: Final = re.compile(r"[A-Za-z0-9_.-]{1,150}")
-"""The last word of a response topic: the caller's user name at the broker, or a name it chose."""
 _TRANSACTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _VERB: Final = re.compile(r"[a-z_]{1,32}")
 
@@ -60,7 +58,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRequest:
     """A request that was not taken."""
 
     address: Address | None
@@ -69,7 +67,7 @@ class Refused:
     message: str
 
 
-Verdict: TypeAlias = Request | Refused
+Verdict: TypeAlias = Request | RefusedRequest
 
 
 class Admission:
@@ -105,8 +103,8 @@ class Admission:
         """Take or refuse a message."""
         address, fields, fault = self._read(message)
 
-        def refuse(code: Code, text: str) -> Refused:
-            return Refused(address, code, text)
+        def refuse(code: Code, text: str) -> RefusedRequest:
+            return RefusedRequest(address, code, text)
 
         if address is None:
             return refuse("malformed", "there is no legal response topic")
@@ -134,8 +132,8 @@ class Admission:
     def _admit(self, request: Request) -> Verdict:
         command, now_s, synced = request.command, self._now_s(), self._synced()
 
-        def refuse(code: Code, text: str) -> Refused:
-            return Refused(request.address, code, text)
+        def refuse(code: Code, text: str) -> RefusedRequest:
+            return RefusedRequest(request.address, code, text)
 
         if command.session != self._session:
             return refuse("other_session", "the device has started anew; read its status again")
@@ -143,9 +141,9 @@ class Admission:
         if left_s <= 0:
             here = codec.format_time(datetime.fromtimestamp(now_s, UTC))
             return refuse("expired", f"it ended before {here}, the device's time")
-        if synced and left_s > requests.MAX_AHEAD_S:
+        if synced and left_s > command_requests.MAX_AHEAD_S:
             return refuse(
-                "expires_too_late", f"it ends more than {requests.MAX_AHEAD_S:.0f} s ahead"
+                "expires_too_late", f"it ends more than {command_requests.MAX_AHEAD_S:.0f} s ahead"
             )
         if command.transaction in self._seen:
             return refuse("repeated", "this transaction was used before")
@@ -174,12 +172,12 @@ class Admission:
         fields: dict[str, Any] | None = None
         fault = ContractError("malformed", "the request cannot be read")
         try:
-            fields = codec.load(message.payload, max_bytes=requests.MAX_COMMAND_BYTES)
+            fields = codec.load(message.payload, max_bytes=command_requests.MAX_COMMAND_BYTES)
         except ContractError as error:
             fault = error
         correlation = message.correlation_data
-        if correlation is not None and len(correlation) > requests.MAX_CORRELATION_BYTES:
-            limit = requests.MAX_CORRELATION_BYTES
+        if correlation is not None and len(correlation) > command_requests.MAX_CORRELATION_BYTES:
+            limit = command_requests.MAX_CORRELATION_BYTES
             fault = ContractError("malformed", f"CorrelationData is longer than {limit} bytes")
             correlation, fields = None, None
         verb = message.topic.removeprefix(self._topics.command(""))
