@@ -13,12 +13,11 @@ from pathlib import Path
 
 from edgeface.base.errors import GalleryError
 from edgeface.cli.dates import end, start
-from edgeface.gallery.enrolment import Enrolment, Wish, bar_for, check_wish, enrol
-from edgeface.gallery.gate import Gate, Portrait, Refused
+from edgeface.cli.photo_gate import bar_in, open_gate
+from edgeface.gallery.enrolment import Enrolment, Wish, check_wish, enrol
+from edgeface.gallery.gate import Portrait, Refused
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.store import GalleryStore
-from edgeface.inference.models import open_models
-from edgeface.recognition.quality import QualityLimits
 from edgeface.settings.loading import DEFAULT_FILE, load_settings
 from edgeface.settings.tree import Settings
 
@@ -75,16 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Path]) -> Enrolment:
-    # On the CPU: a running daemon owns the Edge TPU, and templates of both are of one space.
-    detector, embedder, _ = open_models(
-        settings.models.detector,
-        settings.models.embedder,
-        "cpu",
-        threads=settings.models.threads,
-        score_threshold=settings.detection.score_threshold,
-        max_faces=settings.detection.max_faces,
-    )
-    gate = Gate(detector, embedder, QualityLimits(**settings.quality.model_dump()))
+    gate, package = open_gate(settings)
     portraits: list[Portrait] = []
     for photo in photos:
         examined = gate.examine_file(photo)
@@ -99,14 +89,8 @@ def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pat
         portraits.append(examined)
     if not portraits:
         raise GalleryError(f"none of {len(photos)} photos can be used, so nobody was enrolled")
-    space = embedder.space_id
-    bar = bar_for(
-        embedder.package.calibration,
-        settings.decision.target_fpir,
-        settings.decision.max_looks,
-        store.spaces().get(space, 0),
-    )
-    return enrol(store, space, portraits, wish, bar, time.time())
+    bar = bar_in(store, settings, package)
+    return enrol(store, package.space_id, portraits, wish, bar, time.time())
 
 
 def _warn(text: str) -> None:

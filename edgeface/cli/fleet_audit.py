@@ -9,6 +9,12 @@ import json
 import time
 from dataclasses import asdict
 
+from edgeface.cli.fleet_site import open_master
+from edgeface.cli.gallery import audit_lines
+from edgeface.fleet.admin.coverage import false_accepts_a_year, poor_people
+from edgeface.gallery.audit import audit
+from edgeface.inference.package import load_package
+
 MIN_QUALITY = 0.3
 """Below it a template is called poor."""
 
@@ -27,14 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0."""
-    from edgeface.cli.gallery import audit_lines
-    from edgeface.fleet.admin.coverage import false_accepts_a_year, poor_people
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-    from edgeface.gallery.audit import audit
-    from edgeface.inference.package import load_package
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         settings = master.folder.settings
         package = load_package(settings.models.embedder)
         rules = settings.decision

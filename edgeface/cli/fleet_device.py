@@ -10,6 +10,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from edgeface.base.errors import SettingsError
+from edgeface.base.files import locked
+from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
+from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.admin.site import SiteFolder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface fleet device`."""
@@ -37,12 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do it; 0."""
-    from edgeface.base.errors import SettingsError
-    from edgeface.base.files import locked
-    from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
-    from edgeface.fleet.admin.ledger import Ledger
-    from edgeface.fleet.admin.site import SiteFolder
-
     folder = SiteFolder.open(args.site_dir)
     if args.device_action == "list":
         for device, key in registered(folder).items():

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from edgeface.fleet.admin.master import Draft
+from edgeface.cli.fleet_site import open_master
+from edgeface.fleet.admin.master import Draft
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,10 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0, whether anything differs or not."""
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         draft = master.draft()
         waiting = len(master.ledger.outgoing())
     if args.json:

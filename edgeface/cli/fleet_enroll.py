@@ -14,19 +14,37 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgeface.base.errors import GalleryError, SettingsError
+from edgeface.base.ids import new_person_id
+from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
+from edgeface.cli.fleet_site import open_master
+from edgeface.cli.photo_gate import bar_in, open_gate
 from edgeface.cli.plain import plain
-
-if TYPE_CHECKING:
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.photo_enrolment import Examined
-    from edgeface.fleet.admin.site import SiteFolder
-    from edgeface.gallery.enrolment import Bar, Enrolment, Wish
-    from edgeface.gallery.gate import Gate
+from edgeface.contract.answers import EnrollProgress
+from edgeface.contract.topics import Topics
+from edgeface.fleet.admin.door_enrolment import (
+    DoorRequest,
+    pinned_key,
+    sealing_secret,
+    take_templates,
+)
+from edgeface.fleet.admin.master import Master
+from edgeface.fleet.admin.photo_enrolment import (
+    Examined,
+    Terms,
+    enrol_photos,
+    enrol_samples,
+    enrol_tree,
+    people_in,
+)
+from edgeface.fleet.admin.site import SiteFolder
+from edgeface.gallery.enrolment import Enrolment, Wish, check_wish
+from edgeface.inference.package import ModelPackage, load_package
+from edgeface.mqtt.caller import Caller
 
 _BAR_WIDTH = 30
 _FRAMES = 5
@@ -69,14 +87,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0 when somebody was enrolled, or nobody had to be."""
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-
     _check(args)
-    folder = SiteFolder.open(args.site_dir)
     if args.from_device is not None:
-        return _enrol_at_door(folder, args)
-    with Master(folder) as master:
+        return _enrol_at_door(SiteFolder.open(args.site_dir), args)
+    with open_master(args) as master:
         return _enrol_tree(master, args) if args.folder else _enrol_one(master, args)
 
 
@@ -99,16 +113,9 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _enrol_one(master: Master, args: argparse.Namespace) -> int:
-    from edgeface.fleet.admin.photo_enrolment import enrol_photos
-    from edgeface.gallery.enrolment import check_wish
-
-    wish = _wish(args)
-    for warning in check_wish(master.store, wish):
-        _warn(warning)
-    gate, space, bar = _open(master.folder, master)
-    done = enrol_photos(
-        master, gate, args.photos, wish, space, bar, time.time(), dry_run=args.dry_run
-    )
+    wish = _wish(master, args)
+    gate, package = open_gate(master.folder.settings)
+    done = enrol_photos(master, gate, args.photos, wish, _terms(master, package, args))
     _report(done)
     if done.enrolment is None:
         raise GalleryError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
@@ -118,73 +125,47 @@ def _enrol_one(master: Master, args: argparse.Namespace) -> int:
 
 def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     """The site is not locked while the person stands at the door: the timer's refresh goes on."""
-    from dataclasses import replace
-
-    from edgeface.base.ids import new_person_id
-    from edgeface.cli.broker_options import own_name
-    from edgeface.contract.answers import EnrollProgress
-    from edgeface.contract.topics import Topics
-    from edgeface.fleet.admin.door_enrolment import (
-        DoorRequest,
-        pinned_key,
-        sealing_secret,
-        take_templates,
-    )
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.photo_enrolment import enrol_samples
-    from edgeface.gallery.enrolment import bar_for, check_wish
-    from edgeface.inference.package import load_package
-    from edgeface.mqtt.caller import Caller
-
     device, settings = args.from_device, folder.settings
     key, secret = pinned_key(folder, device), sealing_secret(folder, args.open_with)
     package = load_package(settings.models.embedder)
-    wish = _wish(args)
     with Master(folder) as master:
-        for warning in check_wish(master.store, wish):
-            _warn(warning)
-        new_id = new_person_id(lambda taken: taken in master.store)
-    wish = replace(wish, person_id=wish.person_id or new_id)
-    assert wish.person_id is not None
+        wish = _wish(master, args)
+        person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
+    wish = replace(wish, person_id=person_id)
     request = DoorRequest(
-        wish.person_id,
+        person_id,
         package.space_id,
         _FRAMES if args.frames is None else args.frames,
         _TIMEOUT_S if args.timeout is None else args.timeout,
     )
 
     def show(progress: EnrollProgress) -> None:
-        text = plain(progress.message)
-        print(
-            f"{device}: {progress.kept} of {progress.wanted} frames; {text}",
-            file=sys.stderr,
-            flush=True,
-        )
+        done = f"{progress.kept} of {progress.wanted} frames"
+        print(f"{device}: {done}; {plain(progress.message)}", file=sys.stderr, flush=True)
 
     client = own_name(settings.mqtt.username, settings.mqtt.cert_file)
     with Caller(folder.connection(), Topics(folder.site, device), client) as caller:
         taken = take_templates(caller, key, secret, request, show)
     with Master(folder) as master:
         check_wish(master.store, wish)  # what it warned of was said before
-        bar = bar_for(
-            package.calibration,
-            settings.decision.target_fpir,
-            settings.decision.max_looks,
-            master.store.spaces().get(package.space_id, 0),
-        )
-        enrolment = enrol_samples(
-            master, taken.samples, wish, package.space_id, bar, time.time(), dry_run=args.dry_run
-        )
-    if taken.known_as not in (None, wish.person_id):
+        enrolment = enrol_samples(master, taken.samples, wish, _terms(master, package, args))
+    if taken.known_as not in (None, person_id):
         _warn(f"{device} would take this person for {taken.known_as}: the same person twice?")
     _tell(enrolment, dry_run=args.dry_run)
     return 0
 
 
-def _wish(args: argparse.Namespace) -> Wish:
-    from edgeface.gallery.enrolment import Wish
+def _wish(master: Master, args: argparse.Namespace) -> Wish:
+    """What the options ask for, after it was warned of."""
+    wish = Wish(args.id, args.name, args.valid_from, args.valid_to, args.card, args.replace)
+    for warning in check_wish(master.store, wish):
+        _warn(warning)
+    return wish
 
-    return Wish(args.id, args.name, args.valid_from, args.valid_to, args.card, args.replace)
+
+def _terms(master: Master, package: ModelPackage, args: argparse.Namespace) -> Terms:
+    bar = bar_in(master.store, master.folder.settings, package)
+    return Terms(package.space_id, bar, time.time(), args.dry_run)
 
 
 def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
@@ -202,14 +183,10 @@ def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
 
 
 def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
-    from edgeface.fleet.admin.photo_enrolment import enrol_tree, people_in
-
     total = len(people_in(args.folder))
-    gate, space, bar = _open(master.folder, master)
+    gate, package = open_gate(master.folder.settings)
     counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
-    results = enrol_tree(
-        master, gate, args.folder, space, lambda: bar, time.time(), dry_run=args.dry_run
-    )
+    results = enrol_tree(master, gate, args.folder, _terms(master, package, args))
     for number, done in enumerate(results, 1):
         _erase_bar()
         _report(done)
@@ -232,32 +209,6 @@ def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
         + ("nothing was stored" if args.dry_run else "not published yet")
     )
     return 1 if counts["failed"] else 0
-
-
-def _open(folder: SiteFolder, master: Master) -> tuple[Gate, str, Bar]:
-    from edgeface.gallery.enrolment import bar_for
-    from edgeface.gallery.gate import Gate
-    from edgeface.inference.models import open_models
-    from edgeface.recognition.quality import QualityLimits
-
-    settings = folder.settings
-    detector, embedder, _ = open_models(
-        settings.models.detector,
-        settings.models.embedder,
-        "cpu",
-        threads=settings.models.threads,
-        score_threshold=settings.detection.score_threshold,
-        max_faces=settings.detection.max_faces,
-    )
-    gate = Gate(detector, embedder, QualityLimits(**settings.quality.model_dump()))
-    space = embedder.space_id
-    bar = bar_for(
-        embedder.package.calibration,
-        settings.decision.target_fpir,
-        settings.decision.max_looks,
-        master.store.spaces().get(space, 0),
-    )
-    return gate, space, bar
 
 
 def _report(done: Examined) -> None:

@@ -7,8 +7,13 @@ Keep a copy of the folder in a safe place: without it nobody can change the gall
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
-from edgeface.cli.fleet_passphrase import add_passphrase, passphrase
+from edgeface.base.ids import check_id
+from edgeface.cli.fleet_site import add_passphrase, passphrase
+from edgeface.fleet.admin.master import make_site
+from edgeface.fleet.admin.site import SITE_FILE
 
 SETTINGS = """\
 # The administrator's settings of one site. mqtt, models, detection, quality and decision
@@ -46,13 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make it; 0."""
-    import json
-    from pathlib import Path
-
-    from edgeface.base.ids import check_id
-    from edgeface.fleet.admin.master import make_site
-    from edgeface.fleet.admin.site import SITE_FILE
-
     check_id("site", args.site)
     found = {
         "port": args.port,

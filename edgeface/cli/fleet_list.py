@@ -8,6 +8,8 @@ import math
 import sys
 
 from edgeface.cli.dates import show
+from edgeface.cli.fleet_site import open_master
+from edgeface.gallery.person import person_to_mapping
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,11 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0."""
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-    from edgeface.gallery.person import person_to_mapping
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         changes = {change.person_id: change.kind for change in master.draft().changes}
         published = set(master.ledger.published())
         rows = []

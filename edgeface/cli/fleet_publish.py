@@ -7,13 +7,10 @@ it is interrupted, the next publish finishes it.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from edgeface.cli.fleet_diff import show_draft
-from edgeface.cli.fleet_passphrase import add_passphrase, passphrase
-
-if TYPE_CHECKING:
-    from edgeface.fleet.admin.administration import Published
+from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
+from edgeface.fleet.admin.administration import Fleet, Published
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; BrokerError or GalleryError when it could not be done to its end."""
-    from edgeface.fleet.admin.administration import Fleet
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         fleet = Fleet(master)
         if args.dry_run:
             show_draft(fleet.rehearse(everything=args.all))

@@ -14,6 +14,9 @@ import time
 
 from edgeface.cli.dates import show
 from edgeface.cli.fleet_publish import show_published
+from edgeface.cli.fleet_site import open_master
+from edgeface.fleet.admin.administration import Fleet
+from edgeface.fleet.admin.site import DAY_S
 
 WARN_DAYS = 60
 
@@ -25,11 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; BrokerError or GalleryError when it was not sent."""
-    from edgeface.fleet.admin.administration import Fleet
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import DAY_S, SiteFolder
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         fleet = Fleet(master)
         expires_s = fleet.manifest_expires_s()
         if args.dry_run:

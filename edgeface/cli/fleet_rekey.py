@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 
-from edgeface.cli.fleet_passphrase import add_passphrase, passphrase
+from edgeface.base.errors import GalleryError
 from edgeface.cli.fleet_publish import show_published
+from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
+from edgeface.fleet.admin.administration import Fleet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; BrokerError or GalleryError when it could not be done to its end."""
-    from edgeface.base.errors import GalleryError
-    from edgeface.fleet.admin.administration import Fleet
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         fleet = Fleet(master)
         if args.prepare:
             keys = fleet.prepare_rekey(passphrase(args.passphrase_file, new=True))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from edgeface.cli.fleet_site import open_master
+from edgeface.fleet.admin.master import find_people
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface fleet remove`."""
@@ -12,10 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for somebody unknown, and nobody is erased then."""
-    from edgeface.fleet.admin.master import Master, find_people
-    from edgeface.fleet.admin.site import SiteFolder
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         people = find_people(master.store, args.people)
         master.remove(people)
     for person_id in people:

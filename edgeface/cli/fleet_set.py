@@ -9,6 +9,8 @@ from typing import Any
 
 from edgeface.base.errors import SettingsError
 from edgeface.cli.dates import end, show, start
+from edgeface.cli.fleet_site import open_master
+from edgeface.fleet.admin.master import find_people
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,9 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for somebody unknown or an impossible value."""
-    from edgeface.fleet.admin.master import Master, find_people
-    from edgeface.fleet.admin.site import SiteFolder
-
     changes: dict[str, Any] = {}
     if args.name is not None or args.no_name:
         changes["display_name"] = args.name
@@ -50,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         changes["valid_to_s"] = args.valid_to
     if not changes:
         raise SettingsError("nothing to change: --name, --card, --valid-from or --valid-to")
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         for person_id in find_people(master.store, args.people):
             person = master.update(person_id, **changes)
             window = [

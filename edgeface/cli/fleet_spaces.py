@@ -10,6 +10,11 @@ import argparse
 import json
 from dataclasses import asdict
 
+from edgeface.base.errors import GalleryError
+from edgeface.cli.fleet_site import open_master
+from edgeface.fleet.admin.coverage import coverage
+from edgeface.inference.package import load_package
+
 _SHOWN = 20
 
 
@@ -25,13 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for a space that nobody has templates in."""
-    from edgeface.base.errors import GalleryError
-    from edgeface.fleet.admin.coverage import coverage
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-    from edgeface.inference.package import load_package
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         if args.forget is not None:
             count = master.forget_space(args.forget)
             if not count:

@@ -11,13 +11,14 @@ import argparse
 import json
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgeface.cli.dates import show
+from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain
-
-if TYPE_CHECKING:
-    from edgeface.fleet.admin.standing import Judged
+from edgeface.contract.codec import to_mapping
+from edgeface.fleet.admin.administration import Fleet
+from edgeface.fleet.admin.standing import Judged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 0 when every device has the gallery that is published and has confirmed every
     erasure, else 1."""
-    from edgeface.contract.codec import to_mapping
-    from edgeface.fleet.admin.administration import Fleet
-    from edgeface.fleet.admin.master import Master
-    from edgeface.fleet.admin.site import SiteFolder
-
-    with Master(SiteFolder.open(args.site_dir)) as master:
+    with open_master(args) as master:
         found = Fleet(master).status()
         floor = master.ledger.state().floor
         tombstones = master.ledger.tombstones()

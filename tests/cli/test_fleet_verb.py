@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import re
@@ -56,12 +55,12 @@ def fleet(
 ) -> Fleet:
     """Runs `edgeface fleet` for a site of the test's own, made already; returns exit code, standard
     output and standard error."""
-    importlib.import_module("edgeface.cli.gallery")  # it must not bind the stand-ins for ever
     monkeypatch.setattr("edgeface.fleet.admin.broker.QUIET_S", 0.05)
     monkeypatch.setattr(
-        "edgeface.inference.models.open_models", lambda *_, **__: (PaintedDetector(), Embedder(), 0)
+        "edgeface.cli.photo_gate.open_models", lambda *_, **__: (PaintedDetector(), Embedder(), 0)
     )
-    monkeypatch.setattr("edgeface.inference.package.load_package", lambda _: Embedder.package)
+    for action in ("audit", "enroll", "spaces"):
+        monkeypatch.setattr(f"edgeface.cli.fleet_{action}.load_package", lambda _: Embedder.package)
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse\n")
     secret.chmod(0o600)

@@ -10,7 +10,7 @@ import pytest
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.photo_enrolment import Examined, enrol_photos, enrol_tree
+from edgeface.fleet.admin.photo_enrolment import Examined, Terms, enrol_photos, enrol_tree
 from edgeface.gallery.enrolment import Bar, Wish
 from edgeface.gallery.gate import Gate
 from edgeface.gallery.person import MAX_TEMPLATES, Person
@@ -49,7 +49,7 @@ def tree(memory: Path) -> Path:
 
 
 def enrolled(master: Master, tree: Path) -> list[Examined]:
-    return list(enrol_tree(master, GATE, tree, SPACE, lambda: BAR, 1.8e9))
+    return list(enrol_tree(master, GATE, tree, Terms(SPACE, BAR, 1.8e9)))
 
 
 def test_each_folder_becomes_a_person_once(site: FleetSite, tree: Path) -> None:
@@ -115,10 +115,10 @@ def test_who_is_missing_in_a_space_is_named(site: FleetSite) -> None:
 def test_photos_are_added_to_somebody_known(site: FleetSite, tree: Path) -> None:
     with Master(site.folder) as master:
         photos = [tree / "Ann" / "1.png"]
-        first = enrol_photos(master, GATE, photos, Wish(None, "Ann"), SPACE, BAR, 1.8e9)
+        first = enrol_photos(master, GATE, photos, Wish(None, "Ann"), Terms(SPACE, BAR, 1.8e9))
         assert first.enrolment is not None
         known = first.enrolment.person.person_id
-        second = enrol_photos(master, GATE, photos, Wish(known), SPACE, BAR, 1.9e9)
+        second = enrol_photos(master, GATE, photos, Wish(known), Terms(SPACE, BAR, 1.9e9))
         assert second.enrolment is not None
         assert (second.enrolment.is_new, second.enrolment.templates) == (False, 2)
 

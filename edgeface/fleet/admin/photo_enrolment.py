@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -29,18 +29,22 @@ class Examined:
     """Why the person was not looked at at all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for everybody who is enrolled in one go."""
+
+    space: str
+    bar: Bar
+    now_s: float
+    """UTC epoch seconds."""
+    dry_run: bool = False
+    """Only look whether it could be stored."""
+
+
 def enrol_photos(
-    master: Master,
-    gate: Gate,
-    photos: Sequence[Path],
-    wish: Wish,
-    space: str,
-    bar: Bar,
-    now_s: float,
-    *,
-    dry_run: bool = False,
+    master: Master, gate: Gate, photos: Sequence[Path], wish: Wish, terms: Terms
 ) -> Examined:
-    """Examine photos and store what passes as one person's templates; nothing with `dry_run`.
+    """Examine photos and store what passes as one person's templates.
 
     Raises GalleryError when a person would have too many templates.
     """
@@ -54,42 +58,24 @@ def enrol_photos(
             portraits.append(found)
     enrolment = None
     if portraits:
-        enrolment = enrol_samples(master, portraits, wish, space, bar, now_s, dry_run=dry_run)
+        enrolment = enrol_samples(master, portraits, wish, terms)
     return Examined(wish.display_name or "", tuple(portraits), tuple(refused), enrolment)
 
 
-def enrol_samples(
-    master: Master,
-    samples: Sequence[Sample],
-    wish: Wish,
-    space: str,
-    bar: Bar,
-    now_s: float,
-    *,
-    dry_run: bool = False,
-) -> Enrolment:
-    """Store what passed a gate as one person's templates; with `dry_run` only look whether it can
-    be.
+def enrol_samples(master: Master, samples: Sequence[Sample], wish: Wish, terms: Terms) -> Enrolment:
+    """Store what passed a gate as one person's templates.
 
     Raises GalleryError when a person would have too many templates.
     """
-    if dry_run:
+    space, bar, now_s = terms.space, terms.bar, terms.now_s
+    if terms.dry_run:
         return enrol(master.store, space, samples, wish, bar, now_s, dry_run=True)
     person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
     with master.touching([person_id]) as store:
         return enrol(store, space, samples, replace(wish, person_id=person_id), bar, now_s)
 
 
-def enrol_tree(
-    master: Master,
-    gate: Gate,
-    tree: Path,
-    space: str,
-    bar: Callable[[], Bar],
-    now_s: float,
-    *,
-    dry_run: bool = False,
-) -> Iterator[Examined]:
+def enrol_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterator[Examined]:
     """Enrol one new person for each folder in `tree`, by the order of names; the folder's name
     becomes the display name.
 
@@ -104,13 +90,12 @@ def enrol_tree(
             yield Examined(name, (), (), None, f"{len(names[name])} people have this name")
             continue
         person_id = next(iter(names.get(name, ())), None)
-        if person_id is not None and master.store.templates(person_id, space):
+        if person_id is not None and master.store.templates(person_id, terms.space):
             yield Examined(name, (), (), None, f"is enrolled already as {person_id}")
             continue
         wish = Wish(person_id=person_id, display_name=name)
         try:
-            photos = photos_in(folder)
-            yield enrol_photos(master, gate, photos, wish, space, bar(), now_s, dry_run=dry_run)
+            yield enrol_photos(master, gate, photos_in(folder), wish, terms)
         except GalleryError as error:
             yield Examined(name, (), (), None, str(error))
 

@@ -1,4 +1,4 @@
-"""The administrator's passphrase: from a file, or asked for."""
+"""What the actions of `edgeface fleet` share: the site's folder, the administrator's passphrase."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import GalleryError, SettingsError, StateError
+from edgeface.fleet.admin.master import Master
+from edgeface.fleet.admin.site import SiteFolder
 
 _NEEDED: Final = (
     "the passphrase of the administrator's key is needed, and there is no terminal to ask for it "
     "at: name a file (mode 0600) that holds it with --passphrase-file FILE"
 )
+
+
+def open_master(args: argparse.Namespace) -> Master:
+    """The master gallery of the site that the command line names; close it. Raises as `Master`,
+    and SettingsError where there is no site."""
+    return Master(SiteFolder.open(args.site_dir))
 
 
 def add_passphrase(parser: argparse.ArgumentParser) -> None:
