@@ -1,56 +1,136 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and those that others may not read."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from edgeface.base.errors import StateError
 
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
 
+KEY_FILE_BYTES: Final = 64 * 1024
+"""No key and no password is larger."""
+_BESIDE: Final = ("-wal", "-shm", "")
+"""What SQLite keeps beside a database, and the database."""
+
+
+@contextmanager
+def drafted(
+    path: Path, mode: int = PRIVATE, *, replace: bool = False, durable: bool = True
+) -> Iterator[BinaryIO]:
+    """A new file under another name, which takes its place when the block ends well.
+
+    With `replace` it takes the place of a file that is there; without, the first of two processes
+    wins and FileExistsError is raised. `durable=False` leaves it to the kernel when it is on disk.
+    Raises OSError.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(handle)
+        adopt(draft)
+        if replace:
+            draft.replace(path)
+        else:
+            os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    if durable:
+        sync_folder(path.parent)
+
 
 def write_file(path: Path, content: bytes, mode: int, *, replace: bool = False) -> None:
-    """Write, sync and rename into place; folders are made as needed.
+    """Put a whole file into place; folders are made as needed.
 
     Raises StateError, also when there is a file already and `replace` is false.
     """
     try:
         make_folder(path.parent)
-        if path.exists() and not replace:
-            raise StateError(f"{path}: there already; it was not overwritten")
-        draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            adopt(draft)
-            draft.rename(path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
-    except StateError:
-        raise
+        with drafted(path, mode, replace=replace) as file:
+            file.write(content)
+    except FileExistsError:
+        raise StateError(f"{path}: is there already, and nothing is overwritten") from None
     except OSError as error:
         raise StateError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
+def touch_private(path: Path) -> None:
+    """Make an empty file (mode 0600), and its folder, where there is none. Raises OSError."""
+    make_folder(path.parent)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, PRIVATE))
+        adopt(path)
+        sync_folder(path.parent)
+
+
+def read_small(path: Path, what: str = "key", *, private: bool = False) -> bytes:
+    """The content of a file with a key or password, `what` in words.
+
+    Raises StateError when it cannot be read, when it is larger than `KEY_FILE_BYTES`, and when a
+    `private` one may be read or changed by users beyond its owner and group.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            content = file.read(KEY_FILE_BYTES + 1)
+    except OSError as error:
+        raise StateError(f"{path}: cannot read the {what}: {error.strerror or error}") from error
+    if len(content) > KEY_FILE_BYTES:
+        raise StateError(f"{path}: too large for the {what}")
+    if private and mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise StateError(
+            f"{path}: other users may read or change the {what} (mode {mode:04o}); "
+            f"make it private: chmod 600 {path}"
+        )
+    return content
+
+
 def make_folder(folder: Path) -> None:
-    """Make it, and what is missing above it, for the owner alone."""
-    missing = [folder, *folder.parents]
-    for place in reversed([place for place in missing if not place.exists()]):
+    """Make it, and what is missing above it, for the owner alone. Raises OSError."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)
         adopt(place)
+
+
+def own_folder(folder: Path, what: str = "folder") -> None:
+    """Make it where there is none. Raises StateError, with `what` it is in words, when that cannot
+    be done or this user may not write there."""
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise StateError(f"{folder}: cannot make the {what}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StateError(f"{folder}: the {what} cannot be written to by this user")
+
+
+def set_aside(path: Path, ending: str) -> Path:
+    """Rename a damaged database and what belongs to it to `<name>.<ending>`, with a number behind
+    where that is taken; nothing is deleted. Returns the new path. Raises OSError."""
+    stem = path.with_name(f"{path.name}.{ending}")
+    aside, number = stem, 1
+    while any(Path(f"{aside}{side}").exists() for side in _BESIDE):
+        number += 1
+        aside = stem.with_name(f"{stem.name}-{number}")
+    for side in _BESIDE:
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{side}").rename(f"{aside}{side}")
+    sync_folder(path.parent)
+    return aside
 
 
 def adopt(path: Path) -> None:

@@ -15,13 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgeface.base.errors import ContractError, SettingsError, StateError
+from edgeface.base.files import drafted
 from edgeface.cli.broker_options import add_broker_options, place_of
 from edgeface.cli.plain import plain_json
 
@@ -178,12 +177,12 @@ def _opened(answer: AnyAnswer, secret: AdministratorSecret) -> bytes:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Also in a file that was there, and that others may read until now."""
+    """Also where there is a file that others may read until now, and to a device or pipe."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            if stat.S_ISREG(os.fstat(handle).st_mode):
-                os.fchmod(handle, 0o600)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        with drafted(path, replace=True) as file:
             file.write(content)
     except OSError as error:
         raise StateError(f"{path}: cannot be written: {error.strerror}") from error

@@ -6,7 +6,6 @@ what is deleted; the WAL still holds it until a truncating checkpoint (`GalleryS
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from edgeface.base import files
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
-from edgeface.base.files import adopt, sync_folder
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
@@ -70,8 +69,6 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
 )
 """Entry n takes a file from `user_version` n to n + 1. Released entries are never edited."""
 
-_SIDES: Final = ("", "-wal", "-shm")
-
 
 class GalleryCorruptError(GalleryError):
     """Raised when the gallery file is damaged; `set_aside` moves it out of the way."""
@@ -85,7 +82,7 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """
     try:
         if not path.exists():
-            _make(path)
+            files.touch_private(path)
     except OSError as error:
         raise StateError(f"{path}: cannot make the gallery file: {error.strerror}") from error
     with explained(path):
@@ -106,18 +103,10 @@ def set_aside(path: Path, now: datetime | None = None) -> Path:
     Returns the new path. Raises StateError when it cannot be renamed.
     """
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
-    aside, attempt = path.with_name(f"{path.name}.corrupt-{stamp}"), 1
-    while any(Path(f"{aside}{side}").exists() for side in _SIDES):
-        attempt += 1
-        aside = path.with_name(f"{path.name}.corrupt-{stamp}-{attempt}")
     try:
-        for side in reversed(_SIDES):
-            if Path(f"{path}{side}").exists():
-                Path(f"{path}{side}").rename(f"{aside}{side}")
-        sync_folder(path.parent)
+        return files.set_aside(path, f"corrupt-{stamp}")
     except OSError as error:
         raise StateError(f"{path}: cannot set the damaged gallery aside: {error}") from error
-    return aside
 
 
 @contextmanager
@@ -138,16 +127,6 @@ def _explain(path: Path, error: sqlite3.Error) -> EdgefaceError:
     if code == sqlite3.SQLITE_FULL:
         return StateError(f"{path}: no space left for the gallery; nothing was changed ({error})")
     return StateError(f"{path}: cannot use the gallery file: {error}")
-
-
-def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    adopt(path)
-    sync_folder(path.parent)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:

@@ -5,15 +5,15 @@ The file holds 64 hexadecimal digits and a newline, or exactly 32 raw bytes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.base.files import adopt, sync_folder
+from edgeface.base.files import drafted, make_folder, read_small
 from edgeface.settings.base import CREDENTIALS_FALLBACK
 
 KEY_BYTES: Final = 32
@@ -41,34 +41,20 @@ def load_key(path: Path, *, create: bool) -> bytes:
     absent or holds no key.
     """
     try:
-        content = _read(path)
-    except FileNotFoundError:
-        if not create:
-            raise GalleryError(
-                f"{path}: the gallery's key is missing, and the gallery cannot be read without it; "
-                "put the key back, or move the gallery away and enrol again"
-            ) from None
-        try:
-            _make(path)
-            content = _read(path)
-        except OSError as error:
-            raise StateError(f"{path}: cannot make the gallery's key: {error.strerror}") from error
+        if not path.exists():
+            if not create:
+                raise GalleryError(
+                    f"{path}: the gallery's key is missing, and the gallery cannot be read without "
+                    "it; put the key back, or move the gallery away and enrol again"
+                )
+            make_folder(path.parent)
+            with contextlib.suppress(FileExistsError), drafted(path) as file:
+                file.write(secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n")
     except StateError:
         raise
     except OSError as error:
-        raise StateError(f"{path}: cannot read the gallery's key: {error.strerror}") from error
-    return _parse(path, content)
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        if mode & (stat.S_IRWXO | stat.S_IWGRP):
-            raise StateError(
-                f"{path}: other users may read or change the key (mode {mode:04o}); "
-                f"make it private: chmod 600 {path}"
-            )
-        return file.read(4096)
+        raise StateError(f"{path}: cannot make the gallery's key: {error.strerror}") from error
+    return _parse(path, read_small(path, "gallery's key", private=True))
 
 
 def _parse(path: Path, content: bytes) -> bytes:
@@ -83,24 +69,3 @@ def _parse(path: Path, content: bytes) -> bytes:
             f"{path}: no key of {KEY_BYTES} bytes ({2 * KEY_BYTES} hexadecimal digits) in this file"
         )
     return key
-
-
-def _make(path: Path) -> None:
-    """Link a finished file into place: of two processes doing this at once one wins, and a reader
-    never sees half a key."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        adopt(draft)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
-    sync_folder(path.parent)

@@ -12,7 +12,6 @@ import binascii
 import hashlib
 import io
 import json
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.base.files import sync_folder
+from edgeface.base.files import drafted
 from edgeface.base.ids import check_person_id
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
@@ -70,11 +69,10 @@ def export_gallery(
     """
     cipher = RowCipher(key)
     export = secrets.token_hex(16)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     people = templates = 0
     left_out: list[str] = []
     try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        with drafted(path, replace=True) as file:
             digest = hashlib.sha256()
 
             def write(line: dict[str, Any]) -> None:
@@ -104,16 +102,10 @@ def export_gallery(
             if cipher.encrypts:
                 trailer["sealed"] = _text(cipher.seal(checksum.encode(), "export end", export))
             file.write(_dump(trailer))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        sync_folder(path.parent)
     except OSError as error:
         if isinstance(error, StateError):
             raise
         raise StateError(f"{path}: cannot write the export: {error.strerror}") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return ExportReport(people, templates, tuple(left_out))
 
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
+from edgeface.base.files import PUBLIC, write_file
 from edgeface.base.messages import FAILURE, Message, Publication, Subscription
 from edgeface.mqtt.homeassistant import BIRTH, Announcement, announcement
 from edgeface.mqtt.link import Done, Handler, LinkStatus
@@ -102,9 +103,9 @@ class Announcer:
             if topic is None:
                 self._marker.unlink(missing_ok=True)
             else:
-                self._marker.write_text(topic + "\n", encoding="utf-8")
+                write_file(self._marker, f"{topic}\n".encode(), PUBLIC, replace=True)
         except OSError as error:
-            _log.warning("%s: %s", self._marker, error.strerror)
+            _log.warning("%s: %s", self._marker, error)
 
     def _listen(self, topic: str | None) -> None:
         if topic == self._listening:

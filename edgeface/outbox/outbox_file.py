@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from edgeface.base.errors import ContractError, StateError
-from edgeface.base.files import adopt, sync_folder
+from edgeface.base.files import touch_private
 from edgeface.contract import codec
 from edgeface.contract.event import DroppedRange, Previous
 from edgeface.outbox.rows import Row
@@ -107,11 +106,7 @@ class OutboxFile:
         OSError, which `fault_of` tells apart, when it, the folder or the disk cannot be used.
         """
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            adopt(path)
-            sync_folder(path.parent)
+        touch_private(path)
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
         try:
             self._prepare()
@@ -269,24 +264,6 @@ class OutboxFile:
         """Close; SQLite moves the WAL into the file where it can."""
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
-
-
-def set_aside(path: Path, utc_ns: int) -> Path:
-    """Rename a broken file, its WAL and shared memory out of the way; where the file is now.
-
-    Raises OSError when the folder does not let it.
-    """
-    stem = path.with_name(f"{path.name}.broken-{utc_ns // 1_000_000_000}")
-    target, number = stem, 1
-    while target.exists():
-        number += 1
-        target = stem.with_name(f"{stem.name}-{number}")
-    for suffix in ("-wal", "-shm", ""):
-        source = path.with_name(path.name + suffix)
-        if source.exists():
-            source.rename(target.with_name(target.name + suffix))
-    sync_folder(path.parent)
-    return target
 
 
 def _marks(names: list[str]) -> str:

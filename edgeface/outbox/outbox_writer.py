@@ -16,13 +16,14 @@ from typing import Final
 
 from edgeface.base.clock import NS, Clock, utc_now
 from edgeface.base.errors import StateError
+from edgeface.base.files import set_aside
 from edgeface.base.ids import uuid7
 from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
 from edgeface.outbox.bounds import Enforcer, lost_with
 from edgeface.outbox.gaps import merge, take
-from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of, set_aside
+from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxLimits, OutboxStatus, Row
 
 _log = logging.getLogger(__name__)
@@ -318,7 +319,7 @@ class Writer:
         lost, self._settled = self._enforcer.pending_ranges(), set()
         self._settled_since_ns = None
         try:
-            place = set_aside(self._path, self._clock.utc_ns())
+            place = set_aside(self._path, f"broken-{self._clock.utc_ns() // NS}")
         except OSError as failure:
             self._degrade("corrupt", failure)
             return

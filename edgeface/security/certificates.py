@@ -10,7 +10,6 @@ used by a server and the other way round.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import secrets
 from collections.abc import Iterable, Sequence
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edgeface.base.errors import BadIdError, StateError
-from edgeface.base.files import sync_folder
+from edgeface.base.files import PRIVATE, PUBLIC, own_folder, write_file
 from edgeface.security.certificate_facts import (
     AUTHORITY,
     BROKER,
@@ -63,10 +62,7 @@ class Authority:
 
         Raises StateError when there is one already or the folder cannot be written to.
         """
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(f"{folder}: cannot make the folder: {error.strerror}") from error
+        own_folder(folder)
         _refuse_existing(folder / f"{AUTHORITY}.pem", folder / f"{AUTHORITY}.key")
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
@@ -80,8 +76,8 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         authority = cls(folder, certificate, key)
-        _place(folder / f"{AUTHORITY}.key", _key_pem(key, passphrase), 0o600)
-        _place(folder / f"{AUTHORITY}.pem", _pem(certificate), 0o644)
+        write_file(folder / f"{AUTHORITY}.key", _key_pem(key, passphrase), PRIVATE)
+        write_file(folder / f"{AUTHORITY}.pem", _pem(certificate), PUBLIC)
         authority._write_revoked([])
         return authority
 
@@ -201,15 +197,14 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         if replace:
             self._set_aside(self._held(name), name)
-        _place(key_path, _key_pem(key, None), 0o600, replace=replace)
-        _place(path, _pem(certificate), 0o644, replace=replace)
+        write_file(key_path, _key_pem(key, None), PRIVATE, replace=replace)
+        write_file(path, _pem(certificate), PUBLIC, replace=replace)
         return path
 
     def _set_aside(self, certificate: x509.Certificate, name: str) -> Path:
         folder = self.folder / REPLACED
-        folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / f"{name}-{certificate.serial_number:x}.pem"
-        _place(path, _pem(certificate), 0o644, replace=True)
+        write_file(path, _pem(certificate), PUBLIC, replace=True)
         return path
 
     def _revocations(self) -> Iterable[x509.RevokedCertificate]:
@@ -242,7 +237,7 @@ class Authority:
             builder = builder.add_revoked_certificate(item)
         content = builder.sign(self._key, hashes.SHA256())
         pem = content.public_bytes(serialization.Encoding.PEM)
-        _place(self.folder / f"{REVOKED}.pem", pem, 0o644, replace=True)
+        write_file(self.folder / f"{REVOKED}.pem", pem, PUBLIC, replace=True)
 
 
 def _builder(
@@ -308,28 +303,3 @@ def _refuse_existing(*paths: Path) -> None:
     for path in paths:
         if path.exists():
             raise StateError(f"{path}: is there already, and nothing is overwritten")
-
-
-def _place(path: Path, content: bytes, mode: int, *, replace: bool = False) -> None:
-    """Put a finished file into place at once. Raises StateError, also when there is one and
-    `replace` is not set."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                draft.replace(path)
-            else:
-                os.link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except FileExistsError:
-        raise StateError(f"{path}: is there already, and nothing is overwritten") from None
-    except OSError as error:
-        raise StateError(f"{path}: cannot write: {error.strerror}") from error

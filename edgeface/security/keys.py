@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import os
-import secrets
-import stat
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edgeface.base.errors import StateError
-from edgeface.base.files import adopt, sync_folder
+from edgeface.base.files import PUBLIC, drafted, make_folder, read_small, write_file
 from edgeface.contract.signatures import KEY_ID, SIGNATURE, signed_bytes
-
-_MAX_FILE_BYTES: Final = 64 * 1024
 
 
 class PublicKey:
@@ -35,7 +32,7 @@ class PublicKey:
     def load(cls, path: Path) -> PublicKey:
         """Read a PEM public key. Raises StateError naming the file."""
         try:
-            key = serialization.load_pem_public_key(read_key_file(path))
+            key = serialization.load_pem_public_key(read_small(path))
         except (ValueError, UnsupportedAlgorithm) as error:
             raise StateError(
                 f"{path}: not a public key in PEM form; the one that is meant is a device's "
@@ -83,7 +80,7 @@ class DeviceKey:
     @classmethod
     def load(cls, path: Path) -> DeviceKey:
         """Read a PKCS #8 PEM key. Raises StateError, also when other users may read it."""
-        content = read_key_file(path, private=True)
+        content = read_small(path, private=True)
         try:
             key = serialization.load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -99,13 +96,13 @@ class DeviceKey:
         StateError."""
         try:
             if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                place_key_file(path, cls.generate().pem(), 0o600)
+                make_folder(path.parent)
+                with contextlib.suppress(FileExistsError), drafted(path) as file:
+                    file.write(cls.generate().pem())
             key = cls.load(path)
             public_path = path.with_name(path.name + ".pub")
             if not key.public.is_in(public_path) and os.access(path.parent, os.W_OK):
-                public_path.unlink(missing_ok=True)
-                key.export_public(public_path)
+                write_file(public_path, key.public.pem(), PUBLIC, replace=True)
         except StateError:
             raise
         except OSError as error:
@@ -125,10 +122,6 @@ class DeviceKey:
         """The user properties of a signed message."""
         return ((SIGNATURE, self.sign(topic, payload)), (KEY_ID, self.kid))
 
-    def export_public(self, path: Path) -> None:
-        """Write the public half (PEM, mode 0644) where there is no file yet."""
-        place_key_file(path, self.public.pem(), 0o644)
-
     def pem(self) -> bytes:
         """The private key, PKCS #8 in PEM, not encrypted."""
         return self._key.private_bytes(
@@ -136,42 +129,3 @@ class DeviceKey:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-
-
-def read_key_file(path: Path, *, private: bool = False) -> bytes:
-    """The start of a key's file. Raises StateError, of a `private` one also when other users may
-    read it."""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if private and mode & (stat.S_IRWXO | stat.S_IWGRP):
-                raise StateError(
-                    f"{path}: other users may read or change the key (mode {mode:04o}); "
-                    f"make it private: chmod 600 {path}"
-                )
-            return file.read(_MAX_FILE_BYTES)
-    except StateError:
-        raise
-    except OSError as error:
-        raise StateError(f"{path}: cannot read the key: {error.strerror}") from error
-
-
-def place_key_file(path: Path, content: bytes, mode: int) -> None:
-    """Link a finished file into place; of two processes doing this at once one wins. Raises
-    OSError."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        adopt(draft)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()
-    sync_folder(path.parent)

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edgeface.base.errors import ContractError, StateError
+from edgeface.base.files import PRIVATE, PUBLIC, read_small, write_file
 from edgeface.contract.answers import Sealed
-from edgeface.security.keys import place_key_file, read_key_file
 
 _PREFIX: Final = b"edgeface sealed answer v1\0"
 _NONCE_BYTES: Final = 12
@@ -59,7 +59,7 @@ class AdministratorKey:
     def load(cls, path: Path) -> AdministratorKey:
         """Read a PEM public key. Raises StateError naming the file."""
         try:
-            key = serialization.load_pem_public_key(read_key_file(path))
+            key = serialization.load_pem_public_key(read_small(path))
         except (ValueError, UnsupportedAlgorithm) as error:
             raise StateError(f"{path}: no public key in PEM form: {error}") from error
         if not isinstance(key, X25519PublicKey):
@@ -102,7 +102,7 @@ class AdministratorSecret:
     @classmethod
     def load(cls, path: Path) -> AdministratorSecret:
         """Read a PKCS #8 PEM key. Raises StateError, also when other users may read it."""
-        content = read_key_file(path, private=True)
+        content = read_small(path, private=True)
         try:
             key = serialization.load_pem_private_key(content, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -145,11 +145,8 @@ class AdministratorSecret:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        try:
-            place_key_file(path, content, 0o600)
-            place_key_file(public, self.public.pem(), 0o644)
-        except OSError as error:
-            raise StateError(f"{path}: cannot write the key: {error.strerror}") from error
+        write_file(path, content, PRIVATE)
+        write_file(public, self.public.pem(), PUBLIC)
         return public
 
 

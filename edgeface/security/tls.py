@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import paho.mqtt.client as mqtt
 
-from edgeface.base.errors import BrokerError
+from edgeface.base.errors import BrokerError, StateError
+from edgeface.base.files import read_small
 
 _MAX_FILE_BYTES: Final = 64 * 1024
 _EXPIRED: Final = frozenset({9, 10})
@@ -73,25 +72,11 @@ def read_secret(path: Path, what: str) -> str:
     """The text of a file with a secret, `what` in words. Raises BrokerError when it cannot be read,
     when it is too large to be one, or when users beyond owner and group may read it."""
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            content = file.read(_MAX_FILE_BYTES + 1)
-        if len(content) > _MAX_FILE_BYTES:
-            raise BrokerError(f"{path}: too large for the {what}")
-        text = content.decode()
-    except BrokerError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BrokerError(f"{path}: cannot read the {what}: {reason}") from error
+        return read_small(path, what, private=True).decode()
+    except StateError as error:
+        raise BrokerError(str(error)) from error
     except UnicodeDecodeError as error:
         raise BrokerError(f"{path}: cannot read the {what}: no UTF-8") from error
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise BrokerError(
-            f"{path}: other users may read or change the {what} (mode {mode:04o}); "
-            f"make it private: chmod 600 {path}"
-        )
-    return text
 
 
 def read_password(path: Path) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Final
 
 from edgeface.base.clock import Clock, SystemClock
-from edgeface.base.errors import StateError
+from edgeface.base.files import own_folder
 from edgeface.base.messages import Subscription
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting, new_session
@@ -64,7 +62,7 @@ class Composition:
         self, settings: Settings, clock: Clock | None = None, observe: Observer | None = None
     ) -> None:
         """`observe` looks on at every frame."""
-        prepare_folder(settings.state_dir)
+        own_folder(settings.state_dir, "state folder")
         settings = in_use(settings)
         self._observe = observe
         self.clock: Clock = clock if clock is not None else SystemClock()
@@ -195,13 +193,3 @@ class Composition:
     def _decided(self, sighting: Sighting) -> None:
         self.desk.traces.note(sighting)
         self.outbox.append(sighting)
-
-
-def prepare_folder(path: Path) -> None:
-    """Make the state folder (mode 0700). Raises StateError when it cannot be written to."""
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(f"{path}: cannot make the state folder: {error.strerror}") from error
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise StateError(f"{path}: the state folder cannot be written to by this user")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import queue
 import re
 import threading
@@ -20,7 +19,7 @@ from typing import Any, Final, NamedTuple, Self
 
 import cv2
 
-from edgeface.base.errors import StateError
+from edgeface.base.files import drafted, own_folder
 from edgeface.contract.codec import format_time
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult, Sight, Verdict
@@ -59,12 +58,7 @@ class Recorder:
         self, folder: Path, *, max_frames: int = MAX_FRAMES, max_queued: int = MAX_QUEUED
     ) -> None:
         """Make the folder (mode 0700) and start. Raises StateError when that cannot be done."""
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise StateError(f"{folder}: cannot make the folder: {error.strerror}") from error
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise StateError(f"{folder}: this user may not write there")
+        own_folder(folder)
         self.left_out = 0
         """Frames that were due and could not be written in time, or at all."""
         self._folder = folder
@@ -123,9 +117,11 @@ class Recorder:
         encoded, data = cv2.imencode(".jpg", annotate(*item), _JPEG)
         if not encoded:
             raise OSError("it could not be encoded")
-        _write_private(name.with_name(f"{name.name}.jpg"), data.tobytes())
         text = json.dumps(description(frame, item.result))
-        _write_private(name.with_name(f"{name.name}.json"), text.encode())
+        for ending, content in ((".jpg", data.tobytes()), (".json", text.encode())):
+            path = name.with_name(name.name + ending)
+            with drafted(path, replace=True, durable=False) as file:
+                file.write(content)
         self._kept.append(name)
         while len(self._kept) > self._max_frames:
             oldest = self._kept.pop(0)
@@ -171,12 +167,3 @@ def _decision(verdict: Verdict) -> dict[str, Any]:
         "frames": decision.frames,
         "agreeing": decision.agreeing,
     }
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Written aside and renamed, so that a reader finds it whole or not at all."""
-    draft = path.with_name(f"{path.name}.part")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    draft.rename(path)

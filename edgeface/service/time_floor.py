@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 from pathlib import Path
 from typing import Final
 
 from edgeface.base.clock import NS, Clock
-from edgeface.base.files import sync_folder
+from edgeface.base.errors import StateError
+from edgeface.base.files import PUBLIC, write_file
 
 PERSIST_EVERY_S: Final = 300.0
 _log = logging.getLogger(__name__)
@@ -49,16 +49,10 @@ class TimeFloor:
             return
         self._persisted_ns = now_ns
         self._floor_s = self.now_s()
-        draft = self._path.with_name(f".{self._path.name}.new")
         try:
-            with draft.open("w", encoding="ascii") as file:
-                file.write(f"{self._floor_s:.0f}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._path)
-            sync_folder(self._path.parent)
-        except OSError as error:
-            _log.warning("%s: the time cannot be remembered: %s", self._path, error.strerror)
+            write_file(self._path, f"{self._floor_s:.0f}\n".encode(), PUBLIC, replace=True)
+        except StateError as error:
+            _log.warning("the time cannot be remembered: %s", error)
 
 
 def _read(path: Path) -> float:

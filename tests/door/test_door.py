@@ -255,7 +255,7 @@ def controller(
     port: int, key: DeviceKey, folder: Path, *more: str, topics: Topics = TOPICS
 ) -> Iterator[Controller]:
     pinned = folder / "pinned.pub"
-    key.export_public(pinned)
+    pinned.write_bytes(key.public.pem())
     arguments = ["door", "--site", topics.site, "--device", topics.device, "--key", str(pinned)]
     arguments += ["--host", "127.0.0.1", "--port", str(port), "--json", *more]
     process = subprocess.Popen(

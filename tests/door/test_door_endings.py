@@ -24,7 +24,7 @@ KEY = DeviceKey.generate()
 def test_a_signal_ends_the_door_in_order_with_and_without_a_broker(
     broker: LocalBroker, tmp_path: Path, number: signal.Signals, times: int, broker_there: bool
 ) -> None:
-    KEY.export_public(tmp_path / "pinned.pub")
+    (tmp_path / "pinned.pub").write_bytes(KEY.public.pem())
     port = broker.port if broker_there else free_port()
     where = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "pinned.pub")]
     process = subprocess.Popen(
@@ -46,7 +46,7 @@ def test_a_signal_ends_the_door_in_order_with_and_without_a_broker(
 def test_a_broker_that_takes_the_connection_and_says_nothing_does_not_hold_the_door_up(
     tmp_path: Path,
 ) -> None:
-    KEY.export_public(tmp_path / "pinned.pub")
+    (tmp_path / "pinned.pub").write_bytes(KEY.public.pem())
     where = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "pinned.pub")]
     with socket.create_server(("127.0.0.1", 0)) as server:
         access = ["--tls", "required", "--port", str(server.getsockname()[1])]
@@ -72,7 +72,7 @@ def test_a_broker_that_breaks_the_protocol_does_not_silence_the_door_for_good(
     tmp_path: Path,
 ) -> None:
     """A SUBACK without reason codes: the door says so, and is there for the next broker."""
-    KEY.export_public(tmp_path / "pinned.pub")
+    (tmp_path / "pinned.pub").write_bytes(KEY.public.pem())
     where = ["--site", "hq", "--device", "door-1", "--key", str(tmp_path / "pinned.pub")]
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(20)

@@ -67,7 +67,7 @@ def broker(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def door(key: DeviceKey, folder: Path, *more: object) -> Iterator[Callable[..., dict[str, Any]]]:
     """`edgeface door --json` as a process; yields a function for its next line of a kind."""
     pinned = folder / "pinned.pub"
-    key.export_public(pinned)
+    pinned.write_bytes(key.public.pem())
     arguments = ["door", "--site", "home", "--device", "door-1", "--key", pinned, "--json", *more]
     process = subprocess.Popen(
         [sys.executable, "-m", "edgeface", *map(str, arguments)],

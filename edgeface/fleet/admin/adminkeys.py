@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.base.files import PRIVATE, PUBLIC, make_folder, write_file
+from edgeface.base.files import PRIVATE, PUBLIC, read_small, write_file
 from edgeface.fleet.protocol.keyring import (
     ENCRYPTION_KEY_BYTES,
     SigningKey,
@@ -58,7 +57,6 @@ def ensure_sealing_key(path: Path) -> bytes:
     are made when there are none. Raises StateError."""
     secret = AdministratorSecret.load(path) if path.exists() else AdministratorSecret.generate()
     if not path.exists():
-        make_folder(path.parent)
         secret.save(path)
     return secret.public.pem()
 
@@ -97,13 +95,7 @@ def encryption_file(folder: Path, kid: str) -> Path:
 def load_signing_key(path: Path, passphrase: bytes | None) -> SigningKey:
     """Read a private key. Raises StateError (not readable, others may read it, no key) or
     GalleryError (wrong passphrase)."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        content = path.read_bytes()
-    except OSError as error:
-        raise StateError(f"{path}: cannot read the key: {error.strerror}") from error
-    if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise StateError(f"{path}: other users may read the key; chmod 600 {path}")
+    content = read_small(path, private=True)
     try:
         key = serialization.load_pem_private_key(content, password=passphrase)
     except (ValueError, TypeError) as error:
