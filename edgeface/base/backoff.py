@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Final
 
 RECONNECT_CAP_S: Final = 10.0
@@ -11,7 +12,8 @@ a broker try it about ten times a second together while it is away."""
 
 
 class Backoff:
-    """Full jitter: each wait is random between a floor and a ceiling that doubles."""
+    """Full jitter: each wait is random between a floor and a limit that doubles with each failure
+    (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015)."""
 
     def __init__(
         self,
@@ -19,20 +21,33 @@ class Backoff:
         floor_s: float = 0.1,
         base_s: float = 0.5,
         cap_s: float = RECONNECT_CAP_S,
-        rng: random.Random | None = None,
+        draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
+        """`draw(low, high)` picks the wait; by default every one is as likely."""
         self._floor_s = floor_s
         self._base_s = base_s
         self._cap_s = cap_s
-        self._rng = rng or random.Random()
-        self._failures = 0
+        self._draw = draw
+        self.failures = 0
+        """Since the last attempt that proved good."""
+
+    @property
+    def limit_s(self) -> float:
+        """The longest that the next wait can be."""
+        return self._limit_s(self.failures)
+
+    def after_s(self, failures: int) -> float:
+        """How long to wait after so many failures, at least one."""
+        return self._draw(self._floor_s, self._limit_s(failures - 1))
 
     def next_s(self) -> float:
         """How long to wait after one more failure."""
-        ceiling_s = min(self._cap_s, self._base_s * 2.0 ** min(self._failures, 16))
-        self._failures += 1
-        return self._rng.uniform(self._floor_s, max(self._floor_s, ceiling_s))
+        self.failures += 1
+        return self.after_s(self.failures)
 
     def reset(self) -> None:
-        """A connection has proved good."""
-        self._failures = 0
+        """An attempt has proved good."""
+        self.failures = 0
+
+    def _limit_s(self, doublings: int) -> float:
+        return max(self._floor_s, min(self._cap_s, self._base_s * 2.0 ** min(doublings, 30)))

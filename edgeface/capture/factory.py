@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import Clock, SystemClock
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import BaseSource
@@ -83,8 +84,7 @@ def make_source(
     return ReopeningSource(
         make_backend(camera, clock),
         stall_timeout_s=camera.stall_timeout_s,
-        reopen_min_s=camera.reopen_min_s,
-        reopen_max_s=camera.reopen_max_s,
+        backoff=Backoff(floor_s=0.0, base_s=camera.reopen_min_s, cap_s=camera.reopen_max_s),
         clock=clock,
         stop=stop,
     )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, Clock, SystemClock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.source import BaseSource
@@ -43,10 +42,8 @@ class ReopeningSource:
 
     The first `open()` lets errors through: a camera that was never there is for a person to put
     right. Afterwards `read()` closes a source that delivered nothing for `stall_timeout_s` or
-    failed, and opens it again after a pause drawn evenly from [0, min(reopen_max_s, reopen_min_s
-    * 2**n)), n counting the failures since the last frame (full jitter: M. Brooker, "Exponential
-    Backoff And Jitter", AWS Architecture Blog, 2015). No wait is longer than the caller's
-    timeout, and each ends when `stop` is set.
+    failed, and opens it again after a pause of `backoff`, which starts anew with each frame. No
+    wait is longer than the caller's timeout, and each ends when `stop` is set.
     """
 
     def __init__(
@@ -54,22 +51,16 @@ class ReopeningSource:
         source: BaseSource,
         *,
         stall_timeout_s: float = 5.0,
-        reopen_min_s: float = 0.5,
-        reopen_max_s: float = 30.0,
+        backoff: Backoff | None = None,
         clock: Clock | None = None,
         stop: threading.Event | None = None,
-        jitter: Callable[[float], float] | None = None,
     ) -> None:
-        """`jitter(limit_s)` gives the pause in [0, limit_s); by default evenly distributed."""
         self._source = source
         self._stall_ns = round(stall_timeout_s * NS)
-        self._min_s = reopen_min_s
-        self._max_s = reopen_max_s
+        self._backoff = backoff if backoff is not None else Backoff(floor_s=0.0, cap_s=30.0)
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._stop = stop if stop is not None else threading.Event()
-        self._jitter = jitter if jitter is not None else lambda limit_s: random.random() * limit_s
         self._is_open = False
-        self._failures = 0
         self._silent_since_ns: int | None = None
         self._retry_ns = 0
         self._sequence: int | None = None
@@ -103,7 +94,7 @@ class ReopeningSource:
         """
         if self._is_open:
             return
-        self._failures = 0
+        self._backoff.reset()
         self._silent_since_ns = None
         try:
             self._source.open()
@@ -168,9 +159,9 @@ class ReopeningSource:
         return frame
 
     def _count(self, frame: Frame) -> None:
-        if self._failures:
+        if self._backoff.failures:
             _log.info("camera %s delivers again", self.name)
-        self._failures = 0
+        self._backoff.reset()
         self._silent_since_ns = None
         missed = 0 if self._sequence is None else frame.sequence - self._sequence - 1
         self._sequence = frame.sequence
@@ -190,9 +181,7 @@ class ReopeningSource:
     def _give_up(self, why: str) -> None:
         """Close and draw the pause before the next attempt."""
         self._source.close()
-        limit_s = min(self._max_s, self._min_s * 2 ** min(self._failures, 30))
-        pause_s = self._jitter(limit_s)
-        self._failures += 1
+        pause_s = self._backoff.next_s()
         self._retry_ns = self._clock.boottime_ns() + round(pause_s * NS)
         self._health = replace(self._health, connected=False, last_error=why)
         _log.warning("camera %s closed: %s; opening again in %.1f s", self.name, why, pause_s)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import random
 from typing import Final
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.errors import EdgefaceError
 from edgeface.inference.description import COMPILED_FILE
 from edgeface.inference.edgetpu import EdgeTpu
@@ -26,18 +26,17 @@ def watch_accelerator(board: Board, pulse: Pulse) -> None:
 
     The probe runs in a child process; the recognizer takes the TPU back when nobody is at the door.
     """
-    limit_s = RETRY_MIN_S
+    backoff = Backoff(floor_s=RETRY_MIN_S / 2, base_s=RETRY_MIN_S, cap_s=RETRY_MAX_S)
     while not pulse.stop.is_set():
         facts = board.models
         if facts is None or not facts.accelerator.degraded:
-            limit_s = RETRY_MIN_S
+            backoff.reset()
             pulse.beat()
             pulse.stop.wait(1.0)
             continue
-        with pulse.patience(limit_s + PROBE_S):
-            if pulse.stop.wait(random.uniform(RETRY_MIN_S / 2, limit_s)):
+        with pulse.patience(backoff.limit_s + PROBE_S):
+            if pulse.stop.wait(backoff.next_s()):
                 return
-            limit_s = min(2 * limit_s, RETRY_MAX_S)
             if _usable(board):
                 _log.info("the Edge TPU can be used again")
                 board.by_watcher.found += 1

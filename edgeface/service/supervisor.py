@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.errors import EdgefaceError
 from edgeface.service.worker import Pulse, Run, Seconds, WorkerSpec
 
@@ -80,9 +81,9 @@ class _Guest:
 class Supervisor:
     """Owns the workers' threads. Used by one thread.
 
-    A worker that raises is started again after a pause drawn evenly from [0, min(RESTART_MAX_S,
-    RESTART_MIN_S * 2**n)), n counting its failures within the window. More than `restart_budget`
-    of them within `restart_window_s` end the process. A worker that returns is done.
+    A worker that raises is started again after a pause that grows with its failures within
+    `restart_window_s`; more than `restart_budget` of them end the process. A worker that returns is
+    done.
     """
 
     def __init__(
@@ -91,13 +92,13 @@ class Supervisor:
         restart_budget: int = 5,
         restart_window_s: float = 60.0,
         now_s: Seconds = time.monotonic,
-        jitter: Callable[[float], float] | None = None,
+        draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
-        """`jitter(limit_s)` gives a pause in [0, limit_s); by default evenly distributed."""
+        """`draw`: of the pauses, see `Backoff`."""
         self._budget = restart_budget
         self._window_s = restart_window_s
         self._now_s = now_s
-        self._jitter = jitter if jitter is not None else lambda limit_s: random.random() * limit_s
+        self._backoff = Backoff(floor_s=0.0, base_s=RESTART_MIN_S, cap_s=RESTART_MAX_S, draw=draw)
         self._workers: dict[str, _Worker] = {}
         self._guests: list[_Guest] = []
         self._left: list[tuple[WorkerSpec, Run]] = []
@@ -233,7 +234,7 @@ class Supervisor:
             return Exit(
                 BEYOND_BUDGET, f"{reason} ({count} failures within {self._window_s:g} s, giving up)"
             )
-        pause_s = self._jitter(min(RESTART_MAX_S, RESTART_MIN_S * 2 ** min(count - 1, 30)))
+        pause_s = self._backoff.after_s(count)
         worker.restart_at_s = now_s + pause_s
         _log.warning("worker %s starts again in %.1f s", worker.spec.name, pause_s)
         return None

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import SystemClock
 from edgeface.base.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture import picamera2 as back_end
@@ -185,7 +186,9 @@ def test_a_close_that_hangs_is_left_behind(rig: Rig, monkeypatch: pytest.MonkeyP
 
 
 def test_a_stalled_camera_is_opened_again(rig: Rig) -> None:
-    keeper = ReopeningSource(small(), stall_timeout_s=0.02, reopen_min_s=0.001, reopen_max_s=0.002)
+    keeper = ReopeningSource(
+        small(), stall_timeout_s=0.02, backoff=Backoff(floor_s=0, base_s=0.001, cap_s=0.002)
+    )
     with keeper:
         first = keeper.read(WAIT_S)
         rig.stalled.set()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, ManualClock, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
@@ -55,15 +56,13 @@ def clock() -> ManualClock:
 
 
 def keeper(
-    source: Scripted, clock: ManualClock, jitter: Callable[[float], float] | None = None
+    source: Scripted, clock: ManualClock, draw: Callable[[float, float], float] = max
 ) -> ReopeningSource:
     return ReopeningSource(
         source,
         stall_timeout_s=5.0,
-        reopen_min_s=0.5,
-        reopen_max_s=30.0,
+        backoff=Backoff(floor_s=0, base_s=0.5, cap_s=30, draw=draw),
         clock=clock,
-        jitter=jitter if jitter is not None else lambda limit_s: limit_s,
     )
 
 
@@ -91,12 +90,13 @@ def test_a_lost_source_is_closed_and_opened_again(clock: ManualClock) -> None:
 def test_the_pauses_double_up_to_the_longest_and_are_drawn_from_zero(clock: ManualClock) -> None:
     limits: list[float] = []
 
-    def jitter(limit_s: float) -> float:
+    def draw(low_s: float, limit_s: float) -> float:
+        assert low_s == 0
         limits.append(limit_s)
         return limit_s / 2
 
     source = Scripted(clock, [LOST], opens=[FRAME, *[LOST] * 8])
-    with keeper(source, clock, jitter) as kept:
+    with keeper(source, clock, draw) as kept:
         began_ns = clock.boottime_ns()
         kept.read(1000.0)
         assert limits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
@@ -109,7 +109,7 @@ def test_the_pauses_double_up_to_the_longest_and_are_drawn_from_zero(clock: Manu
 
 def test_no_wait_is_longer_than_the_caller_allows(clock: ManualClock) -> None:
     source = Scripted(clock, [FRAME, LOST], opens=[FRAME, *[LOST] * 100])
-    with keeper(source, clock, lambda limit_s: 7.0) as kept:
+    with keeper(source, clock, lambda *_: 7.0) as kept:
         kept.read(1.0)
         for _ in range(20):
             began_ns = clock.boottime_ns()
@@ -167,7 +167,7 @@ def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
     source = Scripted(ManualClock(), [LOST] * 9)
     began = threading.Event()
 
-    def jitter(limit_s: float) -> float:
+    def draw(low_s: float, limit_s: float) -> float:
         began.set()
         return 60.0
 
@@ -179,7 +179,7 @@ def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
         except FrameTimeoutError as error:
             errors.append(error)
 
-    kept = ReopeningSource(source, stop=stop, jitter=jitter)
+    kept = ReopeningSource(source, stop=stop, backoff=Backoff(draw=draw))
     kept.open()
     reader = threading.Thread(target=read)
     reader.start()

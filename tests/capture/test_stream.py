@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, ManualClock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
@@ -243,7 +244,7 @@ def test_a_damaged_picture_of_a_network_stream_is_left_out(server: MjpegServer) 
 
 def test_a_network_stream_that_was_cut_is_opened_again(server: MjpegServer) -> None:
     inner = NetworkStreamSource(server.url, stall_timeout_s=2.0)
-    with ReopeningSource(inner, reopen_min_s=0.01, reopen_max_s=0.05) as source:
+    with ReopeningSource(inner, backoff=Backoff(floor_s=0, base_s=0.01, cap_s=0.05)) as source:
         source.read(WAIT_S)
         server.cut.set()
         while source.health.connected:

@@ -43,7 +43,7 @@ class Door:
         self.board = Board(load_settings(self.file))
         self.board.by_recognizer.models = self.board.by_gallery.index = cast(Any, object())
         self.slot: LatestSlot[Frame] = LatestSlot()
-        self.supervisor = Supervisor(jitter=lambda limit_s: 0.0)
+        self.supervisor = Supervisor(draw=min)
         self._capture = Capture(self.board, self.slot, SystemClock())
 
     def write(self, folder: str) -> None:

@@ -29,7 +29,7 @@ def clock() -> Hands:
 
 @pytest.fixture
 def supervisor(clock: Hands) -> Iterator[Supervisor]:
-    made = Supervisor(restart_budget=2, restart_window_s=60, now_s=clock, jitter=lambda s: s)
+    made = Supervisor(restart_budget=2, restart_window_s=60, now_s=clock, draw=max)
     yield made
     made.stop(5)
 
@@ -132,11 +132,11 @@ def test_failures_that_are_far_apart_do_not_add_up(supervisor: Supervisor, clock
 def test_the_pause_grows_with_the_failures_and_is_bounded(clock: Hands) -> None:
     limits: list[float] = []
 
-    def no_pause(limit_s: float) -> float:
+    def no_pause(_low_s: float, limit_s: float) -> float:
         limits.append(limit_s)
         return 0.0
 
-    supervisor = Supervisor(restart_budget=20, now_s=clock, jitter=no_pause)
+    supervisor = Supervisor(restart_budget=20, now_s=clock, draw=no_pause)
     supervisor.start(WorkerSpec("w", failing))
     for _ in range(8):
         until(lambda: ended(supervisor, "w"))
