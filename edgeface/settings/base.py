@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-IDENTIFIER_PATTERN = r"[a-z0-9-]{1,64}"
+from edgeface.base.ids import ID, RESERVED
 
 CREDENTIAL_PREFIX = "credential:"
 """`credential:NAME` stands for the systemd credential NAME of the service."""
@@ -61,10 +60,10 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _identifier(value: str) -> str:
-    if not re.fullmatch(IDENTIFIER_PATTERN, value):
+    if ID.fullmatch(value) is None:
         raise ValueError("should be 1 to 64 characters of a-z, 0-9 and -")
-    if value == "gallery":
-        raise ValueError("'gallery' is a reserved name of the topic tree")
+    if value in RESERVED:
+        raise ValueError(f"{value!r} is a reserved name of the topic tree")
     return value
 
 
@@ -80,7 +79,7 @@ Size = Annotated[tuple[Side, Side], BeforeValidator(_as_tuple)]
 Identifier = Annotated[
     str,
     AfterValidator(_identifier),
-    WithJsonSchema({"type": "string", "pattern": f"^{IDENTIFIER_PATTERN}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{ID.pattern}$"}),
 ]
 """A level of a topic: site or device."""
 
