@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
 
-from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Range, Text
+from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Text
 from edgeface.contract.command_requests import TransactionId, Verb
 from edgeface.contract.event import (
     Cosine,
     Count,
+    Digest,
     FaceQuality,
     GalleryUsed,
     Id,
@@ -238,7 +239,7 @@ class GalleryData:
     revision: Count
     people: Count
     templates: Count
-    digest: Annotated[str, Text("sha256:[0-9a-f]{64}", 71)]
+    digest: Digest
     """Over the ids and templates, in the order of ids: equal for equal galleries of one space."""
     space: str
     person_ids: tuple[PersonId, ...]
@@ -258,5 +259,5 @@ class WhyData:
     quality: FaceQuality | None
     faces_in_view: Count
     why: JsonObject
-    recent: tuple[Annotated[int, Range(0)], ...]
+    recent: tuple[Count, ...]
     """Tracks whose traces are remembered, newest first."""

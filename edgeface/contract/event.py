@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, TypeAlias, get_args
+from typing import Annotated, Final, Literal, TypeAlias, TypedDict, get_args
 
 from edgeface.base.errors import ContractError
 from edgeface.base.ids import ID, PERSON_ID
@@ -213,8 +213,7 @@ class Gap:
 Event: TypeAlias = Recognition | Gap
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(TypedDict):
     """What the outbox gives an event when it commits it."""
 
     event_id: str
@@ -232,11 +231,7 @@ def recognition(sighting: Sighting, identity: Identity) -> Recognition:
     return Recognition(
         contract_version=CONTRACT_VERSION,
         event_type=sighting.event_type,
-        event_id=identity.event_id,
-        seq=identity.seq,
-        session=identity.session,
-        site=identity.site,
-        device=identity.device,
+        **identity,
         captured_at=captured_at,
         decided_at=_milliseconds(sighting.decided_at),
         valid_until=valid_until,
@@ -252,7 +247,6 @@ def recognition(sighting: Sighting, identity: Identity) -> Recognition:
         accelerator=sighting.accelerator,
         latency_ms=sighting.latency_ms,
         why=sighting.why,
-        previous=identity.previous,
     )
 
 
@@ -261,16 +255,11 @@ def gap(lost: Loss, identity: Identity, *, announced_at: datetime, clock_synced:
     return Gap(
         contract_version=CONTRACT_VERSION,
         event_type="gap",
-        event_id=identity.event_id,
-        seq=identity.seq,
-        session=identity.session,
-        site=identity.site,
-        device=identity.device,
+        **identity,
         announced_at=_milliseconds(announced_at),
         historical=False,
         clock_synced=clock_synced,
         lost=lost,
-        previous=identity.previous,
     )
 
 

@@ -92,7 +92,7 @@ class Writer:
             event.parse(payload)
         except Exception as error:  # noqa: BLE001 - one bad decision must not take others with it
             self._seq -= 1
-            self._previous = identity.previous
+            self._previous = identity["previous"]
             _log.error("an event does not keep the contract and was not sent: %r", error)
             letter = repr(sighting).encode(errors="replace")
             self._bury(DeadLetter(self._clock.utc_ns(), f"contract: {error}", letter))
@@ -186,9 +186,9 @@ class Writer:
 
     def _row(self, identity: Identity, payload: bytes, expires_boottime_ns: int) -> Row:
         return Row(
-            event_id=identity.event_id,
-            session=identity.session,
-            seq=identity.seq,
+            event_id=identity["event_id"],
+            session=identity["session"],
+            seq=identity["seq"],
             kind="event" if expires_boottime_ns else "gap",
             boot_id=self._clock.boot_id(),
             created_boottime_ns=self._clock.boottime_ns(),

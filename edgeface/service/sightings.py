@@ -30,7 +30,6 @@ def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
     """The event's content. The validity counts from the capture of the newest frame that the
     decision rests on."""
     decision, basis = verdict.decision, verdict.basis
-    index = gallery.index
     age_ns = max(0, setting.now_boottime_ns - basis.boottime_ns)
     return Sighting(
         event_type=decision.outcome,
@@ -48,16 +47,18 @@ def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
         faces_in_view=basis.faces_in_view,
         match=match_of(decision),
         quality=face_quality(decision.quality),
-        gallery=GalleryUsed(
-            epoch=index.epoch,
-            revision=index.revision,
-            templates=index.templates_allowed(gallery.allowed),
-        ),
+        gallery=gallery_used(gallery),
         models=setting.models,
         accelerator=setting.accelerator,
         latency_ms=age_ns // 1_000_000,
         why=decision.why,
     )
+
+
+def gallery_used(gallery: Gallery) -> GalleryUsed:
+    """As messages carry it."""
+    index = gallery.index
+    return GalleryUsed(index.epoch, index.revision, index.templates_allowed(gallery.allowed))
 
 
 def moment_of(utc_ns: int) -> datetime:

@@ -171,7 +171,7 @@ def test_events_are_read_as_the_contract_writes_them() -> None:
     live, late = Logged.read(payload), Logged.read(event.as_historical(payload))
     assert late == dataclasses.replace(live, historical=True)
     assert live.previous == ("a" * 8, 7)
-    assert json.loads(live.content)["event_id"] == identity.event_id
+    assert json.loads(live.content)["event_id"] == identity["event_id"]
     lost = Loss(3, (DroppedRange("a" * 8, 2, 4, 3, "count"),))
     gap = event.gap(lost, identity, announced_at=utc_now(clock), clock_synced=True)
     assert Logged.read(codec.to_json(gap)).gaps == (("a" * 8, 2, 4),)

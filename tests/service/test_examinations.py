@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +16,9 @@ from edgeface.contract.commands import COMMANDS
 from edgeface.contract.event import ModelsUsed
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.values import Embedding, Face
-from edgeface.security.sealing import AdministratorSecret
+from edgeface.security.sealing import AdministratorSecret, Context
 from edgeface.service.commanding.admission import Address, Request
-from edgeface.service.commanding.enrolling import Enrolling, Recipient
+from edgeface.service.commanding.enrolling import Enrolling
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
 from edgeface.service.commanding.peephole import Examination, Glance, Peephole
 from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg
@@ -312,20 +313,22 @@ def test_an_answer_is_as_fresh_as_the_newest_frame_that_names_the_person(
     assert seen.captured_at == naming
 
 
-class Told(list[EnrollProgress]):
-    def __call__(self, request: Request, progress: EnrollProgress) -> None:
-        self.append(progress)
+CONTEXT = Context("hq", "door-1", "enroll", "transaction-00001")
 
 
-def enrolment(scene: Examined, told: Told, secret: AdministratorSecret, frames: int) -> Enrolling:
+def enrolment(
+    scene: Examined, told: list[EnrollProgress], secret: AdministratorSecret, frames: int
+) -> Enrolling:
     asked = request("enroll", scene.time_s, frames=frames)
-    return Enrolling(asked, RULES, Recipient(secret.public, "hq", "door-1"), told)
+    seal = functools.partial(secret.public.seal, context=CONTEXT)
+    return Enrolling(asked, RULES, seal, told.append)
 
 
 def test_an_enrolment_says_what_the_next_frame_should_be_and_ends_sealed(
     scene: Examined, rng: np.random.Generator
 ) -> None:
-    told, secret, clara = Told(), AdministratorSecret.generate(), identity(rng)
+    told: list[EnrollProgress] = []
+    secret, clara = AdministratorSecret.generate(), identity(rng)
     examination = enrolment(scene, told, secret, 3)
     scene.begin(examination, timeout_s=30)
     scene.act(3)
@@ -339,8 +342,7 @@ def test_an_enrolment_says_what_the_next_frame_should_be_and_ends_sealed(
     assert (found.frames, found.known_as) == (3, None)
     assert found.likeness is not None
     assert 0.5 < found.likeness < 0.985
-    context = Recipient(secret.public, "hq", "door-1").context(examination.request)
-    opened = secret.open(found.sealed, context)
+    opened = secret.open(found.sealed, CONTEXT)
     assert opened.count(b"\n") == 3
     assert opened.count(b'"codes"') == 3
     # Three frames that are 0.4 s apart.
@@ -350,7 +352,8 @@ def test_an_enrolment_says_what_the_next_frame_should_be_and_ends_sealed(
 def test_an_enrolment_names_whom_it_knows_and_starts_anew_for_somebody_else(
     scene: Examined, anna: Embedding, boris: Embedding
 ) -> None:
-    told, secret = Told(), AdministratorSecret.generate()
+    told: list[EnrollProgress] = []
+    secret = AdministratorSecret.generate()
     scene.begin(enrolment(scene, told, secret, 3), timeout_s=30)
     scene.act(6, (500, boris))
     scene.act(60, (500, anna))
@@ -360,7 +363,7 @@ def test_an_enrolment_names_whom_it_knows_and_starts_anew_for_somebody_else(
 
 
 def test_an_enrolment_that_does_not_get_enough_says_what_was_missing(scene: Examined) -> None:
-    scene.begin(enrolment(scene, Told(), AdministratorSecret.generate(), 3), timeout_s=2)
+    scene.begin(enrolment(scene, [], AdministratorSecret.generate(), 3), timeout_s=2)
     scene.act(40)
     (outcome,) = scene.ended
     with pytest.raises(CommandRefusedError, match=r"0 of 3.*step before the camera") as caught:

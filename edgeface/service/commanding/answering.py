@@ -1,4 +1,4 @@
-"""From an outcome to a signed message on the caller's response topic."""
+"""From data or an error to a signed message on the caller's response topic."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Final
 from edgeface.base.clock import utc_now
 from edgeface.base.messages import Publication
 from edgeface.contract import codec
-from edgeface.contract.answers import Answer, EnrollProgress, Error
+from edgeface.contract.answers import Answer, Error
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES
-from edgeface.service.commanding.admission import Address, Request
-from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.commanding.admission import Address
 from edgeface.service.device_session import DeviceSession
 
 _log = logging.getLogger(__name__)
@@ -28,33 +27,18 @@ class Answerer:
         self._me = me
         self._publish = publish
 
-    def refuse(self, address: Address, error: Error) -> None:
-        """The request is not done."""
-        self._send(address, "error", error=error)
-
-    def progress(self, request: Request, data: EnrollProgress) -> None:
-        """There will be more."""
-        self._send(request.address, "progress", data=data)
-
-    def conclude(self, request: Request, outcome: Outcome) -> Error | None:
-        """The last word, and the error in it."""
-        error: Error | None = None
-        data: object = None
-        try:
-            data = outcome()
-        except CommandRefusedError as refused:
-            error = Error.of(refused.code, str(refused))
-        except Exception:  # noqa: BLE001 - a command must not end the daemon
-            _log.exception("the command %s failed", request.verb)
-            error = Error.of("internal", "the command failed; see the device's log")
-        self._send(request.address, "ok" if error is None else "error", data=data, error=error)
-        return error
-
-    def _send(
-        self, address: Address, status: str, *, data: object = None, error: Error | None = None
+    def send(
+        self,
+        address: Address,
+        *,
+        data: object = None,
+        error: Error | None = None,
+        progress: bool = False,
     ) -> None:
+        """An answer with data or an error, the last word unless it is `progress`."""
+        status: Final = "error" if error else "progress" if progress else "ok"
         answer = Answer(
-            status=status,  # type: ignore[arg-type]
+            status=status,
             verb=address.verb,
             transaction=address.transaction,
             session=self._me.session,
@@ -67,7 +51,7 @@ class Answerer:
         payload = codec.to_json(answer)
         if len(payload) > MAX_PAYLOAD_BYTES:
             _log.error("the answer to %s is too large: %d bytes", address.verb, len(payload))
-            self._send(address, "error", error=Error.of("internal", "the answer is too large"))
+            self.send(address, error=Error.of("internal", "the answer is too large"))
             return
         self._publish(
             Publication(

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
-from edgeface.contract.answers import Code, EnrollProgress, Error
-from edgeface.contract.command_requests import Enroll, GalleryQuery, Identify, Verb, Verify, Why
+from edgeface.contract.answers import Code, EnrollProgress, Error, PingData
+from edgeface.contract.command_requests import Command, Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
-from edgeface.security.sealing import AdministratorKey
+from edgeface.recognition.decision import DecisionRules
+from edgeface.security.sealing import AdministratorKey, Context
 from edgeface.service.board import Board
 from edgeface.service.commanding.admission import Admission, RefusedRequest, Request
 from edgeface.service.commanding.answering import Answerer
-from edgeface.service.commanding.enrolling import Enrolling, Recipient
-from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.commanding.enrolling import Enrolling
+from edgeface.service.commanding.outcome import CommandRefusedError, Outcome, Seal
 from edgeface.service.commanding.peephole import Examination, Peephole
 from edgeface.service.commanding.picturing import Picturing
 from edgeface.service.commanding.reloads import Reloads, told
@@ -44,6 +45,7 @@ SNAPSHOT_S: Final = 3.0
 _WAIT_S: Final = 0.1
 
 _Work: TypeAlias = Callable[[], None]
+_Handler: TypeAlias = Callable[[Request], None]
 
 
 class CommandDesk:
@@ -67,7 +69,6 @@ class CommandDesk:
         self._lifecycle = lifecycle
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._answerer = Answerer(me, publish)
-        self._gallery = GalleryTeller(board)
         self._admission = Admission(
             me.topics,
             me.session,
@@ -76,6 +77,16 @@ class CommandDesk:
             enabled=lambda: enabled(board.settings.commands),
         )
         self._logged: set[Code] = set()
+        self._handlers: Final[Mapping[Verb, _Handler]] = {
+            "ping": self._at_once(self._pong),
+            "verify": self._compare(Verifying),
+            "identify": self._compare(Identifying),
+            "enroll": self._enroll,
+            "snapshot": self._picture,
+            "reload": self._reload,
+            "gallery": self._at_once(GalleryTeller(board).tell),
+            "why": self._at_once(lambda query: explain_track(query, self.traces)),
+        }
 
     def receive(self, message: Message) -> None:
         """Called by the publisher's thread."""
@@ -105,10 +116,9 @@ class CommandDesk:
         self._board.meters.count(f"commands_{verdict.verb}")
         _log.info("command %s", verdict.verb, extra={"from": message.response_topic})
         try:
-            self._do(verdict)
+            self._handlers[verdict.verb](verdict)
         except CommandRefusedError as refused:
-            error = Error.of(refused.code, str(refused))
-            self._answerer.refuse(verdict.address, error)
+            self._answerer.send(verdict.address, error=Error.of(refused.code, str(refused)))
 
     def _refuse(self, refused: RefusedRequest) -> None:
         """Counted, answered where that is possible, and logged once per kind."""
@@ -117,39 +127,43 @@ class CommandDesk:
             self._logged.add(refused.code)
             _log.warning("a command was refused: %s: %s", refused.code, refused.message[:200])
         if refused.address is not None:
-            self._answerer.refuse(refused.address, Error.of(refused.code, refused.message))
+            self._answerer.send(refused.address, error=Error.of(refused.code, refused.message))
 
-    def _do(self, request: Request) -> None:
-        command, settings = request.command, self._board.settings
-        match command:
-            case Verify() | Identify():
-                kind = Verifying if isinstance(command, Verify) else Identifying
-                timeout_s = _within(
-                    command.timeout_s,
-                    settings.commands.verify_timeout_s,
-                    settings.commands.verify_timeout_max_s,
-                )
-                self._look(kind(request, rules_of(settings).decision), timeout_s)
-            case Enroll():
-                timeout_s = _within(
-                    command.timeout_s,
-                    settings.commands.enroll_timeout_s,
-                    settings.commands.enroll_timeout_max_s,
-                )
-                rules = rules_of(settings).decision
-                examination = Enrolling(request, rules, self._recipient(), self._tell)
-                self._look(examination, timeout_s)
-            case GalleryQuery():
-                self._conclude(request, lambda: self._gallery.tell(command))
-            case Why():
-                self._conclude(request, lambda: explain_track(command, self.traces))
-            case _ if request.verb == "snapshot":
-                self._look(Picturing(request, self._recipient()), SNAPSHOT_S)
-            case _ if request.verb == "reload":
-                self.reloads.ask(lambda result: self._finish(request, lambda: told(result)))
-            case _:
-                verbs = enabled(settings.commands)
-                self._conclude(request, lambda: pong(self._clock, self._lifecycle(), verbs))
+    def _at_once(self, tell: Callable[[Any], object]) -> _Handler:
+        """What needs no frame: `tell` makes the data from the command."""
+        return lambda request: self._conclude(request, lambda: tell(request.command))
+
+    def _compare(self, kind: type[Verifying | Identifying]) -> _Handler:
+        def handle(request: Request) -> None:
+            settings = self._board.settings.commands
+            timeout_s = _within(request, settings.verify_timeout_s, settings.verify_timeout_max_s)
+            self._look(kind(request, self._rules()), timeout_s)
+
+        return handle
+
+    def _enroll(self, request: Request) -> None:
+        settings = self._board.settings.commands
+        timeout_s = _within(request, settings.enroll_timeout_s, settings.enroll_timeout_max_s)
+
+        def tell(progress: EnrollProgress) -> None:
+            self._inbox.put(
+                lambda: self._answerer.send(request.address, data=progress, progress=True)
+            )
+
+        self._look(Enrolling(request, self._rules(), self._sealing(request), tell), timeout_s)
+
+    def _picture(self, request: Request) -> None:
+        self._look(Picturing(request, self._sealing(request)), SNAPSHOT_S)
+
+    def _reload(self, request: Request) -> None:
+        self.reloads.ask(lambda result: self._finish(request, lambda: told(result)))
+
+    def _pong(self, _: Command) -> PingData:
+        verbs = enabled(self._board.settings.commands)
+        return pong(self._clock, self._lifecycle(), verbs)
+
+    def _rules(self) -> DecisionRules:
+        return rules_of(self._board.settings).decision
 
     def _look(self, examination: Examination, timeout_s: float) -> None:
         if self._board.models is None or self._board.gallery is None:
@@ -157,8 +171,8 @@ class CommandDesk:
         if not self.peephole.begin(examination, timeout_s):
             raise CommandRefusedError("busy", "another command is looking through the camera")
 
-    def _recipient(self) -> Recipient:
-        """To whom is sealed. Raises CommandRefusedError when the key cannot be used."""
+    def _sealing(self, request: Request) -> Seal:
+        """Seals the answer to `request`. Raises CommandRefusedError when the key cannot be used."""
         path = self._board.settings.commands.administrator_key_file
         try:
             if path is None:
@@ -169,18 +183,27 @@ class CommandDesk:
             raise CommandRefusedError(
                 "disabled", "the administrator's key cannot be used; see the device's log"
             ) from error
-        return Recipient(key, self._topics.site, self._topics.device)
-
-    def _tell(self, request: Request, progress: EnrollProgress) -> None:
-        self._inbox.put(lambda: self._answerer.progress(request, progress))
+        topics = self._topics
+        context = Context(topics.site, topics.device, request.verb, request.transaction)
+        return lambda content: key.seal(content, context)
 
     def _finish(self, request: Request, outcome: Outcome) -> None:
+        """Called by any thread."""
         self._inbox.put(lambda: self._conclude(request, outcome))
 
     def _conclude(self, request: Request, outcome: Outcome) -> None:
-        error = self._answerer.conclude(request, outcome)
-        if error is not None:
-            _log.info("command %s ended: %s: %s", request.verb, error.code, error.message)
+        try:
+            data = outcome()
+        except CommandRefusedError as refused:
+            error = Error.of(refused.code, str(refused))
+        except Exception:  # noqa: BLE001 - a command must not end the daemon
+            _log.exception("the command %s failed", request.verb)
+            error = Error.of("internal", "the command failed; see the device's log")
+        else:
+            self._answerer.send(request.address, data=data)
+            return
+        self._answerer.send(request.address, error=error)
+        _log.info("command %s ended: %s: %s", request.verb, error.code, error.message)
 
 
 def enabled(settings: CommandsSettings) -> tuple[Verb, ...]:
@@ -194,7 +217,8 @@ def enabled(settings: CommandsSettings) -> tuple[Verb, ...]:
     )
 
 
-def _within(asked_s: float | None, default_s: float, limit_s: float) -> float:
+def _within(request: Request, default_s: float, limit_s: float) -> float:
+    asked_s: float | None = getattr(request.command, "timeout_s", None)
     if asked_s is None:
         return default_s
     if asked_s > limit_s:

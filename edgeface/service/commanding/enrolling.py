@@ -5,7 +5,7 @@ The device's own gallery is not changed by it: what comes back is a gallery expo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -22,10 +22,9 @@ from edgeface.gallery.portable import export_one
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.templates import encode_template
-from edgeface.security.sealing import AdministratorKey, Context
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.evidence import Crop, Evidence, take_crop
-from edgeface.service.commanding.outcome import Outcome, Tell, refusing
+from edgeface.service.commanding.outcome import Outcome, Seal, refusing
 from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import face_quality
 
@@ -54,30 +53,22 @@ _MESSAGES: Final[dict[Hint, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """To whom an answer is sealed, and as the answer of which device."""
-
-    key: AdministratorKey
-    site: str
-    device: str
-
-    def context(self, request: Request) -> Context:
-        """What the answer to `request` is bound to."""
-        return Context(self.site, self.device, request.verb, request.transaction)
-
-
 class Enrolling:
     """One enrolment."""
 
     def __init__(
-        self, request: Request, rules: DecisionRules, recipient: Recipient, tell: Tell
+        self,
+        request: Request,
+        rules: DecisionRules,
+        seal: Seal,
+        tell: Callable[[EnrollProgress], None],
     ) -> None:
+        """`tell` sends progress; it never waits."""
         assert isinstance(request.command, Enroll)
         self.request = request
         self._wanted = request.command.frames
         self._person_id = request.command.person_id
-        self._recipient = recipient
+        self._seal = seal
         self._tell = tell
         self._evidence = Evidence(self._wanted, rules.same_track_min)
         self._kept_ns = 0
@@ -132,8 +123,7 @@ class Enrolling:
         if not grown and now_ns - self._told_ns < TELL_EVERY_S * NS:
             return
         self._told, self._told_ns = (hint, kept), now_ns
-        progress = EnrollProgress(kept=kept, wanted=self._wanted, hint=hint, message=message)
-        self._tell(self.request, progress)
+        self._tell(EnrollProgress(kept=kept, wanted=self._wanted, hint=hint, message=message))
 
     def _finish(self, glance: Glance) -> Outcome:
         crops, index = tuple(self._evidence.crops), glance.gallery.index
@@ -145,9 +135,9 @@ class Enrolling:
             rules.target_fpir, rules.max_looks, templates
         )
         known = find_lookalikes(rows, index, bar.value)
-        request, recipient, person_id = self.request, self._recipient, self._person_id
+        seal, person_id = self._seal, self._person_id
 
-        def seal() -> EnrollData:
+        def sealed() -> EnrollData:
             now = datetime.now(UTC)
             person = Person(person_id or new_person_id(), created_s=now.timestamp())
             stored = [
@@ -165,10 +155,10 @@ class Enrolling:
                 quality=tuple(q for crop in crops if (q := face_quality(crop.quality))),
                 likeness=None if len(crops) < 2 else round(float(cosines.min()), 4),
                 known_as=known[0].person_id if known else None,
-                sealed=recipient.key.seal(content, recipient.context(request)),
+                sealed=seal(content),
             )
 
-        return seal
+        return sealed
 
 
 def _advice(sight: Sight, glance: Glance) -> tuple[Hint, str]:

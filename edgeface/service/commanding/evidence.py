@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from edgeface.base.clock import NS
 from edgeface.contract.answers import Seen
-from edgeface.contract.event import GalleryUsed, Pad
+from edgeface.contract.event import Pad
 from edgeface.recognition.alignment import align
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.values import Embedding
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.peephole import Glance
-from edgeface.service.sightings import face_quality, moment_of
+from edgeface.service.sightings import face_quality, gallery_used, moment_of
 
 _GROWTH: Final = 2
 
@@ -134,7 +134,7 @@ def seen(
 ) -> Seen:
     """What an answer says about the frames it rests on. `captured_at` is that of the newest, of a
     name the newest that names the person; None: that of the glance."""
-    setting, index = glance.setting, glance.gallery.index
+    setting = glance.setting
     waited_ns = max(0, setting.now_boottime_ns - request.received_boottime_ns)
     return Seen(
         captured_at=captured_at or glance.frame.captured_at,
@@ -144,11 +144,7 @@ def seen(
         agreeing=agreeing,
         quality=face_quality(quality),
         pad=Pad(),
-        gallery=GalleryUsed(
-            epoch=index.epoch,
-            revision=index.revision,
-            templates=index.templates_allowed(glance.gallery.allowed),
-        ),
+        gallery=gallery_used(glance.gallery),
         models=setting.models,
         accelerator=setting.accelerator,
         latency_ms=waited_ns * 1000 // NS,

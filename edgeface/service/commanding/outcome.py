@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from edgeface.contract.answers import Code, EnrollProgress
-from edgeface.service.commanding.admission import Request
+from edgeface.contract.answers import Code, Sealed
 
 
 class CommandRefusedError(Exception):
@@ -22,6 +21,10 @@ Outcome: TypeAlias = Callable[[], object]
 What is slow (sealing, encoding) is done there and not in the thread of the models."""
 
 
+Seal: TypeAlias = Callable[[bytes], Sealed]
+"""Seals content to the administrator, as the answer to one request."""
+
+
 def refusing(code: Code, message: str) -> Outcome:
     """An outcome that is a refusal."""
 
@@ -29,9 +32,3 @@ def refusing(code: Code, message: str) -> Outcome:
         raise CommandRefusedError(code, message)
 
     return raise_it
-
-
-class Tell(Protocol):
-    """Sends progress; from any thread, never waits."""
-
-    def __call__(self, request: Request, progress: EnrollProgress) -> None: ...

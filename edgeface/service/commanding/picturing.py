@@ -10,8 +10,7 @@ import numpy as np
 from edgeface.contract.answers import SnapshotData
 from edgeface.recognition.values import Image
 from edgeface.service.commanding.admission import Request
-from edgeface.service.commanding.enrolling import Recipient
-from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
+from edgeface.service.commanding.outcome import CommandRefusedError, Outcome, Seal
 from edgeface.service.commanding.peephole import Glance
 
 MAX_SIDE_PX: Final = 640
@@ -23,27 +22,27 @@ _QUALITIES: Final = (85, 75, 60, 45, 30, 15)
 class Picturing:
     """One snapshot: of the first frame captured after the receipt."""
 
-    def __init__(self, request: Request, recipient: Recipient) -> None:
+    def __init__(self, request: Request, seal: Seal) -> None:
         self.request = request
-        self._recipient = recipient
+        self._seal = seal
 
     def see(self, glance: Glance, *, last: bool) -> Outcome | None:
         """Take the frame."""
         del last
         frame, faces = glance.frame, len(glance.result.sights)
-        request, recipient = self.request, self._recipient
+        seal = self._seal
 
-        def seal() -> SnapshotData:
+        def sealed() -> SnapshotData:
             content, width, height = jpeg(frame.image)
             return SnapshotData(
                 captured_at=frame.captured_at,
                 width=width,
                 height=height,
                 faces=faces,
-                sealed=recipient.key.seal(content, recipient.context(request)),
+                sealed=seal(content),
             )
 
-        return seal
+        return sealed
 
 
 def jpeg(image_bgr: Image) -> tuple[bytes, int, int]:
