@@ -36,86 +36,42 @@ def _announced(payload: bytes) -> tuple[DroppedRange, ...]:
 
 
 class Enforcer:
-    """Counts what is in the file and drops the oldest beyond the bounds.
-
-    `enforce` runs inside a transaction; its counts become valid with `commit()`.
-    """
+    """Drops the oldest events of one file beyond the bounds."""
 
     def __init__(self, limits: OutboxLimits, clock: Clock) -> None:
-        self.count = 0
-        """Events in the file."""
-        self.size = 0
-        """Bytes of their payloads."""
         self._limits = limits
         self._clock = clock
-        self._next = (0, 0)
         self._age_checked_ns: int | None = None
-        self._pending: dict[str, tuple[int, int]] = {}
 
-    def begin(self, file: OutboxFile) -> None:
-        """Count a file that was just opened."""
-        self.count, self.size = file.totals()
-        self._pending = file.pending()
-        self._age_checked_ns = None
-
-    def age_due(self) -> bool:
+    def age_due(self, file: OutboxFile) -> bool:
         """Whether it is time to look for events that are too old."""
         checked_ns = self._age_checked_ns
-        return self.count > 0 and (
+        return file.count > 0 and (
             checked_ns is None or self._clock.monotonic_ns() - checked_ns >= AGE_CHECK_S * NS
         )
 
-    def enforce(
-        self, file: OutboxFile, removed: tuple[int, int], added: list[Row]
-    ) -> list[tuple[list[Row], DropReason]]:
-        """Drop from `file` what is too old or too much after `removed` (number, bytes) and `added`;
-        what was dropped, and why."""
-        count = self.count - removed[0] + len(added)
-        size = self.size - removed[1] + sum(len(row.payload) for row in added)
+    def enforce(self, file: OutboxFile, added: list[Row]) -> list[tuple[list[Row], DropReason]]:
+        """Drop from `file`, within a transaction, what is too old or too much now that `added` are
+        in it; what was dropped, and why."""
         dropped: list[tuple[list[Row], DropReason]] = []
-        while self.age_due() and (aged := self._aged(file)):
-            dropped.append((aged, "age"))
-            gone = file.remove(row.event_id for row in aged)
-            count, size = count - gone[0], size - gone[1]
-            if len(aged) < _CHUNK:
-                break
-        # A gap event may exceed the bound, or announcing a loss would cause the next one.
-        spare = sum(row.kind == "gap" for row in added)
-        while count > self._limits.max_events + spare or size > self._limits.max_bytes:
-            reason: DropReason = "count" if count > self._limits.max_events + spare else "bytes"
-            excess = count - self._limits.max_events - spare
-            oldest = file.oldest(min(max(excess, 1), _CHUNK))
-            if not oldest:
-                break
-            dropped.append((oldest, reason))
-            gone = file.remove(row.event_id for row in oldest)
-            count, size = count - gone[0], size - gone[1]
-        self._next = (count, size)
-        for row in added:
-            first, _ = self._pending.get(row.session, (row.seq, row.seq))
-            self._pending[row.session] = (first, row.seq)
-        return dropped
 
-    def commit(self) -> None:
-        """The transaction of `enforce` is on disk."""
-        self.count, self.size = self._next
-        if self.age_due():
+        def drop(rows: list[Row], reason: DropReason) -> bool:
+            dropped.append((rows, reason))
+            file.remove(row.event_id for row in rows)
+            return bool(rows)
+
+        if self.age_due(file):
             self._age_checked_ns = self._clock.monotonic_ns()
-        if self.count == 0:
-            self._pending.clear()
-
-    def forget(self, removed: tuple[int, int]) -> None:
-        """Events (number, bytes) were deleted outside `enforce`."""
-        self.count, self.size = self.count - removed[0], self.size - removed[1]
-
-    def pending_ranges(self) -> list[DroppedRange]:
-        """What is lost when the file breaks: for each session with waiting events the range they
-        lie in. Some of a range may have been delivered already. Empty for a file that could
-        never be read."""
-        return [
-            DroppedRange(session, first, last, last - first + 1, "corrupt")
-            for session, (first, last) in self._pending.items()
-        ]
+            while drop(self._aged(file), "age"):
+                pass
+        # A gap event may exceed the bound, or announcing a loss would cause the next one.
+        most = self._limits.max_events + sum(row.kind == "gap" for row in added)
+        more = True
+        while more and (file.count > most or file.size > self._limits.max_bytes):
+            excess = file.count - most
+            oldest = file.oldest(min(max(excess, 1), _CHUNK))
+            more = drop(oldest, "count" if excess > 0 else "bytes")
+        return dropped
 
     def _aged(self, file: OutboxFile) -> list[Row]:
         age_ns = round(self._limits.max_age_s * NS)

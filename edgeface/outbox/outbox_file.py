@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -97,7 +97,11 @@ def fault_of(error: Exception) -> str:
 
 
 class OutboxFile:
-    """The tables. Every method may raise sqlite3.Error; nothing changes outside a transaction."""
+    """The tables. Every method may raise sqlite3.Error; nothing changes outside a transaction.
+
+    `count`, `size` and `pending` are what is in the file, as known without looking: they are there
+    also when it breaks.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open or create the file (mode 0600).
@@ -106,6 +110,13 @@ class OutboxFile:
         OSError, which `fault_of` tells apart, when it, the folder or the disk cannot be used.
         """
         self.path = path
+        self.count = 0
+        """Waiting events."""
+        self.size = 0
+        """Bytes of their payloads."""
+        self.pending: dict[str, tuple[int, int]] = {}
+        """First and last waiting event of each session, in order; some between them, or at either
+        end, may have been removed."""
         touch_private(path)
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
         try:
@@ -133,6 +144,13 @@ class OutboxFile:
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise BrokenFileError(f"{self.path}: {verdict}")
+        self.count, self.size = self._db.execute(
+            "SELECT count(*), coalesce(sum(length(payload)), 0) FROM event"
+        ).fetchone()
+        found = self._db.execute(
+            "SELECT session, min(seq), max(seq) FROM event GROUP BY session ORDER BY min(id)"
+        )
+        self.pending = {session: (first, last) for session, first, last in found}
         # The tables' own pages have to be in the file for `shrink_log` to work on a full disk.
         with contextlib.suppress(sqlite3.Error):
             self.shrink_log()
@@ -141,13 +159,17 @@ class OutboxFile:
     def transaction(self) -> Iterator[None]:
         """All or nothing, on disk when it ends."""
         self._db.execute("BEGIN IMMEDIATE")
+        before = self.count, self.size, dict(self.pending)
         try:
             yield
             self._db.execute("COMMIT")
         except BaseException:
+            self.count, self.size, self.pending = before
             with contextlib.suppress(sqlite3.Error):
                 self._db.execute("ROLLBACK")
             raise
+        if self.count == 0:
+            self.pending.clear()
 
     def last_session(self) -> tuple[str, int] | None:
         """The session that wrote last and its last sequence number; None as well when what is
@@ -168,37 +190,25 @@ class OutboxFile:
             [("session", session), ("last_seq", str(last_seq))],
         )
 
-    def totals(self) -> tuple[int, int]:
-        """Number of waiting events and the sum of their payloads in bytes."""
-        count, size = self._db.execute(
-            "SELECT count(*), coalesce(sum(length(payload)), 0) FROM event"
-        ).fetchone()
-        return count, size
-
-    def pending(self) -> dict[str, tuple[int, int]]:
-        """First and last waiting event of each session, in order."""
-        found = self._db.execute(
-            "SELECT session, min(seq), max(seq) FROM event GROUP BY session ORDER BY min(id)"
-        )
-        return {session: (first, last) for session, first, last in found}
-
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, rows: Sequence[Row]) -> None:
         """Store events, in order."""
         self._db.executemany(
             f"INSERT INTO event ({_COLUMNS}) VALUES ({_marks(_NAMES)})",  # noqa: S608
             map(attrgetter(*_NAMES), rows),
         )
+        for row in rows:
+            self.count, self.size = self.count + 1, self.size + len(row.payload)
+            first, _ = self.pending.get(row.session, (row.seq, row.seq))
+            self.pending[row.session] = (first, row.seq)
 
-    def remove(self, event_ids: Iterable[str]) -> tuple[int, int]:
-        """Delete events that have been delivered or given up; their number and bytes."""
-        count = size = 0
+    def remove(self, event_ids: Iterable[str]) -> None:
+        """Delete events that have been delivered or given up."""
         for event_id in event_ids:
             found = self._db.execute(
                 "DELETE FROM event WHERE event_id = ? RETURNING length(payload)", (event_id,)
             ).fetchone()
             if found is not None:
-                count, size = count + 1, size + found[0]
-        return count, size
+                self.count, self.size = self.count - 1, self.size - found[0]
 
     def oldest(self, limit: int) -> list[Row]:
         """The events that have waited longest, in (session, seq) order: sessions follow one

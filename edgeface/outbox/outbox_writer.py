@@ -49,13 +49,15 @@ class Writer:
         self._clock = clock
         self._limits = limits
         self._file: OutboxFile | None = None
+        self._broken: OutboxFile | None = None
+        """What was in use before, until it can be set aside."""
         self._enforcer = Enforcer(limits, clock)
         self._previous: Previous | None = None
         """Not told yet: the next event does, the first one as a rule."""
         self._seq = 0
         self._unsaved: list[Row] = []
-        self._settled: set[str] = set()
-        self._settled_since_ns: int | None = None
+        self._settled: dict[str, int] = {}
+        """Ids of events that may go, and since when, on CLOCK_MONOTONIC."""
         self._letters: list[DeadLetter] = []
         self._gaps: list[DroppedRange] = []
         self._gaps_changed = False
@@ -66,7 +68,7 @@ class Writer:
     @property
     def idle(self) -> bool:
         """Whether no deletion waits for its batch."""
-        return self._settled_since_ns is None
+        return not self._settled
 
     def open(self) -> None:
         """Open the file, or degrade and say why. Raises StateError when another process has it."""
@@ -110,9 +112,8 @@ class Writer:
             self._unsaved = [row for row in self._unsaved if row.event_id not in in_memory]
         on_disk = [event_id for event_id in event_ids if event_id not in in_memory]
         if on_disk and self._file is not None:
-            self._settled.update(on_disk)
-            if self._settled_since_ns is None:
-                self._settled_since_ns = self._clock.monotonic_ns()
+            now_ns = self._clock.monotonic_ns()
+            self._settled = dict.fromkeys(on_disk, now_ns) | self._settled
 
     def give_up(self, row: Row, reason: str) -> None:
         """Make a dead letter of an event that cannot be delivered for what is in it."""
@@ -142,7 +143,7 @@ class Writer:
     def oldest(self, limit: int, exclude: frozenset[str]) -> list[Row]:
         """The events that have waited longest and are not in `exclude`. What is in memory only is
         always younger than what is in the file."""
-        hidden = exclude | self._settled
+        hidden = exclude | self._settled.keys()
         rows: list[Row] = []
         if self._file is not None:
             try:
@@ -159,9 +160,10 @@ class Writer:
         if excess > 0:
             self._lose(self._unsaved[:excess], "memory")
             del self._unsaved[:excess]
+        count, size = (self._file.count, self._file.size) if self._file is not None else (0, 0)
         self._report(
-            depth=max(0, self._enforcer.count - len(self._settled) + len(self._unsaved)),
-            bytes=self._enforcer.size + sum(len(row.payload) for row in self._unsaved),
+            depth=max(0, count - len(self._settled) + len(self._unsaved)),
+            bytes=size + sum(len(row.payload) for row in self._unsaved),
             unsaved=len(self._unsaved),
             last_seq=self._seq,
             unannounced=sum(item.dropped for item in self._gaps) + self._unknown_loss,
@@ -212,12 +214,12 @@ class Writer:
         now_ns = self._clock.monotonic_ns()
         if self.status.degraded is not None:
             return last or now_ns >= self._retry_at_ns
-        if last or self._unsaved or self._letters or self._gaps_changed or self._enforcer.age_due():
+        if last or self._unsaved or self._letters or self._gaps_changed:
             return True
-        since_ns = self._settled_since_ns
-        return since_ns is not None and (
-            len(self._settled) >= _DELETE_BATCH or now_ns - since_ns >= DELETE_DELAY_S * NS
-        )
+        if self._file is not None and self._enforcer.age_due(self._file):
+            return True
+        since_ns = min(self._settled.values(), default=now_ns)
+        return len(self._settled) >= _DELETE_BATCH or now_ns - since_ns >= DELETE_DELAY_S * NS
 
     def _persist(self) -> None:
         """All or nothing; on failure everything is kept and tried again later. A file that turns
@@ -239,9 +241,9 @@ class Writer:
 
     def _write(self, file: OutboxFile) -> None:
         with file.transaction():
-            removed = file.remove(self._settled)
+            file.remove(self._settled)
             file.add(self._unsaved)
-            dropped = self._enforcer.enforce(file, removed, self._unsaved)
+            dropped = self._enforcer.enforce(file, self._unsaved)
             gaps = self._gaps
             for rows, reason in dropped:
                 gaps = merge(gaps, lost_with(rows, reason))
@@ -251,7 +253,6 @@ class Writer:
                 file.bury(self._letters)
             if self._seq:
                 file.set_last_session(self._session, self._seq)
-        self._enforcer.commit()
         lost = sum(len(rows) for rows, _ in dropped)
         if lost:
             _log.warning("the outbox is full: the %d oldest events were dropped", lost)
@@ -259,7 +260,6 @@ class Writer:
             _log.warning("the outbox writes to %s again", self._path)
         self._gaps, self._gaps_changed = gaps, False
         self._settled.clear()
-        self._settled_since_ns = None
         self._unsaved.clear()
         self._letters.clear()
         self._retry_s = RETRY_MIN_S
@@ -276,10 +276,8 @@ class Writer:
         if self._settled:
             with suppress(sqlite3.Error):
                 with self._file.transaction():
-                    removed = self._file.remove(self._settled)
-                self._enforcer.forget(removed)
+                    self._file.remove(self._settled)
                 self._settled.clear()
-                self._settled_since_ns = None
                 freed = True
         return freed
 
@@ -300,7 +298,6 @@ class Writer:
 
     def _adopt(self, file: OutboxFile) -> None:
         try:
-            self._enforcer.begin(file)
             last, gaps = file.last_session(), file.gaps()
         except sqlite3.Error:
             file.close()
@@ -309,24 +306,31 @@ class Writer:
         if last is not None and last[0] != self._session:
             self._previous = Previous(*last)
         self._gaps = merge(gaps, self._gaps)
-        self._file = file
+        self._file, self._broken = file, None
+        self._enforcer = Enforcer(self._limits, self._clock)
 
     def _replace_broken(self, error: Exception) -> None:
         """Move the broken file away, announce what was in it, and begin a new one."""
         if self._file is not None:
             self._file.close()
-            self._file = None
-        lost, self._settled = self._enforcer.pending_ranges(), set()
-        self._settled_since_ns = None
+            self._broken, self._file = self._file, None
+        self._settled.clear()
         try:
             place = set_aside(self._path, f"broken-{self._clock.utc_ns() // NS}")
         except OSError as failure:
             self._degrade("corrupt", failure)
             return
         _log.error("%s is broken (%s); it was set aside as %s", self._path, error, place)
-        self._gaps = merge(self._gaps, lost)
+        self._report(set_aside=place)
         self._gaps_changed = True
-        self._report(set_aside=place, dropped=self.status.dropped + self._enforcer.count)
+        broken, self._broken = self._broken, None
+        if broken is not None:
+            ranges = [
+                DroppedRange(session, first, last, last - first + 1, "corrupt")
+                for session, (first, last) in broken.pending.items()
+            ]
+            self._gaps = merge(self._gaps, ranges)
+            self._report(dropped=self.status.dropped + broken.count)
         try:
             self._adopt(OutboxFile(self._path))
         except (sqlite3.Error, OSError) as failure:

@@ -54,7 +54,7 @@ def test_close_writes_what_was_handed_over_and_is_final(tmp_path: Path) -> None:
     assert outbox.close()
     assert outbox.close()
     assert not outbox.alive
-    assert OutboxFile(tmp_path / "outbox.db").totals()[0] == 200
+    assert OutboxFile(tmp_path / "outbox.db").count == 200
     with pytest.raises(ClosedError):
         outbox.append(sighting(clock))
 

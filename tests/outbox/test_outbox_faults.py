@@ -105,6 +105,38 @@ def test_a_file_that_breaks_while_in_use_is_set_aside_and_its_range_said(tmp_pat
     assert DroppedRange("aaaaaaaa", 1, 200, 200, "corrupt") in announced(found).lost.ranges
 
 
+def test_what_was_in_a_broken_file_is_said_once_also_when_it_cannot_be_moved_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "outbox.db"
+    clock = ManualClock()
+    first = writer(path, clock, "aaaaaaaa")
+    for _ in range(3):
+        take_one(first, clock)
+    first.close()
+    found = writer(path, clock, "bbbbbbbb")
+    path.write_bytes(b"rubbish" * 1000)
+    assert found._file is not None
+    found._file._db.execute("PRAGMA cache_size = 0")
+    with monkeypatch.context() as read_only:
+        read_only.setattr("edgeface.outbox.outbox_writer.set_aside", fail_to_move)
+        for _ in range(2):
+            waiting(found)
+            take_one(found, clock)
+            clock.advance(RETRY_MAX_S)
+        assert found.status.degraded == "corrupt"
+    take_one(found, clock)
+    assert (found.status.degraded, found.status.dropped) == (None, 3)
+    lost = announced(found).lost
+    assert lost.ranges == (DroppedRange("aaaaaaaa", 1, 3, 3, "corrupt"),)
+    assert found.status.unannounced == 0
+    found.close()
+
+
+def fail_to_move(path: Path, name: str) -> NoReturn:
+    raise OSError(f"{path}: cannot become {name}")
+
+
 @pytest.mark.parametrize(
     "flipped",
     [
