@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from edgeface.base.errors import ContractError, GalleryError, StateError
 from edgeface.base.ids import check_id
@@ -21,6 +21,7 @@ from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.person import StoredTemplate
 from edgeface.gallery.portable import read_one
+from edgeface.mqtt.caller import Caller
 from edgeface.recognition.templates import decode_template
 from edgeface.recognition.values import Embedding
 from edgeface.security.keys import PublicKey
@@ -30,25 +31,6 @@ QUICK_S: Final = 10.0
 """For an answer that needs no camera."""
 GRACE_S: Final = 5.0
 """On top of the time that the device was given."""
-
-
-class Asker(Protocol):
-    """What asks the device; `messaging.caller.Caller` is one."""
-
-    topics: Topics
-
-    def session(self) -> str: ...
-
-    def call(
-        self,
-        verb: Verb,
-        arguments: dict[str, object],
-        timeout_s: float,
-        *,
-        key: PublicKey | None = None,
-        session: str | None = None,
-        progress: Callable[[AnyAnswer], None] = lambda _: None,
-    ) -> AnyAnswer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +98,7 @@ def sealing_secret(folder: SiteFolder, path: Path | None = None) -> Administrato
 
 
 def take_templates(
-    caller: Asker,
+    caller: Caller,
     key: PublicKey,
     secret: AdministratorSecret,
     request: DoorRequest,
@@ -129,8 +111,22 @@ def take_templates(
     another model or person), ContractError (not signed by `key`, malformed, sealed to another key,
     or the answer to something else), BrokerError.
     """
+    session = caller.session()
+    arguments = {
+        "frames": request.frames,
+        "person_id": request.person_id,
+        "timeout_s": request.timeout_s,
+    }
+
+    def tell(answer: AnyAnswer) -> None:
+        progress(from_mapping(EnrollProgress, dict(answer.data or {}), "data"))
+
     try:
-        return _take(caller, key, secret, request, progress)
+        _check_space(caller, key, session, request)
+        timeout_s = request.timeout_s + GRACE_S
+        answer = caller.call(
+            "enroll", arguments, timeout_s, key=key, session=session, progress=tell
+        )
     except ContractError as error:
         if error.reason != "wrong_signature":
             raise
@@ -140,37 +136,10 @@ def take_templates(
             "has pinned: somebody else answers, or the device has a new key (`edgeface fleet "
             "device remove`, then `add`); nobody was enrolled",
         ) from error
+    return _open_answer(answer, caller.topics, session, secret, request)
 
 
-def _take(
-    caller: Asker,
-    key: PublicKey,
-    secret: AdministratorSecret,
-    request: DoorRequest,
-    progress: Callable[[EnrollProgress], None],
-) -> Taken:
-    session = caller.session()
-    _check_space(caller, key, session, request)
-
-    def tell(answer: AnyAnswer) -> None:
-        progress(from_mapping(EnrollProgress, dict(answer.data or {}), "data"))
-
-    answer = caller.call(
-        "enroll",
-        {
-            "frames": request.frames,
-            "person_id": request.person_id,
-            "timeout_s": request.timeout_s,
-        },
-        request.timeout_s + GRACE_S,
-        key=key,
-        session=session,
-        progress=tell,
-    )
-    return open_answer(answer, caller.topics, session, secret, request)
-
-
-def open_answer(
+def _open_answer(
     answer: AnyAnswer,
     topics: Topics,
     session: str,
@@ -204,7 +173,7 @@ def open_answer(
     return Taken(samples, data.known_as)
 
 
-def _check_space(caller: Asker, key: PublicKey, session: str, request: DoorRequest) -> None:
+def _check_space(caller: Caller, key: PublicKey, session: str, request: DoorRequest) -> None:
     """Whether its templates can be compared, before anybody stands still for them."""
     answer = caller.call("gallery", {"limit": 0}, QUICK_S, key=key, session=session)
     if answer.error is not None and answer.error.code == "disabled":

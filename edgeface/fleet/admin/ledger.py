@@ -100,7 +100,7 @@ class Ledger:
         with explained(path):
             connection.execute(
                 "INSERT INTO state VALUES (1, 1, 0, NULL, NULL, ?, ?, NULL, NULL)",
-                (_floor_text(Floor()), _keys_text(keys)),
+                (_floor_text(Floor()), keys_text(keys)),
             )
         connection.close()
         return cls(path)
@@ -138,8 +138,7 @@ class Ledger:
         query = (
             "SELECT epoch, revision, manifest, base, floor, keys, next_keys, old_keys FROM state"
         )
-        with explained(self.path):
-            row = self._connection.execute(query).fetchone()
+        (row,) = self.rows(query)
         keys = _keys(row[5])
         assert keys is not None
         return LedgerState(
@@ -155,7 +154,7 @@ class Ledger:
     def set_next_keys(self, keys: KeySet | None) -> None:
         """Remember the keys that the next rekey begins to use."""
         with self.change() as connection:
-            connection.execute("UPDATE state SET next_keys = ?", (_keys_text(keys),))
+            connection.execute("UPDATE state SET next_keys = ?", (keys_text(keys),))
 
     def forget_old_keys(self) -> None:
         """The keys before the last rekey are gone."""
@@ -187,29 +186,23 @@ class Ledger:
     def entries(self, bucket: int) -> list[Entry]:
         """Who is in a bucket."""
         query = "SELECT person_id, revision, digest FROM people WHERE bucket = ? ORDER BY person_id"
-        with explained(self.path):
-            return [Entry(*row) for row in self._connection.execute(query, (bucket,))]
+        return [Entry(*row) for row in self.rows(query, bucket)]
 
     def bucket_digests(self) -> dict[int, bytes]:
         """Of the buckets that somebody is in."""
-        with explained(self.path):
-            return dict(self._connection.execute("SELECT number, digest FROM buckets").fetchall())
+        return dict(self.rows("SELECT number, digest FROM buckets"))
 
     def spaces(self) -> dict[str, int]:
         """Space id -> how many people have published templates in it."""
         found: dict[str, int] = {}
-        with explained(self.path):
-            for text, count in self._connection.execute(
-                "SELECT spaces, count(*) FROM people GROUP BY spaces"
-            ):
-                for space in text.split(","):
-                    found[space] = found.get(space, 0) + count
+        for text, count in self.rows("SELECT spaces, count(*) FROM people GROUP BY spaces"):
+            for space in text.split(","):
+                found[space] = found.get(space, 0) + count
         return found
 
     def count(self) -> int:
         """People in the newest manifest made."""
-        with explained(self.path):
-            return int(self._connection.execute("SELECT count(*) FROM people").fetchone()[0])
+        return int(self.rows("SELECT count(*) FROM people")[0][0])
 
     def outgoing(self, stage: SendStage | None = None) -> list[Outgoing]:
         """What the broker has not acknowledged, in the order of sending."""
@@ -217,11 +210,8 @@ class Ledger:
             "SELECT kind, name, stage FROM outgoing WHERE ?1 IS NULL OR stage = ?1"
             " ORDER BY stage, kind, name"
         )
-        with explained(self.path):
-            return [
-                Outgoing(kind, name, SendStage(number))
-                for kind, name, number in self._connection.execute(query, (stage,))
-            ]
+        rows = self.rows(query, stage)
+        return [Outgoing(kind, name, SendStage(number)) for kind, name, number in rows]
 
     def send_again(self) -> None:
         """Stage every record, tombstone and bucket, and the manifest, for a broker that lost
@@ -250,9 +240,7 @@ class Ledger:
             "bucket": "SELECT wire FROM buckets WHERE number = ?1",
             "manifest": "SELECT manifest FROM state WHERE ?1 = ''",
         }
-        with explained(self.path):
-            row = self._connection.execute(queries[item.kind], (item.name,)).fetchone()
-        return bytes(row[0])
+        return bytes(self.rows(queries[item.kind], item.name)[0][0])
 
     def acknowledged(self, items: Iterable[Outgoing], floor: Floor | None = None) -> None:
         """The broker has these; `floor` when the manifest is one of them."""
@@ -268,13 +256,10 @@ class Ledger:
 
     def tombstones(self) -> tuple[TombstoneRow, ...]:
         """Those whose topics have not been cleared, by person id."""
-        with explained(self.path):
-            rows = self._connection.execute(
-                "SELECT person_id, epoch, revision, removed_s FROM tombstones ORDER BY person_id"
-            ).fetchall()
-            confirmed: dict[str, set[str]] = {}
-            for person_id, device in self._connection.execute("SELECT * FROM confirmed"):
-                confirmed.setdefault(person_id, set()).add(device)
+        confirmed: dict[str, set[str]] = {}
+        for person_id, device in self.rows("SELECT person_id, device FROM confirmed"):
+            confirmed.setdefault(person_id, set()).add(device)
+        query = "SELECT person_id, epoch, revision, removed_s FROM tombstones ORDER BY person_id"
         return tuple(
             TombstoneRow(
                 person_id,
@@ -282,7 +267,7 @@ class Ledger:
                 removed_s,
                 frozenset(confirmed.get(person_id, ())),
             )
-            for person_id, epoch, revision, removed_s in rows
+            for person_id, epoch, revision, removed_s in self.rows(query)
         )
 
     def confirm(self, pairs: Iterable[tuple[str, str]]) -> None:
@@ -314,11 +299,9 @@ class Ledger:
 
     def fresh_until(self, version: Version) -> int | None:
         """UTC epoch seconds at which the last freshness made for a manifest expires."""
-        with explained(self.path):
-            row = self._connection.execute(
-                "SELECT expires_s FROM freshness WHERE epoch = ? AND revision = ?", version
-            ).fetchone()
-        return None if row is None else int(row[0])
+        query = "SELECT expires_s FROM freshness WHERE epoch = ? AND revision = ?"
+        rows = self.rows(query, *version)
+        return int(rows[0][0]) if rows else None
 
     def fresh_before(self, version: Version) -> int | None:
         """UTC epoch seconds at which the last freshness of any earlier manifest expires."""
@@ -332,7 +315,8 @@ def _floor_text(floor: Floor) -> str:
     return codec.to_json(floor).decode()
 
 
-def _keys_text(keys: KeySet | None) -> str | None:
+def keys_text(keys: KeySet | None) -> str | None:
+    """As kept in the row."""
     return None if keys is None else json.dumps(dataclasses.asdict(keys))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.files import PUBLIC, locked, write_file
@@ -20,9 +20,6 @@ from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.keys import load_key
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
-
-KEEP: Final = object()
-"""Stands for a field that is not to be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +52,12 @@ class Master:
     def __init__(self, folder: SiteFolder) -> None:
         """Open it. Raises StateError (in use, not readable) or GalleryError."""
         self.folder = folder
-        self._lock = locked(folder.lock_file)
-        self._lock.__enter__()
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(locked(folder.lock_file))
             key = load_key(folder.gallery_key, create=False)
-            self.store = GalleryStore(folder.gallery_file, key)
-            try:
-                self.ledger = Ledger(folder.ledger_file)
-            except BaseException:
-                self.store.close()
-                raise
-        except BaseException:
-            self._lock.__exit__(None, None, None)
-            raise
+            self.store = stack.enter_context(GalleryStore(folder.gallery_file, key))
+            self.ledger = stack.enter_context(Ledger(folder.ledger_file))
+            self._open = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -77,9 +67,7 @@ class Master:
 
     def close(self) -> None:
         """Release files and lock."""
-        self.ledger.close()
-        self.store.close()
-        self._lock.__exit__(None, None, None)
+        self._open.close()
 
     @contextmanager
     def touching(self, people: Iterable[str]) -> Iterator[GalleryStore]:
@@ -94,40 +82,24 @@ class Master:
             for person_id in people:
                 change.remove(person_id)
 
-    def update(
-        self,
-        person_id: str,
-        *,
-        display_name: Any = KEEP,
-        valid_from_s: Any = KEEP,
-        valid_to_s: Any = KEEP,
-        card: Any = KEEP,
-    ) -> Person:
-        """Change what is known of somebody beside templates; returns the person as stored now.
+    def update(self, person_id: str, **changes: Any) -> Person:
+        """Change fields of `Person`; returns the person as stored now.
 
         Raises GalleryError for an unknown person or impossible values.
         """
         known = self.store.person(person_id)
         if known is None:
             raise GalleryError(f"{person_id}: no such person in the master gallery")
-        wanted = {
-            "display_name": display_name,
-            "valid_from_s": valid_from_s,
-            "valid_to_s": valid_to_s,
-            "card": card,
-        }
-        values: dict[str, Any] = {
-            name: value for name, value in wanted.items() if value is not KEEP
-        }
-        person = replace(known, **values)
+        person = replace(known, **changes)
         with self.touching([person_id]) as store, store.change() as change:
             change.put_person(person)
         return person
 
     def forget_space(self, space: str) -> int:
         """Delete everybody's templates of a space; returns how many people had any."""
-        people = [person_id for person_id in self.store.ids() if space in self._spaces(person_id)]
-        with self.touching(people) as store, store.change() as change:
+        store = self.store
+        people = [person_id for person_id in store.ids() if space in store.spaces(person_id)]
+        with self.touching(people), store.change() as change:
             for person_id in people:
                 change.put_templates(person_id, space, ())
         return len(people)
@@ -146,18 +118,14 @@ class Master:
             if payload is not None and not payload.templates:
                 without.append(person_id)
                 payload = None
-            if payload is None:
-                if published is None:
-                    if person_id not in without:
-                        unchanged.append(person_id)
-                else:
-                    changes.append(PersonChange("removed", person_id, None, None))
-            elif published is None:
-                changes.append(PersonChange("new", person_id, payload.display_name, payload))
-            elif published != content_digest(payload):
-                changes.append(PersonChange("changed", person_id, payload.display_name, payload))
-            else:
+            elif published == (None if payload is None else content_digest(payload)):
                 unchanged.append(person_id)
+                continue
+            if payload is not None:
+                kind: Literal["new", "changed"] = "new" if published is None else "changed"
+                changes.append(PersonChange(kind, person_id, payload.display_name, payload))
+            elif published is not None:
+                changes.append(PersonChange("removed", person_id, None, None))
         return Draft(tuple(changes), tuple(without), tuple(unchanged))
 
     def payload(self, person_id: str) -> Payload | None:
@@ -167,7 +135,8 @@ class Master:
             if person is None:
                 return None
             templates = {
-                space: self.store.templates(person_id, space) for space in self._spaces(person_id)
+                space: self.store.templates(person_id, space)
+                for space in self.store.spaces(person_id)
             }
         except DamagedRowError as error:
             raise GalleryError(
@@ -181,25 +150,27 @@ class Master:
             )
         return payload_of(person, templates)
 
-    def _spaces(self, person_id: str) -> dict[str, int]:
-        return self.store.spaces(person_id)
-
 
 def content_digest(payload: Payload) -> bytes:
     """Tells whether somebody is published as the master has them."""
     return hashlib.sha256(encode_payload(payload)).digest()
 
 
+def names_in(store: GalleryStore) -> dict[str, list[str]]:
+    """Display name -> ids of those who have it."""
+    names: dict[str, list[str]] = {}
+    for person_id in store.ids():
+        person = store.person(person_id)
+        if person is not None and person.display_name is not None:
+            names.setdefault(person.display_name, []).append(person_id)
+    return names
+
+
 def find_people(store: GalleryStore, names: Iterable[str]) -> list[str]:
     """Ids for ids or whole display names; raises GalleryError for a name that fits nobody, or
     several."""
     wanted = list(dict.fromkeys(names))
-    by_name: dict[str, list[str]] = {}
-    if any(name not in store for name in wanted):
-        for person_id in store.ids():
-            person = store.person(person_id)
-            if person is not None and person.display_name is not None:
-                by_name.setdefault(person.display_name, []).append(person_id)
+    by_name = names_in(store) if any(name not in store for name in wanted) else {}
     found: list[str] = []
     for name in wanted:
         people = [name] if name in store else by_name.get(name, [])

@@ -9,7 +9,7 @@ from typing import Final
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import new_person_id
-from edgeface.fleet.admin.master import Master
+from edgeface.fleet.admin.master import Master, names_in
 from edgeface.gallery.enrolment import Bar, Enrolment, Sample, Wish, enrol
 from edgeface.gallery.gate import Gate, Portrait, Refused
 
@@ -83,7 +83,7 @@ def enrol_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterator
     be repeated. A person who cannot be stored is told of in `skipped`; the others go on. Raises
     GalleryError when there is nothing to enrol.
     """
-    names = _known_names(master)
+    names = names_in(master.store)
     for folder in people_in(tree):
         name = folder.name
         if len(names.get(name, ())) > 1:
@@ -121,12 +121,3 @@ def photos_in(folder: Path) -> list[Path]:
         for path in folder.iterdir()
         if path.suffix.lower() in PICTURES and not path.name.startswith(".") and path.is_file()
     )
-
-
-def _known_names(master: Master) -> dict[str, list[str]]:
-    names: dict[str, list[str]] = {}
-    for person_id in master.store.ids():
-        person = master.store.person(person_id)
-        if person is not None and person.display_name is not None:
-            names.setdefault(person.display_name, []).append(person_id)
-    return names

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgeface.base.errors import EdgefaceError, GalleryError
-from edgeface.contract.codec import dump
 from edgeface.fleet.admin.adminkeys import (
     KeySet,
     freshness_file,
     load_encryption_key,
     load_signing_key,
 )
-from edgeface.fleet.admin.ledger import Ledger, SendStage
+from edgeface.fleet.admin.ledger import Ledger, SendStage, keys_text
 from edgeface.fleet.admin.master import Draft, Master, PersonChange, content_digest
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
@@ -86,7 +85,7 @@ def stage_rekey(master: Master, keys: PublishingKeys, next_keys: KeySet, now_s: 
             work.bury(row.person_id, row.removed_s)
         connection.execute("DELETE FROM touched")
         connection.execute(
-            "UPDATE state SET old_keys = keys, keys = ?, next_keys = NULL", (_text(next_keys),)
+            "UPDATE state SET old_keys = keys, keys = ?, next_keys = NULL", (keys_text(next_keys),)
         )
         return work.finish(state.digest)
 
@@ -219,12 +218,6 @@ def _everything(master: Master, ledger: Ledger) -> Iterator[PersonChange]:
             yield PersonChange("changed", person_id, payload.display_name, payload)
         elif ledger.content_of(person_id) is not None:
             yield PersonChange("removed", person_id, None, None)
-
-
-def _text(keys: KeySet) -> str:
-    return dump(
-        {"signing": keys.signing, "freshness": keys.freshness, "encryption": keys.encryption}
-    ).decode()
 
 
 @contextmanager
