@@ -70,8 +70,8 @@ class Reporter:
         board, found = self._board, []
         if board.models is None:
             found.append("models: not yet proved")
-        elif board.models.accelerator.degraded:
-            found.append(f"accelerator: {board.models.accelerator.reason}")
+        elif board.models.lost is not None:
+            found.append(f"accelerator: {board.models.lost}")
         if board.gallery is None:
             found.append("gallery: not yet loaded")
         if board.by_gallery.trouble is not None:
@@ -173,11 +173,7 @@ class Reporter:
             "error": None if camera is None else camera.last_error,
         }
         if camera is not None:
-            found |= {
-                "stalls": camera.stalls,
-                "losses": camera.losses,
-                "reopened": camera.reopened,
-            }
+            found |= {key: getattr(camera, key) for key in ("stalls", "losses", "reopened")}
         return found
 
     def _gallery(self) -> GalleryState | None:

@@ -66,7 +66,6 @@ class _Worker:
     failures: deque[float] = field(default_factory=deque)
     """When it failed, within the window."""
     restart_at_s: float | None = None
-    finished: bool = False
     successor: WorkerSpec | None = None
     """Takes over as soon as the thread has ended."""
 
@@ -101,7 +100,8 @@ class Supervisor:
         self._backoff = Backoff(floor_s=0.0, base_s=RESTART_MIN_S, cap_s=RESTART_MAX_S, draw=draw)
         self._workers: dict[str, _Worker] = {}
         self._guests: list[_Guest] = []
-        self._left: list[tuple[WorkerSpec, Run]] = []
+        self._left: list[Run] = []
+        """Those that were stuck and were replaced."""
         self._stopping = False
         self.restarts = 0
         """Workers started again after a failure."""
@@ -140,14 +140,15 @@ class Supervisor:
 
     def finished(self, name: str) -> bool:
         """Whether the worker has done all its work."""
-        return self._workers[name].finished
+        worker = self._workers[name]
+        return worker.run is None and worker.restart_at_s is None
 
     def healthy(self) -> bool:
         """Whether every critical worker makes progress; the watchdog is fed only then.
 
         One that waits for its restart counts: the budget bounds that.
         """
-        runs = [w.run for w in self._workers.values() if w.spec.critical and not w.finished]
+        runs = [worker.run for worker in self._workers.values() if worker.spec.critical]
         pulses = [run.pulse for run in runs if run is not None]
         pulses += [guest.pulse for guest in self._guests]
         return not any(pulse.overdue for pulse in pulses)
@@ -174,23 +175,19 @@ class Supervisor:
         there and may not be; nothing is restarted from now on. May be called again.
         """
         self._stopping = True
-        runs = [
-            (worker.spec, worker.run)
-            for worker in self._workers.values()
-            if worker.run is not None and (names is None or worker.spec.name in names)
-        ]
-        runs += [(spec, run) for spec, run in self._left if names is None or spec.name in names]
-        for _, run in runs:
+        there = [worker.run for worker in self._workers.values() if worker.run] + self._left
+        runs = [run for run in there if names is None or run.spec.name in names]
+        for run in runs:
             run.pulse.stop.set()
         end_s = time.monotonic() + timeout_s
-        for spec, run in runs:
-            run.thread.join(0 if spec.may_linger else max(0.0, end_s - time.monotonic()))
+        for run in runs:
+            run.thread.join(0 if run.spec.may_linger else max(0.0, end_s - time.monotonic()))
         # Those that may be left behind get what is left of the time, if anything is.
-        for _, run in runs:
+        for run in runs:
             run.thread.join(max(0.0, end_s - time.monotonic()))
             if run.error is not None and not isinstance(run.error, FatalError):
                 _log.warning("worker %s stopped with: %s", run.thread.name, run.error)
-        return tuple(spec.name for spec, run in runs if run.alive and not spec.may_linger)
+        return tuple(run.spec.name for run in runs if run.alive and not run.spec.may_linger)
 
     def _check(self, worker: _Worker) -> Exit | None:
         name, run = worker.spec.name, worker.run
@@ -208,13 +205,13 @@ class Supervisor:
                 return Exit(BEYOND_BUDGET, reason)
             # The thread may wake up one day: it finds its stop set then.
             run.pulse.stop.set()
-            self._left.append((worker.spec, run))
+            self._left.append(run)
             return self._failed(worker, reason)
         if worker.successor is not None:
             self.start(worker.successor)
             return None
         if run.error is None:
-            worker.run, worker.finished = None, True
+            worker.run = None
             return None
         if isinstance(run.error, FatalError):
             return Exit(run.error.cause.exit_code, str(run.error), run.error.cause)

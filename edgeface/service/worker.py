@@ -86,8 +86,8 @@ class Run:
 
     def __init__(self, spec: WorkerSpec, now_s: Seconds = time.monotonic) -> None:
         self.pulse = Pulse(spec.limit_s, now_s)
+        self.spec = spec
         self.error: BaseException | None = None
-        self._task = spec.task
         # A thread that hangs in a driver must not keep the interpreter from ending.
         self.thread = threading.Thread(target=self._main, name=spec.name, daemon=True)
         self.thread.start()
@@ -99,6 +99,6 @@ class Run:
 
     def _main(self) -> None:
         try:
-            self._task(self.pulse)
+            self.spec.task(self.pulse)
         except BaseException as error:  # noqa: BLE001  (the supervisor decides what it means)
             self.error = error
