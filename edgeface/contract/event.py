@@ -7,7 +7,7 @@ sequence number are given where the event is committed, nowhere else.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias, TypedDict, get_args
 
@@ -115,7 +115,7 @@ class Previous:
 class Sighting:
     """A decision as the daemon knows it, before the outbox makes an event of it.
 
-    Times are aware; they are cut to the millisecond. `captured_boottime_ns` is the capture on
+    Times are aware; messages cut them to the millisecond. `captured_boottime_ns` is the capture on
     CLOCK_BOOTTIME, from which the validity is counted on the device.
     """
 
@@ -224,29 +224,18 @@ class Identity(TypedDict):
     previous: Previous | None
 
 
+_SHARED: Final = [item.name for item in fields(Sighting) if item.name in Recognition.__slots__]
+
+
 def recognition(sighting: Sighting, identity: Identity) -> Recognition:
     """The live form of the event (`historical` false)."""
-    captured_at = _milliseconds(sighting.captured_at)
-    valid_until = _milliseconds(sighting.captured_at + timedelta(seconds=sighting.validity_s))
     return Recognition(
         contract_version=CONTRACT_VERSION,
-        event_type=sighting.event_type,
-        **identity,
-        captured_at=captured_at,
-        decided_at=_milliseconds(sighting.decided_at),
-        valid_until=valid_until,
+        valid_until=sighting.captured_at + timedelta(seconds=sighting.validity_s),
         historical=False,
-        clock_synced=sighting.clock_synced,
-        track=sighting.track,
-        faces_in_view=sighting.faces_in_view,
-        match=sighting.match,
-        quality=sighting.quality,
         pad=Pad(),
-        gallery=sighting.gallery,
-        models=sighting.models,
-        accelerator=sighting.accelerator,
-        latency_ms=sighting.latency_ms,
-        why=sighting.why,
+        **identity,
+        **{name: getattr(sighting, name) for name in _SHARED},
     )
 
 
@@ -256,7 +245,7 @@ def gap(lost: Loss, identity: Identity, *, announced_at: datetime, clock_synced:
         contract_version=CONTRACT_VERSION,
         event_type="gap",
         **identity,
-        announced_at=_milliseconds(announced_at),
+        announced_at=announced_at,
         historical=False,
         clock_synced=clock_synced,
         lost=lost,
@@ -286,7 +275,3 @@ def as_historical(payload: bytes) -> bytes:
     mapping = codec.load(payload)
     mapping["historical"] = True
     return codec.dump(mapping)
-
-
-def _milliseconds(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -34,6 +34,8 @@ from edgeface.contract.event import (
 SESSION = "7f3a0011223344556677"
 EVENT_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
 CAPTURED = datetime(2026, 11, 21, 16, 51, 39, 120_999, tzinfo=UTC)
+WHOLE = CAPTURED.replace(microsecond=120_000)
+"""As a message has it: milliseconds are all that is written."""
 DIGEST = "sha256:" + "a" * 64
 
 GOLDEN = (
@@ -97,13 +99,14 @@ def test_a_recognition_has_exactly_the_documented_bytes() -> None:
 
 
 def test_a_recognition_is_read_back_as_it_was() -> None:
-    made = event.recognition(sighting(why={"score": 0.71}), identity(1, Previous(SESSION, 3)))
+    seen = sighting(why={"score": 0.71}, captured_at=WHOLE, decided_at=WHOLE)
+    made = event.recognition(seen, identity(1, Previous(SESSION, 3)))
     assert event.parse(codec.to_json(made)) == made
 
 
 def test_a_gap_is_read_back_as_it_was() -> None:
     lost = Loss(3, (DroppedRange(SESSION, 4, 6, 3, "count"),))
-    made = event.gap(lost, identity(), announced_at=CAPTURED, clock_synced=False)
+    made = event.gap(lost, identity(), announced_at=WHOLE, clock_synced=False)
     found = event.parse(codec.to_json(made))
     assert isinstance(found, Gap)
     assert found == made

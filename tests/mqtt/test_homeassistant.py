@@ -119,7 +119,7 @@ def test_a_recognition_is_an_event_with_its_person_and_its_end() -> None:
     found = json.loads(shown("recognition", event_payload()))
     assert found == {
         "event_type": "recognized",
-        "event_id": IDENTITY.event_id,
+        "event_id": IDENTITY["event_id"],
         "person_id": PERSON,
         "display_name": None,
         "score": 0.71,
