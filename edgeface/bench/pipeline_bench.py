@@ -1,26 +1,33 @@
 """The pipeline benchmark: a clip or the simulated camera, stage by stage, and the memory.
 
+What is measured is the daemon's own pipeline, which tells the stage clock where it is; the daemon
+adds threads, the outbox and MQTT around it.
+
 Times of one machine mean little by themselves, so a yardstick runs beside the frames, a fixed piece
 of image work on one thread, and the result is also given as its multiple.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeAlias, cast
 
 import cv2
 import numpy as np
 
 from edgeface.base.errors import EndOfStreamError, EvaluationError
-from edgeface.bench.stage_clock import StageClock
+from edgeface.bench.memory import resident_now_mib
+from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
 from edgeface.capture.source import FrameSource
+from edgeface.evaluation.opening import DETECTOR, EMBEDDER, Opener
+from edgeface.inference.detector import Detector
+from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 
 DECODE = "decode"
 INVOKE = ("invoke detector", "invoke embedder")
@@ -32,11 +39,8 @@ MEMORY_SAMPLES = 40
 READ_TIMEOUT_S = 10.0
 
 
-class Pipeline(Protocol):
-    """What a frame is given to."""
-
-    def process(self, frame: Frame) -> None:
-        """Take one frame the whole way."""
+Process: TypeAlias = Callable[[Frame], FrameResult]
+"""Takes one frame the whole way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,10 @@ class PipelineBench:
     growth_mib: float
     """From the first to the last frame, by a line fitted through the samples."""
     growth_kib_per_1000_frames: float
+    faces_per_frame: float
+    embeddings_per_frame: float
+    outcomes: dict[str, int]
+    """How many decisions there were of each; these three with the warm-up."""
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able."""
@@ -79,9 +87,66 @@ class Yardstick:
         cv2.GaussianBlur(self._picture, (5, 5), 0, dst=self._result)
 
 
+@dataclass(slots=True)
+class Tally:
+    """What came of all frames."""
+
+    frames: int = 0
+    faces: int = 0
+    embedded: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, result: FrameResult) -> None:
+        """One frame more."""
+        self.frames += 1
+        self.faces += len(result.sights)
+        self.embedded += sum(sight.embedded for sight in result.sights)
+        self.outcomes.update(decision.outcome for decision in result.decisions)
+
+
+def metered_pipeline(
+    clock: StageClock, people: int, detector: str = DETECTOR, embedder: str = EMBEDDER
+) -> Process:
+    """The pipeline as the daemon runs it, over a gallery of strangers, with a clock at each stage.
+
+    Raises ModelError, RuntimeMissingError, or EvaluationError for a reference detector.
+    """
+    opener = Opener(
+        meter=lambda which, inner: cast(
+            Interpreter, MeteredInterpreter(inner, clock, f"invoke {which}")
+        )
+    )
+    finds, embeds = opener.detector(detector), opener.embedder(embedder)
+    if not isinstance(finds, Detector):
+        raise EvaluationError("a benchmark measures a detector that ships, not a reference")
+    pipeline = Pipeline(
+        finds, embeds, embeds.package.calibration, PipelineRules(), stopwatch=clock.stage
+    )
+    gallery = Gallery(strangers(people, embeds.space_id), np.ones(people, dtype=np.bool_))
+    return lambda frame: pipeline.process(frame, gallery)
+
+
+def strangers(people: int, space: str, seed: int = 1) -> GalleryIndex:
+    """A gallery of people who are nobody: random unit templates, one each."""
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(people, 128)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return GalleryIndex(
+        matrix=rows,
+        owners=np.arange(people, dtype=np.int32),
+        people=tuple(f"p_bench{number}" for number in range(people)),
+        display_names=(None,) * people,
+        valid_from_s=np.full(people, -np.inf),
+        valid_to_s=np.full(people, np.inf),
+        epoch=0,
+        revision=1,
+        space=space if people else "",
+    )
+
+
 def bench_pipeline(
     source: FrameSource,
-    pipeline: Pipeline,
+    process: Process,
     clock: StageClock,
     frames: int,
     *,
@@ -99,32 +164,14 @@ def bench_pipeline(
     cv2.setNumThreads(1)
     try:
         with source:
-            return _run(source, pipeline, clock, frames, warm_up, memory, each)
+            return _run(source, process, clock, frames, warm_up, memory, each)
     finally:
         cv2.setNumThreads(threads)
 
 
-def resident_now_mib() -> float:
-    """Resident memory of this process."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def resident_peak_mib() -> float:
-    """The most that was resident since `forget_peak`; proc(5), `VmHWM`."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return float(status.partition("VmHWM:")[2].split()[0]) / 2**10
-
-
-def forget_peak() -> None:
-    """Let `resident_peak_mib` begin anew; where the kernel refuses it counts from the start."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
 def _run(
     source: FrameSource,
-    pipeline: Pipeline,
+    process: Process,
     clock: StageClock,
     frames: int,
     warm_up: int,
@@ -132,12 +179,13 @@ def _run(
     each: Callable[[int], object] | None,
 ) -> PipelineBench:
     yardstick = Yardstick()
+    tally = Tally()
     size_px = (0, 0)
     for _ in range(warm_up):
         frame = _next(source, clock)
         if frame is None:
             raise EvaluationError(f"the source ended within {warm_up} frames: too short to measure")
-        pipeline.process(frame)
+        tally.add(process(frame))
         clock.end_frame()
         yardstick.run()
         size_px = (frame.image.shape[1], frame.image.shape[0])
@@ -154,9 +202,10 @@ def _run(
             break
         size_px = (frame.image.shape[1], frame.image.shape[0])
         started_s = clock.now_s()
-        pipeline.process(frame)
+        result = process(frame)
         busy_s += clock.now_s() - started_s
         clock.end_frame()
+        tally.add(result)
         if done % every == 0:
             resident.append(memory())
         if done % YARDSTICK_EVERY == 0:
@@ -169,7 +218,7 @@ def _run(
     cpu_s = time.process_time() - cpu_start_s - beside_cpu_s
     if clock.frames < YARDSTICK_EVERY:
         raise EvaluationError(f"the source gave {clock.frames} frames: too few to measure")
-    return _summary(clock, size_px, busy_s, cpu_s, float(np.median(beside_ms)), resident)
+    return _summary(clock, tally, size_px, busy_s, cpu_s, float(np.median(beside_ms)), resident)
 
 
 def _next(source: FrameSource, clock: StageClock) -> Frame | None:
@@ -182,6 +231,7 @@ def _next(source: FrameSource, clock: StageClock) -> Frame | None:
 
 def _summary(
     clock: StageClock,
+    tally: Tally,
     size_px: tuple[int, int],
     busy_s: float,
     cpu_s: float,
@@ -210,4 +260,7 @@ def _summary(
         resident_peak_mib=max(resident),
         growth_mib=mib_per_frame * count,
         growth_kib_per_1000_frames=mib_per_frame * 1024 * 1000,
+        faces_per_frame=tally.faces / tally.frames,
+        embeddings_per_frame=tally.embedded / tally.frames,
+        outcomes=dict(tally.outcomes),
     )

@@ -87,34 +87,17 @@ class StageClock:
 
 
 class MeteredInterpreter:
-    """An interpreter whose invocations are a stage of their own."""
+    """An interpreter whose invocations are a stage of their own; all else is that of `inner`."""
 
     def __init__(self, inner: Interpreter, clock: StageClock, stage: str) -> None:
         self._inner = inner
         self._clock = clock
         self._stage = stage
 
-    def allocate_tensors(self) -> None:
-        """As the interpreter."""
-        self._inner.allocate_tensors()
-
-    def get_input_details(self) -> list[dict[str, Any]]:
-        """As the interpreter."""
-        return self._inner.get_input_details()
-
-    def get_output_details(self) -> list[dict[str, Any]]:
-        """As the interpreter."""
-        return self._inner.get_output_details()
-
-    def set_tensor(self, tensor_index: int, value: NDArray[Any]) -> None:
-        """As the interpreter."""
-        self._inner.set_tensor(tensor_index, value)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
     def invoke(self) -> None:
         """As the interpreter, timed."""
         with self._clock.stage(self._stage):
             self._inner.invoke()
-
-    def get_tensor(self, tensor_index: int) -> NDArray[Any]:
-        """As the interpreter."""
-        return self._inner.get_tensor(tensor_index)

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from edgeface.bench.pipeline_bench import forget_peak, resident_now_mib, resident_peak_mib
+from edgeface.bench.memory import forget_peak, resident_now_mib, resident_peak_mib
 from edgeface.contract.event import new_session
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.floor_file import FloorFile

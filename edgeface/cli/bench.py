@@ -78,30 +78,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.base.errors import EvaluationError
-    from edgeface.bench.frame_path import FramePath, strangers
-    from edgeface.bench.pipeline_bench import WARM_UP, bench_pipeline
-    from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
-    from edgeface.evaluation.opening import Opener
+    from edgeface.bench.pipeline_bench import WARM_UP, bench_pipeline, metered_pipeline
+    from edgeface.bench.stage_clock import StageClock
     from edgeface.evaluation.stills import Progress
-    from edgeface.inference.detector import Detector
 
     clock = StageClock(args.frames + WARM_UP)
-    opener = Opener(meter=lambda which, i: MeteredInterpreter(i, clock, f"invoke {which}"))
-    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
-    if not isinstance(detector, Detector):
-        raise EvaluationError("a benchmark measures a detector that ships, not a reference")
-    index = strangers(args.gallery, embedder.space_id)
-    path = FramePath(detector, embedder, embedder.package.calibration, index, clock)
+    process = metered_pipeline(clock, args.gallery, args.detector, args.embedder)
     progress = Progress("frames", args.frames)
-    result = bench_pipeline(_source(args), path, clock, args.frames, each=progress.show)
-    seen = result.frames + WARM_UP
-    measured = result.to_mapping() | {
-        "faces_per_frame": path.faces / seen,
-        "embeddings_per_frame": path.embedded / seen,
-        "gallery": args.gallery,
-        "outcomes": dict(path.outcomes),
-    }
+    result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
+    measured = result.to_mapping() | {"gallery": args.gallery}
     if not args.json:
         _print(measured)
     return measured

@@ -18,8 +18,8 @@ from edgeface.evaluation.calibration import (
 from edgeface.evaluation.impostors import PairScores, cross_person_scores
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import Protocol
-from edgeface.evaluation.stills import CropEmbedder, EmbeddedPictures, Progress, embed_pictures
-from edgeface.gallery.locate import FaceDetector
+from edgeface.evaluation.stills import EmbeddedPictures, Progress, embed_pictures
+from edgeface.recognition.values import FaceDetector, FaceEmbedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def calibrate(
     root: PictureRoot,
     protocols: Sequence[Protocol],
     detector: FaceDetector,
-    embedder: CropEmbedder,
+    embedder: FaceEmbedder,
     *,
     fit_folds: Iterable[int] = range(1, 6),
     check_folds: Iterable[int] = range(6, 11),

@@ -45,15 +45,18 @@ class YuNet:
         except cv2.error as error:
             raise EvaluationError(f"{path}: OpenCV cannot load it: {error}") from error
 
-    def detect(self, image_bgr: Image, *, doubtful: bool = False) -> list[Face]:
-        """Faces in pixels of `image_bgr`, highest score first; `doubtful`: from half the score."""
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
+        """Faces in pixels of `image_bgr` times `scale`, highest score first; `doubtful`: from half
+        the score."""
         self._net.setScoreThreshold(self.score_threshold * (0.5 if doubtful else 1.0))
         height, width = image_bgr.shape[:2]
-        scale = 1.0
+        fit = 1.0
         if self.input_size_px is not None:
             wide, high = self.input_size_px
-            scale = min(wide / width, high / height)
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
+            fit = min(wide / width, high / height)
+            size = (max(1, round(width * fit)), max(1, round(height * fit)))
             canvas = np.zeros((high, wide, 3), dtype=np.uint8)
             shrunk = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
             canvas[: size[1], : size[0]] = shrunk
@@ -61,7 +64,7 @@ class YuNet:
         self._net.setInputSize((width, height))
         rows = self._net.detect(image_bgr)[1]
         found = np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
-        faces = [_face(row, scale) for row in found]
+        faces = [_face(row, fit, scale) for row in found]
         return sorted(faces, key=lambda face: -face.score)
 
 
@@ -74,7 +77,8 @@ def open_reference(spec: str, *, score_threshold: float = 0.6) -> YuNet:
     return YuNet(Path(match["path"]), input_size_px=size, score_threshold=score_threshold)
 
 
-def _face(row: np.ndarray, scale: float) -> Face:
-    x, y, width, height = (float(value) / scale for value in row[:4])
-    landmarks = (row[4:14].reshape(5, 2) / scale).astype(np.float32)
-    return Face(Box(x, y, x + width, y + height), landmarks, float(np.clip(row[14], 0.0, 1.0)))
+def _face(row: np.ndarray, fit: float, scale: tuple[float, float]) -> Face:
+    x, y, width, height = (float(value) / fit for value in row[:4])
+    landmarks = (row[4:14].reshape(5, 2) / fit * np.array(scale)).astype(np.float32)
+    box = Box(x, y, x + width, y + height).scale(*scale)
+    return Face(box, landmarks, float(np.clip(row[14], 0.0, 1.0)))

@@ -7,26 +7,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.pictures import PictureRoot
-from edgeface.gallery.locate import FaceDetector, FaceProblem, find_face
+from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.recognition.alignment import align
-from edgeface.recognition.values import Face, Image
+from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
 
 PROGRESS_EVERY_S = 10.0
 STAGES = ("decode", "find", "align", "embed")
-
-
-class CropEmbedder(Protocol):
-    """What turns aligned crops into embeddings."""
-
-    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """float32 `(n, d)` unit rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +61,7 @@ def embed_pictures(
     root: PictureRoot,
     names: Sequence[str],
     detector: FaceDetector,
-    embedder: CropEmbedder,
+    embedder: FaceEmbedder,
     progress: Progress | None = None,
 ) -> EmbeddedPictures:
     """Decode, find the one face that counts, align and embed each picture.
@@ -106,7 +99,7 @@ def embed_pictures(
 
 
 def embed_photograph(
-    path: Path, detector: FaceDetector, embedder: CropEmbedder
+    path: Path, detector: FaceDetector, embedder: FaceEmbedder
 ) -> NDArray[np.float32]:
     """The embedding `(d,)` of the face that a photograph is about.
 

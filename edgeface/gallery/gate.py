@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.locate import (
-    FaceDetector,
     FaceProblem,
     choose_face,
     find_doubtful_faces,
@@ -24,14 +21,7 @@ from edgeface.gallery.photo import read_photo
 from edgeface.recognition.alignment import align
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.templates import encode_template
-from edgeface.recognition.values import Embedding, Face, Image
-
-
-class FaceEmbedder(Protocol):
-    """What turns crops into embeddings; `edgeface.inference.embedder.Embedder` is one."""
-
-    def embed(self, crops: Sequence[Image], /) -> NDArray[np.float32]:
-        """RGB uint8 `(112, 112, 3)` crops to float32 `(n, 128)` unit rows."""
+from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
 
-from edgeface.recognition.values import Box, Face, Image
+from edgeface.recognition.values import Box, Face, FaceDetector, Image
 
 Preference: TypeAlias = Literal["central", "dominant"]
 
@@ -29,13 +29,6 @@ _MIN_SIDE_PX: Final = 320
 _TILED_FROM_PX: Final = 480
 _SAME_FACE_IOU: Final = 0.3
 _BORDER_GREY: Final = (127, 127, 127)
-
-
-class FaceDetector(Protocol):
-    """What finds faces; `edgeface.inference.detector.Detector` is one."""
-
-    def detect(self, image_bgr: Image, /, *, doubtful: bool = False) -> Sequence[Face]:
-        """All faces, in pixels of the picture given; also uncertain ones if `doubtful`."""
 
 
 @dataclass(frozen=True, slots=True)

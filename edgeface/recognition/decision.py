@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import NOBODY, Ranking
 from edgeface.recognition.quality import Quality
@@ -55,32 +57,35 @@ class DecisionRules:
                 raise ValueError(f"decision rules: {fault}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What was decided about a track, and why."""
 
+    track_id: int
     outcome: Outcome
-    person_id: str | None
+    person_id: str | None = None
     """None unless recognized."""
-    display_name: str | None
+    display_name: str | None = None
     """None unless recognized and named."""
-    score: float | None
+    score: float | None = None
     """Fused cosine of the best person; None where nobody could match."""
-    threshold: float | None
+    threshold: float | None = None
     """What the score had to reach; None where nobody could match."""
-    extrapolated: bool
+    extrapolated: bool = False
     """The threshold lies beyond what the calibration's data support."""
-    margin: float | None
+    margin: float | None = None
     """Lead over the second-best person; the score itself when there is nobody else."""
     frames: int
     """Good frames that were fused."""
-    agreeing: int
+    agreeing: int = 0
     """How many of them name the best person."""
     quality: Quality | None
     """Of the best frame, good or refused; None where there was none."""
-    evidence_s: float | None
-    """When the newest frame was captured that it rests on: of a name the newest that names the
-    person, else the newest good one kept; None where there was none."""
+    basis: Moment
+    """The newest frame that it rests on, from which its validity counts: of a name the newest that
+    names the person, else the newest good one kept, else the newest with this face."""
+    duration_s: float
+    """From the first to the newest frame of the track."""
     why: dict[str, Any]
     """The trace, ready for JSON."""
 
@@ -142,7 +147,6 @@ def evaluate(
         outcome = "recognized"
     elif gates["score"] and not gates["margin"] and frames >= rules.min_agreeing:
         outcome = "ambiguous"
-    people = index.people
     trace = {
         "templates": ranking.templates,
         "score": _short(ranking.best_score),
@@ -155,29 +159,39 @@ def evaluate(
         "agreeing": agreeing,
         "min_agreeing": rules.min_agreeing,
         "gates": gates,
-        "near": [
-            {"person_id": people[person], "score": _short(score)}
-            for person, score in ranking.people
-        ],
-        "frame_scores": [
-            {"person_id": people[person], "score": _short(score), "names": bool(named)}
-            for person, score, named in zip(
-                ranking.frame_people.tolist(), ranking.frame_scores.tolist(), names, strict=True
-            )
-            if person != NOBODY
-        ],
     }
     return Evaluation(
         outcome,
-        people[ranking.best],
+        index.people[ranking.best],
         index.display_names[ranking.best],
         ranking.best_score,
         needed,
         margin,
         frames,
         named_by,
-        trace,
+        trace | _compared(ranking, index.people, names),
     )
+
+
+def _compared(
+    ranking: Ranking, people: Sequence[str], names: NDArray[np.bool_]
+) -> dict[str, list[dict[str, object]]]:
+    """The part of the trace that says who was near; `names`: the frames that name their top
+    person."""
+    by_frame = zip(
+        ranking.frame_people.tolist(), ranking.frame_scores.tolist(), names.tolist(), strict=True
+    )
+    return {
+        "near": [
+            {"person_id": people[person], "score": _short(score)}
+            for person, score in ranking.people
+        ],
+        "frame_scores": [
+            {"person_id": people[person], "score": _short(score), "names": named}
+            for person, score, named in by_frame
+            if person != NOBODY
+        ],
+    }
 
 
 def _short(value: float) -> float:

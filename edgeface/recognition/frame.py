@@ -1,4 +1,4 @@
-"""One captured picture with the time it was taken."""
+"""One captured picture, and when it was taken."""
 
 from __future__ import annotations
 
@@ -26,3 +26,19 @@ class Frame:
     """Optional smaller BGR picture of the same exposure, for detection."""
     detect_scale: tuple[float, float] = (1.0, 1.0)
     """(x, y): pixels of `image` per pixel of `detect_image`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a frame was captured, and how many faces were in it: what is left of it afterwards."""
+
+    captured_at: datetime
+    """UTC."""
+    boottime_ns: int
+    """The same on CLOCK_BOOTTIME."""
+    faces_in_view: int
+
+    @property
+    def time_s(self) -> float:
+        """Seconds of CLOCK_BOOTTIME."""
+        return self.boottime_ns / 1e9

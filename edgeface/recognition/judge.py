@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.recognition.crops import BestCrops, Crop
 from edgeface.recognition.decision import Decision, DecisionRules, Evaluation, evaluate
+from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import match
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.thresholds import Calibration
-from edgeface.recognition.values import Embedding
 
 LOOK_GROWTH: Final = 2.0
 """Another look is worth taking when the kept crops weigh so many times what they did."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Crop:
-    number: int
-    embedding: Embedding
-    quality: Quality
-    time_s: float
+RECHECK_S: Final = 0.5
+"""A track that has all it needs is embedded this often, to notice that somebody else has stepped
+into it."""
 
 
 class Judge:
@@ -45,20 +40,24 @@ class Judge:
     `unknown_after_s` after its first good crop, or at its end.
     """
 
-    def __init__(self, rules: DecisionRules, calibration: Calibration, started_s: float) -> None:
+    def __init__(
+        self, track_id: int, rules: DecisionRules, calibration: Calibration, start: Moment
+    ) -> None:
+        self.track_id: Final = track_id
+        self.last_seen = start
+        """The newest frame with this face."""
         self._rules = rules
         self._calibration = calibration
-        self._started_s = started_s
-        self._kept: list[_Crop] = []
-        self._reference: NDArray[np.float32] | None = None
+        self._started = start
+        self._crops = BestCrops(rules.best_frames, rules.same_track_min)
+        self._embedded_s: float | None = None
         self._first_good_s: float | None = None
-        self._good = 0
         self._refused: Counter[str] = Counter()
         self._best_refused: Quality | None = None
         self._looks = 0
         self._look_weight = 0.0
         self._look_s = 0.0
-        self._look_number = 0
+        self._looked_at: tuple[Crop, ...] = ()
         self._evaluation: Evaluation | None = None
         self._said_unnamed = False
         self._recognized = False
@@ -72,33 +71,33 @@ class Judge:
     @property
     def good_frames(self) -> int:
         """Crops taken, whether or not they are still kept."""
-        return self._good
-
-    @property
-    def kept_s(self) -> tuple[float, ...]:
-        """When the crops that are kept were captured."""
-        return tuple(crop.time_s for crop in self._kept)
+        return self._crops.taken
 
     @property
     def looks(self) -> int:
         """Looks taken."""
         return self._looks
 
-    def add(self, embedding: Embedding, quality: Quality, time_s: float) -> bool:
-        """Take a good crop's embedding, float32 `(128,)` of unit length.
+    def wants(self, quality: Quality, now_s: float) -> bool:
+        """Whether the embedding of a good crop can still change anything."""
+        if self._embedded_s is None or now_s - self._embedded_s >= RECHECK_S:
+            return True
+        if self._recognized or self._looks >= self._rules.max_looks:
+            return False
+        return self._crops.improved_by(quality)
 
-        False when its cosine to the track's reference is below `same_track_min`: this is another
-        person, nothing was taken, and the track has to be split. The reference is the direction of
-        the weighted mean of the kept crops.
+    def add(self, crop: Crop) -> bool:
+        """Take a good crop.
+
+        False when it shows another person than those before: nothing was taken, and the track has
+        to be split.
         """
-        if self._reference is not None:
-            cosine = float(self._reference @ embedding)
-            if not cosine >= self._rules.same_track_min:
-                return False
-        self._good += 1
+        self._embedded_s = crop.at.time_s
+        if not self._crops.shows(crop.embedding):
+            return False
         if self._first_good_s is None:
-            self._first_good_s = time_s
-        self._keep(_Crop(self._good, embedding, quality, time_s))
+            self._first_good_s = crop.at.time_s
+        self._crops.add(crop)
         return True
 
     def refuse(self, gate: str, quality: Quality | None = None) -> None:
@@ -140,40 +139,21 @@ class Judge:
             return None
         if self._evaluation is not None:
             return self._unnamed(self._evaluation)
-        if self._good or not self._refused:
-            return self._without_look("inconclusive")
-        return self._without_look("rejected_quality")
-
-    def _keep(self, crop: _Crop) -> None:
-        """Keep it if it is among the best; of two equal ones the earlier stays."""
-        if len(self._kept) >= self._rules.best_frames:
-            worst = min(reversed(self._kept), key=lambda kept: kept.quality.weight)
-            if crop.quality.weight <= worst.quality.weight:
-                return
-            self._kept.remove(worst)
-        self._kept.append(crop)
-        mean = self._weights() @ self._embeddings()
-        length = float(np.linalg.norm(mean))
-        if length > 0:
-            self._reference = np.asarray(mean / length, dtype=np.float32)
-
-    def _embeddings(self) -> NDArray[np.float32]:
-        return np.stack([crop.embedding for crop in self._kept])
-
-    def _weights(self) -> NDArray[np.float32]:
-        weights = np.array([crop.quality.weight for crop in self._kept], dtype=np.float32)
-        return weights if weights.any() else np.ones_like(weights)
+        return self._without_look()
 
     def _old_enough(self, now_s: float) -> bool:
         first_s = self._first_good_s
         return first_s is not None and now_s - first_s >= self._rules.unknown_after_s
 
     def _may_look(self) -> bool:
-        return len(self._kept) >= self._rules.min_agreeing and self._looks < self._rules.max_looks
+        return (
+            len(self._crops.kept) >= self._rules.min_agreeing
+            and self._looks < self._rules.max_looks
+        )
 
     def _fresh(self) -> int:
         """How many of the kept crops no look has seen."""
-        return sum(crop.number > self._look_number for crop in self._kept)
+        return sum(crop not in self._looked_at for crop in self._crops.kept)
 
     def _due(self, now_s: float) -> bool:
         if self._fresh() < self._rules.min_agreeing or not self._may_look():
@@ -182,14 +162,14 @@ class Judge:
             return True
         if self._looks == self._rules.max_looks - 1 and not self._old_enough(now_s):
             return False
-        grown = float(self._weights().sum()) >= LOOK_GROWTH * self._look_weight
+        grown = float(self._crops.weights().sum()) >= LOOK_GROWTH * self._look_weight
         return grown or now_s - self._look_s >= self._rules.unknown_after_s
 
     def _take_look(
         self, index: GalleryIndex, allowed: NDArray[np.bool_], now_s: float
     ) -> Evaluation:
-        weights = self._weights()
-        ranking = match(self._embeddings(), weights, index, allowed)
+        weights = self._crops.weights()
+        ranking = match(self._crops.embeddings(), weights, index, allowed)
         evaluation = evaluate(ranking, index, self._calibration, self._rules)
         self._evaluation = evaluation
         if ranking.templates == 0:
@@ -198,7 +178,7 @@ class Judge:
         self._looks += 1
         self._look_weight = float(weights.sum())
         self._look_s = now_s
-        self._look_number = self._good
+        self._looked_at = tuple(self._crops.kept)
         self._recognized = evaluation.outcome == "recognized"
         return evaluation
 
@@ -208,11 +188,9 @@ class Judge:
 
     def _decision(self, evaluation: Evaluation, person_id: str | None) -> Decision:
         needed = evaluation.threshold
-        resting_on = self.kept_s
-        if person_id is not None:
-            named_by = zip(resting_on, evaluation.named_by.tolist(), strict=True)
-            resting_on = tuple(time_s for time_s, names in named_by if names)
+        named_by = None if person_id is None else evaluation.named_by.tolist()
         return Decision(
+            track_id=self.track_id,
             outcome=evaluation.outcome,
             person_id=person_id,
             display_name=None if person_id is None else evaluation.display_name,
@@ -222,33 +200,43 @@ class Judge:
             margin=evaluation.margin,
             frames=evaluation.frames,
             agreeing=evaluation.agreeing,
-            quality=max(self._kept, key=lambda crop: crop.quality.weight).quality,
-            evidence_s=max(resting_on),
+            quality=self._crops.best,
+            basis=self._crops.newest(named_by) or self.last_seen,
+            duration_s=self._duration_s,
             why=self._why() | evaluation.why,
         )
 
-    def _without_look(self, outcome: Literal["inconclusive", "rejected_quality"]) -> Decision:
-        kept = [crop.quality for crop in self._kept]
-        best = max(kept, key=lambda quality: quality.weight, default=self._best_refused)
-        why = self._why() | {"frames": len(kept), "min_agreeing": self._rules.min_agreeing}
-        if outcome == "rejected_quality":
+    def _without_look(self) -> Decision:
+        kept = len(self._crops.kept)
+        why = self._why() | {"frames": kept, "min_agreeing": self._rules.min_agreeing}
+        rejected = bool(self._refused) and not self._crops.taken
+        if rejected:
             why["gate"] = self._refused.most_common(1)[0][0]
-        newest_s = max(self.kept_s, default=None)
         return Decision(
-            outcome, None, None, None, None, False, None, len(kept), 0, best, newest_s, why
+            track_id=self.track_id,
+            outcome="rejected_quality" if rejected else "inconclusive",
+            frames=kept,
+            quality=self._crops.best or self._best_refused,
+            basis=self._crops.newest() or self.last_seen,
+            duration_s=self._duration_s,
+            why=why,
         )
+
+    @property
+    def _duration_s(self) -> float:
+        return max(0.0, self.last_seen.time_s - self._started.time_s)
 
     def _why(self) -> dict[str, object]:
         return {
-            "good_frames": self._good,
+            "good_frames": self._crops.taken,
             "refused": dict(self._refused),
             "looks": self._looks,
             "max_looks": self._rules.max_looks,
             "kept": [
                 {
-                    "at_s": round(crop.time_s - self._started_s, 3),
+                    "at_s": round(crop.at.time_s - self._started.time_s, 3),
                     "weight": round(crop.quality.weight, 3),
                 }
-                for crop in self._kept
+                for crop in self._crops.kept
             ],
         }

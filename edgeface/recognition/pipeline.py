@@ -6,40 +6,33 @@ every frame. The thread that owns the models owns the pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.recognition.alignment import align
 from edgeface.recognition.cool_down import CoolDown
+from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import Decision, DecisionRules
-from edgeface.recognition.frame import Frame
+from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.judge import Judge
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.tracking import Tracker, TrackerRules
-from edgeface.recognition.values import Embedding, Face, Image
-from edgeface.recognition.visit import Moment, Visit
+from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
 
 NOT_A_FACE: Final = "not_a_face"
 """The gate of a detection whose landmarks fit no face at all."""
 
-
-class FaceDetector(Protocol):
-    """What the pipeline needs of `inference.detector.Detector`."""
-
-    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
-        """Faces, in pixels of the full image: those of `image_bgr` times `scale`."""
-
-
-class FaceEmbedder(Protocol):
-    """What the pipeline needs of `inference.embedder.Embedder`."""
-
-    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """float32 `(n, 128)`, unit rows, one for each RGB crop."""
+Stopwatch: TypeAlias = Callable[[str], AbstractContextManager[None]]
+"""Times the block for a stage of this name: `detect`, `track`, `align`, `quality`, `embed`,
+`decide`."""
+_NO_STOPWATCH: Final = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +53,6 @@ class Gallery:
     """`(p,)`, see `GalleryIndex.allowed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A decision about one track, with what an event says of the frame it stands on."""
-
-    track_id: int
-    decision: Decision
-    basis: Moment
-    """The newest frame that the decision rests on."""
-    duration_s: float
-    """From the first to the newest frame of the track."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sight:
     """One face of a frame."""
@@ -90,17 +71,20 @@ class FrameResult:
     """What one frame gave."""
 
     sights: tuple[Sight, ...]
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[Decision, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Due:
-    """A crop that is to be embedded."""
+class _Measured:
+    """A face that the gate has looked at."""
 
     number: int
     """The tracker's."""
-    crop: Image
-    quality: Quality
+    face: Face
+    quality: Quality | None
+    gate: str | None
+    crop: Image | None = None
+    """What is to be embedded; None where that would change nothing."""
 
 
 class Pipeline:
@@ -114,23 +98,25 @@ class Pipeline:
         rules: PipelineRules,
         *,
         first_track_id: int = 1,
+        stopwatch: Stopwatch = lambda _: _NO_STOPWATCH,
     ) -> None:
         """`first_track_id`: a new pipeline goes on counting where the one before it stopped."""
         self._detector = detector
         self._embedder = embedder
         self._calibration = calibration
         self._rules = rules
+        self._stage = stopwatch
         self._tracker = Tracker(rules.tracker)
         self._cool_down = CoolDown(rules.decision.cool_down_s)
-        self._visits: dict[int, Visit] = {}
-        self._verdicts: list[Verdict] = []
+        self._judges: dict[int, Judge] = {}
+        self._decisions: list[Decision] = []
         self._offset = first_track_id - 1
         self._next_track_id = first_track_id
 
     @property
     def idle(self) -> bool:
         """No track is active."""
-        return not self._visits
+        return not self._judges
 
     @property
     def held_back(self) -> int:
@@ -151,109 +137,109 @@ class Pipeline:
 
         Raises what the models raise; no decision is lost by that, the next call returns it.
         """
-        if frame.detect_image is None:
-            faces = self._detector.detect(frame.image)
-        else:
-            faces = self._detector.detect(frame.detect_image, frame.detect_scale)
+        with self._stage("detect"):
+            small = frame.image if frame.detect_image is None else frame.detect_image
+            faces = self._detector.detect(small, frame.detect_scale)
         now = Moment(frame.captured_at, frame.boottime_ns, len(faces))
-        update = self._tracker.update(faces, now.time_s)
-        self._end(update.ended, now.time_s, gallery)
-        found: list[tuple[int, Face, Quality | None, str | None]] = []
-        due: list[_Due] = []
-        for number, face in update.active:
-            found.append((number, face, *self._gate(frame.image, number, face, now, due)))
+        with self._stage("track"):
+            update = self._tracker.update(faces, now.time_s)
+        with self._stage("decide"):
+            self._end(update.ended, now.time_s, gallery)
+        measured = [self._measure(frame.image, number, face, now) for number, face in update.active]
         successors: dict[int, int] = {}
+        due = [(item, item.crop) for item in measured if item.crop is not None]
         if due:
-            embeddings = self._embedder.embed([item.crop for item in due])
-            for item, embedding in zip(due, embeddings, strict=True):
-                successors[item.number] = self._give(item, embedding, now, gallery)
-        for visit in [visit for visit in self._visits.values() if visit.last_seen is now]:
-            decision = visit.judge.look(gallery.index, gallery.allowed, now.time_s)
-            self._announce(visit, decision, now.time_s)
+            with self._stage("embed"):
+                embeddings = self._embedder.embed([crop for _, crop in due])
+            with self._stage("decide"):
+                for (item, _), embedding in zip(due, embeddings, strict=True):
+                    assert item.quality is not None
+                    crop = Crop(embedding, item.quality, now)
+                    successors[item.number] = self._give(item.number, crop, gallery)
+        with self._stage("decide"):
+            for judge in [judge for judge in self._judges.values() if judge.last_seen is now]:
+                decision = judge.look(gallery.index, gallery.allowed, now.time_s)
+                self._announce(decision, now.time_s)
         sights = tuple(
             Sight(
-                self._offset + successors.get(number, number),
-                face,
-                quality,
-                gate,
-                number in successors,
+                self._offset + successors.get(item.number, item.number),
+                item.face,
+                item.quality,
+                item.gate,
+                item.number in successors,
             )
-            for number, face, quality, gate in found
+            for item in measured
         )
         return FrameResult(sights, self._take())
 
-    def pause(self, time_s: float, gallery: Gallery) -> tuple[Verdict, ...]:
+    def pause(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:
         """No frame has come that was captured up to `time_s`; one that was captured later may still
         be on its way. Ends the tracks that were not seen for too long."""
         self._end(self._tracker.update((), time_s).ended, time_s, gallery)
         return self._take()
 
-    def flush(self, time_s: float, gallery: Gallery) -> tuple[Verdict, ...]:
+    def flush(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:
         """End every track."""
         self._end(self._tracker.flush(), time_s, gallery)
         return self._take()
 
-    def _visit(self, number: int, now: Moment, split_from: int | None = None) -> Visit:
-        """The visit of a tracker's number, begun if it is new."""
-        visit = self._visits.get(number)
-        if visit is None:
+    def _judge(self, number: int, now: Moment, split_from: int | None = None) -> Judge:
+        """The judge of a tracker's number, appointed if it is new."""
+        judge = self._judges.get(number)
+        if judge is None:
             track_id = self._offset + number
             self._next_track_id = max(self._next_track_id, track_id + 1)
-            visit = Visit(track_id, self._rules.decision, self._calibration, now)
-            self._visits[number] = visit
+            judge = Judge(track_id, self._rules.decision, self._calibration, now)
+            self._judges[number] = judge
             self._cool_down.open(track_id, now.time_s, split_from)
-        return visit
+        return judge
 
-    def _gate(
-        self, image: Image, number: int, face: Face, now: Moment, due: list[_Due]
-    ) -> tuple[Quality | None, str | None]:
-        """Cut and measure a face; a good crop that is worth it is put into `due`."""
-        visit = self._visit(number, now)
-        visit.last_seen = now
+    def _measure(self, image: Image, number: int, face: Face, now: Moment) -> _Measured:
+        """Cut out a face and put it to the gate."""
+        judge = self._judge(number, now)
+        judge.last_seen = now
         try:
-            crop = align(image, face.landmarks)
+            with self._stage("align"):
+                crop = align(image, face.landmarks)
         except ValueError:
-            visit.judge.refuse(NOT_A_FACE)
-            return None, NOT_A_FACE
-        quality = assess(face, crop, (image.shape[1], image.shape[0]))
-        gate = refusal(quality, self._rules.limits)
+            judge.refuse(NOT_A_FACE)
+            return _Measured(number, face, None, NOT_A_FACE)
+        with self._stage("quality"):
+            quality = assess(face, crop, (image.shape[1], image.shape[0]))
+            gate = refusal(quality, self._rules.limits)
         if gate is not None:
-            visit.judge.refuse(gate, quality)
-        elif visit.wants(quality, now):
-            due.append(_Due(number, crop, quality))
-        return quality, gate
+            judge.refuse(gate, quality)
+        due = gate is None and judge.wants(quality, now.time_s)
+        return _Measured(number, face, quality, gate, crop if due else None)
 
-    def _give(self, item: _Due, embedding: Embedding, now: Moment, gallery: Gallery) -> int:
-        """Hand an embedding to its visit; when it shows somebody else, the track is split.
+    def _give(self, number: int, crop: Crop, gallery: Gallery) -> int:
+        """Hand a crop to its judge; when it shows somebody else, the track is split.
 
-        Returns the tracker's number of the visit that has it now.
+        Returns the tracker's number of the track that has it now.
         """
-        visit = self._visits[item.number]
-        if visit.add(embedding, item.quality, now):
-            return item.number
-        successor = self._tracker.split(item.number)
-        self._end((item.number,), now.time_s, gallery)
-        self._visit(successor, now, visit.track_id).add(embedding, item.quality, now)
+        judge = self._judges[number]
+        if judge.add(crop):
+            return number
+        successor = self._tracker.split(number)
+        self._end((number,), crop.at.time_s, gallery)
+        self._judge(successor, crop.at, judge.track_id).add(crop)
         return successor
 
     def _end(self, numbers: Sequence[int], time_s: float, gallery: Gallery) -> None:
         for number in numbers:
-            visit = self._visits.pop(number, None)
-            if visit is None:  # begun in a frame that could not be worked to its end
+            judge = self._judges.pop(number, None)
+            if judge is None:  # begun in a frame that could not be worked to its end
                 continue
-            decision = visit.judge.close(gallery.index, gallery.allowed, time_s)
-            self._announce(visit, decision, time_s)
-            self._cool_down.close(visit.track_id, time_s)
+            self._announce(judge.close(gallery.index, gallery.allowed, time_s), time_s)
+            self._cool_down.close(judge.track_id, time_s)
 
-    def _announce(self, visit: Visit, decision: Decision | None, time_s: float) -> None:
+    def _announce(self, decision: Decision | None, time_s: float) -> None:
         if decision is None:
             return
         person_id = decision.person_id
-        if person_id is not None and not self._cool_down.admit(visit.track_id, person_id, time_s):
-            return
-        duration_s = max(0.0, visit.last_seen.time_s - visit.started.time_s)
-        self._verdicts.append(Verdict(visit.track_id, decision, visit.basis(decision), duration_s))
+        if person_id is None or self._cool_down.admit(decision.track_id, person_id, time_s):
+            self._decisions.append(decision)
 
-    def _take(self) -> tuple[Verdict, ...]:
-        verdicts, self._verdicts = tuple(self._verdicts), []
-        return verdicts
+    def _take(self) -> tuple[Decision, ...]:
+        decisions, self._decisions = tuple(self._decisions), []
+        return decisions

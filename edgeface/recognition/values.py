@@ -1,9 +1,10 @@
-"""The values that flow through recognition: box, face, embedding."""
+"""The values that flow through recognition: box, face, embedding; and who makes them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,3 +81,20 @@ class Face:
     landmarks: Landmarks
     score: float
     """Detector confidence in [0, 1]."""
+
+
+class FaceDetector(Protocol):
+    """Finds faces; `edgeface.inference.detector.Detector` is one."""
+
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
+        """Faces, in pixels of the full image: those of `image_bgr` times `scale`; also uncertain
+        ones if `doubtful`."""
+
+
+class FaceEmbedder(Protocol):
+    """Embeds aligned crops; `edgeface.inference.embedder.Embedder` is one."""
+
+    def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """float32 `(n, 128)`, unit rows, one for each RGB crop."""

@@ -8,8 +8,9 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
+from edgeface.recognition.decision import Decision
 from edgeface.recognition.frame import Frame
-from edgeface.recognition.pipeline import FrameResult, Sight, Verdict
+from edgeface.recognition.pipeline import FrameResult, Sight
 from edgeface.recognition.values import Image
 
 Colour: TypeAlias = tuple[int, int, int]
@@ -44,7 +45,7 @@ def annotate(frame: Frame, result: FrameResult, outcomes: Mapping[int, str]) -> 
         draw(picture, sight, colour_of(sight, outcomes))
     lines = [f"{frame.captured_at:%H:%M:%S.%f}"[:-3] + f"  frame {frame.sequence}"]
     lines += [_face_line(sight) for sight in result.sights]
-    lines += [_decision_line(verdict) for verdict in result.verdicts]
+    lines += [_decision_line(decision) for decision in result.decisions]
     return np.concatenate([picture, _caption(lines, picture.shape[1])])
 
 
@@ -73,9 +74,8 @@ def _face_line(sight: Sight) -> str:
     return text + (f"  refused: {sight.gate}" if sight.gate else "")
 
 
-def _decision_line(verdict: Verdict) -> str:
-    decision = verdict.decision
-    text = f"track {verdict.track_id} is {decision.outcome}"
+def _decision_line(decision: Decision) -> str:
+    text = f"track {decision.track_id} is {decision.outcome}"
     if decision.person_id is not None:
         text += f": {decision.person_id}"
     if decision.score is not None and decision.threshold is not None:

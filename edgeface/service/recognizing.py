@@ -12,9 +12,9 @@ from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting
-from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame
-from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
+from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.service.board import Board, ModelFacts, TpuOrder
@@ -166,7 +166,7 @@ class Recognizer:
                 return models
             if not self._is_current:
                 return models
-            self._say(result.verdicts, gallery, models)
+            self._say(result.decisions, gallery, models)
             if self._observe is not None:
                 self._observe(frame, result)
             self._show(frame, result, gallery, models)
@@ -303,12 +303,12 @@ class Recognizer:
             clock_synced=self._clock_synced(),
         )
 
-    def _say(self, verdicts: Sequence[Verdict], gallery: Gallery, models: Models) -> None:
-        if not verdicts or not self._is_current:
+    def _say(self, decisions: Sequence[Decision], gallery: Gallery, models: Models) -> None:
+        if not decisions or not self._is_current:
             return
         setting = self._setting(models)
-        for verdict in verdicts:
-            found = sighting(verdict, gallery, setting)
+        for decision in decisions:
+            found = sighting(decision, gallery, setting)
             self._append(found)
             self._board.meters.count(f"events_{found.event_type}")
             match = found.match
@@ -316,12 +316,11 @@ class Recognizer:
                 "%s",
                 found.event_type,
                 extra={
-                    "track": verdict.track_id,
+                    "track": decision.track_id,
                     "person_id": match.person_id if match is not None else None,
-                    "score": verdict.decision.score and round(verdict.decision.score, 3),
-                    "threshold": verdict.decision.threshold
-                    and round(verdict.decision.threshold, 3),
-                    "frames": verdict.decision.frames,
+                    "score": decision.score and round(decision.score, 3),
+                    "threshold": decision.threshold and round(decision.threshold, 3),
+                    "frames": decision.frames,
                     "latency_ms": found.latency_ms,
                 },
             )

@@ -21,8 +21,9 @@ import cv2
 
 from edgeface.base.files import drafted, own_folder
 from edgeface.contract.codec import format_time
+from edgeface.recognition.decision import Decision
 from edgeface.recognition.frame import Frame
-from edgeface.recognition.pipeline import FrameResult, Sight, Verdict
+from edgeface.recognition.pipeline import FrameResult, Sight
 from edgeface.service.annotation import annotate
 
 _log = logging.getLogger(__name__)
@@ -75,14 +76,14 @@ class Recorder:
 
     def observe(self, frame: Frame, result: FrameResult) -> None:
         """Take a frame, if it shows a face and is due."""
-        for verdict in result.verdicts:
-            self._outcomes[verdict.track_id] = verdict.decision.outcome
-            self._outcomes.move_to_end(verdict.track_id)
+        for decision in result.decisions:
+            self._outcomes[decision.track_id] = decision.outcome
+            self._outcomes.move_to_end(decision.track_id)
         while len(self._outcomes) > _MAX_TRACKS:
             self._outcomes.popitem(last=False)
         last_ns = self._last_ns
         early = last_ns is not None and frame.boottime_ns - last_ns < INTERVAL_S * 1e9
-        if not result.verdicts and (early or not result.sights):
+        if not result.decisions and (early or not result.sights):
             return
         self._last_ns = frame.boottime_ns
         try:
@@ -137,7 +138,7 @@ def description(frame: Frame, result: FrameResult) -> dict[str, Any]:
         "sequence": frame.sequence,
         "size": [width, height],
         "faces": [_face(sight) for sight in result.sights],
-        "decisions": [_decision(verdict) for verdict in result.verdicts],
+        "decisions": [_decision(decision) for decision in result.decisions],
     }
 
 
@@ -156,10 +157,9 @@ def _face(sight: Sight) -> dict[str, Any]:
     }
 
 
-def _decision(verdict: Verdict) -> dict[str, Any]:
-    decision = verdict.decision
+def _decision(decision: Decision) -> dict[str, Any]:
     return {
-        "track": verdict.track_id,
+        "track": decision.track_id,
         "outcome": decision.outcome,
         "person_id": decision.person_id,
         "score": None if decision.score is None else round(decision.score, 4),

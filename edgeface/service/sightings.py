@@ -1,4 +1,4 @@
-"""From the pipeline's verdict to what the outbox makes an event of."""
+"""From a decision to what the outbox makes an event of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from edgeface.contract.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
 from edgeface.recognition.decision import Decision
-from edgeface.recognition.pipeline import Gallery, Verdict
+from edgeface.recognition.pipeline import Gallery
 from edgeface.recognition.quality import Quality
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,10 +26,10 @@ class Setting:
     clock_synced: bool
 
 
-def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
+def sighting(decision: Decision, gallery: Gallery, setting: Setting) -> Sighting:
     """The event's content. The validity counts from the capture of the newest frame that the
     decision rests on."""
-    decision, basis = verdict.decision, verdict.basis
+    basis = decision.basis
     age_ns = max(0, setting.now_boottime_ns - basis.boottime_ns)
     return Sighting(
         event_type=decision.outcome,
@@ -39,10 +39,10 @@ def sighting(verdict: Verdict, gallery: Gallery, setting: Setting) -> Sighting:
         validity_s=setting.validity_s,
         clock_synced=setting.clock_synced,
         track=Track(
-            id=verdict.track_id,
+            id=decision.track_id,
             frames=decision.frames,
             agreeing=decision.agreeing,
-            duration_ms=round(verdict.duration_s * 1000),
+            duration_ms=round(decision.duration_s * 1000),
         ),
         faces_in_view=basis.faces_in_view,
         match=match_of(decision),

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgeface.bench.frame_path import FramePath, strangers
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import EvaluationError
-from edgeface.bench.frame_path import FramePath, strangers
 from edgeface.bench.pipeline_bench import bench_pipeline
 from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
 from edgeface.capture.images import ImagesSource

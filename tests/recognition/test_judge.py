@@ -15,9 +15,11 @@ from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.values import Embedding
 from tests.support.people import (
+    crop,
     everybody,
     gallery,
     identity,
+    moment,
     quality,
     uniform_calibration,
     unit,
@@ -32,7 +34,7 @@ FRAME_S = 0.1
 
 
 def judge(rules: DecisionRules | None = None) -> Judge:
-    return Judge(rules or DecisionRules(), CALIBRATION, 0.0)
+    return Judge(1, rules or DecisionRules(), CALIBRATION, moment(0.0))
 
 
 def watch(
@@ -49,7 +51,7 @@ def watch(
     said = []
     for number in range(frames):
         now_s = start_s + number * FRAME_S
-        assert track.add(view(person, rng, likeness), quality(weight), now_s)
+        assert track.add(crop(view(person, rng, likeness), now_s, weight))
         decision = track.look(index, everybody(index), now_s)
         said += [decision] if decision else []
     return said
@@ -112,7 +114,7 @@ def test_unknown_may_be_followed_by_one_recognized() -> None:
     later = []
     for number in range(30):
         now_s = 2.5 + number * FRAME_S
-        assert track.add(view(unit(ANNA + 0.4 * STRANGER), rng, 0.95), quality(0.9), now_s)
+        assert track.add(crop(view(unit(ANNA + 0.4 * STRANGER), rng, 0.95), now_s, 0.9))
         decision = track.look(INDEX, everybody(INDEX), now_s)
         later += [decision] if decision else []
     assert [decision.outcome for decision in later] == ["recognized"]
@@ -150,7 +152,7 @@ def test_who_is_not_allowed_is_not_recognised() -> None:
     rng = np.random.default_rng(1)
     nobody = np.array([False, True])
     for number in range(30):
-        track.add(view(ANNA, rng), quality(), number * FRAME_S)
+        track.add(crop(view(ANNA, rng), number * FRAME_S))
         decision = track.look(INDEX, nobody, number * FRAME_S)
         assert decision is None or decision.outcome == "unknown"
     assert not track.recognized
@@ -190,15 +192,15 @@ def test_no_usable_frame_is_rejected_with_the_gate_that_refused_most() -> None:
 def test_another_face_is_not_added() -> None:
     track = judge()
     watch(track, ANNA, 3)
-    assert track.add(BERT, quality(), 0.5) is False
+    assert track.add(crop(BERT, 0.5)) is False
     assert track.good_frames == 3
-    assert track.add(view(ANNA, RNG), quality(), 0.6) is True
+    assert track.add(crop(view(ANNA, RNG), 0.6)) is True
 
 
 def test_a_crop_that_is_not_a_number_is_not_added() -> None:
     track = judge()
     watch(track, ANNA, 1)
-    assert track.add(np.full(128, np.nan, dtype=np.float32), quality(), 0.5) is False
+    assert track.add(crop(np.full(128, np.nan, dtype=np.float32), 0.5)) is False
 
 
 def test_a_late_good_view_is_found_at_the_end_of_the_track() -> None:
@@ -208,9 +210,8 @@ def test_a_late_good_view_is_found_at_the_end_of_the_track() -> None:
     rng = np.random.default_rng(6)
     for number in range(8):
         # The first of these spends the second look; the rest would wait for a minute.
-        assert track.add(
-            view(unit(ANNA + 0.6 * STRANGER), rng, 0.95), quality(0.12), 1 + number * FRAME_S
-        )
+        seen = view(unit(ANNA + 0.6 * STRANGER), rng, 0.95)
+        assert track.add(crop(seen, 1 + number * FRAME_S, 0.12))
         assert track.look(INDEX, everybody(INDEX), 1 + number * FRAME_S) is None
     said = close(track, 2.0)
     assert said is not None
@@ -221,7 +222,7 @@ def test_the_best_crops_are_kept_and_the_rest_forgotten() -> None:
     track = judge(replace(DecisionRules(), best_frames=4))
     rng = np.random.default_rng(2)
     for number, weight in enumerate((0.1, 0.9, 0.2, 0.8, 0.3, 0.7, 0.1, 0.6)):
-        track.add(view(STRANGER, rng), quality(weight), number * FRAME_S)
+        track.add(crop(view(STRANGER, rng), number * FRAME_S, weight))
     said = close(track)
     assert said is not None
     assert sorted(entry["weight"] for entry in said.why["kept"]) == [0.6, 0.7, 0.8, 0.9]
@@ -240,6 +241,67 @@ def test_the_trace_is_json() -> None:
     assert [entry["at_s"] for entry in trace["kept"]] == [0.0, 0.1, 0.2]
 
 
+class Track:
+    """A judge that is shown one face after another, and what it said last."""
+
+    def __init__(self) -> None:
+        self.judge = judge(DecisionRules(max_looks=2))
+        self.said: Decision | None = None
+
+    def show(self, likeness: float, weight: float, *times_s: float) -> None:
+        """Somebody with this cosine to Anna, in frames of these times."""
+        across = unit(STRANGER - (STRANGER @ ANNA) * ANNA)
+        seen = unit(likeness * ANNA + np.sqrt(1 - likeness**2) * across)
+        for time_s in times_s:
+            self.judge.last_seen = moment(time_s)
+            assert self.judge.add(crop(seen, time_s, weight))
+            self.said = self.judge.look(INDEX, everybody(INDEX), time_s) or self.said
+
+
+def test_a_frame_that_was_not_used_does_not_prolong_a_name() -> None:
+    track = Track()
+    track.show(0.25, 0.1, 0.0, 0.1, 0.2)
+    track.show(0.8, 0.9, *np.arange(0.3, 1.05, 0.1).tolist())
+    # Too poor to be kept, and alike enough to be no other track: it may be anybody.
+    track.show(0.25, 0.05, 1.5)
+    assert track.said is None
+    track.show(0.25, 0.05, 2.1)
+    assert track.said is not None
+    assert track.said.outcome == "recognized"
+    assert track.said.basis.time_s == pytest.approx(1.0)
+    assert track.said.duration_s == pytest.approx(2.1)
+
+
+def test_a_frame_that_names_nobody_does_not_prolong_a_name() -> None:
+    track = Track()
+    track.show(0.25, 0.1, 0.0, 0.1, 0.2)
+    track.show(0.8, 0.9, 0.3, 0.4, 0.5, 0.6)
+    assert track.said is None
+    track.show(0.25, 0.2, 2.1)
+    assert track.said is not None
+    assert track.said.outcome == "recognized"
+    assert track.said.frames == 8
+    assert track.said.agreeing == 4
+    assert track.said.basis.time_s == pytest.approx(0.6)
+
+
+def test_what_names_nobody_counts_from_the_newest_frame_that_was_used() -> None:
+    track = Track()
+    track.show(0.25, 0.9, 0.0, 1.0, 2.0)
+    assert track.said is not None
+    assert track.said.outcome == "unknown"
+    assert track.said.basis.time_s == pytest.approx(2.0)
+
+
+def test_without_a_good_frame_it_counts_from_the_newest_face() -> None:
+    track = judge()
+    track.refuse("too_small")
+    track.last_seen = moment(0.3)
+    said = close(track, 1.0)
+    assert said is not None
+    assert said.basis.time_s == pytest.approx(0.3)
+
+
 people = st.sampled_from(["anna", "bert", "between", "stranger", "refused"])
 
 
@@ -253,7 +315,7 @@ def test_whatever_comes_the_order_of_what_is_said_holds(
     frames: list[tuple[str, float, float]], max_looks: int, min_agreeing: int
 ) -> None:
     rules = DecisionRules(max_looks=max_looks, min_agreeing=min_agreeing, same_track_min=-1)
-    track = Judge(rules, CALIBRATION, 0.0)
+    track = Judge(1, rules, CALIBRATION, moment(0.0))
     rng = np.random.default_rng(1)
     faces = {"anna": ANNA, "bert": BERT, "between": unit(ANNA + BERT), "stranger": STRANGER}
     said, now_s = [], 0.0
@@ -262,7 +324,7 @@ def test_whatever_comes_the_order_of_what_is_said_holds(
         if name == "refused":
             track.refuse("blurred")
         else:
-            track.add(view(faces[name], rng), quality(weight), now_s)
+            track.add(crop(view(faces[name], rng), now_s, weight))
         said.append(track.look(INDEX, everybody(INDEX), now_s))
     said.append(close(track, now_s))
     outcomes = [decision.outcome for decision in said if decision]
@@ -298,7 +360,7 @@ def test_the_looks_do_not_depend_on_the_scores() -> None:
         weights = np.random.default_rng(4).uniform(0.1, 1, 60)
         taken = []
         for number, weight in enumerate(weights):
-            track.add(view(person, rng), quality(float(weight)), number * FRAME_S)
+            track.add(crop(view(person, rng), number * FRAME_S, float(weight)))
             before = track.looks
             track.look(INDEX, everybody(INDEX), number * FRAME_S)
             taken += [number] if track.looks > before else []
@@ -313,7 +375,7 @@ def test_no_more_looks_are_taken_than_the_rules_allow(looks: int) -> None:
     track = judge(replace(DecisionRules(), max_looks=looks))
     rng = np.random.default_rng(3)
     for number in range(400):
-        track.add(view(STRANGER, rng), quality(0.01 + number / 500), number * FRAME_S)
+        track.add(crop(view(STRANGER, rng), number * FRAME_S, 0.01 + number / 500))
         track.look(INDEX, everybody(INDEX), number * FRAME_S)
     close(track, 40.0)
     assert track.looks == looks

@@ -39,14 +39,14 @@ def test_somebody_enrolled_is_recognized_at_the_third_good_frame(
     scene: Scene, anna: Embedding
 ) -> None:
     scene.play(2, (500, anna))
-    assert scene.verdicts == []
+    assert scene.decisions == []
     scene.play(1, (500, anna))
-    (verdict,) = scene.verdicts
-    assert verdict.decision.outcome == "recognized"
-    assert verdict.decision.person_id == "p_annaannaaa"
-    assert verdict.basis.faces_in_view == 1
-    assert verdict.basis.time_s == pytest.approx(scene.time_s)
-    assert verdict.duration_s == pytest.approx(0.2)
+    (decision,) = scene.decisions
+    assert decision.outcome == "recognized"
+    assert decision.person_id == "p_annaannaaa"
+    assert decision.basis.faces_in_view == 1
+    assert decision.basis.time_s == pytest.approx(scene.time_s)
+    assert decision.duration_s == pytest.approx(0.2)
 
 
 def test_a_stranger_is_unknown_after_two_seconds_and_once(scene: Scene, boris: Embedding) -> None:
@@ -73,8 +73,8 @@ def test_the_validity_of_a_late_word_counts_from_the_last_face(
     scene.play(5, (500, boris))
     last_s = scene.time_s
     scene.play(10)
-    (verdict,) = scene.verdicts
-    assert verdict.basis.time_s == pytest.approx(last_s)
+    (decision,) = scene.decisions
+    assert decision.basis.time_s == pytest.approx(last_s)
 
 
 def test_a_face_that_is_too_small_is_refused_with_the_gate(scene: Scene, anna: Embedding) -> None:
@@ -82,9 +82,9 @@ def test_a_face_that_is_too_small_is_refused_with_the_gate(scene: Scene, anna: E
     result = scene.step()
     assert [sight.gate for sight in result.sights] == ["too_small"]
     scene.play(10)
-    (verdict,) = scene.verdicts
-    assert verdict.decision.outcome == "rejected_quality"
-    assert verdict.decision.why["gate"] == "too_small"
+    (decision,) = scene.decisions
+    assert decision.outcome == "rejected_quality"
+    assert decision.why["gate"] == "too_small"
     assert scene.stage.embedded == 0
 
 
@@ -102,7 +102,7 @@ def test_all_faces_of_a_frame_are_embedded_together(
     scene.play(3, (300, anna), (800, boris))
     assert scene.stage.batches == [2, 2, 2]
     assert scene.outcomes() == [(1, "recognized")]
-    assert scene.verdicts[0].basis.faces_in_view == 2
+    assert scene.decisions[0].basis.faces_in_view == 2
 
 
 def test_who_steps_in_front_of_a_recognized_person_inherits_nothing(
@@ -167,8 +167,8 @@ def test_a_person_in_two_overlapping_tracks_is_announced_once(
 def test_a_silent_camera_ends_the_tracks(scene: Scene, boris: Embedding) -> None:
     scene.play(5, (500, boris))
     assert scene.pipeline.pause(scene.time_s + 0.5, scene.gallery) == ()
-    (verdict,) = scene.pipeline.pause(scene.time_s + 2, scene.gallery)
-    assert verdict.decision.outcome == "unknown"
+    (decision,) = scene.pipeline.pause(scene.time_s + 2, scene.gallery)
+    assert decision.outcome == "unknown"
     assert scene.pipeline.idle
 
 
@@ -176,8 +176,8 @@ def test_flushing_says_the_last_word_about_everybody(
     scene: Scene, anna: Embedding, boris: Embedding
 ) -> None:
     scene.play(2, (200, boris), (900, anna))
-    verdicts = scene.pipeline.flush(scene.time_s, scene.gallery)
-    assert [verdict.decision.outcome for verdict in verdicts] == ["inconclusive", "inconclusive"]
+    decisions = scene.pipeline.flush(scene.time_s, scene.gallery)
+    assert [decision.outcome for decision in decisions] == ["inconclusive", "inconclusive"]
     assert scene.pipeline.idle
     assert scene.pipeline.flush(scene.time_s, scene.gallery) == ()
 
@@ -208,15 +208,15 @@ def test_a_frame_that_cannot_be_measured_takes_no_other_decision_with_it(
     monkeypatch.setattr("edgeface.recognition.pipeline.assess", fail)
     with pytest.raises(MemoryError):
         scene.step()
-    verdicts = scene.pipeline.flush(scene.time_s, scene.gallery)
-    assert [(item.track_id, item.decision.outcome) for item in verdicts] == [(1, "inconclusive")]
+    decisions = scene.pipeline.flush(scene.time_s, scene.gallery)
+    assert [(item.track_id, item.outcome) for item in decisions] == [(1, "inconclusive")]
 
 
 def test_another_gallery_counts_from_the_next_frame(scene: Scene, boris: Embedding) -> None:
     scene.play(2, (500, boris))
     scene.index = gallery([boris], ["p_borisboris"], revision=2)
     scene.play(1, (500, boris))
-    assert scene.verdicts[0].decision.person_id == "p_borisboris"
+    assert scene.decisions[0].person_id == "p_borisboris"
 
 
 def test_another_accelerator_keeps_the_tracks(scene: Scene, anna: Embedding) -> None:

@@ -15,10 +15,11 @@ from edgeface.recognition.judge import Judge
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Embedding
 from tests.support.people import (
+    crop,
     everybody,
     gallery,
     identity,
-    quality,
+    moment,
     uniform_calibration,
     unit,
     view,
@@ -49,14 +50,14 @@ def false_positives(
     named = 0
     for _ in range(tracks):
         face = stranger(rng)
-        track = Judge(rules, calibration, 0.0)
+        track = Judge(1, rules, calibration, moment(0.0))
         # Some stand still, some walk up: the looks fall on different frames.
         weights = np.sort(rng.uniform(0.1, 1.0, frames))
         if rng.random() < 0.5:
             weights = np.full(frames, 0.7)
         for number, weight in enumerate(weights):
             seen = face if likeness == 1 else view(face, rng, likeness)
-            track.add(seen, quality(float(weight)), number * FRAME_S)
+            track.add(crop(seen, number * FRAME_S, float(weight)))
             track.look(index, mask, number * FRAME_S)
         track.close(index, mask, len(weights) * FRAME_S)
         named += track.recognized

@@ -47,10 +47,9 @@ def test_the_person_is_one_track_from_the_first_to_the_last_frame(
 
 
 def test_she_is_recognized_once_within_ten_good_frames(played: dict[str, Played]) -> None:
-    (verdict,) = played[HER].recognized()
-    decision = verdict.decision
+    (decision,) = played[HER].recognized()
     assert decision.person_id == PERSON
-    assert verdict.track_id == next(iter(played[HER].tracks))
+    assert decision.track_id == next(iter(played[HER].tracks))
     assert decision.why["good_frames"] <= 10
     assert decision.agreeing >= 3
     assert decision.score is not None
@@ -74,8 +73,8 @@ def test_the_others_are_recognized_against_their_own_frame(
     door: ClipDoor, clips: Path, name: str
 ) -> None:
     result = door.play(clips / name, door.enrol(frame_of(clips / name)), every=EVERY)
-    (verdict,) = result.recognized()
-    assert verdict.decision.why["good_frames"] <= 10
+    (decision,) = result.recognized()
+    assert decision.why["good_frames"] <= 10
     assert result.outcomes() == {"recognized"}
 
 

@@ -24,8 +24,8 @@ from edgeface.service.commanding.peephole import Examination, Glance, Peephole
 from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.sightings import Setting
-from tests.support.doorstep import FPS, START, Scene
-from tests.support.people import face, gallery, identity, uniform_calibration
+from tests.support.doorstep import FPS, Scene
+from tests.support.people import START, face, gallery, identity, uniform_calibration
 
 ANNA, BORIS = "p_annaannaaa", "p_b0r1sb0r1s"
 RULES = DecisionRules()
@@ -65,7 +65,7 @@ class Examined(Scene):
         for _ in range(frames):
             frame = self.frame()
             result = self.pipeline.process(frame, self.gallery)
-            self.verdicts += result.verdicts
+            self.decisions += result.decisions
             now_ns = frame.boottime_ns
             utc_ns = round(frame.captured_at.timestamp() * 1e9)
             setting = Setting(USED, "cpu", 5.0, now_ns, utc_ns, clock_synced=True)

@@ -14,9 +14,10 @@ from edgeface.base.errors import EndOfStreamError
 from edgeface.capture.factory import make_backend
 from edgeface.gallery.gate import Gate, Portrait
 from edgeface.inference.models import open_models
+from edgeface.recognition.decision import Decision
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules, Verdict
+from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.templates import decode_template, encode_template
 from edgeface.settings.camera import StreamCamera
@@ -44,18 +45,18 @@ class Played:
     frames: int
     tracks: Counter[int]
     """Track of the largest face of each frame -> frames."""
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[Decision, ...]
     embedded: int
 
     def outcomes(self) -> set[str]:
-        return {verdict.decision.outcome for verdict in self.verdicts}
+        return {decision.outcome for decision in self.decisions}
 
-    def recognized(self) -> list[Verdict]:
-        return [verdict for verdict in self.verdicts if verdict.decision.outcome == "recognized"]
+    def recognized(self) -> list[Decision]:
+        return [decision for decision in self.decisions if decision.outcome == "recognized"]
 
     def best_score(self) -> float:
         """The highest fused score of anybody."""
-        return max((verdict.decision.score or -1.0 for verdict in self.verdicts), default=-1.0)
+        return max((decision.score or -1.0 for decision in self.decisions), default=-1.0)
 
 
 class ClipDoor:
@@ -80,7 +81,7 @@ class ClipDoor:
         pipeline = Pipeline(self.detector, self.embedder, self.calibration, PipelineRules())
         known = Gallery(index, everybody(index))
         tracks: Counter[int] = Counter()
-        verdicts: list[Verdict] = []
+        decisions: list[Decision] = []
         frames = embedded = 0
         time_s = 0.0
         for frame in play(clip):
@@ -88,11 +89,11 @@ class ClipDoor:
                 continue
             frames += 1
             result = pipeline.process(frame, known)
-            verdicts += result.verdicts
+            decisions += result.decisions
             embedded += sum(sight.embedded for sight in result.sights)
             areas = [sight.face.box.area for sight in result.sights]
             if areas:
                 tracks[result.sights[int(np.argmax(areas))].track_id] += 1
             time_s = frame.boottime_ns / 1e9
-        verdicts += pipeline.flush(time_s, known)
-        return Played(frames, tracks, tuple(verdicts), embedded)
+        decisions += pipeline.flush(time_s, known)
+        return Played(frames, tracks, tuple(decisions), embedded)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.alignment import align
+from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules, Verdict
+from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.recognition.values import Embedding, Face, Image
-from tests.support.people import everybody, face, uniform_calibration, view
+from tests.support.people import START, everybody, face, uniform_calibration, view
 
-START = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
 FPS = 10
+IMAGE: Image = np.random.default_rng(3).integers(0, 256, (720, 1280, 3), np.uint8)
+"""What the camera sees: noise, in which every crop differs from every other."""
 
 
 class Stage:
@@ -32,18 +34,25 @@ class Stage:
         self.seen: list[tuple[tuple[int, ...], tuple[float, float]]] = []
         self.fail_embedding = False
 
-    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
         self.seen.append((image_bgr.shape, scale))
         return [found for found, _ in self.actors]
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """In the order of the actors; tests with several keep all of them due."""
+        """The person whose face, cut out of `IMAGE`, is the crop."""
         if self.fail_embedding:
             raise RuntimeError("the accelerator is gone")
         self.embedded += len(crops)
         self.batches.append(len(crops))
-        people = [person for _, person in self.actors][: len(crops)]
-        return np.stack([view(person, self.rng) for person in people])
+        return np.stack([self._look_of(crop) for crop in crops])
+
+    def _look_of(self, crop: Image) -> Embedding:
+        for found, person in self.actors:
+            if np.array_equal(align(IMAGE, found.landmarks), crop):
+                return view(person, self.rng)
+        raise AssertionError("a crop that shows none of the actors")
 
 
 class Scene:
@@ -59,9 +68,7 @@ class Scene:
         )
         self.pipeline = Pipeline(self.stage, self.stage, uniform_calibration(), self.rules)
         self.number = 0
-        self.verdicts: list[Verdict] = []
-        noise = self.stage.rng.integers(0, 256, (720, 1280, 3), np.uint8)
-        self.image: Image = noise
+        self.decisions: list[Decision] = []
 
     @property
     def gallery(self) -> Gallery:
@@ -74,12 +81,12 @@ class Scene:
     def frame(self, *, small: bool = False) -> Frame:
         self.number += 1
         return Frame(
-            image=self.image,
+            image=IMAGE,
             source="stage",
             sequence=self.number,
             captured_at=START + timedelta(seconds=self.number / FPS),
             boottime_ns=round(self.time_s * 1e9),
-            detect_image=self.image[::4, ::4] if small else None,
+            detect_image=IMAGE[::4, ::4] if small else None,
             detect_scale=(4.0, 4.0) if small else (1.0, 1.0),
         )
 
@@ -91,8 +98,8 @@ class Scene:
 
     def step(self, *, small: bool = False) -> FrameResult:
         result = self.pipeline.process(self.frame(small=small), self.gallery)
-        self.verdicts += result.verdicts
+        self.decisions += result.decisions
         return result
 
     def outcomes(self) -> list[tuple[int, str]]:
-        return [(verdict.track_id, verdict.decision.outcome) for verdict in self.verdicts]
+        return [(decision.track_id, decision.outcome) for decision in self.decisions]

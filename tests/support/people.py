@@ -1,26 +1,25 @@
-"""Synthetic people for tests: embeddings, galleries, an exact calibration, and a door's loop."""
+"""Synthetic people for tests: embeddings, crops, galleries, and an exact calibration."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.recognition.alignment import TEMPLATE
-from edgeface.recognition.cool_down import CoolDown
-from edgeface.recognition.decision import Decision, DecisionRules
+from edgeface.recognition.crops import Crop
+from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.judge import Judge
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.thresholds import Calibration
-from edgeface.recognition.tracking import Tracker
 from edgeface.recognition.values import Box, Embedding, Face
 
 DIMENSIONS = 128
+START = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
 
 
 def unit(values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -45,6 +44,16 @@ def view(person: Embedding, rng: np.random.Generator, likeness: float = 0.85) ->
 def quality(weight: float = 0.8, face_px: float = 90.0) -> Quality:
     """A good crop of this weight."""
     return Quality(face_px, 0.9, 1.0, 2.0, -1.0, 0.5, weight)
+
+
+def moment(time_s: float) -> Moment:
+    """A frame with one face, so many seconds after `START`, which is 0 on CLOCK_BOOTTIME."""
+    return Moment(START + timedelta(seconds=time_s), round(time_s * 1e9), 1)
+
+
+def crop(embedding: Embedding, time_s: float, weight: float = 0.8) -> Crop:
+    """A good crop of this weight."""
+    return Crop(embedding, quality(weight), moment(time_s))
 
 
 def face(left: float, top: float = 200.0, size: float = 100.0, score: float = 0.9) -> Face:
@@ -100,75 +109,3 @@ def gallery(
 def everybody(index: GalleryIndex) -> NDArray[np.bool_]:
     """The mask that lets all people match."""
     return np.ones(len(index.people), dtype=np.bool_)
-
-
-@dataclass(frozen=True)
-class Said:
-    """One decision, and who really was in front of the camera when it was made."""
-
-    track_id: int
-    decision: Decision
-    truth: str
-
-
-@dataclass
-class Door:
-    """What the pipeline does with the parts of the room, with embeddings given by the test."""
-
-    index: GalleryIndex
-    calibration: Calibration
-    rules: DecisionRules = field(default_factory=DecisionRules)
-    tracker: Tracker = field(default_factory=Tracker)
-    judges: dict[int, Judge] = field(default_factory=dict)
-    said: list[Said] = field(default_factory=list)
-    seen: dict[int, list[str]] = field(default_factory=dict)
-    """Track id -> who really was in front of the camera, frame by frame."""
-
-    def __post_init__(self) -> None:
-        self.cool_down = CoolDown(self.rules.cool_down_s)
-
-    def frame(self, faces: Sequence[tuple[str, Face, Embedding]], time_s: float) -> None:
-        """One frame with these (true name, face, embedding)."""
-        truth = {id(entry[1]): entry for entry in faces}
-        update = self.tracker.update([entry[1] for entry in faces], time_s)
-        for track_id in update.ended:
-            self._close(track_id, time_s)
-        for track_id, found in update.active:
-            name, _, embedding = truth[id(found)]
-            if track_id not in self.judges:
-                self._open(track_id, time_s)
-            if not self.judges[track_id].add(embedding, quality(), time_s):
-                parent, track_id = track_id, self.tracker.split(track_id)
-                self._close(parent, time_s)
-                self._open(track_id, time_s, parent)
-                assert self.judges[track_id].add(embedding, quality(), time_s)
-            self.seen.setdefault(track_id, []).append(name)
-            decision = self.judges[track_id].look(self.index, everybody(self.index), time_s)
-            self._say(track_id, decision, time_s)
-
-    def end(self, time_s: float) -> None:
-        """Everybody has gone."""
-        for track_id in self.tracker.flush():
-            self._close(track_id, time_s)
-
-    def names(self) -> list[str]:
-        """The people recognized, in order."""
-        return [
-            said.decision.person_id for said in self.said if said.decision.person_id is not None
-        ]
-
-    def _open(self, track_id: int, time_s: float, parent: int | None = None) -> None:
-        self.judges[track_id] = Judge(self.rules, self.calibration, time_s)
-        self.cool_down.open(track_id, time_s, parent)
-
-    def _close(self, track_id: int, time_s: float) -> None:
-        judge = self.judges.pop(track_id)
-        self._say(track_id, judge.close(self.index, everybody(self.index), time_s), time_s)
-        self.cool_down.close(track_id, time_s)
-
-    def _say(self, track_id: int, decision: Decision | None, time_s: float) -> None:
-        if decision is None:
-            return
-        person = decision.person_id
-        if person is None or self.cool_down.admit(track_id, person, time_s):
-            self.said.append(Said(track_id, decision, self.seen[track_id][-1]))

@@ -21,9 +21,9 @@ from edgeface.service.recognizing import Recognizer
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.tree import Settings
-from tests.support.doorstep import START, Stage
+from tests.support.doorstep import IMAGE, Stage
 from tests.support.packages import name_only
-from tests.support.people import face, gallery, identity, uniform_calibration
+from tests.support.people import START, face, gallery, identity, uniform_calibration
 
 SETTINGS = Settings.model_validate(
     {
@@ -46,7 +46,9 @@ class Actor(Stage):
         self.broken: str | None = None
         self.broken_embedder = False
 
-    def detect(self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0)) -> list[Face]:
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
         if self.broken is not None:
             raise ModelError(self.broken)
         return super().detect(image_bgr, scale)
@@ -98,7 +100,6 @@ class World:
         self.rng = np.random.default_rng(5)
         self.anna = identity(self.rng)
         self.board.by_gallery.index = gallery([self.anna], ["p_annaannaaa"])
-        self.image = self.rng.integers(0, 256, (720, 1280, 3), np.uint8)
         self.floor = TimeFloor(folder / "time", self.clock)
         self.pulse = Pulse(10)
 
@@ -128,7 +129,7 @@ class World:
             self.actors[-1].actors = [(face(300 + 400 * i), p) for i, p in enumerate(who)]
             self.clock.advance(0.1)
             captured_ns = self.clock.boottime_ns() - round(late_s * 1e9)
-            return Frame(self.image, "stage", 0, START, captured_ns)
+            return Frame(IMAGE, "stage", 0, START, captured_ns)
 
         self.slot.items += [step] * count
 

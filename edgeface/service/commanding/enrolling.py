@@ -19,11 +19,12 @@ from edgeface.gallery.compare import find_lookalikes
 from edgeface.gallery.gate import explain
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.portable import export_one
+from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.templates import encode_template
 from edgeface.service.commanding.admission import Request
-from edgeface.service.commanding.evidence import Crop, Evidence, take_crop
+from edgeface.service.commanding.evidence import Evidence, take_crop
 from edgeface.service.commanding.outcome import Outcome, Seal, refusing
 from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import face_quality
@@ -78,7 +79,7 @@ class Enrolling:
     def see(self, glance: Glance, *, last: bool) -> Outcome | None:
         """Take a frame if it is good and different; the outcome when there are enough."""
         hint, message = self._take(glance)
-        kept = len(self._evidence.crops)
+        kept = len(self._evidence.kept)
         if kept >= self._wanted:
             return self._finish(glance)
         if last:
@@ -102,21 +103,21 @@ class Enrolling:
             return _advice(sight, glance)
         turn: tuple[Hint, str] = ("turn_a_little", _MESSAGES["turn_a_little"])
         waited_s = (glance.frame.boottime_ns - self._kept_ns) / NS
-        if self._evidence.crops and waited_s < MIN_APART_S:
+        if self._evidence.kept and waited_s < MIN_APART_S:
             return turn
         crop = take_crop(glance, sight)
         another = self._evidence.is_another(crop, sight.track_id)
         if not another and waited_s < PATIENCE_S and self._alike(crop):
             return turn
-        self._evidence.add(crop, sight.track_id)
-        self._kept_ns = crop.boottime_ns
+        self._evidence.take(crop, sight.track_id)
+        self._kept_ns = crop.at.boottime_ns
         return turn
 
     def _alike(self, crop: Crop) -> bool:
         return bool((self._evidence.embeddings() @ crop.embedding > MAX_ALIKE).any())
 
     def _say(self, glance: Glance, hint: Hint, message: str) -> None:
-        now_ns, kept = glance.frame.boottime_ns, len(self._evidence.crops)
+        now_ns, kept = glance.frame.boottime_ns, len(self._evidence.kept)
         if self._told == (hint, kept):
             return
         grown = self._told is None or self._told[1] != kept
@@ -126,7 +127,7 @@ class Enrolling:
         self._tell(EnrollProgress(kept=kept, wanted=self._wanted, hint=hint, message=message))
 
     def _finish(self, glance: Glance) -> Outcome:
-        crops, index = tuple(self._evidence.crops), glance.gallery.index
+        crops, index = tuple(self._evidence.kept), glance.gallery.index
         rows = self._evidence.embeddings()
         cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=np.bool_)]
         rules = glance.rules.decision
@@ -144,7 +145,7 @@ class Enrolling:
                 StoredTemplate(
                     encode_template(crop.embedding),
                     float(np.clip(crop.quality.weight, 0.0, 1.0)),
-                    crop.captured_at.timestamp(),
+                    crop.at.captured_at.timestamp(),
                 )
                 for crop in crops
             ]

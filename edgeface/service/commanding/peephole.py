@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
 from edgeface.base.clock import NS
-from edgeface.recognition.frame import Frame
-from edgeface.recognition.pipeline import FaceEmbedder, FrameResult, Gallery, PipelineRules, Sight
+from edgeface.recognition.frame import Frame, Moment
+from edgeface.recognition.pipeline import FrameResult, Gallery, PipelineRules, Sight
 from edgeface.recognition.thresholds import Calibration
+from edgeface.recognition.values import FaceEmbedder
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.outcome import Outcome, refusing
 from edgeface.service.sightings import Setting
@@ -43,6 +44,12 @@ class Glance:
     rules: PipelineRules
     setting: Setting
     verify_fmr: float
+
+    @property
+    def moment(self) -> Moment:
+        """What is left of the frame."""
+        frame = self.frame
+        return Moment(frame.captured_at, frame.boottime_ns, len(self.result.sights))
 
     @property
     def sights(self) -> tuple[Sight, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
+from edgeface.base.clock import NS
 from edgeface.contract.answers import IdentifyData, VerifyData
 from edgeface.contract.command_requests import Verify
 from edgeface.recognition.decision import Decision, DecisionRules
@@ -48,7 +47,7 @@ class Verifying:
             self._face_seen = True
             if sights[0].gate is None:
                 self._take(glance, sights[0])
-        if self._looks.due(self._evidence.good, last=last):
+        if self._looks.due(self._evidence.taken, last=last):
             self._result = self._compare(glance)
             if self._result.outcome == "match" or self._looks.exhausted:
                 return self._answer(glance, self._result)
@@ -59,14 +58,14 @@ class Verifying:
         return self._answer(glance, self._result or self._compare(glance))
 
     def _take(self, glance: Glance, sight: Sight) -> None:
-        if not self._evidence.add(take_crop(glance, sight), sight.track_id):
+        if not self._evidence.take(take_crop(glance, sight), sight.track_id):
             self._looks.begin_anew()
             self._result = None
 
     def _compare(self, glance: Glance) -> Verification:
         evidence, gallery = self._evidence, glance.gallery
         # Before the first look there are fewer crops than any look needs.
-        ready = evidence.good >= glance.rules.decision.min_agreeing
+        ready = evidence.taken >= glance.rules.decision.min_agreeing
         return verify(
             evidence.embeddings() if ready else evidence.embeddings()[:0],
             evidence.weights() if ready else evidence.weights()[:0],
@@ -79,11 +78,9 @@ class Verifying:
         )
 
     def _answer(self, glance: Glance, result: Verification) -> Outcome:
-        resting_on = [crop.captured_at for crop in self._evidence.crops]
-        if result.outcome == "match":
-            # Answered in the frame of the look: these are the crops that it was taken at.
-            named_by = zip(resting_on, result.named_by, strict=True)
-            resting_on = [captured_at for captured_at, names in named_by if names]
+        # A match is answered in the frame of the look: these are the crops that it was taken at.
+        named_by = result.named_by if result.outcome == "match" else None
+        newest = self._evidence.newest(named_by)
         data = VerifyData(
             person_id=self._person_id,
             outcome=result.outcome,
@@ -93,10 +90,10 @@ class Verifying:
             seen=seen(
                 glance,
                 self.request,
-                frames=len(self._evidence.crops),
+                frames=len(self._evidence.kept),
                 agreeing=result.agreeing,
                 quality=self._evidence.best,
-                captured_at=max(resting_on, default=None),
+                captured_at=None if newest is None else newest.captured_at,
             ),
         )
         return lambda: data
@@ -109,46 +106,39 @@ class Identifying:
         self.request = request
         self._rules = rules
         self._judge: Judge | None = None
-        self._track_id = 0
-        self._captured_at: dict[float, datetime] = {}
-        """Of the judge's crops, by the time that it knows them by."""
 
     def see(self, glance: Glance, *, last: bool) -> Outcome | None:
         """Take a frame. A name is answered at once, `unknown` as soon as the judge says so."""
         sights = glance.sights
         if len(sights) > 1:
             return MULTIPLE_FACES
-        now_s = glance.frame.boottime_ns / 1e9
         if sights:
-            self._take(glance, sights[0], now_s)
+            self._take(glance, sights[0])
         if self._judge is None:
             return NO_FACE if last else None
         index, allowed = glance.gallery.index, glance.gallery.allowed
+        now_s = glance.frame.boottime_ns / NS
         decision = self._judge.look(index, allowed, now_s)
         if decision is None and last:
             decision = self._judge.close(index, allowed, now_s)
         return None if decision is None else self._answer(glance, decision)
 
-    def _take(self, glance: Glance, sight: Sight, now_s: float) -> None:
-        if self._judge is None or sight.track_id != self._track_id:
-            self._begin(glance, sight, now_s)
-        assert self._judge is not None
+    def _take(self, glance: Glance, sight: Sight) -> None:
+        judge = self._judge
+        if judge is None or sight.track_id != judge.track_id:
+            judge = self._begin(glance, sight)
         if sight.gate is not None:
-            self._judge.refuse(sight.gate, sight.quality)
+            judge.refuse(sight.gate, sight.quality)
             return
         crop = take_crop(glance, sight)
-        if not self._judge.add(crop.embedding, crop.quality, now_s):
-            self._begin(glance, sight, now_s).add(crop.embedding, crop.quality, now_s)
-        self._captured_at[now_s] = crop.captured_at
+        if not judge.add(crop):
+            self._begin(glance, sight).add(crop)
 
-    def _begin(self, glance: Glance, sight: Sight, now_s: float) -> Judge:
-        self._judge = Judge(self._rules, glance.calibration, now_s)
-        self._track_id = sight.track_id
-        self._captured_at = {}
+    def _begin(self, glance: Glance, sight: Sight) -> Judge:
+        self._judge = Judge(sight.track_id, self._rules, glance.calibration, glance.moment)
         return self._judge
 
     def _answer(self, glance: Glance, decision: Decision) -> Outcome:
-        at_s = decision.evidence_s
         data = IdentifyData(
             outcome=decision.outcome,
             match=match_of(decision),
@@ -158,7 +148,7 @@ class Identifying:
                 frames=decision.frames,
                 agreeing=decision.agreeing,
                 quality=decision.quality,
-                captured_at=None if at_s is None else self._captured_at[at_s],
+                captured_at=decision.basis.captured_at if decision.frames else None,
             ),
         )
         return lambda: data
