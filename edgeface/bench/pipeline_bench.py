@@ -218,6 +218,8 @@ def _run(
     cpu_s = time.process_time() - cpu_start_s - beside_cpu_s
     if clock.frames < YARDSTICK_EVERY:
         raise EvaluationError(f"the source gave {clock.frames} frames: too few to measure")
+    if len(resident) < 2:  # the source ended before the first sample was due
+        resident.append(memory())
     return _summary(clock, tally, size_px, busy_s, cpu_s, float(np.median(beside_ms)), resident)
 
 

@@ -3,20 +3,37 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
-from edgeface.bench.frame_path import FramePath, strangers
 
 from edgeface.base.clock import ManualClock
-from edgeface.base.errors import EvaluationError
-from edgeface.bench.pipeline_bench import bench_pipeline
-from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
+from edgeface.base.errors import ClosedError, EndOfStreamError, EvaluationError
+from edgeface.bench.pipeline_bench import (
+    Process,
+    Yardstick,
+    bench_pipeline,
+    metered_pipeline,
+    strangers,
+)
+from edgeface.bench.stage_clock import StageClock
 from edgeface.capture.images import ImagesSource
+from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.source import BaseSource
+from edgeface.capture.stream import FileStreamSource
 from edgeface.cli.main import main
-from edgeface.evaluation.opening import Opener
+from edgeface.inference.models import open_models
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FrameResult
+from edgeface.service.board import Board
+from edgeface.service.recognizing import Recognizer
+from edgeface.service.time_floor import TimeFloor
+from edgeface.service.worker import Pulse
+from edgeface.settings.tree import Settings
+from tests.support.doorstep import Scene
+from tests.support.people import face, gallery, identity
 
 
 def _ticks(*times_s: float) -> Iterator[float]:
@@ -58,9 +75,10 @@ class _Looking:
         self.clock = clock
         self.frames = 0
 
-    def process(self, frame: Frame) -> None:
+    def __call__(self, frame: Frame) -> FrameResult:
         with self.clock.stage("look"):
             self.frames += 1
+        return FrameResult((), ())
 
 
 def _source(folder: Path, pictures: int, *, loop: bool = True) -> ImagesSource:
@@ -71,17 +89,17 @@ def _source(folder: Path, pictures: int, *, loop: bool = True) -> ImagesSource:
 
 def test_memory_that_grows_is_reported_per_thousand_frames(tmp_path: Path) -> None:
     clock = StageClock()
-    pipeline = _Looking(clock)
+    process = _Looking(clock)
     result = bench_pipeline(
         _source(tmp_path, 3),
-        pipeline,
+        process,
         clock,
         100,
         warm_up=5,
-        resident_mib=lambda: 50 + pipeline.frames / 1024,
+        resident_mib=lambda: 50 + process.frames / 1024,
     )
     assert result.frames == 100
-    assert pipeline.frames == 105
+    assert process.frames == 105
     assert result.frame_size_px == (32, 24)
     assert result.growth_kib_per_1000_frames == pytest.approx(1000)
     assert result.growth_mib == pytest.approx(100 / 1024)
@@ -105,27 +123,26 @@ def test_too_short_a_source_is_refused(tmp_path: Path, pictures: int, message: s
         bench_pipeline(source, _Looking(clock), clock, 100, warm_up=5)
 
 
-def test_the_frame_path_meters_every_stage_and_decides(
-    tmp_path: Path, detector_package: Path, embedder_package: Path
-) -> None:
+@pytest.fixture
+def visitor(tmp_path: Path) -> Path:
+    """A picture in which the simple detector finds a face and a good crop."""
     image = np.random.default_rng(1).integers(60, 200, (64, 96, 3), np.uint8)
     image[..., 2] = image[..., 0]
     image[16:48, 24:64] = (0, 0, 255)
-    cv2.imwrite(str(tmp_path / "0.png"), cv2.resize(image, (960, 640)))
+    path = tmp_path / "visitor" / "0.png"
+    path.parent.mkdir()
+    cv2.imwrite(str(path), cv2.resize(image, (960, 640)))
+    return path
+
+
+def test_every_stage_of_the_pipeline_is_metered(
+    visitor: Path, detector_package: Path, embedder_package: Path
+) -> None:
     clock = StageClock()
-    opener = Opener(meter=lambda which, i: MeteredInterpreter(i, clock, f"invoke {which}"))
-    detector = opener.detector(str(detector_package))
-    embedder = opener.embedder(str(embedder_package))
-    path = FramePath(
-        detector,  # type: ignore[arg-type]
-        embedder,
-        embedder.package.calibration,
-        strangers(20, embedder.space_id),
-        clock,
-    )
-    source = ImagesSource(tmp_path, fps=10, loop=True, clock=ManualClock())
-    result = bench_pipeline(source, path, clock, 60, warm_up=5)
-    assert path.faces > 0
+    process = metered_pipeline(clock, 20, str(detector_package), str(embedder_package))
+    source = ImagesSource(visitor.parent, fps=10, loop=True, clock=ManualClock())
+    result = bench_pipeline(source, process, clock, 60, warm_up=5)
+    assert result.faces_per_frame > 0
     assert {"decode", "detect", "invoke detector", "track", "align", "quality", "decide"} <= set(
         result.stage_ms
     )
@@ -136,6 +153,90 @@ def test_the_frame_path_meters_every_stage_and_decides(
         for name, spent_ms in result.stage_ms.items()
         if name != "decode" and not name.startswith("invoke")
     )
+
+
+def test_a_face_beside_the_models_costs_little_more_than_one_yardstick() -> None:
+    rng = np.random.default_rng(1)
+    clock, yardstick = StageClock(), Yardstick()
+    scene = Scene(gallery([identity(rng) for _ in range(1000)]), stopwatch=clock.stage)
+    scene.stage.actors = [(face(300.0, 150.0, 300.0), identity(rng))]
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        for _ in range(60):
+            scene.step()
+            with clock.stage("yardstick"):
+                yardstick.run()
+            clock.end_frame()
+    finally:
+        cv2.setNumThreads(threads)
+    beside = clock.per_frame_ms("track", "align", "quality", "decide")
+    beside_median, unit = np.median(beside), np.median(clock.per_frame_ms("yardstick"))
+    assert beside_median < 1.5 * unit, (beside_median, unit)
+    assert beside.mean() < 1.5 * clock.per_frame_ms("yardstick").mean()
+
+
+def embedded_by_bench(source: BaseSource, process: Process, clock: StageClock) -> int:
+    result = bench_pipeline(source, process, clock, 10_000, warm_up=0)
+    return round(result.embeddings_per_frame * result.frames)
+
+
+def embedded_by_daemon(source: BaseSource, folder: Path, models: dict[str, str]) -> int:
+    """The same frames and gallery, through the daemon's worker with its default settings."""
+    settings = Settings.model_validate(
+        {
+            "site": "hq",
+            "device": "door-1",
+            "camera": {"source": "images", "folder": "/nowhere"},
+            "models": {"accelerator": "cpu", **models},
+        }
+    )
+    board = Board(settings)
+    _, embedder, _ = open_models(settings.models.detector, settings.models.embedder, "cpu")
+    board.by_gallery.index = strangers(20, embedder.space_id)
+
+    class Slot:
+        def get(self, timeout_s: float) -> Frame:
+            try:
+                return source.read(timeout_s)
+            except EndOfStreamError as error:
+                raise ClosedError("played to its end") from error
+
+    clock = ManualClock()
+    floor = TimeFloor(folder / "time", clock)
+    with source:
+        Recognizer(board, cast(Any, Slot()), lambda _: None, clock, floor).run(Pulse(10))
+    return board.meters.counters()["embeddings"]
+
+
+def test_the_benchmark_embeds_the_crops_of_simulated_frames_that_the_daemon_embeds(
+    tmp_path: Path, visitor: Path, detector_package: Path, embedder_package: Path
+) -> None:
+    def source() -> BaseSource:
+        return SimulatedSource([visitor], clock=ManualClock())
+
+    models = {"detector": str(detector_package), "embedder": str(embedder_package)}
+    clock = StageClock()
+    bench = embedded_by_bench(source(), metered_pipeline(clock, 20, **models), clock)
+    assert 0 < bench == embedded_by_daemon(source(), tmp_path, models)
+
+
+@pytest.mark.parametrize("name", ["landscape", "talking_portrait", "talking_portrait_2"])
+def test_the_benchmark_embeds_the_crops_of_a_clip_that_the_daemon_embeds(
+    tmp_path: Path, shared: Path, name: str
+) -> None:
+    clip = shared / "data" / "clips" / f"{name}.mp4"
+    if not clip.is_file():
+        pytest.skip(f"no clip {clip}")
+
+    def source() -> BaseSource:
+        return FileStreamSource(clip, clock=ManualClock())
+
+    clock = StageClock()
+    bench = embedded_by_bench(source(), metered_pipeline(clock, 20), clock)
+    assert 0 < bench == embedded_by_daemon(source(), tmp_path, {})
+    # A person who stays costs two embeddings a second, not one a frame.
+    assert bench < 0.25 * clock.frames
 
 
 def test_the_verb_prints_one_object(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,10 @@ class Stage:
 class Scene:
     """A pipeline over a stage, fed with frames of virtual time."""
 
-    def __init__(self, index: GalleryIndex, rules: DecisionRules | None = None) -> None:
+    def __init__(
+        self, index: GalleryIndex, rules: DecisionRules | None = None, **options: Any
+    ) -> None:
+        """`options` are the pipeline's."""
         self.stage = Stage()
         self.index = index
         self.rules = PipelineRules(
@@ -66,7 +70,9 @@ class Scene:
             QualityLimits(min_sharpness=0, min_exposure=0),
             rules or DecisionRules(),
         )
-        self.pipeline = Pipeline(self.stage, self.stage, uniform_calibration(), self.rules)
+        self.pipeline = Pipeline(
+            self.stage, self.stage, uniform_calibration(), self.rules, **options
+        )
         self.number = 0
         self.decisions: list[Decision] = []
 
