@@ -33,7 +33,8 @@ MAX_PAYLOAD_BYTES: Final = 64 * 1024
 """No message of this contract is larger; a larger one is refused before it is parsed."""
 MAX_INT: Final = 2**53 - 1
 """Integers beyond it are not exact in every JSON reader (RFC 8259, section 6)."""
-
+MAX_DEPTH: Final = 64
+"""Objects and lists within one another; what walks through a message may call itself so often."""
 DEFAULT_LENGTH: Final = 256
 """Of a text whose type states no other, in characters."""
 TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
@@ -137,7 +138,17 @@ def load(payload: bytes, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> dict[str, Any
         raise ContractError("not_json", f"no JSON: {error}") from error
     if not isinstance(value, dict):
         raise ContractError("not_an_object", "a JSON object is expected")
+    _check_depth(value)
     return value
+
+
+def _check_depth(value: object) -> None:
+    level: list[Any] = [value]
+    for _ in range(MAX_DEPTH):
+        inside = (item.values() if isinstance(item, dict) else item for item in level)
+        level = [item for items in inside for item in items if isinstance(item, dict | list)]
+    if level:
+        raise ContractError("not_json", f"nested deeper than {MAX_DEPTH}")
 
 
 def _no_constant(name: str) -> object:

@@ -72,6 +72,7 @@ class Writer:
 
     def open(self) -> None:
         """Open the file, or degrade and say why. Raises StateError when another process has it."""
+        codec.prepare(event.Recognition)
         try:
             self._adopt(OutboxFile(self._path))
         except (sqlite3.Error, OSError) as error:

@@ -140,6 +140,7 @@ def test_the_first_of_many_faults_is_told_without_looking_at_the_others() -> Non
         pytest.param(b'{"free":{"a":-Infinity}}', id="infinity"),
         pytest.param(b'{"free":{"a":1,"a":1}}', id="a name twice"),
         pytest.param(b'{"free":' + b"[" * 60_000, id="bottomless"),
+        pytest.param(b'{"kind":' + b"[" * 900 + b"]" * 900 + b"}", id="too deep to be shown"),
         pytest.param(b'{"free":' + b'{"a":' * 9_000 + b"1" + b"}" * 9_001, id="deep"),
     ],
 )
@@ -147,6 +148,18 @@ def test_what_is_no_json_is_refused_also_where_anything_may_stand(payload: bytes
     with pytest.raises(ContractError) as caught:
         codec.from_json(Sample, payload)
     assert caught.value.reason == "not_json"
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_message_is_as_deep_as_what_walks_through_it_can_go(left: int) -> None:
+    """Its own object is one level, the field another."""
+    inner = "[" * (codec.MAX_DEPTH - 2 + left) + "]" * (codec.MAX_DEPTH - 2 + left)
+    payload = f'{{"free":{{"a":{inner}}}}}'.encode()
+    if left == 0:
+        assert codec.to_json(codec.from_json(Sample, payload)).endswith(payload[1:])
+    else:
+        with pytest.raises(ContractError, match="nested deeper than 64"):
+            codec.from_json(Sample, payload)
 
 
 def test_a_message_may_have_64_kib_and_no_more() -> None:

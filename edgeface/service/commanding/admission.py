@@ -93,6 +93,7 @@ class Admission:
         self._synced = synced
         self._enabled = enabled
         self._seen: OrderedDict[str, float] = OrderedDict()
+        codec.prepare(*(item.request for item in COMMANDS.values()))
 
     @property
     def remembered(self) -> int:
