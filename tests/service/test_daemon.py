@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from edgeface.security.keys import PublicKey
+from edgeface.settings.loading import load_settings
 from tests.support.broker import Arrival, LocalBroker, Witness, running_broker
 from tests.support.daemon import (
     DaemonProcess,
@@ -96,7 +97,7 @@ def test_one_is_recognized_the_other_is_not_and_the_end_is_clean(
         witness.wait(came(STATUS, "status", "stopped"))
         arrivals = witness.arrivals
     assert code == 0
-    assert took_s < 5
+    assert took_s < load_settings(file).service.stop_timeout_s
     assert resident_mb < 180
     live = [content(a) for a in arrivals if a.topic == LIVE]
     recognized = [event for event in live if event["event_type"] == "recognized"]

@@ -18,8 +18,9 @@ from edgeface.service.daemon import Daemon
 from edgeface.service.signals import SignalQueue
 from edgeface.service.supervisor import Exit, FatalError
 from edgeface.service.worker import Pulse, Task, WorkerSpec
-from edgeface.settings.tree import Settings
+from tests.support.settings import settings_of
 
+STOP_S = 1.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -39,15 +40,10 @@ class Two(Composition):
 
     def __init__(self, folder: Path, capture: Task) -> None:
         super().__init__(
-            Settings.model_validate(
-                {
-                    "site": "hq",
-                    "device": "door-1",
-                    "state_dir": str(folder),
-                    "camera": {"source": "images", "folder": "/nowhere"},
-                    "mqtt": {"port": 1},
-                    "service": {"stop_timeout_s": 1.0, "restart_budget": 0},
-                }
+            settings_of(
+                state_dir=str(folder),
+                mqtt={"port": 1},
+                service={"stop_timeout_s": STOP_S, "restart_budget": 0},
             )
         )
         self._task = capture
@@ -104,7 +100,7 @@ def test_a_thread_that_does_not_let_go_ends_with_5_within_the_bound(
     end, took_s = end_of(tmp_path, stuck, signal.SIGTERM)
     assert end.code == 5
     assert "capture" in end.reason
-    assert took_s < 3
+    assert took_s < 3 * STOP_S
 
 
 def test_a_worker_that_hangs_while_it_runs_ends_with_4_and_its_reason(
@@ -120,7 +116,10 @@ def test_a_worker_that_hangs_while_it_runs_ends_with_4_and_its_reason(
     assert "worker capture is stuck" in end.reason
 
 
-def test_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) -> None:
+def test_a_second_daemon_on_the_same_state_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgeface.outbox.outbox_file.LOCK_TIMEOUT_S", 0.1)
     first = Two(tmp_path, patient)
     first.start()
     try:

@@ -25,24 +25,15 @@ from edgeface.service.model_change import change
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.places import shipped_models
-from edgeface.settings.tree import Settings
 from tests.support.broker import eventually
 from tests.support.gallery import ALICE, BOB, OTHER_SPACE, SPACE, direction, put, stored
+from tests.support.settings import settings_of
 
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     monkeypatch.setattr(local_gallery, "POLL_S", 0.01)
-    board = Board(
-        Settings.model_validate(
-            {
-                "site": "hq",
-                "device": "door-1",
-                "state_dir": str(tmp_path),
-                "camera": {"source": "images", "folder": "/nowhere"},
-            }
-        )
-    )
+    board = Board(settings_of(state_dir=str(tmp_path)))
     board.by_recognizer.models = cast(Any, SimpleNamespace(space=SPACE))
     return board
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 
@@ -357,7 +358,8 @@ def test_the_settings_become_the_rules_of_the_core() -> None:
     assert rules.tracker.max_gap_s == SETTINGS.tracking.max_gap_s
 
 
-def test_all_but_the_models_costs_less_than_5_ms_a_frame(world: World) -> None:
+def test_all_but_the_models_costs_less_than_scaling_the_picture_four_times(world: World) -> None:
+    """Which any program has to do once, for the detector."""
     rng = np.random.default_rng(0)
     world.board.by_gallery.index = gallery([identity(rng) for _ in range(1000)])
     spent: list[float] = []
@@ -366,4 +368,7 @@ def test_all_but_the_models_costs_less_than_5_ms_a_frame(world: World) -> None:
     world.frames(200, identity(rng))
     world.slot.items.append(lambda: spent.append(time.process_time()))
     world.run()
-    assert (spent[1] - spent[0]) / 200 < 0.005
+    began_s = time.process_time()
+    for _ in range(200):
+        cv2.resize(world.image, (320, 240), interpolation=cv2.INTER_AREA)
+    assert spent[1] - spent[0] < 4 * (time.process_time() - began_s)

@@ -22,10 +22,10 @@ from edgeface.service.board import Board, ModelFacts
 from edgeface.service.device_session import DeviceSession
 from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter
-from edgeface.settings.tree import Settings
 from tests.support.messages import TOPICS
 from tests.support.packages import name_only
 from tests.support.people import gallery, identity, uniform_calibration
+from tests.support.settings import settings_of
 
 CPU = AcceleratorState("auto", "cpu", False, None, "stage 1")
 SEEN = CameraHealth(connected=True, frames=3)
@@ -35,16 +35,8 @@ class Desk:
     """A reporter and what it reads."""
 
     def __init__(self) -> None:
-        settings = Settings.model_validate(
-            {
-                "site": "hq",
-                "device": "door-1",
-                "camera": {"source": "images", "folder": "/nowhere"},
-                "health": {"interval_s": 10.0},
-            }
-        )
         self.clock = ManualClock()
-        self.board = Board(settings)
+        self.board = Board(settings_of(health={"interval_s": 10.0}))
         self.presence = Presence(TOPICS, "ab" * 16, clock=self.clock)
         others: dict[str, Any] = {
             "outbox": SimpleNamespace(status=OutboxStatus()),

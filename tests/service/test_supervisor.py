@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from edgeface.base.errors import ModelError
 from edgeface.service.supervisor import BEYOND_BUDGET, Exit, FatalError, Supervisor
 from edgeface.service.worker import Pulse, Task, WorkerSpec
+from tests.support.broker import eventually
 
 
 class Hands:
@@ -32,16 +33,6 @@ def supervisor(clock: Hands) -> Iterator[Supervisor]:
     made = Supervisor(restart_budget=2, restart_window_s=60, now_s=clock, draw=max)
     yield made
     made.stop(5)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that another thread is about to do."""
-    gone = threading.Event()
-    for _ in range(5000):
-        if condition():
-            return
-        gone.wait(0.001)
-    raise AssertionError("it did not happen")
 
 
 def patient(pulse: Pulse) -> None:
@@ -89,21 +80,21 @@ def test_a_failed_worker_starts_again_after_the_pause(
         pulse.stop.wait()
 
     supervisor.start(WorkerSpec("w", once_broken))
-    until(lambda: ended(supervisor, "w"))
+    eventually(lambda: ended(supervisor, "w"))
     assert supervisor.check() is None
     clock.now_s += 0.4
     supervisor.check()
     assert len(runs) == 1
     clock.now_s += 0.2
     supervisor.check()
-    until(lambda: len(runs) == 2)
+    eventually(lambda: len(runs) == 2)
     assert supervisor.restarts == 1
     assert "out of order" in caplog.text
 
 
 def fail_again(supervisor: Supervisor, clock: Hands, name: str) -> Exit | None:
     """Wait for the failure, see what is made of it, and let the pause pass."""
-    until(lambda: ended(supervisor, name))
+    eventually(lambda: ended(supervisor, name))
     result = supervisor.check()
     clock.now_s += 5
     supervisor.check()
@@ -139,7 +130,7 @@ def test_the_pause_grows_with_the_failures_and_is_bounded(clock: Hands) -> None:
     supervisor = Supervisor(restart_budget=20, now_s=clock, draw=no_pause)
     supervisor.start(WorkerSpec("w", failing))
     for _ in range(8):
-        until(lambda: ended(supervisor, "w"))
+        eventually(lambda: ended(supervisor, "w"))
         supervisor.check()
         supervisor.check()
     assert limits[:8] == [0.5, 1, 2, 4, 8, 10, 10, 10]
@@ -153,7 +144,7 @@ def test_an_error_for_which_a_restart_is_no_help_ends_the_process_with_its_code(
         raise FatalError(ModelError("model.tflite: differs"))
 
     supervisor.start(WorkerSpec("w", broken))
-    until(lambda: ended(supervisor, "w"))
+    eventually(lambda: ended(supervisor, "w"))
     end = supervisor.check()
     assert end is not None
     assert (end.code, end.reason) == (3, "model.tflite: differs")
@@ -162,7 +153,7 @@ def test_an_error_for_which_a_restart_is_no_help_ends_the_process_with_its_code(
 
 def test_a_worker_that_returns_is_done_and_not_started_again(supervisor: Supervisor) -> None:
     supervisor.start(WorkerSpec("w", lambda pulse: None))
-    until(lambda: ended(supervisor, "w"))
+    eventually(lambda: ended(supervisor, "w"))
     assert supervisor.check() is None
     assert supervisor.finished("w")
     assert supervisor.healthy()
@@ -190,7 +181,7 @@ def test_a_beat_is_progress(supervisor: Supervisor, clock: Hands) -> None:
         pulse.stop.wait()
 
     supervisor.start(WorkerSpec("w", task, limit_s=10))
-    until(lambda: bool(pulses))
+    eventually(lambda: bool(pulses))
     clock.now_s += 9
     pulses[0].beat()
     clock.now_s += 9
@@ -226,13 +217,13 @@ def test_a_stuck_worker_that_can_be_replaced_is_left_and_started_anew(
         (hang if len(pulses) == 1 else pulse.stop).wait()
 
     supervisor.start(WorkerSpec("w", task, limit_s=10, replace_stuck=lambda: True))
-    until(lambda: len(pulses) == 1)
+    eventually(lambda: len(pulses) == 1)
     clock.now_s += 11
     assert supervisor.check() is None
     assert pulses[0].stop.is_set()
     clock.now_s += 1
     supervisor.check()
-    until(lambda: len(pulses) == 2)
+    eventually(lambda: len(pulses) == 2)
     assert supervisor.stop(0.05) == ("w",)
     hang.set()
     assert supervisor.stop(5) == ()
@@ -255,7 +246,7 @@ def test_who_hangs_instead_of_being_replaced_is_followed_by_the_successor_once(
         assert supervisor.check() is None  # the hang, then the first failure of the successor
         clock.now_s += 5
         supervisor.check()
-        until(lambda: len(runs) >= failures and ended(supervisor, "w"))  # noqa: B023
+        eventually(lambda: len(runs) >= failures and ended(supervisor, "w"))  # noqa: B023
     end = supervisor.check()
     assert end is not None
     assert "3 failures" in end.reason
@@ -301,7 +292,7 @@ def test_a_worker_that_stops_late_is_replaced_then(supervisor: Supervisor) -> No
     supervisor.check()
     assert not done.is_set()
     release.set()
-    until(lambda: ended(supervisor, "w"))
+    eventually(lambda: ended(supervisor, "w"))
     supervisor.check()
     assert done.wait(5)
     assert not supervisor.finished("w")

@@ -24,15 +24,11 @@ from edgeface.settings.tree import Settings
 from tests.support.doorstep import IMAGE, Stage
 from tests.support.packages import name_only
 from tests.support.people import START, face, gallery, identity, uniform_calibration
+from tests.support.settings import settings_of
 
-SETTINGS = Settings.model_validate(
-    {
-        "site": "hq",
-        "device": "door-1",
-        "camera": {"source": "images", "folder": "/nowhere"},
-        "models": {"accelerator": "auto", "golden_every_s": 100.0},
-        "quality": {"min_sharpness": 0.0, "min_exposure": 0.0},
-    }
+SETTINGS = settings_of(
+    models={"accelerator": "auto", "golden_every_s": 100.0},
+    quality={"min_sharpness": 0.0, "min_exposure": 0.0},
 )
 
 
