@@ -14,12 +14,10 @@ from typing import Any, Final, Literal
 from edgeface.bench.memory import forget_peak, resident_now_mib, resident_peak_mib
 from edgeface.contract.event import new_session
 from edgeface.contract.topics import Topics
-from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
-from edgeface.fleet.protocol.floor import FLOOR_FILE
-from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.connection import Connection
@@ -98,9 +96,8 @@ class SyncDevice:
         self._store = GalleryStore(plan.state_dir / "gallery.sqlite", self._row_key())
         self.replica: Final = Replica(
             plan.site,
-            KeyRing.load(plan.state_dir / "fleet"),
             self._store,
-            FloorFile(plan.state_dir / "fleet-floor.json", plan.state_dir / "fleet" / FLOOR_FILE),
+            load_provision(plan.state_dir / "fleet", plan.state_dir / "fleet-floor.json"),
             space=plan.space,
             grace_s=7 * DAY_S,
             clock=ReplicaClock(time.time),

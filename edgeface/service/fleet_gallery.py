@@ -8,12 +8,10 @@ from typing import Final
 from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.provision import Provision, load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
-from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
@@ -87,9 +85,8 @@ class FleetGallery:
     ) -> Replica:
         return Replica(
             settings.site,
-            provision.ring,
             store,
-            floor_file(settings),
+            provision,
             space=space,
             grace_s=settings.gallery.grace_days * DAY_S,
             clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
@@ -160,11 +157,6 @@ class FleetGallery:
             self._board.by_gallery.offer = NextEmbedder(space)
 
 
-def floor_file(settings: Settings) -> FloorFile:
-    """The device's own floor, and the one that it was set up with."""
-    return FloorFile(settings.state_dir / FLOOR_NAME, settings.fleet_folder / FLOOR_FILE)
-
-
 def provision_of(settings: Settings) -> Provision:
     """Keys and floor as the files are now. Raises StateError or GalleryError."""
-    return load_provision(settings.fleet_folder, floor_file(settings))
+    return load_provision(settings.fleet_folder, settings.state_dir / FLOOR_NAME)

@@ -12,9 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.provision import load_provision
-from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.fleet.protocol.reported import applied_version, read_reported
 from edgeface.inference.package import load_package
 from edgeface.security.keys import DeviceKey
@@ -57,8 +55,7 @@ def drop_old(site: FleetSite) -> None:
 def reload(device: FleetDevice) -> bool:
     """As the daemon does on SIGHUP."""
     folder = device.path / "fleet"
-    floor = FloorFile(device.path / "floor.json", folder / FLOOR_FILE)
-    return device.replica.use_provision(load_provision(folder, floor))
+    return device.replica.use_provision(load_provision(folder, device.path / "floor.json"))
 
 
 def test_the_same_files_change_nothing(device: FleetDevice) -> None:

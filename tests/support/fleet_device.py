@@ -10,11 +10,9 @@ from typing import Any
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.ledger import Ledger
-from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.own_report import OwnReport
+from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
-from edgeface.fleet.protocol.floor import FLOOR_FILE
-from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.reported import applied_version
 from edgeface.gallery.store import GalleryStore
 from edgeface.security.keys import DeviceKey
@@ -83,9 +81,8 @@ class FleetDevice:
         self.store = GalleryStore(self.gallery_file, self.key)
         self.replica = Replica(
             self.site.folder.site,
-            KeyRing.load(self.path / "fleet"),
             self.store,
-            FloorFile(self.path / "floor.json", self.path / "fleet" / FLOOR_FILE),
+            load_provision(self.path / "fleet", self.path / "floor.json"),
             space=self.space,
             grace_s=GRACE_S,
             clock=ReplicaClock(

@@ -55,7 +55,6 @@ class CatchUp:
         self._erase: set[str] = set()
         self._put_out: set[str] = set()
         self._asked: dict[int, set[str]] = {}
-        self._released: list[Key] = []
         self._receipts_open = tables.open_receipts()
         self._scrub_after_s = 0.0
 
@@ -73,16 +72,6 @@ class CatchUp:
     def idle(self) -> bool:
         """Whether nothing is on its way."""
         return not self._arrived and self.requests.outstanding == 0
-
-    def release(self, key: Key) -> None:
-        """What was asked for has come, or was given up."""
-        self._released.append(key)
-
-    def released(self) -> list[Key]:
-        """What is not being asked for any longer; each once."""
-        found = [key for key in self._released if not self.requests.is_outstanding(key)]
-        self._released = []
-        return found
 
     # What comes.
 
@@ -257,5 +246,4 @@ class CatchUp:
     def _drop(self, key: Key) -> None:
         if isinstance(key, str):
             self._asked.get(bucket_number(key), set()).discard(key)
-        if self.requests.drop(key):
-            self._released.append(key)
+        self.requests.drop(key)

@@ -19,14 +19,12 @@ from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Subscription
 from edgeface.contract.gallery_report import Standing
 from edgeface.fleet.device.catch_up import CatchUp
-from edgeface.fleet.device.floor_file import FloorFile
 from edgeface.fleet.device.provision import Provision
 from edgeface.fleet.device.refusals import Refusals
 from edgeface.fleet.device.requests import Key
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.store import GalleryStore
@@ -81,9 +79,8 @@ class Replica:
     def __init__(
         self,
         site: str,
-        ring: KeyRing,
         store: GalleryStore,
-        floor: FloorFile,
+        provision: Provision,
         *,
         space: str,
         grace_s: float,
@@ -91,13 +88,13 @@ class Replica:
     ) -> None:
         self.topics: Final = GalleryTopics(site)
         self.refusals: Final = Refusals()
-        self._saved_floor = floor.load()
         tables = FleetTables(store, clock.breathe)
-        self.trusted: Final = Trusted(site, ring, self._saved_floor, grace_s, tables)
+        self.trusted: Final = Trusted(site, provision, grace_s, tables)
         self.catch_up: Final = CatchUp(self.trusted, tables, space, self._refuse, clock.breathe)
         self.messages_received = 0
         self.bytes_received = 0
-        self._floor_file = floor
+        self._floor_file = provision.floor_file
+        self._saved_floor = provision.floor
         self._clock = clock
         self._wire: Wire | None = None
         self._early_freshness: bytes | None = None
@@ -111,7 +108,6 @@ class Replica:
     def connected(self, wire: Wire) -> None:
         """There is a new connection: follow from here on, and read what is retained."""
         self._wire = wire
-        self.catch_up.released()
         self.catch_up.requests.restart()
         wire.subscribe(
             [
@@ -158,7 +154,7 @@ class Replica:
         The gallery in use goes on, also when the key that signed it is not pinned any more; then
         nothing prolongs it.
         """
-        if not self.trusted.use(provision.ring, provision.floor):
+        if not self.trusted.use(provision):
             return False
         self.catch_up.requests.hurry()
         if self._wire is not None:
@@ -275,11 +271,7 @@ class Replica:
 
     def _answers(self, key: Key) -> bool:
         """Whether what came had been asked for."""
-        if not self.catch_up.requests.arrived(key, self._clock.monotonic_s()):
-            return False
-        if self._wire is not None:
-            self.catch_up.release(key)
-        return True
+        return self.catch_up.requests.arrived(key, self._clock.monotonic_s())
 
     # Over time.
 
@@ -326,10 +318,9 @@ class Replica:
         now_s = self._clock.monotonic_s()
         requests = self.catch_up.requests
         for key in requests.overdue(now_s):
-            self.catch_up.release(key)
             if isinstance(key, str):
                 self.catch_up.unavailable(key)
-        if gone := self.catch_up.released():
+        if gone := requests.released():
             wire.unsubscribe([self._topic(key) for key in gone])
         wanted = [Subscription(self._topic(key)) for key in requests.due(now_s)]
         if wanted:

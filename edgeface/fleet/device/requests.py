@@ -34,6 +34,8 @@ class Requests:
         self._wanted: dict[Key, int] = {}
         """How often each was asked for in vain."""
         self._outstanding: dict[Key, float] = {}
+        self._released: list[Key] = []
+        """Those that were outstanding: to be unsubscribed."""
         self._number = 0
         self._last_s = 0.0
 
@@ -45,25 +47,28 @@ class Requests:
         """Asked for and not answered."""
         return len(self._outstanding)
 
-    def is_outstanding(self, key: Key) -> bool:
-        """Whether it is being asked for."""
-        return key in self._outstanding
-
     def want(self, key: Key) -> None:
         """Ask for it as soon as there is room; nothing happens when it is wanted already."""
         if key not in self._wanted:
             self._wanted[key] = 0
             self._make_ready(key)
 
-    def drop(self, key: Key) -> bool:
-        """It is not wanted any more; whether it was being asked for (then unsubscribe)."""
+    def drop(self, key: Key) -> None:
+        """It is not wanted any more."""
         self._wanted.pop(key, None)
         self._queued.pop(key, None)
-        return self._outstanding.pop(key, None) is not None
+        self._release(key)
+
+    def released(self) -> list[Key]:
+        """What is not being asked for any longer, to be unsubscribed; each once."""
+        found = [key for key in self._released if key not in self._outstanding]
+        self._released.clear()
+        return found
 
     def restart(self) -> None:
         """A new connection: nothing has been asked for on it."""
         self._outstanding.clear()
+        self._released.clear()
         self.hurry()
 
     def hurry(self) -> None:
@@ -75,16 +80,16 @@ class Requests:
                 self._make_ready(key)
 
     def arrived(self, key: Key, now_s: float) -> bool:
-        """Something came on the topic; True when it had been asked for (then unsubscribe). It stays
-        wanted, and is asked for again after a pause, until `drop`."""
+        """Something came on the topic; True when it had been asked for. It stays wanted, and is
+        asked for again after a pause, until `drop`."""
         self._last_s = now_s
-        if self._outstanding.pop(key, None) is None:
+        if not self._release(key):
             return False
         self._again(key, now_s)
         return True
 
     def overdue(self, now_s: float) -> list[Key]:
-        """Requests that are given up for now (then unsubscribe); each is made again later."""
+        """Requests that are given up for now; each is made again later."""
         if not self._outstanding:
             return []
         silent_s = now_s - self._last_s
@@ -94,7 +99,7 @@ class Requests:
             if (now_s - sent_s >= ANSWER_S and silent_s >= ANSWER_S) or now_s - sent_s >= LONGEST_S
         ]
         for key in found:
-            del self._outstanding[key]
+            self._release(key)
             self._again(key, now_s)
         return found
 
@@ -116,6 +121,12 @@ class Requests:
     def attempts(self, key: Key) -> int:
         """How often it was asked for in vain."""
         return self._wanted.get(key, 0)
+
+    def _release(self, key: Key) -> bool:
+        found = self._outstanding.pop(key, None) is not None
+        if found:
+            self._released.append(key)
+        return found
 
     def _make_ready(self, key: Key) -> None:
         self._queued[key] = 0

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from edgeface.base.errors import StateError
 from edgeface.base.files import sync_folder
@@ -68,36 +68,30 @@ class FleetTables:
 
     def messages(self) -> tuple[bytes | None, bytes | None]:
         """Wire bytes of the newest manifest and the newest freshness."""
-        with self.store.reading() as connection:
-            row = connection.execute("SELECT manifest, freshness FROM fleet").fetchone()
-        return row[0], row[1]
+        ((manifest, freshness),) = self._rows("SELECT manifest, freshness FROM fleet")
+        return manifest, freshness
 
     def applied(self) -> Applied:
         """What is wholly applied."""
-        with self.store.reading() as connection:
-            row = connection.execute(
-                "SELECT epoch, revision, digest FROM position, fleet"
-            ).fetchone()
-        return Applied() if row[2] is None else Applied(Version(row[0], row[1]), bytes(row[2]))
+        ((epoch, revision, digest),) = self._rows(
+            "SELECT epoch, revision, digest FROM position, fleet"
+        )
+        return Applied() if digest is None else Applied(Version(epoch, revision), bytes(digest))
 
     def erased(self) -> Version:
         """Who is absent from this manifest is gone."""
-        with self.store.reading() as connection:
-            row = connection.execute("SELECT erased_epoch, erased_revision FROM fleet").fetchone()
-        return Version(*row)
+        return Version(*self._rows("SELECT erased_epoch, erased_revision FROM fleet")[0])
 
     def entries(self, bucket: int) -> dict[str, Entry]:
         """Who is held of a bucket, by id."""
         query = "SELECT person_id, revision, digest FROM fleet_records WHERE bucket = ?"
-        with self.store.reading() as connection:
-            return {row[0]: Entry(*row) for row in connection.execute(query, (bucket,))}
+        return {row[0]: Entry(*row) for row in self._rows(query, bucket)}
 
     def entry(self, person_id: str) -> Entry | None:
         """One person's record, when it is held."""
         query = "SELECT person_id, revision, digest FROM fleet_records WHERE person_id = ?"
-        with self.store.reading() as connection:
-            row = connection.execute(query, (person_id,)).fetchone()
-        return None if row is None else Entry(*row)
+        rows = self._rows(query, person_id)
+        return Entry(*rows[0]) if rows else None
 
     def bucket_digests(self, site: str) -> list[bytes]:
         """What a manifest of exactly the people held would list: 256 digests.
@@ -107,15 +101,13 @@ class FleetTables:
         """
         buckets: dict[int, list[Entry]] = {}
         wrong: list[str] = []
-        with self.store.reading() as connection:
-            for bucket, *values in connection.execute(
-                "SELECT bucket, person_id, revision, digest FROM fleet_records"
-            ):
-                entry = Entry(*values)
-                if _can_be(bucket, entry):
-                    buckets.setdefault(bucket, []).append(entry)
-                else:
-                    wrong.append(entry.person_id)
+        query = "SELECT bucket, person_id, revision, digest FROM fleet_records"
+        for bucket, *values in self._rows(query):
+            entry = Entry(*values)
+            if _can_be(bucket, entry):
+                buckets.setdefault(bucket, []).append(entry)
+            else:
+                wrong.append(entry.person_id)
         if wrong:
             _log.error("%d damaged notes of the fleet's records are dropped", len(wrong))
             with self.store.change() as change:
@@ -132,8 +124,7 @@ class FleetTables:
             "SELECT person_id FROM people"
             " WHERE person_id NOT IN (SELECT person_id FROM fleet_records)"
         )
-        with self.store.reading() as connection:
-            return {row[0] for row in connection.execute(query)}
+        return {row[0] for row in self._rows(query)}
 
     def apply(
         self, batch: Batch, applied: Applied, demanded: Version, erased: Version | None
@@ -187,24 +178,23 @@ class FleetTables:
             "SELECT person_id, epoch, revision, erased_s FROM fleet_receipts"
             " WHERE erased_s IS NOT NULL ORDER BY erased_s DESC, person_id LIMIT ?"
         )
-        with self.store.reading() as connection:
-            return tuple(
-                Receipt(
-                    person_id=person_id,
-                    epoch=epoch,
-                    revision=revision,
-                    erased_at=datetime.fromtimestamp(erased_s, UTC),
-                )
-                for person_id, epoch, revision, erased_s in connection.execute(
-                    query, (MAX_RECEIPTS,)
-                )
+        return tuple(
+            Receipt(
+                person_id=person_id,
+                epoch=epoch,
+                revision=revision,
+                erased_at=datetime.fromtimestamp(erased_s, UTC),
             )
+            for person_id, epoch, revision, erased_s in self._rows(query, MAX_RECEIPTS)
+        )
 
     def open_receipts(self) -> bool:
         """Whether an erasure has not been confirmed."""
-        query = "SELECT 1 FROM fleet_receipts WHERE erased_s IS NULL"
+        return bool(self._rows("SELECT 1 FROM fleet_receipts WHERE erased_s IS NULL LIMIT 1"))
+
+    def _rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         with self.store.reading() as connection:
-            return connection.execute(query).fetchone() is not None
+            return connection.execute(query, parameters).fetchall()
 
 
 def drop_backups(store: GalleryStore) -> None:

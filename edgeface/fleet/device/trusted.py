@@ -11,12 +11,11 @@ from __future__ import annotations
 from typing import Literal
 
 from edgeface.fleet.device.comparison import Comparison
+from edgeface.fleet.device.provision import Provision
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, read_bucket
-from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import read_freshness
-from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import (
@@ -41,10 +40,10 @@ class Trusted:
     """
 
     def __init__(
-        self, site: str, ring: KeyRing, floor: Floor, grace_s: float, tables: FleetTables
+        self, site: str, provision: Provision, grace_s: float, tables: FleetTables
     ) -> None:
         self.manifest: Manifest | None = None
-        self.floor = floor
+        self.floor = provision.floor
         """The trusted version."""
         self.listed = Comparison(tables.bucket_digests(site))
         """Who is in the manifest's buckets, held against who is in the tables."""
@@ -54,20 +53,19 @@ class Trusted:
         self.new_freshness: bytes | None = None
         """Wire bytes that are not in the tables yet."""
         self._site = site
-        self._ring = ring
+        self._ring = provision.ring
         self._grace_s = grace_s
         self._tables = tables
         self._promised_s = 0.0
 
-    def use(self, ring: KeyRing, floor: Floor) -> bool:
+    def use(self, provision: Provision) -> bool:
         """Other keys are pinned, or a higher floor is set; False when neither is."""
-        higher = floor.version > self.floor.version
-        if ring.same_as(self._ring) and not higher:
-            return False
-        self._ring = ring
+        higher = provision.floor.version > self.floor.version
+        changed = higher or not provision.ring.same_as(self._ring)
+        self._ring = provision.ring
         if higher:
-            self.floor = floor
-        return True
+            self.floor = provision.floor
+        return changed
 
     # Manifest and freshness.
 
