@@ -22,7 +22,7 @@ from edgeface.base.errors import EndOfStreamError, EvaluationError
 from edgeface.bench.memory import resident_now_mib
 from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
 from edgeface.capture.source import FrameSource
-from edgeface.evaluation.opening import DETECTOR, EMBEDDER, Opener
+from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener
 from edgeface.inference.detector import Detector
 from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.frame import Frame

@@ -18,7 +18,7 @@ import numpy as np
 from edgeface.base.errors import EvaluationError
 from edgeface.bench.sync_device import DevicePlan, SyncDevice
 from edgeface.bench.sync_site import SITE, SPACE, SyncSite
-from edgeface.evaluation.opening import Opener
+from edgeface.evaluation.opener import Opener
 from edgeface.fleet.protocol.version import NOTHING
 from edgeface.mqtt.localbroker import LocalBroker
 

@@ -114,12 +114,12 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def _verification(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.evaluation.opening import Opener, existing
+    from edgeface.evaluation.opener import Opener, existing
     from edgeface.evaluation.pictures import PictureRoot
     from edgeface.evaluation.plots import plot_verification
     from edgeface.evaluation.protocol import read_protocol
     from edgeface.evaluation.stills import Progress, embed_pictures
-    from edgeface.evaluation.verification import report
+    from edgeface.evaluation.verification_report import report
 
     protocol = read_protocol(existing(args.pairs))
     opener = Opener()
@@ -171,7 +171,7 @@ def _print_verification(measured: dict[str, Any]) -> None:
 
 def _calibration(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.evaluation.calibration_run import calibrate
-    from edgeface.evaluation.opening import Opener, existing
+    from edgeface.evaluation.opener import Opener, existing
     from edgeface.evaluation.pictures import PictureRoot
     from edgeface.evaluation.protocol import read_protocol
 
@@ -229,7 +229,7 @@ def _folds(text: str) -> range:
 def _detection(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.base.errors import EvaluationError
     from edgeface.evaluation.detection_run import measure_detection
-    from edgeface.evaluation.opening import existing, parse_size
+    from edgeface.evaluation.opener import existing, parse_size
     from edgeface.evaluation.pictures import PictureRoot
 
     if not args.boxes and not args.one_face:

@@ -23,7 +23,7 @@ from typing import Any
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.audit import Audit, Confusable, audit
-from edgeface.gallery.keys import load_key
+from edgeface.gallery.key_file import load_key
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.person import Person, person_to_mapping
 from edgeface.gallery.portable import export_gallery, import_gallery

@@ -1,7 +1,7 @@
 """The calibration of an embedder: from impostor scores to the survival function in `model.yaml`.
 
-DESIGN section 3: the empirical part, then a generalised Pareto tail with shape >= 0, read at its
-upper 95 % bound. The bound comes from a bootstrap over subjects.
+As docs/models.md has it: the empirical part, then a generalised Pareto tail with shape >= 0, read
+at its upper 95 % bound. The bound comes from a bootstrap over subjects.
 """
 
 from __future__ import annotations

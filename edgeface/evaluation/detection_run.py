@@ -18,7 +18,7 @@ from edgeface.evaluation.detection import (
     pair_faces,
     read_boxes,
 )
-from edgeface.evaluation.opening import DETECTOR, Opener, input_size_px, score_threshold
+from edgeface.evaluation.opener import DETECTOR, Opener, input_size_px, score_threshold
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.reference import YuNet
 from edgeface.evaluation.stills import Progress

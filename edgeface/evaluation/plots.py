@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeface.base.errors import RuntimeMissingError
 from edgeface.evaluation.rates import NOT_FOUND, Scores
-from edgeface.evaluation.verification import VerificationReport
+from edgeface.evaluation.verification_report import VerificationReport
 
 
 def operating_curve(genuine: Scores, impostor: Scores) -> tuple[Scores, Scores]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError, set_aside
-from edgeface.gallery.keys import key_path, load_key
+from edgeface.gallery.key_file import key_path, load_key
 from edgeface.gallery.store import GalleryStore
 from edgeface.settings.tree import Settings
 

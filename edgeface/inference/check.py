@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.base.errors import ModelError
-from edgeface.inference.audit import (
+from edgeface.inference.description import COMPILED_FILE, MODEL_FILE
+from edgeface.inference.edgetpu_rules import (
     OperatorCount,
     audit_compiled,
     audit_model,
     count_operators,
 )
-from edgeface.inference.description import COMPILED_FILE, MODEL_FILE
 from edgeface.inference.flatbuffer import TensorFacts, read_model
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu

@@ -58,7 +58,7 @@ class OperatorFacts:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ModelFacts:
+class GraphFacts:
     """A whole file."""
 
     subgraphs: int
@@ -89,7 +89,7 @@ def _schema() -> Any:
         ) from error
 
 
-def read_model(content: bytes) -> ModelFacts:
+def read_model(content: bytes) -> GraphFacts:
     """Read a flatbuffer.
 
     Raises ModelError when it is none, RuntimeMissingError without ai-edge-litert, whose schema
@@ -111,7 +111,7 @@ def read_model(content: bytes) -> ModelFacts:
         named = (*inputs, *outputs, *(i for op in operators for i in op.inputs + op.outputs))
         if not all(-1 <= index < len(tensors) for index in named):
             raise IndexError("it names a tensor that it has not got")
-        return ModelFacts(
+        return GraphFacts(
             subgraphs=len(model.subgraphs),
             operators=operators,
             tensors=tensors,

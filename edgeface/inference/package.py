@@ -31,7 +31,7 @@ _COMPILED_MARK = b"edgetpu-custom-op"
 
 
 def space_id(model_sha256: str, preprocessing: Preprocessing, alignment: str) -> str:
-    """Identity of an embedding space (DESIGN: templates of two spaces are never compared).
+    """Identity of an embedding space (templates of two spaces are never compared, docs/models.md).
 
     sha256, as hex, over the canonical JSON (sorted keys, no blanks) of the sha256 of
     `model.tflite`, the preprocessing and the id of the alignment template. A compiled

@@ -10,7 +10,7 @@ import yaml
 
 from edgeface.evaluation.calibration_run import CalibrationReport
 from edgeface.evaluation.calibration_run import calibrate as measure
-from edgeface.evaluation.opening import Opener
+from edgeface.evaluation.opener import Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.inference.package import DESCRIPTION_FILE

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edgeface.evaluation.opening import Opener
+from edgeface.evaluation.opener import Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.evaluation.stills import Progress, embed_pictures
-from edgeface.evaluation.verification import VerificationReport, report
+from edgeface.evaluation.verification_report import VerificationReport, report
 from models.training.quantise import load_embedder
 
 

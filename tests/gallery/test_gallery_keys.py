@@ -9,7 +9,7 @@ import pytest
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.base.ids import ALPHABET, check_person_id, is_person_id, new_person_id
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
-from edgeface.gallery.keys import KEY_NAME, key_path, load_key
+from edgeface.gallery.key_file import KEY_NAME, key_path, load_key
 
 
 def test_an_absent_key_is_made_private_and_read_again(tmp_path: Path) -> None:

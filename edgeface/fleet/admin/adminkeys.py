@@ -18,7 +18,7 @@ from edgeface.fleet.protocol.keyring import (
     VerifyingKey,
     encryption_key_id,
 )
-from edgeface.gallery.keys import load_key
+from edgeface.gallery.key_file import load_key
 from edgeface.security.sealing import AdministratorSecret
 
 MIN_PASSPHRASE: Final = 8

@@ -17,7 +17,7 @@ from edgeface.fleet.admin.site import SITE_FILE, SiteFolder
 from edgeface.fleet.protocol.payload import Payload, encode_payload, payload_of
 from edgeface.fleet.protocol.record import MAX_SPACES
 from edgeface.gallery.cipher import DamagedRowError
-from edgeface.gallery.keys import load_key
+from edgeface.gallery.key_file import load_key
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.fleet.protocol.framing import GalleryMessage, prefix_of
 from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.gallery.keys import load_key
+from edgeface.gallery.key_file import load_key
 
 ADMINISTRATOR_FILES: Final = "administrator-*.pub"
 ENCRYPTION_FILES: Final = "encryption-*.key"

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgeface.inference.flatbuffer import ModelFacts, OperatorFacts, TensorFacts
+from edgeface.inference.flatbuffer import GraphFacts, OperatorFacts, TensorFacts
 from edgeface.inference.operators import NO_FUSED_ACTIVATION, OPERATORS, WEIGHTED
 
 EDGETPU_OPERATOR = "edgetpu-custom-op"
@@ -28,13 +28,13 @@ class OperatorCount:
     count: int
 
 
-def count_operators(model: ModelFacts) -> tuple[OperatorCount, ...]:
+def count_operators(model: GraphFacts) -> tuple[OperatorCount, ...]:
     """How often each operator version occurs, most frequent first."""
     counts = Counter((operator.name, operator.version) for operator in model.operators)
     return tuple(OperatorCount(name, version, n) for (name, version), n in counts.most_common())
 
 
-def audit_model(model: ModelFacts) -> tuple[str, ...]:
+def audit_model(model: GraphFacts) -> tuple[str, ...]:
     """Faults of a `model.tflite`."""
     faults: list[str] = []
     if model.subgraphs != 1:
@@ -52,7 +52,7 @@ def audit_model(model: ModelFacts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(faults))
 
 
-def audit_compiled(compiled: ModelFacts, model: ModelFacts) -> tuple[str, ...]:
+def audit_compiled(compiled: GraphFacts, model: GraphFacts) -> tuple[str, ...]:
     """Faults of a `model_edgetpu.tflite` next to the `model.tflite` it was compiled from."""
     faults = []
     names = [operator.name for operator in compiled.operators]
@@ -81,7 +81,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(sorted(set(names))) or "none"
 
 
-def _operator_faults(model: ModelFacts, operator: OperatorFacts) -> Iterator[str]:
+def _operator_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]:
     name, version = operator.name, operator.version
     if operator.custom:
         yield f"custom operator {name}"
@@ -113,7 +113,7 @@ def _operator_faults(model: ModelFacts, operator: OperatorFacts) -> Iterator[str
         yield f"{name}: ellipsis and new-axis masks are not mapped"
 
 
-def _weight_faults(model: ModelFacts, operator: OperatorFacts) -> Iterator[str]:
+def _weight_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]:
     name, options = operator.name, operator.options
     # TRANSPOSE_CONV: output shape, weights, input, bias. The others: input, weights, bias.
     source = model.tensors[operator.inputs[2 if name == "TRANSPOSE_CONV" else 0]]

@@ -11,7 +11,7 @@ import pytest
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference import flatbuffer
-from edgeface.inference.audit import audit_compiled, audit_model, count_operators
+from edgeface.inference.edgetpu_rules import audit_compiled, audit_model, count_operators
 from edgeface.inference.flatbuffer import read_model
 from edgeface.inference.operators import OPERATORS
 from tests.support.packages import detector_model, embedder_model, rectify_model
