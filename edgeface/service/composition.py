@@ -184,7 +184,6 @@ class Composition:
             self.board,
             self.slot,
             self._decided,
-            self.clock,
             self.floor,
             observe=self._observe,
             peephole=self.desk.peephole,

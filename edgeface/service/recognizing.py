@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
-from edgeface.base.clock import NS, Clock
+from edgeface.base.clock import NS
 from edgeface.base.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting
@@ -90,7 +90,6 @@ class Recognizer:
         board: Board,
         slot: LatestSlot[Frame],
         append: Callable[[Sighting], None],
-        clock: Clock,
         floor: TimeFloor,
         *,
         open_models: OpenModels = open_checked,
@@ -105,7 +104,7 @@ class Recognizer:
         self._rules = rules_of(board.settings)
         self._slot = slot
         self._append = append
-        self._clock = clock
+        self._clock = floor.clock
         self._floor = floor
         self._open_models = open_models
         self._observe = observe
@@ -114,7 +113,7 @@ class Recognizer:
         self._held_back = 0
         self._synced = False
         self._synced_at_ns: int | None = None
-        self._golden_ns = clock.monotonic_ns()
+        self._golden_ns = self._clock.monotonic_ns()
         self._late_s: deque[float] = deque(maxlen=LATENESS_FRAMES)
         """How old the last frames were when they came."""
         self._back_ns: int | None = None

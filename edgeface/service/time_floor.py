@@ -27,7 +27,7 @@ class TimeFloor:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
-        self._clock = clock
+        self.clock: Final = clock
         self._floor_s = _read(path)
         self._persisted_ns: int | None = None
 
@@ -37,15 +37,15 @@ class TimeFloor:
 
     def now_s(self) -> float:
         """UTC epoch seconds."""
-        return max(self._clock.utc_ns() / NS, self._floor_s)
+        return max(self.clock.utc_ns() / NS, self._floor_s)
 
     def persist(self) -> None:
         """Remember the time if it is trusted and due; call it about once a second."""
-        now_ns = self._clock.monotonic_ns()
+        now_ns = self.clock.monotonic_ns()
         last_ns = self._persisted_ns
         if last_ns is not None and now_ns - last_ns < PERSIST_EVERY_S * NS:
             return
-        if not self._clock.synced():
+        if not self.clock.synced():
             return
         self._persisted_ns = now_ns
         self._floor_s = self.now_s()

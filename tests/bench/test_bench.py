@@ -31,9 +31,9 @@ from edgeface.service.board import Board
 from edgeface.service.recognizing import Recognizer
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
-from edgeface.settings.tree import Settings
 from tests.support.doorstep import Scene
 from tests.support.people import face, gallery, identity
+from tests.support.settings import settings_of
 
 
 def _ticks(*times_s: float) -> Iterator[float]:
@@ -183,14 +183,7 @@ def embedded_by_bench(source: BaseSource, process: Process, clock: StageClock) -
 
 def embedded_by_daemon(source: BaseSource, folder: Path, models: dict[str, str]) -> int:
     """The same frames and gallery, through the daemon's worker with its default settings."""
-    settings = Settings.model_validate(
-        {
-            "site": "hq",
-            "device": "door-1",
-            "camera": {"source": "images", "folder": "/nowhere"},
-            "models": {"accelerator": "cpu", **models},
-        }
-    )
+    settings = settings_of(models={"accelerator": "cpu", **models})
     board = Board(settings)
     _, embedder, _ = open_models(settings.models.detector, settings.models.embedder, "cpu")
     board.by_gallery.index = strangers(20, embedder.space_id)
@@ -202,10 +195,9 @@ def embedded_by_daemon(source: BaseSource, folder: Path, models: dict[str, str])
             except EndOfStreamError as error:
                 raise ClosedError("played to its end") from error
 
-    clock = ManualClock()
-    floor = TimeFloor(folder / "time", clock)
+    floor = TimeFloor(folder / "time", ManualClock())
     with source:
-        Recognizer(board, cast(Any, Slot()), lambda _: None, clock, floor).run(Pulse(10))
+        Recognizer(board, cast(Any, Slot()), lambda _: None, floor).run(Pulse(10))
     return board.meters.counters()["embeddings"]
 
 

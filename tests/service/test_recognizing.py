@@ -344,7 +344,6 @@ def test_an_index_of_another_model_is_never_compared_with(world: World) -> None:
         world.board,
         cast(Any, world.slot),
         world.said.append,
-        world.clock,
         world.floor,
         open_models=world.open_models,
     )

@@ -134,7 +134,6 @@ class World:
             self.board,
             cast(Any, self.slot),
             self.said.append,
-            self.clock,
             self.floor,
             open_models=self.open_models,
         ).run(self.pulse)
