@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from referencing import Registry, Resource
 
 from edgeface.contract import asyncapi, codec, event, schemas
 from edgeface.contract.channels import BASE, PARAMETERS, Channel, Part
@@ -20,6 +19,7 @@ from edgeface.contract.event import DroppedRange, Loss, Previous
 from edgeface.contract.report import Health, OutboxState, Percentiles, State
 from edgeface.contract.topics import Topics
 from tests.support.broker import LocalBroker, Witness, running_broker
+from tests.support.json_schemas import validator
 from tests.support.messages import TOPICS, Device, sighting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -30,18 +30,6 @@ EXAMPLES = sorted((DOCS / "examples").glob("*.json"))
 def kind_of(example: Path) -> str:
     """`recognition.unknown.json` is an example of `recognition`."""
     return example.name.split(".")[0]
-
-
-def validator(kind: str) -> jsonschema.Draft202012Validator:
-    found = schemas.schemas(KINDS)
-    registry: Registry[Any] = Registry().with_resources(
-        (f"{name}.json", Resource.from_contents(item)) for name, item in found.items()
-    )
-    return jsonschema.Draft202012Validator(
-        found[kind],
-        registry=registry,
-        format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
-    )
 
 
 def test_the_files_are_what_the_code_generates() -> None:

@@ -11,12 +11,10 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from referencing import Registry, Resource
 
 from edgeface.base.errors import ContractError
 from edgeface.base.ids import uuid7
-from edgeface.contract import codec, event, schemas
-from edgeface.contract.channels import DEVICE
+from edgeface.contract import codec, event
 from edgeface.contract.event import (
     DroppedRange,
     FaceQuality,
@@ -30,6 +28,7 @@ from edgeface.contract.event import (
     Sighting,
     Track,
 )
+from tests.support.json_schemas import validator
 
 SESSION = "7f3a0011223344556677"
 EVENT_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
@@ -204,19 +203,11 @@ def test_ids_are_version_7_and_sort_by_time() -> None:
     assert len({uuid7(0) for _ in range(100)}) == 100
 
 
-def _validator() -> jsonschema.Draft202012Validator:
-    found = schemas.schemas(DEVICE.kinds)
-    registry: Registry[Any] = Registry().with_resources(
-        (f"{name}.json", Resource.from_contents(item)) for name, item in found.items()
-    )
-    return jsonschema.Draft202012Validator(found["event"], registry=registry)
-
-
 def test_the_schema_accepts_what_is_sent() -> None:
     lost = Loss(None, (DroppedRange(SESSION, 4, 6, 3, "count"),))
     gap = event.gap(lost, identity(), announced_at=CAPTURED, clock_synced=False)
     for payload in (GOLDEN.encode(), codec.to_json(gap)):
-        _validator().validate(json.loads(payload))
+        validator("event").validate(json.loads(payload))
 
 
 @pytest.mark.parametrize(
@@ -225,4 +216,4 @@ def test_the_schema_accepts_what_is_sent() -> None:
 )
 def test_the_schema_refuses_what_the_reader_refuses(path: str, value: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        _validator().validate(json.loads(with_field(path, value)))
+        validator("event").validate(json.loads(with_field(path, value)))
