@@ -72,6 +72,8 @@ class Subscribed:
 
     mid: int
     reasons: tuple[int, ...]
+    name: str = "no reason given"
+    """The first refusal among them in words, or the first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-import paho.mqtt.client as mqtt
 
 from edgeface.base.clock import NS, SystemClock
 from edgeface.base.errors import BrokerError, ClosedError, EvaluationError, FrameTimeoutError
+from edgeface.base.messages import Message, Subscription
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import (
@@ -38,6 +38,7 @@ from edgeface.contract.event import (
     new_session,
 )
 from edgeface.contract.topics import Topics
+from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions, new_client
 from edgeface.mqtt.presence import Presence
@@ -136,24 +137,23 @@ class _Door:
     def __init__(self, port: int, topic: str) -> None:
         self.arrived_ns: dict[str, int] = {}
         self._clock = SystemClock()
-        subscribed = threading.Event()
-        self._client = new_client(ConnectionOptions("127.0.0.1", port, "bench-door"))
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        self._client.on_message = self._on_message
-        self._client.connect("127.0.0.1", port)
-        self._client.subscribe(topic, qos=1)
-        self._client.loop_start()
-        if not subscribed.wait(READY_S):
+        self._subscribed = threading.Event()
+        options = ConnectionOptions("127.0.0.1", port, "bench-door")
+        self._listener = Listener(options, [Subscription(topic)], self._hear)
+        self._listener.start()
+        if not self._subscribed.wait(READY_S):
             raise BrokerError("the private broker does not answer a subscription")
 
     def close(self) -> None:
         """Leave."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        self._listener.close()
 
-    def _on_message(self, _client: mqtt.Client, _data: Any, raw: mqtt.MQTTMessage) -> None:
+    def _hear(self, item: Message | LinkNews) -> None:
         now_ns = self._clock.boottime_ns()
-        self.arrived_ns[json.loads(raw.payload)["event_id"]] = now_ns
+        if isinstance(item, Message):
+            self.arrived_ns[json.loads(item.payload)["event_id"]] = now_ns
+        elif item.kind == "ready":
+            self._subscribed.set()
 
 
 class _Yardstick:

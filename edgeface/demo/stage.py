@@ -10,23 +10,27 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.errors import StateError
-from edgeface.base.messages import Message
+from edgeface.base.messages import Message, Subscription
 from edgeface.contract.topics import Topics
 from edgeface.demo.child import KILLED_S, Child, DemoError, tail
-from edgeface.demo.listener import Listener
 from edgeface.demo.plan import DEVICE, SITE
 from edgeface.demo.recordings import Timeline
 from edgeface.demo.screen import Screen
 from edgeface.demo.story import Happening, Story
 from edgeface.demo.workplace import Workplace
+from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import PublicKey
 
 DAEMON_STOP_S: Final = 8.0
 DOOR_STOP_S: Final = 3.0
 _TICK_S: Final = 0.05
 _T = TypeVar("_T")
+
+SESSION_EXPIRY_S: Final = 600
 
 
 class Stage:
@@ -65,28 +69,22 @@ class Stage:
     def start_broker(self) -> None:
         """mosquitto, with one ear for what a screen shows and one for the log."""
         self.broker.start()
-        host, port, topics = self.broker.host, self.broker.port, self.topics
-        self._listeners = [
-            Listener(
-                host,
-                port,
-                [topics.event, topics.state, topics.status],
-                self._on_message,
-                self._on_ear,
-                client_id="demo-screen",
-            ),
-            Listener(
-                host,
-                port,
-                [topics.event_log],
-                self._on_message,
-                self._on_ear,
-                client_id="demo-log",
-                lasting=True,
-            ),
-        ]
+        topics = self.topics
+        # The device forgets an event once the broker has taken its log copy: who reads the log has
+        # a session that the broker keeps.
+        self._listen("demo-screen", 0, topics.event, topics.state, topics.status)
+        self._listen("demo-log", SESSION_EXPIRY_S, topics.event_log)
         if self.until(lambda: self._ears == len(self._listeners) or None, 10.0) is None:
             raise DemoError("nobody could subscribe at the demo's broker")
+
+    def _listen(self, client_id: str, expiry_s: int, *topics: str) -> None:
+        options = ConnectionOptions(
+            self.broker.host, self.broker.port, client_id, session_expiry_s=expiry_s
+        )
+        soon = Backoff(cap_s=1.0)
+        listener = Listener(options, [Subscription(t) for t in topics], self._hear, backoff=soon)
+        listener.start()
+        self._listeners.append(listener)
 
     def start_daemon(self) -> int:
         """`edgeface run`; its process id, once it has made its key."""
@@ -178,15 +176,16 @@ class Stage:
             self._key = PublicKey.load(self.workplace.public_key)
         return self._key
 
-    def _on_ear(self) -> None:
-        def subscribed() -> None:
-            self._ears += 1
-
-        self._tasks.put(subscribed)
-
-    def _on_message(self, message: Message) -> None:
+    def _hear(self, item: Message | LinkNews) -> None:
+        """In a listener's thread."""
         at_s, utc_s = self.now_s(), time.time()
-        self._tasks.put(lambda: self._heard(message, at_s, utc_s))
+        if isinstance(item, Message):
+            self._tasks.put(lambda: self._heard(item, at_s, utc_s))
+        elif item.kind == "ready":
+            self._tasks.put(self._subscribed)
+
+    def _subscribed(self) -> None:
+        self._ears += 1
 
     def _heard(self, message: Message, at_s: float, utc_s: float) -> None:
         told = self.story.hear(message, at_s, utc_s, self._key)

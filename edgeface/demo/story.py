@@ -14,7 +14,6 @@ from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import event
 from edgeface.contract.event import Gap, Recognition
-from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.security.keys import PublicKey
 
@@ -144,12 +143,7 @@ class Story:
             self.happenings[found.event_id] = happening
             if found.event_id in self._opened_early:
                 _judge(happening, self._opened_early.pop(found.event_id))
-        signature = message.user_property(SIGNATURE)
-        happening.signed &= (
-            key is not None
-            and signature is not None
-            and key.verify(message.topic, message.payload, signature)
-        )
+        happening.signed &= key is not None and key.reason_against(message) is None
         if message.topic == self._topics.event:
             happening.live_s = at_s
         else:

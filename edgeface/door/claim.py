@@ -7,16 +7,16 @@ answer to its own transaction, about the person it asked for.
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec
 from edgeface.contract.answers import Answer, VerifyData
-from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.door.policy import Verdict
-from edgeface.mqtt.caller import Question, question
+from edgeface.mqtt.caller import Caller, Question, question
 from edgeface.security.keys import PublicKey
 
 GRACE_S: Final = 0.5
@@ -50,6 +50,19 @@ class Claim:
         """What to ask."""
         self._answered = False
 
+    def ask(self, caller: Caller) -> Verdict | None:
+        """Send the question and wait; None when nobody has answered in time."""
+        topic = self.question.publication.response_topic
+        assert topic is not None
+        caller.subscribe(topic)
+        caller.send(self.question.publication)
+        asked_s = time.monotonic()
+        while message := caller.receive(asked_s + self.wait_s - time.monotonic()):
+            verdict = self.judge(message, time.monotonic() - asked_s)
+            if verdict is not None:
+                return verdict
+        return None
+
     def judge(self, message: Message, elapsed_s: float) -> Verdict | None:
         """The verdict on a message that came `elapsed_s` after the question was sent; None when it
         has nothing to do with this claim."""
@@ -58,11 +71,8 @@ class Claim:
         # 1. Is it the device's own word, in time?
         if message.retain:
             return Verdict(False, "retained")
-        signature = message.user_property(SIGNATURE)
-        if signature is None:
-            return Verdict(False, "unsigned")
-        if not self._key.verify(message.topic, message.payload, signature):
-            return Verdict(False, "wrong_signature")
+        if (reason := self._key.reason_against(message)) is not None:
+            return Verdict(False, reason)
         if elapsed_s > self.wait_s:
             return Verdict(False, "too_late")
         # 2. Is it the answer to this question?

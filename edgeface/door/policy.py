@@ -14,7 +14,6 @@ from typing import Final
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec, event
-from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.security.keys import PublicKey
 
@@ -76,11 +75,8 @@ class DoorPolicy:
             return Verdict(False, "wrong_topic")
         if message.retain:
             return Verdict(False, "retained")
-        signature = message.user_property(SIGNATURE)
-        if signature is None:
-            return Verdict(False, "unsigned")
-        if not self._key.verify(message.topic, message.payload, signature):
-            return Verdict(False, "wrong_signature")
+        if (reason := self._key.reason_against(message)) is not None:
+            return Verdict(False, reason)
         # 2. Does it keep the contract?
         try:
             found = event.parse(message.payload)

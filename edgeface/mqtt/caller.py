@@ -7,27 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from edgeface.base.errors import BrokerError, ContractError, NoAnswerError
-from edgeface.base.messages import (
-    FAILURE,
-    Acknowledged,
-    Lost,
-    Message,
-    Publication,
-    Signal,
-    Subscribed,
-    Subscription,
-)
+from edgeface.base.errors import ContractError, NoAnswerError
+from edgeface.base.messages import Message, Publication
 from edgeface.contract import codec
 from edgeface.contract.answers import AnyAnswer
 from edgeface.contract.command_requests import Verb, new_transaction
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Status
-from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import CLIENT, Topics
-from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.client import Client
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import PublicKey
 
@@ -73,7 +63,7 @@ def question(
     )
 
 
-class Caller:
+class Caller(Client):
     """A connection of its own, for asking one device. Used with `with`, by one thread.
 
     `client` is the last word of the response topics; where the broker has an access list it has to
@@ -83,24 +73,9 @@ class Caller:
     def __init__(self, options: ConnectionOptions, topics: Topics, client: str) -> None:
         if CLIENT.fullmatch(client) is None:
             raise ContractError("bad_id", f"client {client!r}: letters, digits, - _ and . only")
+        super().__init__(options)
         self.topics = topics
         self.client = client
-        self._options = options
-        self._connection: Connection | None = None
-        self._signals: list[Signal] = []
-        self._sent: dict[int, str] = {}
-        """Topics of what was sent, by `mid`."""
-
-    def __enter__(self) -> Self:
-        connection = Connection(self._options)
-        connection.open()
-        self._connection = connection
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def session(self) -> str:
         """The session of the device, which is online. Raises NoAnswerError when it is not.
@@ -128,44 +103,6 @@ class Caller:
             trouble = f"{where} is {status.status}"
             until_s = min(until_s, time.monotonic() + CORRECTED_S)
         raise NoAnswerError(trouble)
-
-    def subscribe(self, topic: str) -> None:
-        """Listen to a topic. Raises BrokerError when the broker does not allow it."""
-        connection = self._open()
-        mid = connection.subscribe([Subscription(topic)])
-        deadline = time.monotonic() + self._options.connect_timeout_s
-        kept: list[Signal] = []
-        while (left_s := deadline - time.monotonic()) > 0:
-            signal = self._next(left_s)
-            if isinstance(signal, Subscribed) and signal.mid == mid:
-                self._signals = kept + self._signals
-                if not signal.reasons or signal.reasons[0] >= FAILURE:
-                    raise BrokerError(f"the broker does not let this user read {topic}")
-                return
-            if isinstance(signal, Lost):
-                raise BrokerError(f"the connection to the broker broke: {signal.text}")
-            if signal is not None:
-                kept.append(signal)
-        raise BrokerError(f"the broker does not answer a subscription to {topic}")
-
-    def send(self, publication: Publication) -> None:
-        """Hand a message to the broker."""
-        self._sent[self._open().publish(publication)] = publication.topic
-
-    def receive(self, timeout_s: float) -> Message | None:
-        """The next message; None when none has come in time. Raises BrokerError when the broker
-        refuses what was sent, or is gone."""
-        deadline = time.monotonic() + timeout_s
-        while (left_s := deadline - time.monotonic()) > 0:
-            signal = self._next(left_s)
-            if isinstance(signal, Message):
-                return signal
-            if isinstance(signal, Lost):
-                raise BrokerError(f"the connection to the broker broke: {signal.text}")
-            if isinstance(signal, Acknowledged) and signal.reason >= FAILURE:
-                topic = self._sent.get(signal.mid, "the command")
-                raise BrokerError(f"the broker does not take {topic} from this user: {signal.name}")
-        return None
 
     def call(
         self,
@@ -202,16 +139,6 @@ class Caller:
             f"{self.topics.site}/{self.topics.device}: no answer in {timeout_s:g} s"
         )
 
-    def _next(self, timeout_s: float) -> Signal | None:
-        if not self._signals:
-            self._signals = self._open().poll(timeout_s)
-        return self._signals.pop(0) if self._signals else None
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            raise BrokerError("the connection to the broker is not open")
-        return self._connection
-
 
 def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> AnyAnswer:
     """The answer in a message, its data checked to be that of `verb`.
@@ -219,10 +146,8 @@ def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> AnyAnswe
     Raises ContractError: `wrong_signature` when a key is given and it is not signed by it, or what
     is malformed.
     """
-    if key is not None:
-        signature = message.user_property(SIGNATURE)
-        if signature is None or not key.verify(message.topic, message.payload, signature):
-            raise ContractError("wrong_signature", "the answer is not signed by the device's key")
+    if key is not None and key.reason_against(message) is not None:
+        raise ContractError("wrong_signature", "the answer is not signed by the device's key")
     answer = codec.from_json(AnyAnswer, message.payload)
     if answer.status == "error":
         return dataclasses.replace(answer, data=None)

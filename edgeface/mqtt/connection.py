@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.packettypes import PacketTypes
@@ -40,6 +40,21 @@ from edgeface.security.tls import Mishaps, explain_closing, explain_failure, exp
 MAX_INBOUND_PACKET_BYTES: Final = 1024 * 1024
 """Told to the broker, which then sends nothing larger."""
 _PROTOCOL_ERROR: Final = 0x82
+
+
+class ConnectError(BrokerError):
+    """Raised when there is no connection to the broker; `reason` is without the broker's name."""
+
+    def __init__(
+        self,
+        options: ConnectionOptions,
+        kind: Literal["unreachable", "refused", "disconnected"],
+        reason: str,
+    ) -> None:
+        where = f"broker {options.host}:{options.port}"
+        super().__init__(f"{where}{'' if kind == 'unreachable' else ' refused'}: {reason}")
+        self.kind: Final = kind
+        self.reason: Final = reason
 
 
 class Connection:
@@ -75,51 +90,48 @@ class Connection:
         self._socket: Any = None
 
     def open(self) -> None:
-        """Connect and wait for the CONNACK. Raises BrokerError naming the broker and the reason."""
-        where = f"{self._options.host}:{self._options.port}"
+        """Connect and wait for the CONNACK. Raises ConnectError."""
+        options = self._options
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.MaximumPacketSize = MAX_INBOUND_PACKET_BYTES
+        if options.session_expiry_s:
+            properties.SessionExpiryInterval = options.session_expiry_s
         try:
             self._client.connect(
-                self._options.host,
-                self._options.port,
-                keepalive=self._options.keepalive_s,
-                clean_start=True,
+                options.host,
+                options.port,
+                keepalive=options.keepalive_s,
+                clean_start=not options.session_expiry_s,
                 properties=properties,
             )
         except (OSError, ValueError) as error:
             self.abort()
             reason = explain_failure(
-                error,
-                host=self._options.host,
-                tls=self._options.tls,
-                ca_file=self._options.ca_file,
+                error, host=options.host, tls=options.tls, ca_file=options.ca_file
             )
-            raise BrokerError(f"broker {where}: {reason}") from error
+            raise ConnectError(options, "unreachable", reason) from error
         self._socket = self._client.socket()
         self._selector.register(self._socket, selectors.EVENT_READ)
-        deadline = time.monotonic() + self._options.connect_timeout_s
+        deadline = time.monotonic() + options.connect_timeout_s
         while self._connack is None and not self._over:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 self.abort()
-                raise BrokerError(f"broker {where}: no answer to CONNECT")
+                raise ConnectError(options, "unreachable", "no answer to CONNECT")
             self._work(left_s)
         connack = self._connack
         if connack is None or connack.value >= FAILURE:
             self.abort()
-            raise BrokerError(f"broker {where} refused: {self._refusal(connack)}")
-
-    def _refusal(self, connack: ReasonCode | None) -> str:
-        options = self._options
-        if connack is None:
-            return explain_closing(
-                self._mishaps.last, tls=options.tls, certificate=options.cert_file is not None
+            certificate = options.cert_file is not None
+            if connack is None:
+                reason = explain_closing(
+                    self._mishaps.last, tls=options.tls, certificate=certificate
+                )
+                raise ConnectError(options, "disconnected", reason)
+            reason = explain_refusal(
+                connack.value, str(connack), username=options.username, certificate=certificate
             )
-        certificate = options.cert_file is not None
-        return explain_refusal(
-            connack.value, str(connack), username=options.username, certificate=certificate
-        )
+            raise ConnectError(options, "refused", reason)
 
     @property
     def in_flight(self) -> int:
@@ -284,7 +296,11 @@ class Connection:
     def _on_subscribe(
         self, _client: mqtt.Client, _data: Any, mid: int, reasons: list[ReasonCode], _answer: Any
     ) -> None:
-        self._signals.append(Subscribed(mid, tuple(reason.value for reason in reasons)))
+        worst = max(reasons, key=lambda reason: reason.value >= FAILURE, default=None)
+        codes = tuple(reason.value for reason in reasons)
+        self._signals.append(
+            Subscribed(mid, codes) if worst is None else Subscribed(mid, codes, str(worst))
+        )
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         found = message_of(message)

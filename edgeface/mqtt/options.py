@@ -5,38 +5,18 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edgeface.security.tls import client_context, read_password
 
+if TYPE_CHECKING:  # a door without a configuration loads no settings
+    from edgeface.settings.mqtt import MqttSettings
+
 PROTOCOL_MAX_INFLIGHT: Final = 65_535
 """The Receive Maximum of a broker that names none (MQTT 5.0, section 3.2.2.3.3)."""
-
-
-class MqttSection(Protocol):
-    """The part of the settings that is needed; `settings.mqtt.MqttSettings` has it."""
-
-    @property
-    def host(self) -> str: ...
-    @property
-    def port(self) -> int: ...
-    @property
-    def keepalive_s(self) -> int: ...
-    @property
-    def uses_tls(self) -> bool: ...
-    @property
-    def ca_file(self) -> Path | None: ...
-    @property
-    def cert_file(self) -> Path | None: ...
-    @property
-    def key_file(self) -> Path | None: ...
-    @property
-    def username(self) -> str | None: ...
-    @property
-    def password_file(self) -> Path | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +37,12 @@ class ConnectionOptions:
     key_file: Path | None = None
     username: str | None = None
     password_file: Path | None = None
+    session_expiry_s: int = 0
+    """How long the broker keeps what a listener misses; only for who sends nothing."""
 
     @classmethod
     def from_settings(
-        cls, section: MqttSection, client_id: str, validity_s: float
+        cls, section: MqttSettings, client_id: str, validity_s: float
     ) -> ConnectionOptions:
         """The section `mqtt` of the configuration as options."""
         return cls(
@@ -78,17 +60,17 @@ class ConnectionOptions:
         )
 
 
-def new_client(options: ConnectionOptions, *, reconnect: bool = False) -> mqtt.Client:
+def new_client(options: ConnectionOptions) -> mqtt.Client:
     """A paho client with identity, TLS and TCP_USER_TIMEOUT set, not connected.
 
-    `reconnect` is for clients that only subscribe: see `session` for why none that publishes may.
-    Raises BrokerError when a file named in the options cannot be used.
+    It does not reconnect by itself: see `connection` for why. Raises BrokerError when a file that
+    the options name cannot be used.
     """
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2,
         client_id=options.client_id,
         protocol=mqtt.MQTTv5,
-        reconnect_on_failure=reconnect,
+        reconnect_on_failure=False,
     )
     client.connect_timeout = options.connect_timeout_s
     client.max_inflight_messages_set(PROTOCOL_MAX_INFLIGHT)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from edgeface.base.errors import StateError
 from edgeface.base.files import PUBLIC, drafted, make_folder, read_small, write_file
+from edgeface.base.messages import Message
 from edgeface.contract.signatures import KEY_ID, SIGNATURE, signed_bytes
 
 
@@ -50,6 +51,14 @@ class PublicKey:
         except (InvalidSignature, binascii.Error, ValueError):
             return False
         return True
+
+    def reason_against(self, message: Message) -> str | None:
+        """Why a message is not this key's word, `unsigned` or `wrong_signature`; None: it is."""
+        signature = message.user_property(SIGNATURE)
+        if signature is None:
+            return "unsigned"
+        fits = self.verify(message.topic, message.payload, signature)
+        return None if fits else "wrong_signature"
 
     def is_in(self, path: Path) -> bool:
         """Whether this file holds this key."""

@@ -190,7 +190,7 @@ def test_who_may_not_publish_the_gallery_is_told(home: Home, tmp_path: Path) -> 
         *("fleet", "publish", "-s", tmp_path / "site", "--passphrase-file", home.secret, "--all")
     )
     assert done.returncode == NO_ANSWER, done.stdout + done.stderr
-    assert "the broker refused: Not authorized" in done.stderr
+    assert "from this user: Not authorized" in done.stderr
 
 
 def _with_password(home: Home, password: str) -> list[str]:

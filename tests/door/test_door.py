@@ -20,12 +20,12 @@ import pytest
 from edgeface.base.clock import NS, ManualClock
 from edgeface.base.ids import uuid7
 from edgeface.base.messages import Message
-from edgeface.cli.door import MAX_WAITING, _offer
 from edgeface.cli.main import main
 from edgeface.contract import codec, event
 from edgeface.contract.event import Identity, Loss
 from edgeface.contract.topics import Topics
 from edgeface.door import policy
+from edgeface.door.loop import MAX_WAITING, offer
 from edgeface.door.policy import DoorPolicy
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.security.keys import DeviceKey
@@ -323,7 +323,7 @@ def test_a_real_door_behind_a_broker_in_an_attackers_hands(
 def test_a_flood_behind_a_slow_command_fills_no_more_than_its_bound(doorway: Doorway) -> None:
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(MAX_WAITING + 7):
-        _offer(inbox, doorway.message(), doorway.policy.counts)
+        offer(inbox, doorway.message(), doorway.policy)
     assert inbox.qsize() == MAX_WAITING
     assert doorway.policy.counts == {"too_many": 7}
 

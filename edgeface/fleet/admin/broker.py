@@ -6,18 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Self, TypeVar
 
-from edgeface.base.errors import BrokerError
-from edgeface.base.messages import (
-    FAILURE,
-    Acknowledged,
-    Lost,
-    Message,
-    Publication,
-    Signal,
-    Subscribed,
-    Subscription,
-)
-from edgeface.mqtt.connection import Connection
+from edgeface.base.messages import Acknowledged, Message, Publication
+from edgeface.mqtt.client import Client
 from edgeface.mqtt.options import ConnectionOptions
 
 QUIET_S: Final = 1.0
@@ -41,14 +31,14 @@ class Broker:
         self.latest: dict[str, Message] = {}
         """Topic -> the newest message that arrived."""
         self._quiet_s = QUIET_S if quiet_s is None else quiet_s
-        self._connection = Connection(options)
-        self._connection.open()
+        self._client = Client(options)
+        self._client.open()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._client.close()
 
     def retained(
         self,
@@ -59,24 +49,13 @@ class Broker:
 
         The subscription stays: later messages are found in `latest`. Raises BrokerError.
         """
-        wanted = self._connection.subscribe([Subscription(topic) for topic in filters])
-        began_s = time.monotonic()
-        deadline = began_s + _ANSWER_S
-        subscribed = wanted is None
-        while True:
-            left_s = deadline - time.monotonic()
-            if subscribed and (left_s <= 0 or enough(self.latest)):
-                return self.latest
-            if left_s <= 0:
-                raise BrokerError("the broker did not answer to SUBSCRIBE")
-            for signal in self._poll(left_s):
-                if isinstance(signal, Subscribed) and signal.mid == wanted:
-                    subscribed = True
-                    if any(reason >= FAILURE for reason in signal.reasons):
-                        raise BrokerError("the broker does not let us subscribe to the gallery")
-                    deadline = time.monotonic() + self._quiet_s
-                elif isinstance(signal, Message) and subscribed:
-                    deadline = min(time.monotonic() + self._quiet_s, began_s + LONGEST_S)
+        self._client.subscribe(*filters)
+        until_s = time.monotonic() + LONGEST_S
+        while not enough(self.latest):
+            message = self._hear(min(self._quiet_s, until_s - time.monotonic()))
+            if message is None:
+                break
+        return self.latest
 
     def fetch(self, topic: str) -> bytes | None:
         """The retained payload of one topic; None when there is none."""
@@ -93,42 +72,29 @@ class Broker:
         Raises BrokerError when the broker refuses one, or is gone; what was not acknowledged may
         or may not have arrived.
         """
-        flying: dict[int, tuple[_Key, str]] = {}
-        source = iter(items)
+        flying: dict[int, _Key] = {}
         done: list[_Key] = []
-        exhausted = False
         try:
-            while flying or not exhausted:
-                while not exhausted and self._connection.free > 0:
-                    item = next(source, None)
-                    if item is None:
-                        exhausted = True
-                        break
-                    key, publication = item
-                    mid = self._connection.publish(publication)
-                    flying[mid] = (key, publication.topic)
-                if not flying and not exhausted:
-                    self._poll(_ANSWER_S)  # says why nothing can be sent, as a rule
-                    raise BrokerError("the connection to the broker is over")
-                for signal in self._poll(_ANSWER_S) if flying else ():
-                    if not isinstance(signal, Acknowledged) or signal.mid not in flying:
-                        continue
-                    key, topic = flying.pop(signal.mid)
-                    if signal.reason >= FAILURE:
-                        raise BrokerError(f"{topic}: the broker refused: {signal.name}")
-                    done.append(key)
+            for key, publication in items:
+                while self._client.free <= 0:
+                    self._settle(flying, done)
+                flying[self._client.send(publication)] = key
                 if len(done) >= _GROUP:
                     group, done = done, []
                     acknowledged(group)
+            while flying:
+                self._settle(flying, done)
         finally:
             if done:
                 acknowledged(done)
 
-    def _poll(self, timeout_s: float) -> list[Signal]:
-        signals = self._connection.poll(min(timeout_s, 0.5))
-        for signal in signals:
-            if isinstance(signal, Lost):
-                raise BrokerError(f"the connection to the broker broke: {signal.text}")
-            if isinstance(signal, Message):
-                self.latest[signal.topic] = signal
-        return signals
+    def _settle(self, flying: dict[int, _Key], done: list[_Key]) -> None:
+        signal = self._hear(_ANSWER_S)
+        if isinstance(signal, Acknowledged) and signal.mid in flying:
+            done.append(flying.pop(signal.mid))
+
+    def _hear(self, timeout_s: float) -> Message | Acknowledged | None:
+        signal = self._client.hear(timeout_s)
+        if isinstance(signal, Message):
+            self.latest[signal.topic] = signal
+        return signal

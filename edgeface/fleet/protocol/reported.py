@@ -6,7 +6,7 @@ from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Reported
-from edgeface.contract.signatures import KEY_ID, SIGNATURE
+from edgeface.contract.signatures import KEY_ID
 from edgeface.fleet.protocol.version import Version
 from edgeface.security.keys import PublicKey
 
@@ -29,13 +29,13 @@ def confirms(reported: Reported, person_id: str, demanded: Version) -> bool:
 def read_reported(message: Message, key: PublicKey) -> Reported:
     """The report in a message, checked against the device's pinned key.
 
-    Raises ContractError: `unsigned`, `unknown_key`, `bad_signature`, or as `contract.from_json`.
+    Raises ContractError: `unsigned`, `unknown_key`, `wrong_signature`, or as `codec.from_json`.
     """
-    signature, kid = message.user_property(SIGNATURE), message.user_property(KEY_ID)
-    if signature is None or kid is None:
+    reason, kid = key.reason_against(message), message.user_property(KEY_ID)
+    if reason == "unsigned" or kid is None:
         raise ContractError("unsigned", f"{message.topic}: not signed")
     if kid != key.kid:
         raise ContractError("unknown_key", f"{message.topic}: signed by {kid}, not {key.kid}")
-    if not key.verify(message.topic, message.payload, signature):
-        raise ContractError("bad_signature", f"{message.topic}: the signature does not fit")
+    if reason is not None:
+        raise ContractError(reason, f"{message.topic}: the signature does not fit")
     return codec.from_json(Reported, message.payload)
