@@ -22,6 +22,7 @@ _PARAMETER: Final = re.compile(r"\{([a-z]+)\}")
 
 def document(part: Part) -> dict[str, Any]:
     """The whole document, without references to other files."""
+    replies = {item.reply for item in part.channels.values()}
     return {
         "asyncapi": VERSION,
         "info": {
@@ -43,17 +44,13 @@ def document(part: Part) -> dict[str, Any]:
         "operations": {
             f"{item.action}{name[:1].upper()}{name[1:]}": _operation(name, item, part.channels)
             for name, item in part.channels.items()
-            if not _is_reply(name, part.channels)
+            if name not in replies
         },
         "components": {
             "schemas": {name: json_schema(kind) for name, kind in part.kinds.items()},
             "messages": _messages(part),
         },
     }
-
-
-def _is_reply(name: str, channels: Mapping[str, Channel]) -> bool:
-    return any(item.reply == name for item in channels.values())
 
 
 def _channel(item: Channel) -> dict[str, Any]:

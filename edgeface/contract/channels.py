@@ -24,7 +24,6 @@ PARAMETERS: Final[dict[str, str]] = {
     "site": f"The site's id; matches {ID.pattern}.",
     "device": f"The device's id; matches {ID.pattern}; never `gallery`.",
     "alert": f"One of {', '.join(get_args(AlertId))}.",
-    "verb": "Name of the command.",
     "client": "Id of the client that asks.",
 }
 """What stands in braces in an address."""

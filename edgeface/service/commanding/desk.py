@@ -27,7 +27,7 @@ from edgeface.service.commanding.outcome import CommandRefusedError, Outcome, Se
 from edgeface.service.commanding.peephole import Examination, Peephole
 from edgeface.service.commanding.picturing import Picturing
 from edgeface.service.commanding.reloads import Reloads, told
-from edgeface.service.commanding.telling import GalleryTeller, explain_track, pong
+from edgeface.service.commanding.telling import explain_track, pong, tell_gallery
 from edgeface.service.commanding.traces import Traces
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.device_session import DeviceSession
@@ -84,7 +84,7 @@ class CommandDesk:
             "enroll": self._enroll,
             "snapshot": self._picture,
             "reload": self._reload,
-            "gallery": self._at_once(GalleryTeller(board).tell),
+            "gallery": self._at_once(lambda query: tell_gallery(query, board)),
             "why": self._at_once(lambda query: explain_track(query, self.traces)),
         }
 

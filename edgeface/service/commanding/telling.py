@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -29,43 +30,34 @@ def pong(clock: Clock, lifecycle: Lifecycle, verbs: Sequence[Verb]) -> PingData:
     )
 
 
-class GalleryTeller:
-    """Answers `gallery`; the digest is made once for each index. Used by one thread."""
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
-        self._digested: tuple[GalleryIndex, str] | None = None
-
-    def tell(self, query: GalleryQuery) -> GalleryData:
-        """Counts, digest and a page of ids. Raises CommandRefusedError before there is a
-        gallery."""
-        index = self._board.gallery
-        if index is None:
-            raise CommandRefusedError("not_ready", "the gallery is not yet loaded")
-        if self._digested is None or self._digested[0] is not index:
-            self._digested = (index, digest(index))
-        ids = sorted(index.people)
-        start = 0 if query.after is None else bisect.bisect_right(ids, query.after)
-        page = tuple(ids[start : start + query.limit])
-        more = page and start + len(page) < len(ids)
-        return GalleryData(
-            source=self._board.settings.gallery.source,
-            epoch=index.epoch,
-            revision=index.revision,
-            people=len(ids),
-            templates=len(index.matrix),
-            digest=self._digested[1],
-            space=index.space,
-            person_ids=page,
-            next=page[-1] if more else None,
-        )
+def tell_gallery(query: GalleryQuery, board: Board) -> GalleryData:
+    """Counts, digest and a page of ids. Raises CommandRefusedError before there is a gallery."""
+    index = board.gallery
+    if index is None:
+        raise CommandRefusedError("not_ready", "the gallery is not yet loaded")
+    ids = sorted(index.people)
+    start = 0 if query.after is None else bisect.bisect_right(ids, query.after)
+    page = tuple(ids[start : start + query.limit])
+    more = page and start + len(page) < len(ids)
+    return GalleryData(
+        source=board.settings.gallery.source,
+        epoch=index.epoch,
+        revision=index.revision,
+        people=len(ids),
+        templates=len(index.matrix),
+        digest=digest(index),
+        space=index.space,
+        person_ids=page,
+        next=page[-1] if more else None,
+    )
 
 
+@functools.lru_cache(maxsize=1)
 def digest(index: GalleryIndex) -> str:
     """SHA-256 over a JSON line `{"id", "templates"}` and the codes of each person, by id.
 
     The codes (int8, 128 a template, in the order of the index) are got back from the unit rows:
-    scaled to 127 and rounded they are what is stored, on every machine.
+    scaled to 127 and rounded they are what is stored, on every machine. Made once for each index.
     """
     found = hashlib.sha256()
     order = np.argsort(index.owners, kind="stable")
