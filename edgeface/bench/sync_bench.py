@@ -204,6 +204,29 @@ def bench_sync(
 
 def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> None:
     say("full sync")
+    _full_sync(result, fleet)
+    say("one enrolment")
+    (person_id,) = site.add(1)
+    began_s = time.monotonic()
+    version = site.publish().version
+    reached = fleet.until(lambda item: item.served >= version)
+    result.enrolment_s = _since(began_s, reached)
+    say("one erasure")
+    _erasure(result, site, fleet, person_id)
+    if result.changes:
+        say(f"{result.changes} changes while the devices are off")
+        _catch_up(result, site, fleet)
+    say("restart")
+    fleet.respawn()
+    states = fleet.states("state")
+    result.opened_s = Spread.of([state.opened_s for state in states.values()])
+    result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
+    result.opening_peak_mib = Spread.of([state.peak_mib for state in states.values()])
+    say("one enrolment after it")
+    _last_enrolment(result, site, fleet)
+
+
+def _full_sync(result: SyncBench, fleet: _Devices) -> None:
     began_s = time.monotonic()
     fleet.tell("follow")
     reached = fleet.until(lambda item: item.applied == Version(1, 1))
@@ -214,14 +237,8 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
     result.resident_syncing_mib = Spread.of([state.resident_mib for state in states.values()])
     result.syncing_peak_mib = Spread.of([state.peak_mib for state in states.values()])
 
-    say("one enrolment")
-    (person_id,) = site.add(1)
-    began_s = time.monotonic()
-    version = site.publish().version
-    reached = fleet.until(lambda item: item.served >= version)
-    result.enrolment_s = _since(began_s, reached)
 
-    say("one erasure")
+def _erasure(result: SyncBench, site: SyncSite, fleet: _Devices, person_id: str) -> None:
     site.remove(person_id)
     began_s = time.monotonic()
     version = site.publish().version
@@ -236,31 +253,25 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
     result.erasure_s = _since(began_s, served)
     result.receipt_s = _since(began_s, reached)
 
-    if result.changes:
-        say(f"{result.changes} changes while the devices are off")
-        before = fleet.states("pause")
-        site.enrol(site.people[: result.changes])
-        version = site.publish().version
-        began_s = time.monotonic()
-        fleet.tell("follow")
-        reached = fleet.until(lambda item: item.applied >= version)
-        result.catch_up_s = _since(began_s, reached)
-        states = fleet.states("state")
-        result.catch_up_messages = _mean(
-            [states[name].messages - before[name].messages for name in states]
-        )
-        result.catch_up_bytes = _mean(
-            [states[name].payload_bytes - before[name].payload_bytes for name in states]
-        )
 
-    say("restart")
-    fleet.respawn()
+def _catch_up(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
+    before = fleet.states("pause")
+    site.enrol(site.people[: result.changes])
+    version = site.publish().version
+    began_s = time.monotonic()
+    fleet.tell("follow")
+    reached = fleet.until(lambda item: item.applied >= version)
+    result.catch_up_s = _since(began_s, reached)
     states = fleet.states("state")
-    result.opened_s = Spread.of([state.opened_s for state in states.values()])
-    result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
-    result.opening_peak_mib = Spread.of([state.peak_mib for state in states.values()])
+    result.catch_up_messages = _mean(
+        [states[name].messages - before[name].messages for name in states]
+    )
+    result.catch_up_bytes = _mean(
+        [states[name].payload_bytes - before[name].payload_bytes for name in states]
+    )
 
-    say("one enrolment after it")
+
+def _last_enrolment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     site.add(1)
     version = site.publish().version
     fleet.tell("follow")

@@ -58,18 +58,13 @@ def make_backend(camera: Camera, clock: Clock | None = None) -> BaseSource:
         return ImagesSource(
             camera.folder, fps=camera.fps, loop=camera.loop, name=camera.name, clock=clock
         )
-    from edgeface.capture.simulated import SimulatedSource
+    from edgeface.capture.simulated import SimulatedSource, Visits
 
+    visits = Visits(
+        tuple(camera.photographs), camera.fps, camera.visit_s, camera.gap_s, camera.loop
+    )
     return SimulatedSource(
-        camera.photographs,
-        size=camera.size,
-        fps=camera.fps,
-        visit_s=camera.visit_s,
-        gap_s=camera.gap_s,
-        seed=camera.seed,
-        loop=camera.loop,
-        name=camera.name,
-        clock=clock,
+        visits, size=camera.size, seed=camera.seed, name=camera.name, clock=clock
     )
 
 

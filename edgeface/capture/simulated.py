@@ -7,7 +7,7 @@ depends on the seed and its number alone, whatever was read or dropped before it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,54 +39,63 @@ EXPOSURE_S = 0.012
 STEPS_PER_S = 1.8
 
 
-class SimulatedSource(BaseSource):
-    """A fixed camera over a door. Frame `n` shows the moment `n / fps` after the beginning.
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Who comes when. Frame `n` shows the moment `n / fps` after the beginning.
 
     First nobody is there for `gap_s`, then the first visitor for `visit_s`, and so on, one visit
-    for each photograph; with `loop` for ever, otherwise the source ends after a last gap. Paced
-    like a camera: frames a slow reader missed are dropped. Re-opened, it goes on where it was.
+    for each photograph; with `loop` for ever, otherwise it is over after a last gap.
+    """
+
+    photographs: tuple[Path, ...]
+    fps: float = 15.0
+    visit_s: float = 4.0
+    gap_s: float = 1.5
+    loop: bool = False
+
+    def at(self, number: int) -> int | None:
+        """Which visit frame `number` (`Frame.sequence`) shows, counted from 0; None when nobody is
+        there."""
+        visit, into_s = divmod(number / self.fps, self.gap_s + self.visit_s)
+        return int(visit) if into_s >= self.gap_s and not self.over_at(number) else None
+
+    def into_s(self, visit: int, number: int) -> float:
+        """How long a visit has lasted at a frame."""
+        return number / self.fps - visit * (self.gap_s + self.visit_s) - self.gap_s
+
+    def over_at(self, number: int) -> bool:
+        """Whether the last visitor has gone for good."""
+        end_s = len(self.photographs) * (self.gap_s + self.visit_s) + self.gap_s
+        return not self.loop and number / self.fps >= end_s
+
+    def photograph_of(self, visit: int) -> Path:
+        """Who comes at a visit: the photographs in turn."""
+        return self.photographs[visit % len(self.photographs)]
+
+
+class SimulatedSource(BaseSource):
+    """A fixed camera over a door. Paced like a camera: frames a slow reader missed are dropped.
+    Re-opened, it goes on where it was; it ends when the visits are over.
     """
 
     def __init__(
         self,
-        photographs: Sequence[Path],
+        visits: Visits,
         *,
         size: tuple[int, int] = (1280, 720),
-        fps: float = 15.0,
-        visit_s: float = 4.0,
-        gap_s: float = 1.5,
         seed: int = 1,
-        loop: bool = False,
         name: str = "camera",
         clock: Clock | None = None,
     ) -> None:
         super().__init__(name=name, clock=clock)
-        self._photographs = tuple(photographs)
+        self._visits = visits
         self._size = size
-        self._fps = fps
-        self._visit_s = visit_s
-        self._gap_s = gap_s
         self._seed = seed
-        self._loop = loop
-        self._pacer = Pacer(self._clock, fps, late="drop")
+        self._pacer = Pacer(self._clock, visits.fps, late="drop")
         self._number = -1
         self._hallway: Image | None = None
         self._noise: Image | None = None
         self._sprite: tuple[Path, scene.Sprite] | None = None
-
-    @property
-    def visit(self) -> int | None:
-        """Which visit the frame read last shows, counted from 0; None when nobody is there."""
-        return None if self._number < 0 else self.visit_at(self._number)
-
-    def visit_at(self, number: int) -> int | None:
-        """Which visit frame `number` (`Frame.sequence`) shows; None when nobody is there."""
-        visit, into_s = divmod(number / self._fps, self._gap_s + self._visit_s)
-        return int(visit) if into_s >= self._gap_s and not self._is_over(number) else None
-
-    def photograph_of(self, visit: int) -> Path:
-        """Who comes at a visit: the photographs in turn."""
-        return self._photographs[visit % len(self._photographs)]
 
     def render(self, number: int) -> Image:
         """Frame `number`: a new BGR uint8 `(height, width, 3)`, the same for the same seed.
@@ -97,29 +106,29 @@ class SimulatedSource(BaseSource):
             self._hallway = scene.hallway(self._size, self._seed)
             self._noise = scene.noise_bank(self._size, self._seed)
         image = self._hallway.copy()
-        visit = self.visit_at(number)
+        visit = self._visits.at(number)
         if visit is not None:
-            sprite = self._load(self.photograph_of(visit))
+            sprite = self._load(self._visits.photograph_of(visit))
             scene.place_visitor(image, sprite, self._pose(visit, number, sprite))
         rng = np.random.default_rng([self._seed, 3, number])
         x, y = (int(at) for at in rng.integers(0, scene.NOISE_MARGIN_PX, 2, endpoint=True))
         return scene.expose(image, self._noise, (x, y), self._light(number))
 
     def _start(self) -> None:
-        if not self._photographs:
+        if not self._visits.photographs:
             raise CameraError("the simulated camera needs a photograph: set camera.photographs")
-        for path in self._photographs:
+        for path in self._visits.photographs:
             if not path.is_file():
                 raise CameraError(f"no photograph {path}; set camera.photographs to existing files")
-        self._load(self._photographs[0])
+        self._load(self._visits.photographs[0])
         self.render(self._number + 1)  # makes the hallway before the clock runs
         self._pacer.start(self._number + 1)
 
     def _next(self, timeout_s: float) -> Picture:
-        if self._is_over(self._number + 1):
+        if self._visits.over_at(self._number + 1):
             raise EndOfStreamError("the last visitor of the simulated camera has gone")
         number, stamp = self._pacer.take(timeout_s)
-        if self._is_over(number):
+        if self._visits.over_at(number):
             self._number = number
             raise EndOfStreamError("the last visitor of the simulated camera has gone")
         image = self.render(number)
@@ -129,10 +138,6 @@ class SimulatedSource(BaseSource):
 
     def _stop(self) -> None:
         self._hallway = self._noise = self._sprite = None
-
-    def _is_over(self, number: int) -> bool:
-        end_s = len(self._photographs) * (self._gap_s + self._visit_s) + self._gap_s
-        return not self._loop and number / self._fps >= end_s
 
     def _load(self, path: Path) -> scene.Sprite:
         """The visitor on screen is kept, the ones before him are not."""
@@ -148,14 +153,14 @@ class SimulatedSource(BaseSource):
 
     def _pose(self, visit: int, number: int, sprite: scene.Sprite) -> scene.Pose:
         """Where the visitor is, and how blurred by his own movement."""
-        time_s = number / self._fps - visit * (self._gap_s + self._visit_s) - self._gap_s
+        time_s = self._visits.into_s(visit, number)
         x, y, height_px = self._place(visit, time_s, sprite.photograph_px)
         x_then, _, _ = self._place(visit, time_s - EXPOSURE_S, sprite.photograph_px)
         rng = np.random.default_rng([self._seed, 4, visit])
         phase, amount, hunt_s = rng.uniform((0, 3, 0.2), (6.28, 7, 0.9))
         share = height_px / self._near_px(sprite.photograph_px)
         # Out of focus far away; once near, the lens hunts for a moment.
-        near_s = time_s - WALK_UNTIL * self._visit_s
+        near_s = time_s - WALK_UNTIL * self._visits.visit_s
         hunting = 1.4 * math.exp(-(((near_s - hunt_s) / 0.15) ** 2))
         return scene.Pose(
             height_px=height_px,
@@ -172,7 +177,7 @@ class SimulatedSource(BaseSource):
         width, height = self._size
         rng = np.random.default_rng([self._seed, 5, visit])
         phase, sway, side, tall = rng.uniform((0, 0.03, -1, -0.03), (6.28, 0.06, 1, 0.03))
-        share = time_s / self._visit_s
+        share = time_s / self._visits.visit_s
         walked = min(1.0, max(0.0, share / WALK_UNTIL))
         nearness = 1 / (FAR_TO_NEAR + (1 - FAR_TO_NEAR) * walked)
         walking = 1.0 - walked**6
@@ -188,7 +193,7 @@ class SimulatedSource(BaseSource):
 
     def _light(self, number: int) -> scene.Light:
         """Exposure drifts as a camera's regulation does; darker frames are noisier."""
-        time_s = number / self._fps
+        time_s = number / self._visits.fps
         phase = float(np.random.default_rng([self._seed, 6]).uniform(0, 6.28))
         gain = 1.0 + 0.11 * math.sin(phase + 0.9 * time_s) + 0.05 * math.sin(2.9 * time_s)
         return scene.Light(gain=gain, noise=2.2 + 9.0 * max(0.0, 1.0 - gain))

@@ -113,10 +113,9 @@ def _source(args: argparse.Namespace) -> BaseSource:
         from edgeface.capture.stream import FileStreamSource
 
         return FileStreamSource(Path(args.clip), loop=True, clock=clock)
-    from edgeface.capture.simulated import SimulatedSource
+    from edgeface.capture.simulated import SimulatedSource, Visits
 
-    photographs = [Path(photograph) for photograph in args.photograph]
-    return SimulatedSource(photographs, loop=True, clock=clock)
+    return SimulatedSource(Visits(tuple(map(Path, args.photograph)), loop=True), clock=clock)
 
 
 def _print(measured: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import re
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NoReturn
@@ -15,7 +14,7 @@ from typing import Any, Final, NoReturn
 from edgeface.base.clock import SystemClock
 from edgeface.base.errors import StateError
 from edgeface.base.ids import PERSON_ID
-from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.simulated import Visits
 from edgeface.demo.acts import Acts, Cast
 from edgeface.demo.checks import Check, clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
@@ -102,26 +101,29 @@ def _tell_what_is_kept(stage: Stage) -> None:
 
 
 def _simulated(photographs: Photographs, pace: Pace) -> dict[str, Any]:
-    """Eileen Collins, Grace Hopper, and Eileen Collins twice more, over and over."""
-    enrolled, stranger = photographs.enrolled, photographs.stranger
-    settings = {key: value for key, value in asdict(pace).items() if key not in _NOT_THE_CAMERAS}
     return {
         "source": "simulated",
-        "photographs": [enrolled, stranger, enrolled, enrolled],
-        **settings,
+        "photographs": list(_visitors(photographs)),
+        "size": pace.size,
+        "fps": pace.fps,
+        "visit_s": pace.visit_s,
+        "gap_s": pace.gap_s,
+        "seed": pace.seed,
         "loop": True,
     }
 
 
-_NOT_THE_CAMERAS: Final = frozenset({"step_s", "away_s", "encore"})
+def _visitors(photographs: Photographs) -> tuple[Path, ...]:
+    """Eileen Collins, Grace Hopper, and Eileen Collins twice more, over and over."""
+    enrolled, stranger = photographs.enrolled, photographs.stranger
+    return enrolled, stranger, enrolled, enrolled
 
 
 def _know_the_truth(
     stage: Stage, photographs: Photographs, pace: Pace, recordings: Recordings
 ) -> None:
-    section = _simulated(photographs, pace)
-    del section["source"]
-    stage.timeline = Timeline(SimulatedSource(**section), recordings, pace.fps)
+    visits = Visits(_visitors(photographs), pace.fps, pace.visit_s, pace.gap_s, loop=True)
+    stage.timeline = Timeline(visits, recordings)
     stage.names.update({photographs.enrolled: ENROLLED, photographs.stranger: STRANGER})
 
 

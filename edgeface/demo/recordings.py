@@ -12,7 +12,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.simulated import Visits
 from edgeface.recognition.values import Box, Image
 
 NEAR_S: Final = 0.5
@@ -68,11 +68,9 @@ class Recordings:
 class Timeline:
     """Whom the simulated camera showed when: the truth that the demo is judged by."""
 
-    def __init__(self, source: SimulatedSource, recordings: Recordings, fps: float) -> None:
-        """`source` need not be open; it only tells which frame shows whom."""
-        self._source = source
+    def __init__(self, visits: Visits, recordings: Recordings) -> None:
+        self._visits = visits
         self._recordings = recordings
-        self._fps = fps
         self._known: dict[datetime, int | None] = {}
 
     def visit_at(self, captured_at: datetime) -> int | None:
@@ -84,14 +82,14 @@ class Timeline:
             return None
         nearest = min(frames, key=lambda f: abs((f.captured_at - captured_at).total_seconds()))
         ahead_s = (captured_at - nearest.captured_at).total_seconds()
-        visit = self._source.visit_at(max(0, nearest.sequence + round(ahead_s * self._fps)))
+        visit = self._visits.at(max(0, nearest.sequence + round(ahead_s * self._visits.fps)))
         if abs(ahead_s) < NEAR_S:
             self._known[captured_at] = visit
         return visit
 
     def photograph_of(self, visit: int) -> Path:
         """Who came."""
-        return self._source.photograph_of(visit)
+        return self._visits.photograph_of(visit)
 
 
 def _read(path: Path) -> RecordedFrame:

@@ -20,7 +20,7 @@ from edgeface.bench.pipeline_bench import (
 )
 from edgeface.bench.stage_clock import StageClock
 from edgeface.capture.images import ImagesSource
-from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.capture.source import BaseSource
 from edgeface.capture.stream import FileStreamSource
 from edgeface.cli.main import main
@@ -205,7 +205,7 @@ def test_the_benchmark_embeds_the_crops_of_simulated_frames_that_the_daemon_embe
     tmp_path: Path, visitor: Path, detector_package: Path, embedder_package: Path
 ) -> None:
     def source() -> BaseSource:
-        return SimulatedSource([visitor], clock=ManualClock())
+        return SimulatedSource(Visits((visitor,)), clock=ManualClock())
 
     models = {"detector": str(detector_package), "embedder": str(embedder_package)}
     clock = StageClock()

@@ -13,7 +13,7 @@ import pytest
 from edgeface.base.clock import Clock
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.picamera2 import Picamera2Source
-from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.capture.source import BaseSource
 from edgeface.capture.stream import FileStreamSource
 from edgeface.capture.v4l2 import V4l2Source
@@ -79,14 +79,10 @@ def make(request: pytest.FixtureRequest, photograph: Path, folder: Path, video: 
     def build(name: str = "door", clock: Clock | None = None) -> BaseSource:
         if kind == "simulated":
             return SimulatedSource(
-                [photograph],
+                Visits((photograph,), fps=FPS, visit_s=0.2, gap_s=0.05, loop=True),
                 size=(160, 96),
-                fps=FPS,
-                visit_s=0.2,
-                gap_s=0.05,
                 name=name,
                 clock=clock,
-                loop=True,
             )
         if kind == "images":
             return ImagesSource(folder, fps=FPS, loop=True, name=name, clock=clock)
@@ -107,7 +103,7 @@ def make_missing(
     if kind == "picamera2":
         request.getfixturevalue("rig").models = ()
     table: dict[str, tuple[Callable[[], BaseSource], str]] = {
-        "simulated": (lambda: SimulatedSource([missing]), "camera.photographs"),
+        "simulated": (lambda: SimulatedSource(Visits((missing,))), "camera.photographs"),
         "images": (lambda: ImagesSource(missing), "camera.folder"),
         "stream": (lambda: FileStreamSource(missing), "camera.url"),
         "picamera2": (Picamera2Source, "camera.index"),

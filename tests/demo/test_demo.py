@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from edgeface.base.errors import EdgefaceError
-from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.demo.child import DemoError, environment
 from edgeface.demo.performance import perform
 from edgeface.demo.photographs import Photographs, gather
@@ -68,7 +68,7 @@ def clip(tmp_path: Path) -> Path:
     (tmp_path / "material").mkdir()
     person = gather(tmp_path / "material").enrolled
     path = tmp_path / "material" / "clip.avi"
-    source = SimulatedSource([person], size=(960, 540), fps=10, visit_s=2.4, gap_s=1.6)
+    source = SimulatedSource(Visits((person,), fps=10, visit_s=2.4, gap_s=1.6), size=(960, 540))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
     for number in range(40):
         writer.write(source.render(number))

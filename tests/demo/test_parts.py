@@ -19,7 +19,7 @@ import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import RuntimeMissingError, SettingsError
-from edgeface.capture.simulated import SimulatedSource
+from edgeface.capture.simulated import Visits
 from edgeface.contract.event import new_session
 from edgeface.demo import photographs
 from edgeface.demo.child import Child, DemoError, environment, run_to_end
@@ -158,7 +158,7 @@ ORPHAN_MAKER = """
 import sys, time
 from pathlib import Path
 from edgeface.mqtt.localbroker import LocalBroker
-from edgeface.service.demo.child import Child
+from edgeface.demo.child import Child
 folder = Path(sys.argv[1])
 broker = LocalBroker(folder / "broker")
 broker.start()
@@ -190,16 +190,16 @@ def test_nothing_is_left_of_a_demo_that_was_killed(tmp_path: Path) -> None:
 
 def test_the_truth_is_read_from_the_recorded_frames(tmp_path: Path) -> None:
     ann, bob = tmp_path / "ann.png", tmp_path / "bob.png"
-    source = SimulatedSource([ann, bob], fps=10, visit_s=2.0, gap_s=1.0, loop=True)
+    visits = Visits((ann, bob), fps=10, visit_s=2.0, gap_s=1.0, loop=True)
     start = datetime(2026, 11, 21, 16, tzinfo=UTC)
     frames = tmp_path / "frames"
-    timeline = Timeline(source, Recordings(frames), 10)
+    timeline = Timeline(visits, Recordings(frames))
     assert timeline.visit_at(start) is None
     frames.mkdir()
     image = np.zeros((90, 160, 3), np.uint8)
     frame = Frame(image, "door", 15, start + timedelta(seconds=1.5), 0)
     (frames / "a.json").write_text(json.dumps(description(frame, FrameResult((), ()))))
     seconds = (0.5, 1.2, 2.9, 3.5, 4.5, 7.5)
-    visits = [timeline.visit_at(start + timedelta(seconds=at)) for at in seconds]
-    assert visits == [None, 0, 0, None, 1, 2]
+    shown = [timeline.visit_at(start + timedelta(seconds=at)) for at in seconds]
+    assert shown == [None, 0, 0, None, 1, 2]
     assert [timeline.photograph_of(visit) for visit in (0, 1, 2)] == [ann, bob, ann]
