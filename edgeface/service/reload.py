@@ -16,6 +16,7 @@ from edgeface.service.composition import Composition
 from edgeface.service.fleet_gallery import provision_of
 from edgeface.service.logs import configure
 from edgeface.service.model_change import change, in_use
+from edgeface.service.worker import WorkerSpec
 from edgeface.settings.camera import Camera
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
@@ -70,9 +71,9 @@ def reload(
         # Another accelerator may be meant: what was given up is tried again.
         composition.board.by_main.order = TpuOrder(None)
     if _changed(old, settings, RECOGNIZER_SECTIONS):
-        _replace(composition, recognizer=True)
+        _replace(composition, composition.recognizer())
     if camera_changed and not begun:
-        _replace(composition, recognizer=False)
+        _replace(composition, composition.capture())
     _log.info("reloaded %s", file)
     return Reloaded(needs_restart=left)
 
@@ -88,11 +89,10 @@ def change_embedder(composition: Composition) -> None:
     after = change(board.settings, offer.space)
     if after is not None:
         board.by_main.settings = after
-        _replace(composition, recognizer=True)
+        _replace(composition, composition.recognizer())
 
 
-def _replace(composition: Composition, *, recognizer: bool) -> None:
-    spec = composition.recognizer() if recognizer else composition.capture()
+def _replace(composition: Composition, spec: WorkerSpec) -> None:
     if not composition.supervisor.restart(spec, JOIN_S):
         # It was told to stop and will be restarted by the supervisor's rules when it does.
         _log.error("worker %s does not stop", spec.name)
@@ -124,7 +124,8 @@ def _without_a_restart(old: Settings, new: Settings) -> tuple[Settings, tuple[st
     """`new` with what needs a restart as it was, and what that is."""
     left = _changed(old, new, RESTART_NEEDED)
     kept = {name: getattr(old, name) for name in left}
-    gallery = old.gallery.model_copy(update=_free(new))
+    # This one key of the section is looked up at every frame.
+    gallery = old.gallery.model_copy(update={"unsynced_clock": new.gallery.unsynced_clock})
     if gallery != new.gallery:
         left, kept["gallery"] = (*left, "gallery"), gallery
     for name, key in RESTART_NEEDED_KEYS:
@@ -133,8 +134,3 @@ def _without_a_restart(old: Settings, new: Settings) -> tuple[Settings, tuple[st
             left = (*left, f"{name}.{key}")
             kept[name] = section.model_copy(update={key: before})
     return new.model_copy(update=kept), left
-
-
-def _free(new: Settings) -> dict[str, object]:
-    """The keys of the section `gallery` that are looked up at every frame."""
-    return {"unsynced_clock": new.gallery.unsynced_clock}
