@@ -39,13 +39,11 @@ _log = logging.getLogger(__name__)
 class Daemon:
     """Runs a composition until a signal or a worker ends it. Used by the main thread."""
 
-    def __init__(
-        self, composition: Composition, file: Path, notifier: Notifier | None = None
-    ) -> None:
+    def __init__(self, composition: Composition, file: Path) -> None:
         """`file` is what SIGHUP reads again."""
         self._composition = composition
         self._file = file
-        self._notifier = notifier if notifier is not None else Notifier()
+        self._notifier = Notifier()
         self._lifecycle = ""
         self._fed_s = 0.0
 
@@ -55,11 +53,11 @@ class Daemon:
         # One thread of OpenCV's own is enough beside the models' threads.
         cv2.setNumThreads(1)
         self._composition.start()
-        end: Exit | None = None
 
         def reread() -> Reloaded:
             return reload(self._composition, self._file, ending=lambda: signals.ending)
 
+        end: Exit | None = None
         while end is None:
             number = signals.get(TICK_S)
             if number == signal.SIGHUP:
@@ -97,15 +95,10 @@ class Daemon:
             index = composition.board.gallery
             people = 0 if index is None else len(index.people)
             reasons = "; ".join(composition.reporter.reasons())
-            self._notifier.ready(
-                f"{lifecycle}, {people} people" + (f": {reasons}" if reasons else "")
-            )
-            _log.info(
-                "edgeface %s is %s",
-                __version__,
-                lifecycle,
-                extra={"people": people} | ({"reasons": reasons} if reasons else {}),
-            )
+            why = f": {reasons}" if reasons else ""
+            self._notifier.ready(f"{lifecycle}, {people} people{why}")
+            extra = {"people": people} | ({"reasons": reasons} if reasons else {})
+            _log.info("edgeface %s is %s", __version__, lifecycle, extra=extra)
             self._lifecycle = lifecycle
         watchdog_s, now_s = self._notifier.watchdog_s, time.monotonic()
         if watchdog_s is None or not composition.supervisor.healthy():

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -21,24 +22,20 @@ from edgeface.settings.loading import load_settings
 _log = logging.getLogger(__name__)
 
 
-def run_daemon(file: Path, record: Path | None = None) -> int:
-    """Run until a signal; the exit code. `record`: a folder for annotated frames, see `recorder`.
+def run_to_the_end(
+    file: Path, record: Path | None = None, compose: Callable[..., Composition] = Composition
+) -> int:
+    """Run until a signal; the exit code, after `leave`. Errors are told as the command line does.
 
-    Raises SettingsError for a configuration with faults, and the ModelError, RuntimeMissingError,
-    CameraError, GalleryError or StateError that keeps the daemon from working.
+    `record`: a folder for annotated frames, see `recorder`.
     """
-    faulthandler.enable()
-    with SignalQueue() as signals, ExitStack() as stack:
-        settings = load_settings(file)
-        configure(settings.log)
-        recorder = None if record is None else stack.enter_context(Recorder(record))
-        composition = Composition(settings, observe=None if recorder is None else recorder.observe)
-        end = Daemon(composition, file).run(signals)
-    if end.cause is not None:
-        raise end.cause
-    if end.reason:
-        _log.error("%s", end.reason)
-    return end.code
+    try:
+        code = _run(file, record, compose)
+    except EdgefaceError as error:
+        for line in str(error).splitlines() or [type(error).__name__]:
+            print(f"edgeface: error: {line}", file=sys.stderr)
+        code = error.exit_code
+    return leave(code)
 
 
 def leave(code: int) -> int:
@@ -52,12 +49,19 @@ def leave(code: int) -> int:
     return code
 
 
-def run_to_the_end(file: Path, record: Path | None = None) -> int:
-    """`run_daemon`, with its errors told as the command line does, and `leave` after it."""
-    try:
-        code = run_daemon(file, record)
-    except EdgefaceError as error:
-        for line in str(error).splitlines() or [type(error).__name__]:
-            print(f"edgeface: error: {line}", file=sys.stderr)
-        code = error.exit_code
-    return leave(code)
+def _run(file: Path, record: Path | None, compose: Callable[..., Composition]) -> int:
+    """Raises SettingsError for a configuration with faults, and the ModelError,
+    RuntimeMissingError, CameraError, GalleryError or StateError that keeps the daemon from working.
+    """
+    faulthandler.enable()
+    with SignalQueue() as signals, ExitStack() as stack:
+        settings = load_settings(file)
+        configure(settings.log)
+        recorder = None if record is None else stack.enter_context(Recorder(record))
+        composition = compose(settings, observe=None if recorder is None else recorder.observe)
+        end = Daemon(composition, file).run(signals)
+    if end.cause is not None:
+        raise end.cause
+    if end.reason:
+        _log.error("%s", end.reason)
+    return end.code

@@ -11,29 +11,25 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from edgeface.base.clock import NS
-from edgeface.base.errors import ClosedError, EdgefaceError, FrameTimeoutError
-from edgeface.contract.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
+from edgeface.base.errors import ClosedError, FrameTimeoutError
+from edgeface.contract.event import Sighting, Track
 from edgeface.inference.models import AcceleratorState
 from edgeface.outbox.rows import Row
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.thresholds import Calibration
 from edgeface.service.board import ModelFacts
 from edgeface.service.composition import RECOGNIZER, Composition
-from edgeface.service.daemon import Daemon
-from edgeface.service.logs import configure
-from edgeface.service.running import leave
-from edgeface.service.sightings import moment_of
-from edgeface.service.signals import SignalQueue
+from edgeface.service.running import run_to_the_end
 from edgeface.service.worker import Pulse, WorkerSpec
-from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
+from tests.support.messages import PERSON, sighting
 from tests.support.packages import name_only
 
 WAIT_S = 0.25
-PERSON = "p_8c1k3v9q2m"
 FACTS = ModelFacts(
     detector=name_only("a" * 64, "script", "c" * 64),
     embedder=name_only("b" * 64, "script", "c" * 64),
@@ -50,7 +46,7 @@ WHY = {
 class ScriptedComposition(Composition):
     """The daemon's composition; one worker recites."""
 
-    def __init__(self, settings: Settings, ledger: Path) -> None:
+    def __init__(self, ledger: Path, settings: Settings, **_: None) -> None:
         super().__init__(settings)
         self._ledger = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._tell_publisher = self.outbox._committed
@@ -79,40 +75,24 @@ class ScriptedComposition(Composition):
             self._decided(self._recognized(frame))
 
     def _recognized(self, frame: Frame) -> Sighting:
-        now_ns = self.clock.boottime_ns()
-        return Sighting(
-            event_type="recognized",
+        age_ns = max(0, self.clock.boottime_ns() - frame.boottime_ns)
+        return sighting(
+            self.clock,
             captured_at=frame.captured_at,
             captured_boottime_ns=frame.boottime_ns,
-            decided_at=moment_of(self.clock.utc_ns()),
             validity_s=self.board.settings.decision.validity_s,
             # The harness reads the same clock, whether or not the kernel trusts it.
             clock_synced=True,
             track=Track(frame.sequence, 4, 4, 410),
-            faces_in_view=1,
-            match=Match(PERSON, None, 0.71, 0.58, False, 0.22),
-            quality=FaceQuality(112, 0.81, 6, -3, 1),
-            gallery=GalleryUsed(1, 318, 412),
-            models=ModelsUsed(f"sha256:{'a' * 64}", f"sha256:{'b' * 64}"),
             accelerator="cpu",
-            latency_ms=max(0, now_ns - frame.boottime_ns) * 1000 // NS,
+            latency_ms=age_ns * 1000 // NS,
             why=WHY,
         )
 
 
 def main(file: Path, ledger: Path) -> int:
-    """As `edgeface.service.running.run_daemon`."""
-    try:
-        with SignalQueue() as signals:
-            settings = load_settings(file)
-            configure(settings.log)
-            end = Daemon(ScriptedComposition(settings, ledger), file).run(signals)
-    except EdgefaceError as error:
-        print(f"edgeface: error: {error}", file=sys.stderr)
-        return leave(error.exit_code)
-    if end.reason:
-        print(f"edgeface: error: {end.reason}", file=sys.stderr)
-    return leave(end.code)
+    """As `edgeface run`."""
+    return run_to_the_end(file, compose=partial(ScriptedComposition, ledger))
 
 
 if __name__ == "__main__":
