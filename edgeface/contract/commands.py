@@ -1,7 +1,9 @@
 """Every command in one table, from which all that is made once for each of them is taken.
 
-To add one: a request and the data of its answer, the name in `Verb`, a line in `COMMANDS`, and the
-handler in `edgeface.service.commanding`.
+To add one: the request with its name in `Verb` (`command_requests`), the data of its answer
+(`answers`), a line in `COMMANDS`, and a line in the table of handlers
+(`edgeface.service.commanding.desk`). Whether it is on is for `edgeface.settings.commands`, what a
+person types for `edgeface.cli.call`; tests name what is left, as the examples in `docs`.
 """
 
 from __future__ import annotations

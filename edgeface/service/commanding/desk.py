@@ -87,6 +87,7 @@ class CommandDesk:
             "gallery": self._at_once(lambda query: tell_gallery(query, board)),
             "why": self._at_once(lambda query: explain_track(query, self.traces)),
         }
+        assert self._handlers.keys() == COMMANDS.keys()
 
     def receive(self, message: Message) -> None:
         """Called by the publisher's thread."""
