@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeface.fleet.protocol.bucket import bucket_number
-from tests.support.fleet_device import FleetDevice, Times, ids, memory_site
+from tests.support.fleet_device import follow, ids, memory_site
 from tests.support.fleet_site import person_id
 from tests.support.memory_broker import MemoryBroker
 
@@ -30,12 +30,9 @@ def test_a_note_that_cannot_be_is_dropped_and_the_record_read_again(
     tmp_path: Path, broker: MemoryBroker, flipped: str
 ) -> None:
     site = memory_site(tmp_path / "site", broker)
-    device = FleetDevice(tmp_path / "door-1", site, broker, Times(site.now_s))
     site.put({1: [1], 2: [2]})
     site.publish()
-    device.connect()
-    device.settle()
-    assert device.equals_master()
+    device = follow(tmp_path / "door-1", site, broker)
     device.disconnect()
     device.store.close()
     with sqlite3.connect(device.gallery_file) as connection:

@@ -12,7 +12,7 @@ from edgeface.base.messages import Message
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.reported import confirms
 from edgeface.gallery.database import set_aside
-from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
+from tests.support.fleet_device import DAY_S, FleetDevice, Times, follow, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import KEY, direction, stored
 from tests.support.memory_broker import MemoryBroker
@@ -30,11 +30,7 @@ def site(tmp_path: Path) -> FleetSite:
 
 
 def device_of(site: FleetSite, path: Path, key: bytes | None) -> FleetDevice:
-    device = FleetDevice(path, site, site.connect.__self__, Times(site.now_s), key=key)
-    device.connect()
-    device.settle()
-    assert device.equals_master()
-    return device
+    return follow(path, site, site.connect.__self__, key=key)
 
 
 def traces(device: FleetDevice, number: int) -> dict[str, bytes]:

@@ -19,7 +19,14 @@ from edgeface.security.keys import DeviceKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.daemon import DaemonProcess, write_config
-from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
+from tests.support.fleet_device import (
+    DAY_S,
+    GRACE_S,
+    FleetDevice,
+    follow,
+    ids,
+    published,
+)
 from tests.support.fleet_site import PASSPHRASE, FleetSite, new_site
 from tests.support.memory_broker import MemoryBroker
 
@@ -27,14 +34,7 @@ from tests.support.memory_broker import MemoryBroker
 @pytest.fixture
 def device(memory: Path, broker: MemoryBroker) -> FleetDevice:
     """It has everybody, and is connected."""
-    site = memory_site(memory / "site", broker)
-    site.put({1: [1], 2: [2], 3: [3]})
-    site.publish()
-    found = FleetDevice(memory / "door-1", site, broker, Times(site.now_s))
-    found.connect()
-    found.settle()
-    assert found.equals_master()
-    return found
+    return follow(memory / "door-1", published(memory / "site", broker), broker)
 
 
 def prepare(site: FleetSite) -> None:

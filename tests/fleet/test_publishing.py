@@ -86,7 +86,7 @@ class TestPublishing:
         site.publish()
         assert site.publish().sent.messages == {}
         site.put({1: [1]})
-        assert site.publish().staged is None, "touched, but the same as before"
+        assert not site.publish().staged, "touched, but the same as before"
         before = site.retained()
         site.now_s += 3600
         assert site.refresh().sent.messages == {"freshness": 1}
@@ -106,7 +106,7 @@ class TestPublishing:
         site.publish()
         site.now_s += 200 * DAY_S
         published = site.publish()
-        assert published.staged is not None
+        assert published.staged
         assert published.sent.messages == {"manifest": 1, "freshness": 1}
         with site.fleet() as fleet:
             assert fleet.manifest_expires_s() == site.now_s + 365 * DAY_S

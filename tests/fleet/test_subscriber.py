@@ -31,14 +31,8 @@ TOPICS = GalleryTopics("hq")
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    with running_broker(tmp_path_factory.mktemp("broker")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, broker: LocalBroker) -> FleetSite:
-    found = new_site(tmp_path_factory.mktemp("site") / "hq", broker.port)
+def site(tmp_path_factory: pytest.TempPathFactory, shared_broker: LocalBroker) -> FleetSite:
+    found = new_site(tmp_path_factory.mktemp("site") / "hq", shared_broker.port)
     found.put({number: [number] for number in range(MANY)})
     found.publish()
     return found
@@ -72,10 +66,10 @@ def new_device(path: Path, site: FleetSite, name: str) -> FleetDevice:
 
 
 def test_more_people_than_a_default_queue_arrive_and_then_live(
-    tmp_path: Path, site: FleetSite, broker: LocalBroker
+    tmp_path: Path, site: FleetSite, shared_broker: LocalBroker
 ) -> None:
     device = new_device(tmp_path / "d", site, "door-1")
-    with following(device, broker.port):
+    with following(device, shared_broker.port):
         eventually(lambda: device.replica.standing == "current", 60)
         received = device.replica.messages_received
         assert received <= MANY + 256 + 10, "each record and each bucket once"
@@ -110,15 +104,15 @@ def test_a_broker_that_comes_and_goes_only_delays(tmp_path: Path) -> None:
 
 
 def test_what_is_held_is_not_fetched_again(
-    tmp_path: Path, site: FleetSite, broker: LocalBroker
+    tmp_path: Path, site: FleetSite, shared_broker: LocalBroker
 ) -> None:
     device = new_device(tmp_path / "d", site, "door-2")
-    with following(device, broker.port):
+    with following(device, shared_broker.port):
         eventually(lambda: device.replica.standing == "current", 60)
     site.put({number: [number + 3] for number in range(100, 140)})
     site.publish()
     device.crash()
-    with following(device, broker.port):
+    with following(device, shared_broker.port):
         eventually(device.equals_master, 20)
     assert device.replica.messages_received <= 40 + 40 + 4
     assert person_id(100) in device.people()
@@ -126,17 +120,17 @@ def test_what_is_held_is_not_fetched_again(
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_random_run_ends_with_every_device_equal(
-    tmp_path: Path, broker: LocalBroker, seed: int
+    tmp_path: Path, shared_broker: LocalBroker, seed: int
 ) -> None:
     chance = random.Random(seed)
-    site = new_site(tmp_path / "site", broker.port, site=f"site-{seed}")
+    site = new_site(tmp_path / "site", shared_broker.port, site=f"site-{seed}")
     site.publish()
     devices = [new_device(tmp_path / name, site, name) for name in ("door-1", "door-2")]
     for _ in range(8):
         with ExitStack() as stack:
             for device in devices:
                 if chance.random() < 0.8:
-                    stack.enter_context(following(device, broker.port))
+                    stack.enter_context(following(device, shared_broker.port))
             numbers = range(30)
             site.put({n: [chance.randrange(99)] for n in chance.sample(numbers, 6)})
             with Master(site.folder) as master:
@@ -150,6 +144,6 @@ def test_a_random_run_ends_with_every_device_equal(
                 device.crash()
     site.publish()
     for device in devices:
-        with following(device, broker.port):
+        with following(device, shared_broker.port):
             eventually(lambda device=device: device.replica.standing == "current", 20)  # type: ignore[misc]
             eventually(device.equals_master, 20)

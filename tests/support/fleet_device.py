@@ -23,6 +23,7 @@ from tests.support.memory_broker import MemoryBroker, MemoryClient
 DAY_S = 86_400
 GRACE_S = 7 * DAY_S
 SESSION = "00000000deadbeef"
+PEOPLE = (1, 2, 3)
 
 
 @dataclass
@@ -176,6 +177,23 @@ def memory_site(path: Path, broker: MemoryBroker, **settings: Any) -> FleetSite:
     site = new_site(path, 1883, **settings)
     site.connect = broker.administrator
     return site
+
+
+def published(path: Path, broker: MemoryBroker) -> FleetSite:
+    """A site whose gallery of `PEOPLE` is on the broker."""
+    site = memory_site(path, broker)
+    site.put({number: [number] for number in PEOPLE})
+    site.publish()
+    return site
+
+
+def follow(path: Path, site: FleetSite, broker: MemoryBroker, **more: Any) -> FleetDevice:
+    """A device that is connected and has everybody."""
+    found = FleetDevice(path, site, broker, Times(site.now_s), **more)
+    found.connect()
+    found.settle()
+    assert found.equals_master()
+    return found
 
 
 def ids(*numbers: int) -> tuple[str, ...]:

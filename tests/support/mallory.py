@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.base.messages import Message
@@ -12,32 +10,13 @@ from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.manifest import Manifest, encode_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.version import Version
-from tests.support.fleet_device import DAY_S, FleetDevice, Times, ids, memory_site
-from tests.support.fleet_site import FleetSite
+from tests.support.fleet_device import DAY_S, PEOPLE, FleetDevice, ids
 from tests.support.gallery import SPACE, direction, stored
-from tests.support.memory_broker import MemoryBroker
 
 TOPICS = GalleryTopics("hq")
-PEOPLE = (1, 2, 3)
 MALLORY = SigningKey(Ed25519PrivateKey.generate())
 """A key that nobody has pinned."""
 PAYLOAD = Payload({SPACE: (stored(direction(666)),)}, display_name="Mallory")
-
-
-def published(path: Path, broker: MemoryBroker) -> FleetSite:
-    """A site whose gallery of `PEOPLE` is on the broker."""
-    site = memory_site(path, broker)
-    site.put({number: [number] for number in PEOPLE})
-    site.publish()
-    return site
-
-
-def follow(path: Path, site: FleetSite, broker: MemoryBroker, name: str = "door-1") -> FleetDevice:
-    found = FleetDevice(path, site, broker, Times(site.now_s), name=name)
-    found.connect()
-    found.settle()
-    assert found.equals_master()
-    return found
 
 
 def fleet_key(device: FleetDevice) -> bytes:

@@ -20,7 +20,7 @@ from edgeface.fleet.admin.devices import registered, write_fleet_folder
 from edgeface.fleet.admin.master import Draft, Master
 from edgeface.fleet.admin.publishing import Sent, SitePublisher
 from edgeface.fleet.admin.site import DAY_S
-from edgeface.fleet.admin.staging import Staged, load_publishing_keys, stage, stage_rekey
+from edgeface.fleet.admin.staging import load_publishing_keys, stage, stage_rekey
 from edgeface.fleet.admin.standing import Judged, judge, note_receipts, read_standings
 from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.version import Version
@@ -40,8 +40,8 @@ class Published:
 
     finished: bool
     """An interrupted publish was finished first."""
-    staged: Staged | None
-    """The manifest that was made; None when nothing had changed."""
+    staged: bool
+    """A manifest was made; not when nothing had changed."""
     cleared: tuple[str, ...]
     """Removed people whose topics were cleared."""
     sent: Sent
@@ -80,13 +80,13 @@ class Fleet:
         self._publisher.check(lost=everything)
         finished = self._finish(everything)
         draft = self.master.draft()
-        staged = None
-        if draft.changes or self._is_due():
+        staged = bool(draft.changes) or self._is_due()
+        if staged:
             keys = self._ledger.state().keys
             signer = self._unlock(keys, passphrase)
             publishing = load_publishing_keys(self.master, keys, signer)
-            staged = stage(self.master, draft, publishing, int(self._now()))
-        return self._send(finished, staged, everything)
+            stage(self.master, draft, publishing, int(self._now()))
+        return self._send(finished, staged, everything=everything)
 
     def refresh(self) -> Published:
         """Send a new freshness message; for a timer, without passphrase.
@@ -99,7 +99,7 @@ class Fleet:
         self._publisher.check()
         finished = self._finish(everything=False)
         self._ledger.stage_freshness()
-        return self._send(finished, None, everything=False)
+        return self._send(finished, staged=False)
 
     def prepare_rekey(self, passphrase: Passphrase) -> KeySet:
         """Make the next keys, and write them into every device's bundle beside those in use.
@@ -138,8 +138,8 @@ class Fleet:
         self._publisher.check()
         finished = self._finish(everything=False)
         publishing = load_publishing_keys(self.master, keys, signer)
-        staged = stage_rekey(self.master, publishing, keys, int(self._now()))
-        return self._send(finished, staged, everything=False)
+        stage_rekey(self.master, publishing, keys, int(self._now()))
+        return self._send(finished, staged=True)
 
     def drop_old_keys(self) -> KeySet:
         """Delete the keys before the last rekey, here and in the bundles.
@@ -189,7 +189,7 @@ class Fleet:
             self._publisher.send(lost=everything)
         return interrupted
 
-    def _send(self, finished: bool, staged: Staged | None, everything: bool) -> Published:
+    def _send(self, finished: bool, staged: bool, *, everything: bool = False) -> Published:
         if everything:
             self._ledger.send_again()
         sent = self._publisher.send(lost=everything)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from edgeface.base.errors import EdgefaceError, GalleryError
@@ -15,7 +14,7 @@ from edgeface.fleet.admin.adminkeys import (
     load_encryption_key,
     load_signing_key,
 )
-from edgeface.fleet.admin.ledger import Ledger, SendStage, keys_text
+from edgeface.fleet.admin.ledger import SendStage, keys_text
 from edgeface.fleet.admin.master import Draft, Master, PersonChange, content_digest
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
@@ -35,17 +34,6 @@ class PublishingKeys(NamedTuple):
     encryption: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A manifest that was made."""
-
-    version: Version
-    digest: bytes
-    records: int
-    tombstones: int
-    buckets: int
-
-
 def load_publishing_keys(master: Master, keys: KeySet, signer: SigningKey) -> PublishingKeys:
     """The keys that go with an opened administrator's key. Raises StateError or GalleryError."""
     folder = master.folder.keys
@@ -53,41 +41,51 @@ def load_publishing_keys(master: Master, keys: KeySet, signer: SigningKey) -> Pu
     return PublishingKeys(signer, freshness.public, load_encryption_key(folder, keys.encryption))
 
 
-def stage(master: Master, draft: Draft, keys: PublishingKeys, now_s: int) -> Staged:
+def stage(master: Master, draft: Draft, keys: PublishingKeys, now_s: int) -> None:
     """The next revision of the same epoch.
 
     Raises GalleryError for what cannot be encoded; nothing has changed then.
     """
-    state = master.ledger.state()
-    version = Version(state.version.epoch, state.version.revision + 1)
-    with _explained(), master.ledger.change() as connection:
-        work = _Work(master, connection, keys, version, now_s)
+    with _next_manifest(master, keys, now_s) as work:
         work.apply(draft.changes)
         looked_at = [change.person_id for change in draft.changes] + [*draft.unchanged]
-        connection.executemany(
+        work.connection.executemany(
             "DELETE FROM touched WHERE person_id = ?", [(person_id,) for person_id in looked_at]
         )
-        return work.finish(state.digest)
 
 
-def stage_rekey(master: Master, keys: PublishingKeys, next_keys: KeySet, now_s: int) -> Staged:
+def stage_rekey(master: Master, keys: PublishingKeys, next_keys: KeySet, now_s: int) -> None:
     """The next epoch: every record, tombstone and manifest anew, under other keys.
 
     Raises GalleryError for what cannot be encoded; nothing has changed then.
     """
-    ledger = master.ledger
-    state = ledger.state()
-    version = Version(state.version.epoch + 1, state.version.revision + 1)
-    with _explained(), ledger.change() as connection:
-        work = _Work(master, connection, keys, version, now_s)
-        work.apply(_everything(master, ledger))
-        for row in ledger.tombstones():
+    with _next_manifest(master, keys, now_s, epochs=1) as work:
+        work.apply(_everything(master))
+        for row in master.ledger.tombstones():
             work.bury(row.person_id, row.removed_s)
-        connection.execute("DELETE FROM touched")
-        connection.execute(
+        work.connection.execute("DELETE FROM touched")
+        work.connection.execute(
             "UPDATE state SET old_keys = keys, keys = ?, next_keys = NULL", (keys_text(next_keys),)
         )
-        return work.finish(state.digest)
+
+
+@contextmanager
+def _next_manifest(
+    master: Master, keys: PublishingKeys, now_s: int, *, epochs: int = 0
+) -> Iterator[_Work]:
+    """One transaction of the ledger: what belongs to the manifest is made in the block, buckets and
+    manifest at its end."""
+    state = master.ledger.state()
+    version = Version(state.version.epoch + epochs, state.version.revision + 1)
+    try:
+        with master.ledger.change() as connection:
+            work = _Work(master, connection, keys, version, now_s)
+            yield work
+            work.finish(state.digest)
+    except EdgefaceError:
+        raise
+    except ValueError as error:  # a codec's, which names the person
+        raise GalleryError(str(error)) from error
 
 
 class _Work:
@@ -104,20 +102,18 @@ class _Work:
         self._master = master
         self._ledger = master.ledger
         self._site = master.folder.site
-        self._connection = connection
+        self.connection = connection
         self._keys = keys
         self._version = version
         self._now_s = now_s
         self._buckets: set[int] = set()
-        self._records = 0
-        self._tombstones = 0
 
     def apply(self, changes: Iterable[PersonChange]) -> None:
         """Make the records and tombstones."""
         for change in changes:
             self._buckets.add(bucket_number(change.person_id))
             if change.payload is None:
-                self._connection.execute(
+                self.connection.execute(
                     "DELETE FROM people WHERE person_id = ?", (change.person_id,)
                 )
                 self.bury(change.person_id, self._now_s)
@@ -130,15 +126,14 @@ class _Work:
             site=self._site, person_id=person_id, version=self._version, signer=self._keys.signer
         )
         # A new demand: what devices confirmed before does not count for it.
-        self._connection.execute("DELETE FROM tombstones WHERE person_id = ?", (person_id,))
-        self._connection.execute(
+        self.connection.execute("DELETE FROM tombstones WHERE person_id = ?", (person_id,))
+        self.connection.execute(
             "INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)",
             (person_id, *self._version, removed_s, wire),
         )
         self._send("person", person_id, SendStage.RECORDS)
-        self._tombstones += 1
 
-    def finish(self, base: bytes | None) -> Staged:
+    def finish(self, base: bytes | None) -> None:
         """Make buckets and manifest; `base` is the digest of the manifest before."""
         for number in sorted(self._buckets):
             self._make_bucket(number)
@@ -154,15 +149,12 @@ class _Work:
             freshness_key=self._keys.freshness,
             signer=self._keys.signer,
         )
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE state SET epoch = ?, revision = ?, manifest = ?, base = ?",
             (*self._version, wire, base),
         )
         self._send("manifest", "", SendStage.MANIFEST)
         self._send("freshness", "", SendStage.FRESHNESS)
-        return Staged(
-            self._version, digest_of(wire), self._records, self._tombstones, len(self._buckets)
-        )
 
     def _put(self, change: PersonChange) -> None:
         payload = change.payload
@@ -175,8 +167,8 @@ class _Work:
             encryption_key=self._keys.encryption,
             signer=self._keys.signer,
         )
-        self._connection.execute("DELETE FROM tombstones WHERE person_id = ?", (change.person_id,))
-        self._connection.execute(
+        self.connection.execute("DELETE FROM tombstones WHERE person_id = ?", (change.person_id,))
+        self.connection.execute(
             "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 change.person_id,
@@ -189,43 +181,31 @@ class _Work:
             ),
         )
         self._send("person", change.person_id, SendStage.RECORDS)
-        self._records += 1
 
     def _make_bucket(self, number: int) -> None:
         entries = self._ledger.entries(number)
         if not entries:
-            self._connection.execute("DELETE FROM buckets WHERE number = ?", (number,))
+            self.connection.execute("DELETE FROM buckets WHERE number = ?", (number,))
             self._send("bucket", str(number), SendStage.CLEARING)
             return
         wire = encode_bucket(self._site, number, entries)
-        self._connection.execute(
+        self.connection.execute(
             "INSERT OR REPLACE INTO buckets VALUES (?, ?, ?)", (number, digest_of(wire), wire)
         )
         self._send("bucket", str(number), SendStage.BUCKETS)
 
     def _send(self, kind: str, name: str, stage: SendStage) -> None:
-        self._connection.execute(
+        self.connection.execute(
             "INSERT OR REPLACE INTO outgoing VALUES (?, ?, ?)", (kind, name, stage)
         )
 
 
-def _everything(master: Master, ledger: Ledger) -> Iterator[PersonChange]:
+def _everything(master: Master) -> Iterator[PersonChange]:
     """Everybody as the master has them, and the removals that are not published yet."""
     present = set(master.store.ids())
-    for person_id in sorted(present | set(ledger.published())):
+    for person_id in sorted(present | set(master.ledger.published())):
         payload = master.payload(person_id) if person_id in present else None
         if payload is not None and payload.templates:
             yield PersonChange("changed", person_id, payload.display_name, payload)
-        elif ledger.content_of(person_id) is not None:
+        elif master.ledger.content_of(person_id) is not None:
             yield PersonChange("removed", person_id, None, None)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn a codec's ValueError, which names the person, into a GalleryError."""
-    try:
-        yield
-    except EdgefaceError:
-        raise
-    except ValueError as error:
-        raise GalleryError(str(error)) from error

@@ -7,7 +7,6 @@ so a request that stays without answer while nothing else arrives is given up an
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from typing import Final, TypeAlias
 
 Key: TypeAlias = int | str
@@ -27,10 +26,10 @@ class Requests:
 
     def __init__(self, limit: int = MAX_OUTSTANDING) -> None:
         self._limit = limit
-        self._ready: deque[Key] = deque()
-        self._later: list[tuple[float, int, Key]] = []
+        self._queue: list[tuple[float, int, Key]] = []
+        """A heap: not before when, a number of its own, what."""
         self._queued: dict[Key, int] = {}
-        """Those in `_ready` (0) and in `_later` (its number there)."""
+        """The number in `_queue` that holds; others of the same key do not count any longer."""
         self._wanted: dict[Key, int] = {}
         """How often each was asked for in vain."""
         self._outstanding: dict[Key, float] = {}
@@ -51,7 +50,7 @@ class Requests:
         """Ask for it as soon as there is room; nothing happens when it is wanted already."""
         if key not in self._wanted:
             self._wanted[key] = 0
-            self._make_ready(key)
+            self._put(key, 0.0)
 
     def drop(self, key: Key) -> None:
         """It is not wanted any more."""
@@ -73,11 +72,11 @@ class Requests:
 
     def hurry(self) -> None:
         """There is a new manifest: no pauses from before."""
-        self._later.clear()
+        self._queue.clear()
         for key in self._wanted:
             self._wanted[key] = 0
-            if key not in self._outstanding and self._queued.get(key) != 0:
-                self._make_ready(key)
+            if key not in self._outstanding:
+                self._put(key, 0.0)
 
     def arrived(self, key: Key, now_s: float) -> bool:
         """Something came on the topic; True when it had been asked for. It stays wanted, and is
@@ -105,14 +104,10 @@ class Requests:
 
     def due(self, now_s: float) -> list[Key]:
         """What to subscribe to now."""
-        while self._later and self._later[0][0] <= now_s:
-            _, number, key = heapq.heappop(self._later)
-            if self._queued.get(key) == number:
-                self._make_ready(key)
         found: list[Key] = []
-        while self._ready and len(self._outstanding) < self._limit:
-            key = self._ready.popleft()
-            if self._queued.get(key) == 0:
+        while self._queue and self._queue[0][0] <= now_s and len(self._outstanding) < self._limit:
+            _, number, key = heapq.heappop(self._queue)
+            if self._queued.get(key) == number:
                 del self._queued[key]
                 self._outstanding[key] = now_s
                 found.append(key)
@@ -128,15 +123,14 @@ class Requests:
             self._released.append(key)
         return found
 
-    def _make_ready(self, key: Key) -> None:
-        self._queued[key] = 0
-        self._ready.append(key)
+    def _put(self, key: Key, not_before_s: float) -> None:
+        self._number += 1
+        self._queued[key] = self._number
+        heapq.heappush(self._queue, (not_before_s, self._number, key))
 
     def _again(self, key: Key, now_s: float) -> None:
         if key not in self._wanted:
             return
         pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(16, self._wanted[key]))
         self._wanted[key] += 1
-        self._number += 1
-        self._queued[key] = self._number
-        heapq.heappush(self._later, (now_s + pause_s, self._number, key))
+        self._put(key, now_s + pause_s)

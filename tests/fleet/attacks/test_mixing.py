@@ -13,30 +13,17 @@ from edgeface.fleet.admin.adminkeys import load_signing_key
 from edgeface.fleet.protocol.bucket import bucket_number, encode_bucket, read_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.version import Version
-from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
+from tests.support.fleet_device import DAY_S, GRACE_S, PEOPLE, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.gallery import OTHER_SPACE, SPACE
 from tests.support.mallory import (
-    PEOPLE,
     TOPICS,
     current,
-    follow,
     forged_manifest,
     insert,
-    published,
     unharmed,
 )
 from tests.support.memory_broker import MemoryBroker
-
-
-@pytest.fixture
-def site(tmp_path: Path, broker: MemoryBroker) -> FleetSite:
-    return published(tmp_path / "site", broker)
-
-
-@pytest.fixture
-def device(tmp_path: Path, site: FleetSite, broker: MemoryBroker) -> FleetDevice:
-    return follow(tmp_path / "d", site, broker)
 
 
 class TestMixAndMatch:

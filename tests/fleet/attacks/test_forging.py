@@ -21,34 +21,21 @@ from edgeface.fleet.protocol.keyring import encryption_key_id
 from edgeface.fleet.protocol.manifest import NOBODY
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.version import Version
-from tests.support.fleet_device import DAY_S, FleetDevice, ids
+from tests.support.fleet_device import DAY_S, PEOPLE, FleetDevice, ids
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import direction
 from tests.support.mallory import (
     MALLORY,
     PAYLOAD,
-    PEOPLE,
     TOPICS,
     Impostor,
     current,
     fleet_key,
-    follow,
     forged_manifest,
     insert,
-    published,
     unharmed,
 )
 from tests.support.memory_broker import MemoryBroker
-
-
-@pytest.fixture
-def site(tmp_path: Path, broker: MemoryBroker) -> FleetSite:
-    return published(tmp_path / "site", broker)
-
-
-@pytest.fixture
-def device(tmp_path: Path, site: FleetSite, broker: MemoryBroker) -> FleetDevice:
-    return follow(tmp_path / "d", site, broker)
 
 
 class TestForge:
