@@ -57,7 +57,7 @@ class Writer:
         self._seq = 0
         self._unsaved: list[Row] = []
         self._settled: dict[str, int] = {}
-        """Ids of events that may go, and since when, on CLOCK_MONOTONIC."""
+        """Ids of events that may go, and since when, on CLOCK_MONOTONIC; the oldest first."""
         self._letters: list[DeadLetter] = []
         self._gaps: list[DroppedRange] = []
         self._gaps_changed = False
@@ -114,7 +114,8 @@ class Writer:
         on_disk = [event_id for event_id in event_ids if event_id not in in_memory]
         if on_disk and self._file is not None:
             now_ns = self._clock.monotonic_ns()
-            self._settled = dict.fromkeys(on_disk, now_ns) | self._settled
+            for event_id in on_disk:
+                self._settled.setdefault(event_id, now_ns)
 
     def give_up(self, row: Row, reason: str) -> None:
         """Make a dead letter of an event that cannot be delivered for what is in it."""
@@ -219,7 +220,7 @@ class Writer:
             return True
         if self._file is not None and self._enforcer.age_due(self._file):
             return True
-        since_ns = min(self._settled.values(), default=now_ns)
+        since_ns = next(iter(self._settled.values()), now_ns)
         return len(self._settled) >= _DELETE_BATCH or now_ns - since_ns >= DELETE_DELAY_S * NS
 
     def _persist(self) -> None:

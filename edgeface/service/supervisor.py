@@ -62,12 +62,11 @@ class Exit:
 @dataclass(slots=True)
 class _Worker:
     spec: WorkerSpec
+    """What runs next; `run` may still be of another one, which was told to stop."""
     run: Run | None = None
     failures: deque[float] = field(default_factory=deque)
     """When it failed, within the window."""
     restart_at_s: float | None = None
-    successor: WorkerSpec | None = None
-    """Takes over as soon as the thread has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ class Supervisor:
             old.run.pulse.stop.set()
             old.run.thread.join(timeout_s)
             if old.run.alive:
-                old.successor = spec
+                old.spec = spec
                 return False
         self.start(spec)
         return True
@@ -148,8 +147,8 @@ class Supervisor:
 
         One that waits for its restart counts: the budget bounds that.
         """
-        runs = [worker.run for worker in self._workers.values() if worker.spec.critical]
-        pulses = [run.pulse for run in runs if run is not None]
+        runs = [worker.run for worker in self._workers.values() if worker.run is not None]
+        pulses = [run.pulse for run in runs if run.spec.critical]
         pulses += [guest.pulse for guest in self._guests]
         return not any(pulse.overdue for pulse in pulses)
 
@@ -201,14 +200,14 @@ class Supervisor:
             if not run.pulse.overdue:
                 return None
             reason = _stuck(name, run.pulse)
-            if not worker.spec.replace_stuck():
+            if not run.spec.replace_stuck():
                 return Exit(BEYOND_BUDGET, reason)
             # The thread may wake up one day: it finds its stop set then.
             run.pulse.stop.set()
             self._left.append(run)
             return self._failed(worker, reason)
-        if worker.successor is not None:
-            self.start(worker.successor)
+        if run.spec is not worker.spec:
+            self.start(worker.spec)
             return None
         if run.error is None:
             worker.run = None
@@ -221,8 +220,6 @@ class Supervisor:
     def _failed(self, worker: _Worker, reason: str) -> Exit | None:
         now_s = self._now_s()
         worker.run = None
-        if worker.successor is not None:
-            worker.spec, worker.successor = worker.successor, None
         worker.failures.append(now_s)
         while now_s - worker.failures[0] > self._window_s:
             worker.failures.popleft()
