@@ -7,6 +7,7 @@ response topic, `~/rsp/<verb>/<client>`.
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +27,8 @@ MAX_IDS: Final = 1000
 Verb: TypeAlias = Literal[
     "ping", "verify", "identify", "enroll", "snapshot", "reload", "gallery", "why"
 ]
-TransactionId: TypeAlias = Annotated[str, Text("[A-Za-z0-9_-]{16,64}", 64)]
+TRANSACTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+TransactionId: TypeAlias = Annotated[str, Text(TRANSACTION.pattern, 64)]
 Timeout: TypeAlias = Annotated[float, Range(1, 600)]
 
 

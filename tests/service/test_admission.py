@@ -16,7 +16,7 @@ from edgeface.contract.codec import format_time
 from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Enroll, Verify
 from edgeface.contract.commands import COMMANDS
 from edgeface.service.commanding import admission
-from edgeface.service.commanding.admission import Admission, RefusedRequest, Request, Verdict
+from edgeface.service.commanding.admission import Admission, RefusedRequest, Request
 from tests.support.commands import CLIENT, SESSION, TOPICS, fields, message
 
 NOW = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
@@ -38,7 +38,7 @@ class Gate:
             enabled=lambda: self.enabled,
         )
 
-    def judge(self, found: Message) -> Verdict:
+    def judge(self, found: Message) -> Request | RefusedRequest:
         return self.admission.judge(found, 7)
 
     def code(self, found: Message) -> Code | None:

@@ -12,20 +12,19 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec, command_requests
 from edgeface.contract.answers import Code
-from edgeface.contract.command_requests import Command, Verb
+from edgeface.contract.command_requests import TRANSACTION, Command, Verb
 from edgeface.contract.commands import COMMANDS, as_verb
 from edgeface.contract.topics import CLIENT, Topics
 
 MAX_TRANSACTIONS: Final = 10_000
 """Remembered at most."""
 
-_TRANSACTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _VERB: Final = re.compile(r"[a-z_]{1,32}")
 
 
@@ -67,9 +66,6 @@ class RefusedRequest:
     message: str
 
 
-Verdict: TypeAlias = Request | RefusedRequest
-
-
 class Admission:
     """Judges the messages on `~/cmd/+`. Used by one thread.
 
@@ -100,7 +96,7 @@ class Admission:
         """Transactions kept against a second use."""
         return len(self._seen)
 
-    def judge(self, message: Message, received_boottime_ns: int) -> Verdict:
+    def judge(self, message: Message, received_boottime_ns: int) -> Request | RefusedRequest:
         """Take or refuse a message."""
         address, fields, fault = self._read(message)
 
@@ -130,7 +126,7 @@ class Admission:
             )
         return self._admit(Request(address, verb, command, received_boottime_ns))
 
-    def _admit(self, request: Request) -> Verdict:
+    def _admit(self, request: Request) -> Request | RefusedRequest:
         command, now_s, synced = request.command, self._now_s(), self._synced()
 
         def refuse(code: Code, text: str) -> RefusedRequest:
@@ -186,7 +182,7 @@ class Admission:
             return None, fields, fault
         assert message.response_topic is not None
         named = None if fields is None else fields.get("transaction")
-        readable = isinstance(named, str) and _TRANSACTION.fullmatch(named) is not None
+        readable = isinstance(named, str) and TRANSACTION.fullmatch(named) is not None
         transaction = str(named) if readable else None
         return Address(verb, message.response_topic, correlation, transaction), fields, fault
 

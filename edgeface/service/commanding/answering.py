@@ -46,7 +46,7 @@ class Answerer:
             device=self._me.topics.device,
             answered_at=utc_now(self._me.clock),
             error=error,
-            data=None if data is None else codec.to_mapping(data),
+            data=data,
         )
         payload = codec.to_json(answer)
         if len(payload) > MAX_PAYLOAD_BYTES:

@@ -19,8 +19,6 @@ class CommandRefusedError(Exception):
 Outcome: TypeAlias = Callable[[], object]
 """Called by the commands' thread: makes the data of the answer, or raises CommandRefusedError.
 What is slow (sealing, encoding) is done there and not in the thread of the models."""
-
-
 Seal: TypeAlias = Callable[[bytes], Sealed]
 """Seals content to the administrator, as the answer to one request."""
 
