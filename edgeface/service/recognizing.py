@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeAlias
 
-from edgeface.base.clock import NS
+from edgeface.base.clock import NS, utc_now
 from edgeface.base.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting
@@ -140,7 +140,10 @@ class Recognizer:
                 if gallery is None:
                     pulse.stop.wait(WAIT_S)
                     continue
-                models = self._step(pipeline, models, gallery, pulse)
+                healthy = self._step(pipeline, models, gallery, pulse)
+                if healthy is not models:
+                    models = healthy
+                    pipeline.use(models.detector, models.embedder)
         except ClosedError:
             _log.info("the source has played to its end")
         finally:
@@ -160,9 +163,7 @@ class Recognizer:
             try:
                 result = self._process(pipeline, frame, gallery)
             except ModelError as error:
-                models = self._without_tpu(models, str(error), pulse)
-                pipeline.use(models.detector, models.embedder)
-                return models
+                return self._without_tpu(models, str(error), pulse)
             if not self._is_current:
                 return models
             self._say(result.decisions, gallery, models)
@@ -172,10 +173,7 @@ class Recognizer:
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)
-        healthy = self._between_frames(models, pulse, idle=pipeline.idle)
-        if healthy is not models:
-            pipeline.use(healthy.detector, healthy.embedder)
-        return healthy
+        return self._between_frames(models, pulse, idle=pipeline.idle)
 
     def _process(self, pipeline: Pipeline, frame: Frame, gallery: Gallery) -> FrameResult:
         try:
@@ -298,7 +296,7 @@ class Recognizer:
             accelerator=models.accelerator.in_use,
             validity_s=self._settings.decision.validity_s,
             now_boottime_ns=self._clock.boottime_ns(),
-            now_utc_ns=self._clock.utc_ns(),
+            decided_at=utc_now(self._clock),
             clock_synced=self._clock_synced(),
         )
 

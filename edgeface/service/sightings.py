@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from edgeface.contract.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
 from edgeface.recognition.decision import Decision
 from edgeface.recognition.pipeline import Gallery
 from edgeface.recognition.quality import Quality
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class Setting:
     accelerator: Literal["cpu", "edgetpu"]
     validity_s: float
     now_boottime_ns: int
-    now_utc_ns: int
+    decided_at: datetime
     clock_synced: bool
 
 
@@ -35,7 +33,7 @@ def sighting(decision: Decision, gallery: Gallery, setting: Setting) -> Sighting
         event_type=decision.outcome,
         captured_at=basis.captured_at,
         captured_boottime_ns=basis.boottime_ns,
-        decided_at=moment_of(setting.now_utc_ns),
+        decided_at=setting.decided_at,
         validity_s=setting.validity_s,
         clock_synced=setting.clock_synced,
         track=Track(
@@ -59,11 +57,6 @@ def gallery_used(gallery: Gallery) -> GalleryUsed:
     """As messages carry it."""
     index = gallery.index
     return GalleryUsed(index.epoch, index.revision, index.templates_allowed(gallery.allowed))
-
-
-def moment_of(utc_ns: int) -> datetime:
-    """Nanoseconds since 1970 as aware UTC."""
-    return _EPOCH + timedelta(microseconds=utc_ns // 1000)
 
 
 def match_of(decision: Decision) -> Match | None:

@@ -16,7 +16,7 @@ from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.quality import Quality
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.peephole import Glance
-from edgeface.service.sightings import face_quality, gallery_used, moment_of
+from edgeface.service.sightings import face_quality, gallery_used
 
 _GROWTH: Final = 2
 
@@ -97,7 +97,7 @@ def seen(
     waited_ns = max(0, setting.now_boottime_ns - request.received_boottime_ns)
     return Seen(
         captured_at=captured_at or glance.frame.captured_at,
-        decided_at=moment_of(setting.now_utc_ns),
+        decided_at=setting.decided_at,
         clock_synced=setting.clock_synced,
         frames=frames,
         agreeing=agreeing,
