@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ import jsonschema
 import pytest
 import yaml
 
+from edgeface.base.errors import ContractError
 from edgeface.contract import asyncapi, codec, event, schemas
 from edgeface.contract.channels import BASE, PARAMETERS, Channel, Part
 from edgeface.contract.documents import PARTS, files, whole, write
@@ -87,6 +92,36 @@ def test_a_field_that_is_not_known_may_be_there() -> None:
     mapping = json.loads((DOCS / "examples" / "alert.json").read_text()) | {"added_later": 1}
     validator("alert").validate(mapping)
     codec.from_mapping(KINDS["alert"], mapping)
+
+
+ODD: list[Any] = [
+    *(None, True, False, 0, 1, -1, 1.0, 0.5, 5.0, 2**53, 10**30, float("inf"), float("nan")),
+    *("", "x" * 257, "\ud800", "\0", "hq\n", "2026-02-30T16:51:44.120Z", "٣", "true", "1"),
+    *([], [None], [[]], {}, {"a": 1}, {"\ud800": 1}),
+]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The paths to everything within a JSON value."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, item in inside:
+        yield (*path, step)
+        if isinstance(item, dict | list):
+            yield from places(item, (*path, step))
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in EXAMPLES])
+def test_an_example_with_anything_anywhere_is_read_or_refused(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for *parents, name in places(json.loads(text)):
+        for value in ODD:
+            mapping = json.loads(text)
+            target = functools.reduce(operator.getitem, parents, mapping)
+            target[name] = value
+            with suppress(ContractError):
+                codec.from_mapping(KINDS[kind_of(path)], mapping)
+            with suppress(ContractError):
+                codec.from_json(KINDS[kind_of(path)], json.dumps(mapping).encode())
 
 
 # The other way round: what the code really sends.
