@@ -189,7 +189,6 @@ def prepare(*kinds: Any) -> None:
         _validator(kind)
 
 
-@functools.cache
 def adapter(kind: Any) -> TypeAdapter[Any]:
     """pydantic's reading of the type hints."""
     from pydantic import TypeAdapter
