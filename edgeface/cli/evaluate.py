@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,13 @@ DETECTION_HELP = "average precision, recall and landmark distance of a detector"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Two measurements, each with its own arguments."""
+    """Three measurements, each with its own arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    pairs = kinds.add_parser("verification", help=VERIFICATION_HELP, description=VERIFICATION_HELP)
+    pairs = _kind(kinds, "verification", VERIFICATION_HELP, _verification)
     pairs.add_argument(
         "--pairs", required=True, metavar="FILE", help="LFW's pairs.txt or a CSV fold,a,b,same"
     )
-    pairs.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+    _add_root(pairs)
     _add_models(pairs)
     pairs.add_argument(
         "--all-pairs",
@@ -37,10 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="EER and TAR over every cross-person pair instead of the file's impostor pairs",
     )
     pairs.add_argument("--plot", metavar="PNG", help="write the curve and the score distributions")
-    pairs.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    pairs.set_defaults(measure=_verification)
-
-    halves = kinds.add_parser("calibration", help=CALIBRATION_HELP, description=CALIBRATION_HELP)
+    halves = _kind(kinds, "calibration", CALIBRATION_HELP, _calibration)
     halves.add_argument(
         "--pairs",
         required=True,
@@ -48,15 +46,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="protocol whose pictures are used; repeatable, over the same pictures",
     )
-    halves.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+    _add_root(halves)
     _add_models(halves)
     halves.add_argument("--fit-folds", type=_folds, default=_folds("1-5"), metavar="A-B")
     halves.add_argument("--check-folds", type=_folds, default=_folds("6-10"), metavar="A-B")
-    halves.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    halves.set_defaults(measure=_calibration)
+    faces = _kind(kinds, "detection", DETECTION_HELP, _detection)
+    _add_root(faces)
+    _add_detection(faces)
+    for kind in (pairs, halves, faces):
+        kind.add_argument("--json", action="store_true", help="one JSON object on standard output")
 
-    faces = kinds.add_parser("detection", help=DETECTION_HELP, description=DETECTION_HELP)
-    faces.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+
+def _kind(
+    kinds: Any, name: str, what: str, measure: Callable[[argparse.Namespace], dict[str, Any]]
+) -> argparse.ArgumentParser:
+    kind: argparse.ArgumentParser = kinds.add_parser(name, help=what, description=what)
+    kind.set_defaults(measure=measure)
+    return kind
+
+
+def _add_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--root", required=True, metavar="DIR|ZIP", help="where the pictures are")
+
+
+def _add_detection(faces: argparse.ArgumentParser) -> None:
     faces.add_argument("--boxes", metavar="CSV", help="annotations: image,x,y,w,h,ignore")
     faces.add_argument(
         "--one-face",
@@ -89,8 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="shorter side of the smallest face that counts, at the input size (default 24)",
     )
-    faces.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    faces.set_defaults(measure=_detection)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -13,7 +13,8 @@ import hashlib
 import io
 import json
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +25,6 @@ import numpy as np
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.base.files import drafted
 from edgeface.base.ids import check_person_id
-from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.person import (
     Person,
@@ -71,31 +71,21 @@ def export_gallery(
     export = secrets.token_hex(16)
     people = templates = 0
     left_out: list[str] = []
+    digest = hashlib.sha256()
     try:
         with drafted(path, replace=True) as file:
-            digest = hashlib.sha256()
 
             def write(line: dict[str, Any]) -> None:
                 content = _dump(line)
                 digest.update(content)
                 file.write(content)
 
-            write(
-                {
-                    "format": FORMAT,
-                    "version": VERSION,
-                    "space": space,
-                    "encrypted": cipher.encrypts,
-                    "export": export,
-                    "created": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
-                }
-            )
+            write(_header(space, export, now or datetime.now(UTC), encrypted=cipher.encrypts))
             for person, items in _everyone(store, space):
                 if not items:
                     left_out.append(person.person_id)
                     continue
-                body = {**person_to_mapping(person), "templates": [_to_json(i) for i in items]}
-                write(_seal_line(cipher, person.person_id, body, space, export))
+                write(_seal_line(cipher, person.person_id, _body(person, items), space, export))
                 people, templates = people + 1, templates + len(items)
             checksum = digest.hexdigest()
             trailer: dict[str, Any] = {"end": True, "people": people, "sha256": checksum}
@@ -113,16 +103,8 @@ def export_one(
     person: Person, templates: Sequence[StoredTemplate], space: str, now: datetime
 ) -> bytes:
     """A plain export of one person, in memory: what `import_gallery` reads from a file."""
-    header = {
-        "format": FORMAT,
-        "version": VERSION,
-        "space": space,
-        "encrypted": False,
-        "export": secrets.token_hex(16),
-        "created": now.isoformat(timespec="seconds"),
-    }
-    body = {**person_to_mapping(person), "templates": [_to_json(item) for item in templates]}
-    content = _dump(header) + _dump({"person_id": person.person_id, **body})
+    content = _dump(_header(space, secrets.token_hex(16), now, encrypted=False))
+    content += _dump({"person_id": person.person_id, **_body(person, templates)})
     digest = hashlib.sha256(content).hexdigest()
     return content + _dump({"end": True, "people": 1, "sha256": digest})
 
@@ -135,13 +117,25 @@ def import_gallery(
     Refuses templates of another space, and people who are in the gallery already unless `replace`.
     Raises GalleryError as `path:line: what is wrong`.
     """
+    reading = _Reading(path, space, key)
+    people = replaced = templates = 0
     try:
-        with path.open("rb") as file, store.change() as change:
-            return _Import(store, change, space, path, key, replace).run(file)
+        with path.open("rb") as file, store.change() as change, reading.located():
+            for person, items in reading.people(file):
+                known = person.person_id in store
+                if known and not replace:
+                    raise GalleryError(
+                        f"{person.person_id} is in the gallery already (--replace overwrites it)"
+                    )
+                change.put_person(person)
+                change.put_templates(person.person_id, space, items)
+                people, replaced = people + 1, replaced + known
+                templates += len(items)
     except OSError as error:
         if isinstance(error, StateError):
             raise
         raise StateError(f"{path}: cannot read the export: {error.strerror}") from error
+    return ImportReport(people - replaced, replaced, templates)
 
 
 def read_one(content: bytes, source: str, space: str) -> tuple[Person, tuple[StoredTemplate, ...]]:
@@ -149,77 +143,54 @@ def read_one(content: bytes, source: str, space: str) -> tuple[Person, tuple[Sto
 
     Raises GalleryError as `source:line: what is wrong`, also for templates of another space.
     """
-    found = _Collected()
-    _Import(found, found, space, Path(source), None, False).run(io.BytesIO(content))
-    if len(found.people) != 1:
-        raise GalleryError(f"{source}: {len(found.people)} people instead of one")
-    return found.people[0], found.templates
+    reading = _Reading(Path(source), space, None)
+    with reading.located():
+        found = list(reading.people(io.BytesIO(content)))
+    if len(found) != 1:
+        raise GalleryError(f"{source}: {len(found)} people instead of one")
+    return found[0]
 
 
-class _Collected:
-    """Takes the place of a gallery and its transaction."""
+class _Reading:
+    """The reading of one file."""
 
-    def __init__(self) -> None:
-        self.people: list[Person] = []
-        self.templates: tuple[StoredTemplate, ...] = ()
-
-    def __contains__(self, person_id: object) -> bool:
-        return False
-
-    def put_person(self, person: Person) -> None:
-        self.people.append(person)
-
-    def put_templates(
-        self, _person_id: str, _space: str, templates: Iterable[StoredTemplate]
-    ) -> None:
-        self.templates = tuple(templates)
-
-
-class _Import:
-    """The reading of one file into one open transaction."""
-
-    def __init__(
-        self,
-        store: GalleryStore | _Collected,
-        change: Change | _Collected,
-        space: str,
-        path: Path,
-        key: bytes | None,
-        replace: bool,
-    ) -> None:
-        self._store, self._change, self._space = store, change, space
-        self._path, self._key, self._replace = path, key, replace
+    def __init__(self, path: Path, space: str, key: bytes | None) -> None:
+        self._path, self._space, self._key = path, space, key
         self._line = 0
         self._export = ""
         self._cipher = RowCipher(None)
         self._seen: set[str] = set()
-        self._added = self._replaced = self._templates = 0
 
-    def run(self, file: BinaryIO) -> ImportReport:
+    @contextmanager
+    def located(self) -> Iterator[None]:
+        """Errors within name file and line."""
         try:
-            digest = hashlib.sha256()
-            ended = False
-            for content in _lines(file):
-                self._line += 1
-                if ended:
-                    raise GalleryError("there is more after the end of the export")
-                line = _parse(content)
-                if self._line == 1:
-                    self._header(line)
-                elif line.get("end") is True:
-                    self._trailer(line, digest.hexdigest())
-                    ended = True
-                else:
-                    self._person(line)
-                digest.update(content)
-            if not ended:
-                self._line += 1
-                raise GalleryError("the file is cut off: its last line is missing")
+            yield
         except (GalleryError, OverflowError, RecursionError) as error:
             raise GalleryError(
                 f"{self._path}:{self._line}: {error}; nothing was imported"
             ) from error
-        return ImportReport(self._added, self._replaced, self._templates)
+
+    def people(self, file: BinaryIO) -> Iterator[tuple[Person, tuple[StoredTemplate, ...]]]:
+        """Everyone in it; what is wrong with the file as a whole may show only at its end."""
+        digest = hashlib.sha256()
+        ended = False
+        while content := file.readline(_MAX_LINE_BYTES + 1):
+            self._line += 1
+            if ended:
+                raise GalleryError("there is more after the end of the export")
+            line = _parse(content)
+            if self._line == 1:
+                self._header(line)
+            elif line.get("end") is True:
+                self._trailer(line, digest.hexdigest())
+                ended = True
+            else:
+                yield self._person(line)
+            digest.update(content)
+        if not ended:
+            self._line += 1
+            raise GalleryError("the file is cut off: its last line is missing")
 
     def _header(self, line: dict[str, Any]) -> None:
         if line.get("format") != FORMAT:
@@ -238,7 +209,7 @@ class _Import:
             self._cipher = RowCipher(self._key)
         self._export = str(line.get("export"))
 
-    def _person(self, line: dict[str, Any]) -> None:
+    def _person(self, line: dict[str, Any]) -> tuple[Person, tuple[StoredTemplate, ...]]:
         person_id = check_person_id(str(line.get("person_id")))
         if person_id in self._seen:
             raise GalleryError(f"{person_id} appears twice")
@@ -248,18 +219,7 @@ class _Import:
         entries = body.get("templates")
         if not isinstance(entries, list) or not entries:
             raise GalleryError(f"{person_id} has no templates")
-        items = [_from_json(entry) for entry in entries]
-        if person_id in self._store:
-            if not self._replace:
-                raise GalleryError(
-                    f"{person_id} is in the gallery already (--replace overwrites it)"
-                )
-            self._replaced += 1
-        else:
-            self._added += 1
-        self._change.put_person(person)
-        self._change.put_templates(person_id, self._space, items)
-        self._templates += len(items)
+        return person, tuple(_from_json(entry) for entry in entries)
 
     def _open_line(self, person_id: str, line: dict[str, Any]) -> dict[str, Any]:
         if not self._cipher.encrypts:
@@ -286,6 +246,21 @@ class _Import:
                 raise GalleryError("the sealed checksum does not fit: the file was changed")
 
 
+def _header(space: str, export: str, now: datetime, *, encrypted: bool) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": space,
+        "encrypted": encrypted,
+        "export": export,
+        "created": now.isoformat(timespec="seconds"),
+    }
+
+
+def _body(person: Person, templates: Sequence[StoredTemplate]) -> dict[str, Any]:
+    return {**person_to_mapping(person), "templates": [_to_json(item) for item in templates]}
+
+
 def _everyone(
     store: GalleryStore, space: str
 ) -> Iterator[tuple[Person, tuple[StoredTemplate, ...]]]:
@@ -302,11 +277,6 @@ def _seal_line(
         return {"person_id": person_id, **body}
     sealed = cipher.seal(_dump(body), "export", person_id, space, export)
     return {"person_id": person_id, "sealed": _text(sealed)}
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    while content := file.readline(_MAX_LINE_BYTES + 1):
-        yield content
 
 
 def _parse(content: bytes) -> dict[str, Any]:

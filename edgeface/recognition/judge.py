@@ -46,6 +46,10 @@ class Judge:
         self.track_id: Final = track_id
         self.last_seen = start
         """The newest frame with this face."""
+        self.looks = 0
+        """Looks taken."""
+        self.recognized = False
+        """A name was given; nothing more is said about this track."""
         self._rules = rules
         self._calibration = calibration
         self._started = start
@@ -54,35 +58,18 @@ class Judge:
         self._first_good_s: float | None = None
         self._refused: Counter[str] = Counter()
         self._best_refused: Quality | None = None
-        self._looks = 0
         self._look_weight = 0.0
         self._look_s = 0.0
         self._looked_at: tuple[Crop, ...] = ()
         self._evaluation: Evaluation | None = None
         self._said_unnamed = False
-        self._recognized = False
         self._closed = False
-
-    @property
-    def recognized(self) -> bool:
-        """A name was given; nothing more is said about this track."""
-        return self._recognized
-
-    @property
-    def good_frames(self) -> int:
-        """Crops taken, whether or not they are still kept."""
-        return self._crops.taken
-
-    @property
-    def looks(self) -> int:
-        """Looks taken."""
-        return self._looks
 
     def wants(self, quality: Quality, now_s: float) -> bool:
         """Whether the embedding of a good crop can still change anything."""
         if self._embedded_s is None or now_s - self._embedded_s >= RECHECK_S:
             return True
-        if self._recognized or self._looks >= self._rules.max_looks:
+        if self.recognized or self.looks >= self._rules.max_looks:
             return False
         return self._crops.improved_by(quality)
 
@@ -114,7 +101,7 @@ class Judge:
 
         `allowed` is the bool `(p,)` mask of the people who may be recognised now.
         """
-        if self._recognized or self._closed:
+        if self.recognized or self._closed:
             return None
         if self._due(now_s):
             evaluation = self._take_look(index, allowed, now_s)
@@ -128,7 +115,7 @@ class Judge:
         self, index: GalleryIndex, allowed: NDArray[np.bool_], now_s: float
     ) -> Decision | None:
         """The track has ended: its last word, or None when everything was said."""
-        if self._recognized or self._closed:
+        if self.recognized or self._closed:
             return None
         self._closed = True
         if self._fresh() and self._may_look():
@@ -147,8 +134,7 @@ class Judge:
 
     def _may_look(self) -> bool:
         return (
-            len(self._crops.kept) >= self._rules.min_agreeing
-            and self._looks < self._rules.max_looks
+            len(self._crops.kept) >= self._rules.min_agreeing and self.looks < self._rules.max_looks
         )
 
     def _fresh(self) -> int:
@@ -158,9 +144,9 @@ class Judge:
     def _due(self, now_s: float) -> bool:
         if self._fresh() < self._rules.min_agreeing or not self._may_look():
             return False
-        if self._looks == 0:
+        if self.looks == 0:
             return True
-        if self._looks == self._rules.max_looks - 1 and not self._old_enough(now_s):
+        if self.looks == self._rules.max_looks - 1 and not self._old_enough(now_s):
             return False
         grown = float(self._crops.weights().sum()) >= LOOK_GROWTH * self._look_weight
         return grown or now_s - self._look_s >= self._rules.unknown_after_s
@@ -175,11 +161,11 @@ class Judge:
         if ranking.templates == 0:
             # Nobody to be mistaken for: no look is spent, and a new index gets a fresh one.
             return evaluation
-        self._looks += 1
+        self.looks += 1
         self._look_weight = float(weights.sum())
         self._look_s = now_s
         self._looked_at = tuple(self._crops.kept)
-        self._recognized = evaluation.outcome == "recognized"
+        self.recognized = evaluation.outcome == "recognized"
         return evaluation
 
     def _unnamed(self, evaluation: Evaluation) -> Decision:
@@ -230,7 +216,7 @@ class Judge:
         return {
             "good_frames": self._crops.taken,
             "refused": dict(self._refused),
-            "looks": self._looks,
+            "looks": self.looks,
             "max_looks": self._rules.max_looks,
             "kept": [
                 {

@@ -191,10 +191,12 @@ def test_no_usable_frame_is_rejected_with_the_gate_that_refused_most() -> None:
 
 def test_another_face_is_not_added() -> None:
     track = judge()
-    watch(track, ANNA, 3)
+    watch(track, STRANGER, 3)
     assert track.add(crop(BERT, 0.5)) is False
-    assert track.good_frames == 3
-    assert track.add(crop(view(ANNA, RNG), 0.6)) is True
+    assert track.add(crop(view(STRANGER, RNG), 0.6)) is True
+    said = close(track)
+    assert said is not None
+    assert said.why["good_frames"] == 4
 
 
 def test_a_crop_that_is_not_a_number_is_not_added() -> None:
