@@ -12,14 +12,13 @@ from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Publication
 from edgeface.fleet.admin.adminkeys import freshness_file, load_public_key, load_signing_key
 from edgeface.fleet.admin.broker import Broker
-from edgeface.fleet.admin.ledger import Ledger, LedgerState, Outgoing, SendStage
+from edgeface.fleet.admin.ledger import Ledger, Outgoing, SendStage
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
-from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.options import ConnectionOptions
 
 HOUR_S: Final = 3600
@@ -89,15 +88,40 @@ class SitePublisher:
         return read_manifest(state.manifest, ring, site=self._folder.site)
 
     def _check(self, broker: Broker, *, lost: bool, known: bool = False) -> None:
+        """Raise GalleryError unless the broker's manifest is the one that ours grew from, or ours
+        itself. `known`: the one that came last, without asking again."""
         topic = self._topics.manifest
         if known:
             message = broker.latest.get(topic)
-            wire = message.payload if message is not None and message.payload else None
+            found = None if message is None else message.payload or None
         else:
-            wire = broker.fetch(topic)
+            found = broker.fetch(topic)
+        state = self._ledger.state()
+        published = state.floor.version
+        again = "send everything again with `edgeface fleet publish --all`"
+        if found is None:
+            if state.floor.digest is None or lost:
+                return
+            raise GalleryError(
+                f"the broker has no manifest, but {published} was published; if it has lost its "
+                f"retained messages, {again}"
+            )
+        digest = digest_of(found)
         waiting = bool(self._ledger.outgoing(SendStage.MANIFEST))
-        ours = None if wire is None else self._ledger.version_of(digest_of(wire))
-        check_base(self._ledger.state(), wire, waiting=waiting, ours=ours, lost=lost)
+        if digest == state.digest or (waiting and digest == state.base):
+            return
+        ours = self._ledger.version_of(digest)
+        if ours is None:
+            raise GalleryError(
+                f"the manifest on the broker ({digest.hex()[:16]}...) is not the one that this "
+                f"folder published last ({published}): somebody else publishes for this site, or "
+                "this folder is an old copy; nothing was sent"
+            )
+        if not lost:
+            raise GalleryError(
+                f"the broker has the manifest {ours}, but {published} was published; if it was "
+                f"restored from a copy, {again}"
+            )
 
     def _send_stage(self, broker: Broker, stage: SendStage, sent: Sent) -> None:
         items = self._ledger.outgoing(stage)
@@ -151,43 +175,3 @@ class SitePublisher:
                 return self._topics.manifest
             case _:
                 return self._topics.freshness
-
-
-def check_base(
-    state: LedgerState,
-    found: bytes | None,
-    *,
-    waiting: bool = False,
-    ours: Version | None = None,
-    lost: bool = False,
-) -> None:
-    """Raise GalleryError unless `found`, the broker's manifest, is the one that ours grew from, or
-    ours itself.
-
-    `waiting`: ours has not been acknowledged. `ours`: the version of `found` if we published it
-    once. `lost`: everything is to be sent again, so that it may be missing or an older one of ours.
-    """
-    published = state.floor.version
-    again = "send everything again with `edgeface fleet publish --all`"
-    if found is None:
-        if state.floor.digest is None or lost:
-            return
-        raise GalleryError(
-            f"the broker has no manifest, but {published} was published; if it has lost its "
-            f"retained messages, {again}"
-        )
-    digest = digest_of(found)
-    if digest == state.digest or (waiting and digest == state.base):
-        return
-    if ours is not None:
-        if lost:
-            return
-        raise GalleryError(
-            f"the broker has the manifest {ours}, but {published} was published; if it was "
-            f"restored from a copy, {again}"
-        )
-    raise GalleryError(
-        f"the manifest on the broker ({digest.hex()[:16]}...) is not the one that this folder "
-        f"published last ({published}): somebody else publishes for this site, or this folder is "
-        "an old copy; nothing was sent"
-    )

@@ -18,26 +18,19 @@ MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
 class EarlyMessages:
     """The newest bucket of each number and the newest record of each person."""
 
-    def __init__(
-        self, bucket_bytes: int = MAX_BUCKET_BYTES, record_bytes: int = MAX_RECORD_BYTES
-    ) -> None:
+    def __init__(self) -> None:
         self._buckets: OrderedDict[int, bytes] = OrderedDict()
         self._records: OrderedDict[str, SignedRecord] = OrderedDict()
         self._people: dict[int, set[str]] = {}
-        self._bucket_bytes = bucket_bytes
-        self._record_bytes = record_bytes
         self._in_buckets = 0
         self._in_records = 0
-
-    def __len__(self) -> int:
-        return len(self._buckets) + len(self._records)
 
     def put_bucket(self, number: int, wire: bytes) -> None:
         """Well-formed, but not listed by the current manifest."""
         self.take_bucket(number)
         self._buckets[number] = wire
         self._in_buckets += len(wire)
-        while self._in_buckets > self._bucket_bytes:
+        while self._in_buckets > MAX_BUCKET_BYTES:
             self.take_bucket(next(iter(self._buckets)))
 
     def take_bucket(self, number: int) -> bytes | None:
@@ -53,7 +46,7 @@ class EarlyMessages:
         self._records[person_id] = record
         self._people.setdefault(bucket_number(person_id), set()).add(person_id)
         self._in_records += _size(record)
-        while self._in_records > self._record_bytes:
+        while self._in_records > MAX_RECORD_BYTES:
             self.take_record(next(iter(self._records)))
 
     def take_record(self, person_id: str) -> SignedRecord | None:

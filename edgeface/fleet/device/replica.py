@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Subscription
@@ -28,6 +28,7 @@ from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.store import GalleryStore
+from edgeface.mqtt.sharing import Wired
 from edgeface.recognition.index import GalleryIndex
 
 _log = logging.getLogger(__name__)
@@ -46,13 +47,6 @@ def breathe() -> None:
     which is several times a frame.
     """
     time.sleep(BREATH_S)
-
-
-class Wire(Protocol):
-    """What asks the broker; `messaging.session.Connection` is one."""
-
-    def subscribe(self, subscriptions: Iterable[Subscription]) -> int | None: ...
-    def unsubscribe(self, topic_filters: list[str]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +90,7 @@ class Replica:
         self._floor_file = provision.floor_file
         self._saved_floor = provision.floor
         self._clock = clock
-        self._wire: Wire | None = None
+        self._wire: Wired | None = None
         self._early_freshness: bytes | None = None
         self._store_trouble: str | None = None
         self._write_after_s = 0.0
@@ -105,7 +99,7 @@ class Replica:
 
     # The connection.
 
-    def connected(self, wire: Wire) -> None:
+    def connected(self, wire: Wired) -> None:
         """There is a new connection: follow from here on, and read what is retained."""
         self._wire = wire
         self.catch_up.requests.restart()
@@ -314,7 +308,7 @@ class Replica:
             return
         self._store_trouble = None
 
-    def _ask(self, wire: Wire) -> None:
+    def _ask(self, wire: Wired) -> None:
         now_s = self._clock.monotonic_s()
         requests = self.catch_up.requests
         for key in requests.overdue(now_s):

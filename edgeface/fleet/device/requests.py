@@ -24,8 +24,7 @@ LONGEST_PAUSE_S: Final = 300.0
 class Requests:
     """Used by one thread; times are monotonic seconds."""
 
-    def __init__(self, limit: int = MAX_OUTSTANDING) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._queue: list[tuple[float, int, Key]] = []
         """A heap: not before when, a number of its own, what."""
         self._queued: dict[Key, int] = {}
@@ -37,9 +36,6 @@ class Requests:
         """Those that were outstanding: to be unsubscribed."""
         self._number = 0
         self._last_s = 0.0
-
-    def __len__(self) -> int:
-        return len(self._wanted)
 
     @property
     def outstanding(self) -> int:
@@ -105,7 +101,9 @@ class Requests:
     def due(self, now_s: float) -> list[Key]:
         """What to subscribe to now."""
         found: list[Key] = []
-        while self._queue and self._queue[0][0] <= now_s and len(self._outstanding) < self._limit:
+        while (
+            self._queue and self._queue[0][0] <= now_s and len(self._outstanding) < MAX_OUTSTANDING
+        ):
             _, number, key = heapq.heappop(self._queue)
             if self._queued.get(key) == number:
                 del self._queued[key]

@@ -47,7 +47,6 @@ class Subscriber:
         each: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
     ) -> None:
-        self.connected = False
         self._connect = connect
         self._replica = replica
         self._report = report
@@ -71,7 +70,6 @@ class Subscriber:
                 except BrokerError as error:
                     self._note(str(error))
                 finally:
-                    self.connected = False
                     self._replica.lost()
                     connection.abort()
                 if time.monotonic() - began_s >= STABLE_S:
@@ -91,7 +89,7 @@ class Subscriber:
         """One connection, to its end."""
         self._replica.connected(connection)
         self._report.repeat()
-        self._error, self.connected = None, True
+        self._error = None
         timeout_s = TICK_S
         while not stop.is_set():
             count = self._gather(connection, timeout_s)
@@ -110,7 +108,7 @@ class Subscriber:
         """Take what comes until there is a pause; how many messages, None when it is over."""
         count = 0
         while count < GATHER_MAX:
-            signals = connection.poll(timeout_s if count == 0 else GATHER_S)
+            signals = connection.poll(timeout_s)
             if not signals:
                 break
             for signal in signals:
