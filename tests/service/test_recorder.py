@@ -15,7 +15,7 @@ from edgeface.base.errors import StateError
 from edgeface.recognition.values import Embedding
 from edgeface.service.annotation import LINE_PX
 from edgeface.service.recorder import Recorder
-from tests.support.doorstep import Scene
+from tests.support.doorstep import IMAGE, Scene
 from tests.support.people import gallery, identity
 
 
@@ -57,8 +57,8 @@ def test_frames_with_faces_are_kept_annotated_and_described(
     assert [path.stem for path in pictures] == [path.stem for path in sorted(folder.glob("*.json"))]
     picture = cv2.imread(str(pictures[-1]))
     assert picture is not None
-    assert picture.shape[0] > scene.image.shape[0] + 2 * LINE_PX
-    assert scene.image.shape == (720, 1280, 3)
+    assert picture.shape[0] > IMAGE.shape[0] + 2 * LINE_PX
+    assert IMAGE.shape == (720, 1280, 3)
     assert {path.suffix for path in folder.iterdir()} == {".jpg", ".json"}
 
 
