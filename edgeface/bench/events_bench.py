@@ -46,7 +46,7 @@ from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Committed, Outbox
 from edgeface.outbox.rows import Row
 from edgeface.recognition.frame import Frame
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 BLOCK_S: Final = 1.0
 """Events and yardstick take turns of this length; the first turn of each is not counted."""
@@ -226,7 +226,7 @@ def _publishing(outbox: _MeteredOutbox, topics: Topics, port: int) -> Iterator[L
     publisher = Publisher(
         ConnectionOptions("127.0.0.1", port, "bench-device"),
         topics,
-        DeviceKey.generate(),
+        SigningKey.generate(),
         outbox,
         presence,
         clock=clock,

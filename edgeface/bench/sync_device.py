@@ -22,7 +22,7 @@ from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 DAY_S: Final = 86_400.0
 
@@ -85,7 +85,7 @@ class SyncDevice:
     def __init__(self, plan: DevicePlan, tell: Any) -> None:
         self._plan = plan
         self._tell = tell
-        self._key = DeviceKey.load(plan.bundle / "state" / "device.key")
+        self._key = SigningKey.load(plan.bundle / "state" / "device.key")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._told: tuple[Version, Version, Version] | None = None

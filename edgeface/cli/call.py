@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
     from edgeface.contract.answers import AnyAnswer
     from edgeface.contract.command_requests import Verb
     from edgeface.mqtt.caller import Caller
-    from edgeface.security.keys import PublicKey
+    from edgeface.security.keys import VerifyingKey
     from edgeface.security.sealing import AdministratorSecret
 
 REFUSED: Final = 1
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     from edgeface.contract.commands import as_verb
     from edgeface.contract.topics import Topics
     from edgeface.mqtt.caller import Caller
-    from edgeface.security.keys import PublicKey
+    from edgeface.security.keys import VerifyingKey
     from edgeface.security.sealing import AdministratorSecret
 
     place = place_of(args)
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
             "broker could have sealed a face of their own"
         )
     secret = None if opens is None else AdministratorSecret.load(opens)
-    key = None if args.key is None else PublicKey.load(args.key)
+    key = None if args.key is None else VerifyingKey.of_device(args.key)
     try:
         topics, verb, arguments = Topics(site, device), as_verb(args.command), _arguments(args)
         with Caller(place.options, topics, place.client) as caller:
@@ -114,7 +114,9 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     return {field: value for field, value in found.items() if value is not None}
 
 
-def _ask(caller: Caller, verb: Verb, arguments: dict[str, Any], key: PublicKey | None) -> AnyAnswer:
+def _ask(
+    caller: Caller, verb: Verb, arguments: dict[str, Any], key: VerifyingKey | None
+) -> AnyAnswer:
     from edgeface.contract.commands import COMMANDS
 
     wait_s = arguments.get("timeout_s", COMMANDS[verb].wait_s) + _GRACE_S
@@ -142,7 +144,7 @@ def _show_progress(answer: AnyAnswer) -> None:
 def _show(
     answer: AnyAnswer,
     args: argparse.Namespace,
-    key: PublicKey | None,
+    key: VerifyingKey | None,
     secret: AdministratorSecret | None,
 ) -> int:
     from edgeface.contract.codec import to_mapping

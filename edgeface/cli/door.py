@@ -28,7 +28,7 @@ from edgeface.cli.broker_options import Place, add_broker_options, place_of
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
     from edgeface.contract.topics import Topics
     from edgeface.door.loop import Inbox, Show
-    from edgeface.security.keys import PublicKey
+    from edgeface.security.keys import VerifyingKey
 
 OPENED: Final = 0
 SHUT: Final = 1
@@ -95,19 +95,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _given(args: argparse.Namespace) -> tuple[Place, Topics, PublicKey, Show]:
+def _given(args: argparse.Namespace) -> tuple[Place, Topics, VerifyingKey, Show]:
     from edgeface.contract.topics import Topics
-    from edgeface.security.keys import PublicKey
+    from edgeface.security.keys import VerifyingKey
 
     place = place_of(args)
     site = args.site or place.site
     if site is None:
         raise SettingsError("--site: which site the device is of, or -c FILE that says so")
     show = _show_json if args.json else _show_text
-    return place, Topics(site, args.device), PublicKey.load(args.key), show
+    return place, Topics(site, args.device), VerifyingKey.of_device(args.key), show
 
 
-def _ask(args: argparse.Namespace, place: Place, topics: Topics, key: PublicKey, show: Show) -> int:
+def _ask(
+    args: argparse.Namespace, place: Place, topics: Topics, key: VerifyingKey, show: Show
+) -> int:
     """Card and face: ask the device to look now, and take the time itself, so that no clock has to
     be right. Raises NoAnswerError when nobody answers."""
     from edgeface.door.claim import Claim

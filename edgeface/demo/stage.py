@@ -23,7 +23,7 @@ from edgeface.demo.workplace import Workplace
 from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 DAEMON_STOP_S: Final = 8.0
 DOOR_STOP_S: Final = 3.0
@@ -54,7 +54,7 @@ class Stage:
         self._children: dict[str, Child] = {}
         self._listeners: list[Listener] = []
         self._ears = 0
-        self._key: PublicKey | None = None
+        self._key: VerifyingKey | None = None
         self._failure: DemoError | None = None
         self._began_s = time.monotonic()
 
@@ -171,9 +171,9 @@ class Stage:
             log = self.workplace.log_of(name)
             self._failure = DemoError(f"the {name} ended by itself with {code}:\n{tail(log)}")
 
-    def _load_key(self) -> PublicKey | None:
+    def _load_key(self) -> VerifyingKey | None:
         with suppress(StateError):
-            self._key = PublicKey.load(self.workplace.public_key)
+            self._key = VerifyingKey.of_device(self.workplace.public_key)
         return self._key
 
     def _hear(self, item: Message | LinkNews) -> None:

@@ -15,7 +15,7 @@ from edgeface.base.messages import Message
 from edgeface.contract import event
 from edgeface.contract.event import Gap, Recognition
 from edgeface.contract.topics import Topics
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Story:
         self._opened_early: dict[str, tuple[float, bool, str]] = {}
 
     def hear(
-        self, message: Message, at_s: float, utc_s: float, key: PublicKey | None
+        self, message: Message, at_s: float, utc_s: float, key: VerifyingKey | None
     ) -> Told | None:
         """A message from the broker. `key`: the device's, once it is known."""
         if message.topic == self._topics.state:
@@ -125,7 +125,7 @@ class Story:
         return [item for item in self.happenings.values() if item.opened]
 
     def _hear_event(
-        self, message: Message, at_s: float, utc_s: float, key: PublicKey | None
+        self, message: Message, at_s: float, utc_s: float, key: VerifyingKey | None
     ) -> Told | None:
         try:
             found = event.parse(message.payload)

@@ -17,7 +17,7 @@ from edgeface.contract.answers import Answer, VerifyData
 from edgeface.contract.topics import Topics
 from edgeface.door.policy import Verdict
 from edgeface.mqtt.caller import Caller, Question, question
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 GRACE_S: Final = 0.5
 """For the way to the device and back."""
@@ -29,7 +29,7 @@ class Claim:
     def __init__(
         self,
         topics: Topics,
-        key: PublicKey,
+        key: VerifyingKey,
         person_id: str,
         *,
         client: str,

@@ -15,7 +15,7 @@ from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec, event
 from edgeface.contract.topics import Topics
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 MAX_REMEMBERED: Final = 10_000
 """Event ids kept against a second use; ids that are still valid are kept beyond it."""
@@ -46,7 +46,7 @@ class DoorPolicy:
     def __init__(
         self,
         topics: Topics,
-        key: PublicKey,
+        key: VerifyingKey,
         now: Callable[[], datetime],
         *,
         same_clock: bool = False,

@@ -19,7 +19,7 @@ from edgeface.contract.report import Status
 from edgeface.contract.topics import CLIENT, Topics
 from edgeface.mqtt.client import Client
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 LIFETIME_S: Final = 20.0
 """A request may reach the device so long after it was made, and no later."""
@@ -110,7 +110,7 @@ class Caller(Client):
         arguments: dict[str, Any],
         timeout_s: float,
         *,
-        key: PublicKey | None = None,
+        key: VerifyingKey | None = None,
         session: str | None = None,
         progress: Callable[[AnyAnswer], None] = lambda _: None,
     ) -> AnyAnswer:
@@ -140,7 +140,7 @@ class Caller(Client):
         )
 
 
-def read_answer(message: Message, verb: Verb, key: PublicKey | None) -> AnyAnswer:
+def read_answer(message: Message, verb: Verb, key: VerifyingKey | None) -> AnyAnswer:
     """The answer in a message, its data checked to be that of `verb`.
 
     Raises ContractError: `wrong_signature` when a key is given and it is not signed by it, or what

@@ -44,7 +44,7 @@ from edgeface.mqtt.sharing import Guest
 from edgeface.mqtt.watch import Watch
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.rows import Row
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Publisher:
         self,
         options: ConnectionOptions,
         topics: Topics,
-        key: DeviceKey,
+        key: SigningKey,
         outbox: Outbox,
         presence: Presence,
         *,

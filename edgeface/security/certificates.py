@@ -32,6 +32,7 @@ from edgeface.security.certificate_facts import (
     facts_of,
     read_certificate,
 )
+from edgeface.security.pem import private_pem
 from edgeface.security.roles import MAX_COMMON_NAME, User
 from edgeface.security.tls import read_secret
 
@@ -76,7 +77,12 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         authority = cls(folder, certificate, key)
-        write_file(folder / f"{AUTHORITY}.key", _key_pem(key, passphrase), PRIVATE)
+        content = private_pem(key, None if passphrase is None else passphrase.encode())
+        write_file(
+            folder / f"{AUTHORITY}.key",
+            content,
+            PRIVATE,
+        )
         write_file(folder / f"{AUTHORITY}.pem", _pem(certificate), PUBLIC)
         authority._write_revoked([])
         return authority
@@ -197,7 +203,7 @@ class Authority:
         certificate = builder.sign(self._key, hashes.SHA256())
         if replace:
             self._set_aside(self._held(name), name)
-        write_file(key_path, _key_pem(key, None), PRIVATE, replace=replace)
+        write_file(key_path, private_pem(key), PRIVATE, replace=replace)
         write_file(path, _pem(certificate), PUBLIC, replace=replace)
         return path
 
@@ -288,15 +294,6 @@ def _general_name(host: str) -> x509.GeneralName:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey, passphrase: str | None) -> bytes:
-    protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase is not None:
-        protection = serialization.BestAvailableEncryption(passphrase.encode())
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection
-    )
 
 
 def _refuse_existing(*paths: Path) -> None:

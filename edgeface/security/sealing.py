@@ -10,26 +10,27 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edgeface.base.errors import ContractError, StateError
-from edgeface.base.files import PRIVATE, PUBLIC, read_small, write_file
+from edgeface.base.files import PRIVATE, PUBLIC, write_file
 from edgeface.contract.answers import Sealed
+from edgeface.security.pem import key_id, load_private, load_public, private_pem, public_pem
 
 _PREFIX: Final = b"edgeface sealed answer v1\0"
 _NONCE_BYTES: Final = 12
 _KEY_BYTES: Final = 32
+_NAME: Final = "X25519"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +52,18 @@ class AdministratorKey:
 
     def __init__(self, key: X25519PublicKey) -> None:
         self._key = key
-        self._raw = _raw(key)
-        self.kid: Final = hashlib.sha256(self._raw).hexdigest()[:16]
-        """First 16 hexadecimal digits of the SHA-256 of the raw public key."""
+        self._raw = key.public_bytes_raw()
+        self.kid: Final = key_id(self._raw)
 
     @classmethod
     def load(cls, path: Path) -> AdministratorKey:
         """Read a PEM public key. Raises StateError naming the file."""
-        try:
-            key = serialization.load_pem_public_key(read_small(path))
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise StateError(f"{path}: no public key in PEM form: {error}") from error
-        if not isinstance(key, X25519PublicKey):
-            raise StateError(f"{path}: not an X25519 key")
-        return cls(key)
+        return cls(load_public(path, X25519PublicKey, _NAME))  # type: ignore[type-abstract]
 
     def seal(self, content: bytes, context: Context) -> Sealed:
         """`content` for this key's owner alone."""
         mine = X25519PrivateKey.generate()
-        ephemeral, nonce = _raw(mine.public_key()), os.urandom(_NONCE_BYTES)
+        ephemeral, nonce = mine.public_key().public_bytes_raw(), os.urandom(_NONCE_BYTES)
         key = _derive(mine.exchange(self._key), ephemeral, self._raw)
         ciphertext = AESGCM(key).encrypt(nonce, content, context.bound())
         return Sealed(
@@ -82,9 +76,7 @@ class AdministratorKey:
 
     def pem(self) -> bytes:
         """SubjectPublicKeyInfo in PEM."""
-        return self._key.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        return public_pem(self._key)
 
 
 class AdministratorSecret:
@@ -102,14 +94,7 @@ class AdministratorSecret:
     @classmethod
     def load(cls, path: Path) -> AdministratorSecret:
         """Read a PKCS #8 PEM key. Raises StateError, also when other users may read it."""
-        content = read_small(path, private=True)
-        try:
-            key = serialization.load_pem_private_key(content, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            raise StateError(f"{path}: no private key in PEM form: {error}") from error
-        if not isinstance(key, X25519PrivateKey):
-            raise StateError(f"{path}: not an X25519 key")
-        return cls(key)
+        return cls(load_private(path, X25519PrivateKey, _NAME))  # type: ignore[type-abstract]
 
     def open(self, sealed: Sealed, context: Context) -> bytes:
         """The content. Raises ContractError: `other_recipient` or `cannot_open`."""
@@ -124,7 +109,7 @@ class AdministratorSecret:
                 for text in (sealed.ephemeral, sealed.nonce, sealed.ciphertext)
             )
             shared = self._key.exchange(X25519PublicKey.from_public_bytes(ephemeral))
-            key = _derive(shared, ephemeral, _raw(self._key.public_key()))
+            key = _derive(shared, ephemeral, self._key.public_key().public_bytes_raw())
             return AESGCM(key).decrypt(nonce, ciphertext, context.bound())
         except (InvalidTag, binascii.Error, ValueError) as error:
             raise ContractError(
@@ -140,22 +125,13 @@ class AdministratorSecret:
         for target in (path, public):
             if target.exists():
                 raise StateError(f"{target}: is there already and is not replaced")
-        content = self._key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        write_file(path, content, PRIVATE)
+        write_file(path, private_pem(self._key), PRIVATE)
         write_file(public, self.public.pem(), PUBLIC)
         return public
 
 
 def _derive(shared: bytes, ephemeral: bytes, recipient: bytes) -> bytes:
     return HKDF(hashes.SHA256(), _KEY_BYTES, None, _PREFIX + ephemeral + recipient).derive(shared)
-
-
-def _raw(key: X25519PublicKey) -> bytes:
-    return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
 
 
 def _text(content: bytes) -> str:

@@ -19,7 +19,7 @@ from edgeface.mqtt.sharing import SharedConnection
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.rows import OutboxLimits
 from edgeface.recognition.frame import Frame
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
@@ -69,7 +69,7 @@ class Composition:
         self.me = DeviceSession(
             Topics(settings.site, settings.device),
             new_session(),
-            DeviceKey.load_or_create(settings.device_key_file),
+            SigningKey.load_or_create(settings.device_key_file),
             self.clock,
         )
         self.board = Board(settings)

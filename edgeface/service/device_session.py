@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edgeface.base.clock import Clock
 from edgeface.contract.topics import Topics
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,5 +16,5 @@ class DeviceSession:
     topics: Topics
     session: str
     """Its random id."""
-    key: DeviceKey
+    key: SigningKey
     clock: Clock

@@ -17,7 +17,7 @@ from edgeface.contract.answers import AnyAnswer
 from edgeface.contract.command_requests import Verb
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.localbroker import free_port
-from edgeface.security.keys import DeviceKey, PublicKey
+from edgeface.security.keys import SigningKey, VerifyingKey
 from edgeface.security.sealing import AdministratorKey, AdministratorSecret
 from tests.support.daemon import write_config
 
@@ -131,9 +131,9 @@ def answer_with(verb: Verb, data: dict[str, Any]) -> AnyAnswer:
     )
 
 
-@pytest.mark.parametrize("key", [None, DeviceKey.generate().public], ids=["unchecked", "checked"])
+@pytest.mark.parametrize("key", [None, SigningKey.generate().public], ids=["unchecked", "checked"])
 def test_a_match_that_nobody_has_signed_for_is_told_with_a_warning(
-    key: PublicKey | None, capsys: pytest.CaptureFixture[str]
+    key: VerifyingKey | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = argparse.Namespace(command="verify", out=None)
     assert _show(answer_with("verify", {"outcome": "match"}), asked, key, None) == 0

@@ -20,7 +20,7 @@ from edgeface.contract.event import DropReason, Gap, Outcome, Recognition
 from edgeface.contract.report import AlertId
 from edgeface.contract.topics import Topics
 from edgeface.door import policy
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "mqtt.md").read_text(encoding="utf-8")
@@ -81,13 +81,13 @@ def test_every_link_leads_somewhere() -> None:
 
 
 @pytest.fixture
-def key() -> DeviceKey:
-    return DeviceKey.generate()
+def key() -> SigningKey:
+    return SigningKey.generate()
 
 
 @pytest.fixture
 def is_authentic(
-    tmp_path: Path, key: DeviceKey, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, key: SigningKey, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., bool]:
     """The page's own example, run beside the device's public key."""
     (tmp_path / "door-1.pub").write_bytes(key.public.pem())
@@ -100,17 +100,17 @@ def is_authentic(
 
 
 def test_the_example_accepts_what_the_device_signed(
-    key: DeviceKey, is_authentic: Callable[..., bool]
+    key: SigningKey, is_authentic: Callable[..., bool]
 ) -> None:
     properties = list(key.properties(TOPICS.event, PAYLOAD))
     assert is_authentic(TOPICS.event, PAYLOAD, properties) is True
 
 
 def test_the_example_refuses_everything_else(
-    key: DeviceKey, is_authentic: Callable[..., bool]
+    key: SigningKey, is_authentic: Callable[..., bool]
 ) -> None:
     good = list(key.properties(TOPICS.event, PAYLOAD))
-    others = list(DeviceKey.generate().properties(TOPICS.event, PAYLOAD))
+    others = list(SigningKey.generate().properties(TOPICS.event, PAYLOAD))
     of_the_log = list(key.properties(TOPICS.event_log, PAYLOAD))
     changed = PAYLOAD.replace(b"p_8c1k3v9q2m", b"p_8c1k3v9q2n")
     assert not is_authentic(TOPICS.event, changed, good)

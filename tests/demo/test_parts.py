@@ -30,7 +30,7 @@ from edgeface.demo.workplace import Workplace
 from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.service.recorder import description
 from edgeface.settings.loading import load_settings
 from tests.support.broker import eventually
@@ -133,7 +133,7 @@ def test_the_output_of_a_process_is_kept_and_told_line_by_line(tmp_path: Path) -
 
 def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
     key = tmp_path / "key.pub"
-    key.write_bytes(DeviceKey.generate().public.pem())
+    key.write_bytes(SigningKey.generate().public.pem())
     door: list[str | Path] = [
         "door",
         "--site",
@@ -171,7 +171,7 @@ time.sleep(60)
 
 
 def test_nothing_is_left_of_a_demo_that_was_killed(tmp_path: Path) -> None:
-    (tmp_path / "key.pub").write_bytes(DeviceKey.generate().public.pem())
+    (tmp_path / "key.pub").write_bytes(SigningKey.generate().public.pem())
     maker = subprocess.Popen(
         [sys.executable, "-c", ORPHAN_MAKER, str(tmp_path)],
         stdout=subprocess.PIPE,

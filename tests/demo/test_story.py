@@ -9,7 +9,7 @@ import pytest
 from edgeface.base.messages import Message
 from edgeface.contract import codec
 from edgeface.demo.story import Happening
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.hearsay import Hearsay
 
 
@@ -47,7 +47,7 @@ def test_the_door_may_speak_before_the_event_is_heard(hearsay: Hearsay) -> None:
         pytest.param(
             lambda message: dataclasses.replace(
                 message,
-                user_properties=DeviceKey.generate().properties(message.topic, message.payload),
+                user_properties=SigningKey.generate().properties(message.topic, message.payload),
             ),
             id="of another key",
         ),

@@ -14,13 +14,13 @@ from edgeface.contract import codec
 from edgeface.contract.answers import Answer, Error, Seen, VerifyData
 from edgeface.contract.event import GalleryUsed, ModelsUsed, Pad
 from edgeface.door.claim import Claim
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.commands import CLIENT, SESSION, TOPICS
 
 PERSON = "p_8c1k3v9q2m"
 NOW = datetime(2001, 1, 1, tzinfo=UTC)
 """The device's clock may stand anywhere."""
-KEY = DeviceKey.generate()
+KEY = SigningKey.generate()
 
 
 def claim() -> Claim:
@@ -62,7 +62,7 @@ def answer(asked: Claim, **changes: Any) -> Answer[VerifyData]:
     return Answer[VerifyData](**(values | changes))
 
 
-def sent(payload: bytes, *, key: DeviceKey | None = KEY, **changes: Any) -> Message:
+def sent(payload: bytes, *, key: SigningKey | None = KEY, **changes: Any) -> Message:
     topic = TOPICS.response("verify", CLIENT)
     values: dict[str, Any] = {
         "topic": topic,
@@ -105,7 +105,7 @@ def refusal() -> dict[str, Any]:
         pytest.param(lambda c: sent(good(c), retain=True), 1, "retained", id="retained"),
         pytest.param(lambda c: sent(good(c), key=None), 1, "unsigned", id="unsigned"),
         pytest.param(
-            lambda c: sent(good(c), key=DeviceKey.generate()), 1, "wrong_signature", id="forged"
+            lambda c: sent(good(c), key=SigningKey.generate()), 1, "wrong_signature", id="forged"
         ),
         pytest.param(
             lambda c: sent(

@@ -28,13 +28,13 @@ from edgeface.door import policy
 from edgeface.door.loop import MAX_WAITING, offer
 from edgeface.door.policy import DoorPolicy
 from edgeface.mqtt.localbroker import LocalBroker
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.broker import Witness
 from tests.support.messages import TOPICS, Device, sighting
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = DeviceKey.generate()
-OTHER_KEY = DeviceKey.generate()
+KEY = SigningKey.generate()
+OTHER_KEY = SigningKey.generate()
 
 
 class Doorway:
@@ -84,7 +84,7 @@ def test_a_fresh_signed_recognition_opens_once(doorway: Doorway) -> None:
     assert doorway.policy.counts == {"ok": 1, "duplicate": 1}
 
 
-def _signed_by(key: DeviceKey, doorway: Doorway) -> Message:
+def _signed_by(key: SigningKey, doorway: Doorway) -> Message:
     payload = doorway.payload()
     return doorway.message(payload, user_properties=key.properties(TOPICS.event, payload))
 
@@ -252,7 +252,7 @@ class Controller:
 
 @contextmanager
 def controller(
-    port: int, key: DeviceKey, folder: Path, *more: str, topics: Topics = TOPICS
+    port: int, key: SigningKey, folder: Path, *more: str, topics: Topics = TOPICS
 ) -> Iterator[Controller]:
     pinned = folder / "pinned.pub"
     pinned.write_bytes(key.public.pem())

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from edgeface.mqtt.localbroker import LocalBroker, free_port
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 ROOT = Path(__file__).resolve().parents[2]
-KEY = DeviceKey.generate()
+KEY = SigningKey.generate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,7 +16,7 @@ import yaml
 
 from edgeface.contract.topics import Topics
 from edgeface.mqtt.localbroker import LocalBroker
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.faults.accounts import Books, Check, DoorBook
 from tests.faults.inflicting import (
     FIRST_COMMIT_S,
@@ -119,7 +119,7 @@ class Harness:
             device_link = stack.enter_context(StallingProxy(broker.port))
             door_link = stack.enter_context(StallingProxy(broker.port))
             config = self._configure(device_link.port)
-            key = DeviceKey.load_or_create(self._state / "device.key").public
+            key = SigningKey.load_or_create(self._state / "device.key").public
             topics = Topics(SITE, DEVICE)
             books = Books(doors=[DoorBook("door", False), DoorBook("far door", True)])
             self._witness = LogWitness(books, key)

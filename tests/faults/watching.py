@@ -19,7 +19,7 @@ from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
 from edgeface.door.policy import DoorPolicy
 from edgeface.mqtt.connection import message_of
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 from tests.faults.accounts import Books, DoorBook, Logged
 
 SESSION_S = 3600
@@ -77,7 +77,7 @@ class Subscriber:
 class LogWitness:
     """Writes down everything on `~/event/log`, with its signature checked."""
 
-    def __init__(self, books: Books, key: PublicKey) -> None:
+    def __init__(self, books: Books, key: VerifyingKey) -> None:
         self._books = books
         self._key = key
         self.lock = threading.Lock()
@@ -87,7 +87,7 @@ class LogWitness:
         """One message."""
         signature = message.user_property(SIGNATURE)
         with self.lock:
-            if signature is None or not self._key.verify(message.topic, message.payload, signature):
+            if signature is None or self._key.reason_against(message) is not None:
                 self._books.wrong_signature += 1
             try:
                 item = Logged.read(message.payload)
@@ -100,7 +100,7 @@ class LogWitness:
 class Door:
     """The reference door, with a book about what it does that does not rest on its policy."""
 
-    def __init__(self, book: DoorBook, topics: Topics, key: PublicKey) -> None:
+    def __init__(self, book: DoorBook, topics: Topics, key: VerifyingKey) -> None:
         self.book = book
         self._moment = datetime.now(UTC)
         self._policy = DoorPolicy(topics, key, now=lambda: self._moment)

@@ -17,14 +17,14 @@ from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.door_enrolment import DoorRequest, Taken, take_templates
 from edgeface.gallery.person import Person
 from edgeface.gallery.portable import export_one
-from edgeface.security.keys import DeviceKey, PublicKey
+from edgeface.security.keys import SigningKey, VerifyingKey
 from edgeface.security.sealing import AdministratorSecret, Context
 from tests.support.gallery import ALICE, BOB, OTHER_SPACE, SPACE, direction, stored
 
 SESSION = "0123456789abcdef"
 TRANSACTION = "transaction-number-1"
 SECRET = AdministratorSecret.generate()
-KEY = DeviceKey.generate().public
+KEY = SigningKey.generate().public
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
@@ -49,7 +49,8 @@ class Device:
         return SESSION
 
     def call(
-        self, verb: str, arguments: dict[str, object], timeout_s: float, *, key: PublicKey | None,
+        self, verb: str, arguments: dict[str, object], timeout_s: float, *,
+        key: VerifyingKey | None,
         session: str | None = None, progress: Callable[[AnyAnswer], None] = lambda _: None,
     ) -> AnyAnswer:  # fmt: skip
         assert key is KEY, "every answer is checked with the pinned key"

@@ -15,7 +15,7 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.fleet.protocol.reported import read_reported
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
@@ -110,7 +110,7 @@ def test_somebody_enrolled_at_one_door_is_known_to_the_fleet(site: Site) -> None
         assert "Eileen" not in daemon.log
 
         assert site("publish")[0] == 0
-        digest, key = site.digest(), DeviceKey.load(site.folder / "state" / "device.key").public
+        digest, key = site.digest(), SigningKey.load(site.folder / "state" / "device.key").public
 
         def applied(all_: list[Arrival]) -> bool:
             reports = [a.message for a in all_ if a.topic == f"{BASE}/gallery/reported"]
@@ -128,7 +128,7 @@ def test_somebody_enrolled_at_one_door_is_known_to_the_fleet(site: Site) -> None
 
         # Another key is pinned: what this device says is not believed.
         pinned = site.folder / "hq" / "devices" / "door-1.pub"
-        pinned.write_bytes(DeviceKey.generate().public.pem())
+        pinned.write_bytes(SigningKey.generate().public.pem())
         code, _, err = site.enroll("--name", "Nobody")
         assert (code, "not signed by the key" in err) == (1, True)
         assert [row["display_name"] for row in site.people()] == ["Eileen"]

@@ -16,7 +16,7 @@ from edgeface.fleet.protocol.record import Tombstone, verify_person
 from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.fleet_site import (
     QUIET_S,
     FleetSite,
@@ -78,7 +78,7 @@ class TestErasure:
     def test_a_forged_or_unsigned_receipt_does_not_count(self, site: FleetSite) -> None:
         site.add_device("door-1")
         version = self.put_and_remove(site)
-        site.report("door-1", version, None, erased=version, key=DeviceKey.generate())
+        site.report("door-1", version, None, erased=version, key=SigningKey.generate())
         assert site.refresh().cleared == ()
         with site.fleet() as fleet:
             (judged,) = fleet.status()

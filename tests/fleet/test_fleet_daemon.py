@@ -15,7 +15,7 @@ from edgeface.fleet.protocol.reported import applied_version, confirms, read_rep
 from edgeface.fleet.protocol.version import Version
 from edgeface.inference.package import load_package
 from edgeface.mqtt.localbroker import LocalBroker
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.daemon import DaemonProcess, write_config
@@ -58,7 +58,7 @@ def test_the_daemon_follows_reports_and_erases(
     site.publish()
     bundle = site.add_device("door-1")
     shutil.copytree(bundle / "state", tmp_path / "state")
-    key = DeviceKey.load(bundle / "state" / "device.key").public
+    key = SigningKey.load(bundle / "state" / "device.key").public
     file = write_config(
         tmp_path, broker.port, camera=empty_street(tmp_path / "street"), gallery={"source": "fleet"}
     )
@@ -108,7 +108,7 @@ def test_the_daemon_changes_to_the_next_model_when_everybody_fits_it_and_stays_t
     site.publish()
     bundle = site.add_device("door-1")
     shutil.copytree(bundle / "state", tmp_path / "state")
-    key = DeviceKey.load(bundle / "state" / "device.key").public
+    key = SigningKey.load(bundle / "state" / "device.key").public
     file = write_config(
         tmp_path,
         broker.port,

@@ -10,7 +10,7 @@ import pytest
 
 from edgeface.base.errors import BadIdError, BrokerError, GalleryError, SettingsError, StateError
 from edgeface.cli.main import main
-from edgeface.fleet.admin.adminkeys import encryption_file, load_signing_key, make_keys
+from edgeface.fleet.admin.adminkeys import encryption_file, make_keys
 from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master, find_people
@@ -18,7 +18,7 @@ from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.version import Version
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.settings.loading import load_settings
 from tests.support.fleet_site import (
     PASSPHRASE,
@@ -46,14 +46,14 @@ class TestKeys:
 
     def test_the_administrators_key_needs_its_passphrase(self, site: FleetSite) -> None:
         site.put({1: [1]})
-        with site.fleet() as fleet, pytest.raises(GalleryError, match="passphrase"):
+        with site.fleet() as fleet, pytest.raises(StateError, match="passphrase"):
             fleet.publish(lambda: b"wrong horse")
         assert not site.retained()
         (path,) = site.folder.keys.glob("administrator-*.key")
-        assert load_signing_key(path, PASSPHRASE).kid in path.name
+        assert SigningKey.load(path, PASSPHRASE).kid in path.name
         path.chmod(0o644)
         with pytest.raises(StateError, match="chmod 600"):
-            load_signing_key(path, PASSPHRASE)
+            SigningKey.load(path, PASSPHRASE)
         with pytest.raises(GalleryError, match="shorter"):
             make_keys(site.folder.keys, b"short")
 
@@ -75,7 +75,7 @@ class TestKeys:
             "state/fleet/sealing.pub",
         ]
         assert "source: fleet" in (bundle / "conf.d" / "30-device.yaml").read_text()
-        key = DeviceKey.load(bundle / "state" / "device.key")
+        key = SigningKey.load(bundle / "state" / "device.key")
         assert registered(site.folder)["door-1"].kid == key.kid
         floor = Floor.load(bundle / "state" / "fleet" / "floor.json")
         assert floor.version == Version(1, 1)
@@ -114,7 +114,7 @@ class TestKeys:
         assert (key.read_text(), stat.S_IMODE(key.stat().st_mode)) == ("the key", 0o600)
 
     def test_a_device_may_have_made_its_key_itself(self, site: FleetSite, tmp_path: Path) -> None:
-        key = DeviceKey.load_or_create(tmp_path / "device.key")
+        key = SigningKey.load_or_create(tmp_path / "device.key")
         extras = Extras(public_key=tmp_path / "device.key.pub")
         with Ledger(site.folder.ledger_file) as ledger:
             bundle = add_device(site.folder, ledger.state(), "door-8", extras)
@@ -203,7 +203,7 @@ class TestRekey:
         assert both.administrators == old_ring.administrators | {keys.signing}
         site.put({4: [4]})
         with site.fleet() as fleet:
-            with pytest.raises(GalleryError, match="passphrase"):
+            with pytest.raises(StateError, match="passphrase"):
                 fleet.rekey(lambda: PASSPHRASE)
             published = fleet.rekey(lambda: b"battery staple")
         assert published.version == Version(2, 3)

@@ -25,12 +25,11 @@ from hypothesis.stateful import (
 )
 
 from edgeface.base.errors import BrokerError
-from edgeface.fleet.admin import administration, publishing
-from edgeface.fleet.admin.adminkeys import load_signing_key
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.protocol.reported import applied_version
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import FleetDevice, Times, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.memory_broker import MemoryBroker
@@ -328,9 +327,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_device_ends_equal_to_the_master(
     machine: type[FleetMachine], template: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = functools.cache(load_signing_key)
-    monkeypatch.setattr(administration, "load_signing_key", quick)
-    monkeypatch.setattr(publishing, "load_signing_key", quick)
+    monkeypatch.setattr(SigningKey, "load", functools.cache(SigningKey.load))
     monkeypatch.setattr(machine, "template", template, raising=False)
     run_state_machine_as_test(
         machine,

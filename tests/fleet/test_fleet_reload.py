@@ -15,7 +15,7 @@ import pytest
 from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.protocol.reported import applied_version, read_reported
 from edgeface.inference.package import load_package
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.daemon import DaemonProcess, write_config
@@ -193,7 +193,7 @@ def test_sighup_takes_new_keys_and_refuses_broken_ones(tmp_path: Path, site: Fle
     cv2.imwrite(str(tmp_path / "street" / "0.png"), np.full((240, 320, 3), 90, np.uint8))
     camera = {"source": "images", "folder": str(tmp_path / "street"), "fps": 5, "loop": True}
     file = write_config(tmp_path, site.port, camera=camera, gallery={"source": "fleet"})
-    key = DeviceKey.load(bundle / "device.key").public
+    key = SigningKey.load(bundle / "device.key").public
     topic = "edgeface/v1/hq/door-1/gallery/reported"
 
     def last(arrivals: list[Arrival]) -> Any:

@@ -18,7 +18,7 @@ from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket, 
 from edgeface.fleet.protocol.framing import MAGIC, digest_of
 from edgeface.fleet.protocol.freshness import read_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.keyring import KeyRing, signed
 from edgeface.fleet.protocol.manifest import read_manifest
 from edgeface.fleet.protocol.payload import Payload, decode_payload, encode_payload
 from edgeface.fleet.protocol.record import SignedRecord, Tombstone, open_record, verify_person
@@ -204,13 +204,13 @@ HEADER = json.loads(FILES["freshness.bin"][6:-64])
 def test_a_header_that_is_not_exactly_right_is_malformed(header: object) -> None:
     found = read_manifest(FILES["manifest.bin"], RING, site=SITE)
     content = json.dumps(header).encode()
-    wire = FRESHNESS.sign("freshness", MAGIC + len(content).to_bytes(2, "big") + content)
+    wire = signed(FRESHNESS, "freshness", MAGIC + len(content).to_bytes(2, "big") + content)
     assert reason_of(lambda: read_freshness(wire, found)) == "malformed"
 
 
 def test_a_field_given_twice_is_malformed() -> None:
     content = FILES["freshness.bin"][6:-64].replace(b"{", b'{"epoch":9,', 1)
-    wire = FRESHNESS.sign("freshness", MAGIC + len(content).to_bytes(2, "big") + content)
+    wire = signed(FRESHNESS, "freshness", MAGIC + len(content).to_bytes(2, "big") + content)
     found = read_manifest(FILES["manifest.bin"], RING, site=SITE)
     assert reason_of(lambda: read_freshness(wire, found)) == "malformed"
 

@@ -22,7 +22,7 @@ from edgeface.contract.topics import Topics
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.certificates import Authority
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.security.roles import User
 from edgeface.settings.loading import load_settings
 from tests.support.hardened import (
@@ -64,7 +64,7 @@ def broker(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @contextmanager
-def door(key: DeviceKey, folder: Path, *more: object) -> Iterator[Callable[..., dict[str, Any]]]:
+def door(key: SigningKey, folder: Path, *more: object) -> Iterator[Callable[..., dict[str, Any]]]:
     """`edgeface door --json` as a process; yields a function for its next line of a kind."""
     pinned = folder / "pinned.pub"
     pinned.write_bytes(key.public.pem())
@@ -113,7 +113,7 @@ mqtt:
     access = ["--host", "127.0.0.1", "--port", broker.port, "--tls", "required"]
     access += ["--ca", authority / "ca.pem", "--cert", authority / f"{DOOR}.pem"]
     access += ["--cert-key", authority / f"{DOOR}.key"]
-    key = DeviceKey.generate()
+    key = SigningKey.generate()
     device = Device(tmp_path, broker.port, key=key, topics=TOPICS, options=options)
     with Caller(certified(broker, LOG)) as log, door(key, tmp_path, *access) as following:
         log.subscribe(f"{TOPICS.base}/#")
@@ -212,7 +212,7 @@ def test_a_broker_with_a_wrong_certificate_is_refused(
     with HardenedBroker(tmp_path / "broker", authority) as broker:
         assert expected in refusal(certified(broker, DEVICE))
         arguments = ["--host", "127.0.0.1", "--port", broker.port, "--tls", "required"]
-        key = DeviceKey.generate()
+        key = SigningKey.generate()
         with door(key, tmp_path, *arguments, "--ca", folder / "ca.pem") as following:
             assert expected in following("unreachable")["reason"]
 

@@ -11,34 +11,35 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgeface.base.clock import SystemClock
 from edgeface.base.errors import ContractError, StateError
+from edgeface.base.messages import Message
 from edgeface.contract.topics import Topics
-from edgeface.security.keys import DeviceKey, PublicKey
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 
 def test_the_key_is_made_once_private_with_its_public_half_beside_it(tmp_path: Path) -> None:
     path = tmp_path / "state" / "device.key"
-    first = DeviceKey.load_or_create(path)
-    second = DeviceKey.load_or_create(path)
-    assert first.kid == second.kid == PublicKey.load(path.with_name("device.key.pub")).kid
+    first = SigningKey.load_or_create(path)
+    second = SigningKey.load_or_create(path)
+    assert first.kid == second.kid == VerifyingKey.of_device(path.with_name("device.key.pub")).kid
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert sorted(item.name for item in path.parent.iterdir()) == ["device.key", "device.key.pub"]
 
 
-@pytest.mark.parametrize("before", [DeviceKey.generate().public.pem(), b""], ids=["old", "empty"])
+@pytest.mark.parametrize("before", [SigningKey.generate().public.pem(), b""], ids=["old", "empty"])
 def test_the_public_half_beside_a_new_key_is_the_new_ones(tmp_path: Path, before: bytes) -> None:
     """It is what a door is given to pin; with that of the key before it would never open."""
     public = tmp_path / "device.key.pub"
     public.write_bytes(before)
-    key = DeviceKey.load_or_create(tmp_path / "device.key")
-    assert PublicKey.load(public).kid == key.kid
+    key = SigningKey.load_or_create(tmp_path / "device.key")
+    assert VerifyingKey.of_device(public).kid == key.kid
 
 
 def test_a_key_that_others_may_read_is_refused_with_the_way_out(tmp_path: Path) -> None:
     path = tmp_path / "device.key"
-    DeviceKey.load_or_create(path)
+    SigningKey.load_or_create(path)
     path.chmod(0o644)
     with pytest.raises(StateError, match="chmod 600"):
-        DeviceKey.load(path)
+        SigningKey.load(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"\0" * 100], ids=["empty", "text", "zeros"])
@@ -47,9 +48,9 @@ def test_a_broken_key_file_is_named(tmp_path: Path, content: bytes) -> None:
     path.write_bytes(content)
     path.chmod(0o600)
     with pytest.raises(StateError, match=r"device\.key"):
-        DeviceKey.load_or_create(path)
+        SigningKey.load_or_create(path)
     with pytest.raises(StateError, match=r"device\.key"):
-        PublicKey.load(path)
+        VerifyingKey.of_device(path)
 
 
 def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -58,22 +59,35 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     encoding, form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     path.write_bytes(public.public_bytes(encoding, form))
     with pytest.raises(StateError, match="Ed25519"):
-        PublicKey.load(path)
+        VerifyingKey.of_device(path)
 
 
 def test_a_signature_covers_topic_and_payload() -> None:
-    key, other = DeviceKey.generate(), DeviceKey.generate()
-    signature = key.sign("a/b", b"payload")
-    assert key.public.verify("a/b", b"payload", signature)
-    assert not key.public.verify("a/c", b"payload", signature)
-    assert not key.public.verify("a/b", b"payloae", signature)
-    assert not key.public.verify("a", b"/bpayload", signature)
-    assert not other.public.verify("a/b", b"payload", signature)
+    key, other = SigningKey.generate(), SigningKey.generate()
+    properties = key.properties("a/b", b"payload")
+
+    def reason(public: VerifyingKey, topic: str, payload: bytes) -> str | None:
+        return public.reason_against(Message(topic, payload, 1, False, properties))
+
+    assert reason(key.public, "a/b", b"payload") is None
+    assert reason(key.public, "a/c", b"payload") == "wrong_signature"
+    assert reason(key.public, "a/b", b"payloae") == "wrong_signature"
+    assert reason(key.public, "a", b"/bpayload") == "wrong_signature"
+    assert reason(other.public, "a/b", b"payload") == "wrong_signature"
+
+
+@pytest.mark.parametrize("properties", [(), (("kid", "0"),), (("sig", "AAAA"), ("sig", "AAAA"))])
+def test_a_message_without_one_signature_is_unsigned(
+    properties: tuple[tuple[str, str], ...],
+) -> None:
+    message = Message("a", b"b", 1, False, properties)
+    assert SigningKey.generate().public.reason_against(message) == "unsigned"
 
 
 @pytest.mark.parametrize("signature", ["", "?", "AAAA", "é", "A" * 88], ids=str)
 def test_no_text_is_a_signature_by_chance(signature: str) -> None:
-    assert not DeviceKey.generate().public.verify("a", b"b", signature)
+    message = Message("a", b"b", 1, False, (("sig", signature),))
+    assert SigningKey.generate().public.reason_against(message) == "wrong_signature"
 
 
 @pytest.mark.parametrize(

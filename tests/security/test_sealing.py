@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from edgeface.base.errors import ContractError, StateError
 from edgeface.contract.answers import Sealed
 from edgeface.contract.codec import from_mapping, to_mapping
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.security.sealing import AdministratorKey, AdministratorSecret, Context
 
 CONTEXT = Context("hq", "door-1", "enroll", "a-transaction-0001")
@@ -120,13 +120,13 @@ def test_the_pair_is_written_once_and_the_private_half_is_private(tmp_path: Path
 
 
 def test_another_kind_of_key_is_refused(tmp_path: Path) -> None:
-    DeviceKey.load_or_create(tmp_path / "device.key")
+    SigningKey.load_or_create(tmp_path / "device.key")
     with pytest.raises(StateError, match="not an X25519 key"):
         AdministratorKey.load(tmp_path / "device.key.pub")
     with pytest.raises(StateError, match="not an X25519 key"):
         AdministratorSecret.load(tmp_path / "device.key")
     (tmp_path / "text").write_text("no key")
-    with pytest.raises(StateError, match="no public key"):
+    with pytest.raises(StateError, match="not a public key"):
         AdministratorKey.load(tmp_path / "text")
     with pytest.raises(StateError, match="cannot read"):
         AdministratorKey.load(tmp_path / "nowhere")

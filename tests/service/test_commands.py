@@ -16,7 +16,7 @@ from edgeface.base.errors import NoAnswerError
 from edgeface.base.messages import Publication
 from edgeface.contract.commands import COMMANDS
 from edgeface.mqtt.caller import Caller, read_answer
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.broker import Witness
 from tests.support.commanded import CLIENT, PERSON, Door
 from tests.support.commands import TOPICS, fields, publication
@@ -285,7 +285,7 @@ def test_a_device_that_is_not_there_is_a_timeout_of_its_own_code(door: Door) -> 
 
 
 def test_an_answer_that_somebody_else_signed_is_not_believed(door: Door, tmp_path: Path) -> None:
-    DeviceKey.load_or_create(tmp_path / "other.key")
+    SigningKey.load_or_create(tmp_path / "other.key")
     done = edgeface(
         "call", "hq/door-1", "ping", "--port", str(door.port), "--key", tmp_path / "other.key.pub"
     )

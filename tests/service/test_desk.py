@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from edgeface.base.clock import SystemClock
-from edgeface.base.messages import Publication
+from edgeface.base.messages import Message, Publication
 from edgeface.contract.event import Track
 from edgeface.recognition.index import GalleryIndex
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
 from edgeface.service.commanding.telling import digest
@@ -29,7 +29,7 @@ from tests.support.commands import SESSION, TOPICS, fields, message
 from tests.support.messages import sighting
 from tests.support.people import gallery, identity
 
-KEY = DeviceKey.generate()
+KEY = SigningKey.generate()
 
 
 class Desk:
@@ -89,8 +89,9 @@ def test_an_answer_is_signed_not_retained_and_does_not_live_on(tmp_path: Path) -
     assert (sent.retain, sent.qos, sent.correlation_data) == (False, 1, b"42")
     assert sent.expiry_s is not None
     assert 1 <= sent.expiry_s <= 60
-    signature = dict(sent.user_properties)["sig"]
-    assert KEY.public.verify(sent.topic, sent.payload, signature)
+    properties = sent.user_properties
+    arrived = Message(sent.topic, sent.payload, sent.qos, sent.retain, properties)
+    assert KEY.public.reason_against(arrived) is None
 
 
 @pytest.mark.parametrize(

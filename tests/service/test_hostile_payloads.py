@@ -19,16 +19,15 @@ from typing import Any, Final, Self
 
 import psutil
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from edgeface.base.messages import Lost, Message, Publication
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.inference.package import load_package
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import SigningKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commanded import Door
@@ -186,9 +185,7 @@ def test_whatever_is_sent_it_goes_on_recognising_with_memory_flat_and_the_galler
     gallery, judged = door.data("gallery"), _judged(door)
     process = psutil.Process(door.daemon.process.pid)
     resident_mb: list[float] = []
-    gallery_shots = GalleryShots(
-        site.topics, fleet_door.genuine, SigningKey(Ed25519PrivateKey.generate())
-    )
+    gallery_shots = GalleryShots(site.topics, fleet_door.genuine, SigningKey.generate())
     began_s = time.monotonic()
     with Gun(fleet_door) as gun:
         # What has to wait for its manifest fills its room first: 8 MiB are allowed.

@@ -17,7 +17,7 @@ from edgeface.mqtt.link import LinkStatus
 from edgeface.mqtt.presence import Presence
 from edgeface.outbox.rows import OutboxStatus
 from edgeface.recognition.frame import Frame
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board, ModelFacts
 from edgeface.service.device_session import DeviceSession
 from edgeface.service.meters import Meters
@@ -46,7 +46,7 @@ class Desk:
         self.outbox = others["outbox"]
         self.reporter = Reporter(
             self.board,
-            DeviceSession(TOPICS, self.presence.session, DeviceKey.generate(), self.clock),
+            DeviceSession(TOPICS, self.presence.session, SigningKey.generate(), self.clock),
             self.presence,
             slot=LatestSlot[Frame](),
             **others,

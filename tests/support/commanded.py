@@ -11,7 +11,7 @@ from edgeface.contract.answers import AnyAnswer
 from edgeface.contract.command_requests import Verb
 from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 from tests.support.broker import Witness
 from tests.support.commands import TOPICS
 from tests.support.daemon import DaemonProcess
@@ -33,8 +33,8 @@ class Door:
         return self.file.parent
 
     @property
-    def key(self) -> PublicKey:
-        return PublicKey.load(self.folder / "state" / "device.key.pub")
+    def key(self) -> VerifyingKey:
+        return VerifyingKey.of_device(self.folder / "state" / "device.key.pub")
 
     def caller(self, client: str = CLIENT) -> Caller:
         return Caller(ConnectionOptions("127.0.0.1", self.port, ""), TOPICS, client)

@@ -15,7 +15,7 @@ from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.protocol.reported import applied_version
 from edgeface.gallery.store import GalleryStore
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.gallery import KEY, SPACE
 from tests.support.memory_broker import MemoryBroker, MemoryClient
@@ -94,7 +94,7 @@ class FleetDevice:
             ),
         )
         topics = Topics(self.site.folder.site, self.name)
-        self.device_key = DeviceKey.load(self.path / "device.key")
+        self.device_key = SigningKey.load(self.path / "device.key")
         self.report = OwnReport(self.replica, topics, self.device_key, SESSION)
 
     def crash(self) -> None:

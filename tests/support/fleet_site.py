@@ -32,7 +32,7 @@ from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_per
 from edgeface.fleet.protocol.version import NOTHING, Version
 from edgeface.gallery.person import Person
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.gallery import SPACE, direction, stored
 
 PASSPHRASE = b"correct horse"
@@ -117,7 +117,7 @@ class FleetSite:
         digest: str | None,
         erased: Version = NOTHING,
         receipts: tuple[Receipt, ...] = (),
-        key: DeviceKey | None = None,
+        key: SigningKey | None = None,
     ) -> Reported:
         """Leave a signed report on the broker, as a device would."""
         moment = datetime.fromtimestamp(self.now_s, UTC)
@@ -142,7 +142,7 @@ class FleetSite:
         topic = Topics(self.folder.site, device).gallery_reported
         payload = codec.to_json(reported)
         bundle = self.folder.bundles / device / "state" / "device.key"
-        signer = key or DeviceKey.load(bundle)
+        signer = key or SigningKey.load(bundle)
         properties = signer.properties(topic, payload)
         with quick_broker(self.folder.connection()) as broker:
             message = Publication(topic, payload, retain=True, user_properties=properties)

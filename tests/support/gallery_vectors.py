@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edgeface.fleet.protocol.bucket import BUCKETS, Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
-from edgeface.fleet.protocol.keyring import KeyRing, SigningKey, encryption_key_id
+from edgeface.fleet.protocol.keyring import KeyRing, encryption_key_id, signed
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest, read_manifest
 from edgeface.fleet.protocol.payload import Payload, encode_payload
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.person import StoredTemplate
 from edgeface.recognition.templates import Template
+from edgeface.security.keys import SigningKey
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "vectors" / "gallery"
 
@@ -160,12 +161,12 @@ def refused() -> dict[str, tuple[bytes, str, str]]:
         ),
         "other-encryption-key.bin": (unreadable, alices, "unknown_key"),
         "wrong-encryption-key.bin": (
-            ADMINISTRATOR.sign("record", swapped),
+            signed(ADMINISTRATOR, "record", swapped),
             alices,
             "undecryptable",
         ),
         "record-signed-as-tombstone.bin": (
-            ADMINISTRATOR.sign("tombstone", wire[:-64]),
+            signed(ADMINISTRATOR, "tombstone", wire[:-64]),
             alices,
             "bad_signature",
         ),

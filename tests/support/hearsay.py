@@ -13,7 +13,7 @@ from edgeface.contract.event import Identity, Recognition
 from edgeface.contract.topics import Topics
 from edgeface.demo.plan import DEVICE, SITE
 from edgeface.demo.story import Story
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.messages import sighting
 
 SESSION = "aaaaaaaa"
@@ -24,7 +24,7 @@ class Hearsay:
 
     def __init__(self) -> None:
         self.topics = Topics(SITE, DEVICE)
-        self.key = DeviceKey.generate()
+        self.key = SigningKey.generate()
         self.clock = ManualClock()
         self.story = Story(self.topics)
         self.seq = 0

@@ -16,7 +16,8 @@ from edgeface.contract.commands import COMMANDS
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import HEADER_AT, MAGIC, SIGNATURE_BYTES
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.keyring import SigningKey
+from edgeface.fleet.protocol.keyring import signed
+from edgeface.security.keys import SigningKey
 from tests.support.commands import TOPICS, fields
 from tests.support.fleet_site import person_id
 
@@ -240,9 +241,9 @@ class GalleryShots:
         """By a key that nobody has pinned, as whatever its header says it is."""
         try:
             kind = json.loads(_header(wire))["type"]
-            return self._mallory.sign(kind, wire[:-SIGNATURE_BYTES])
+            return signed(self._mallory, kind, wire[:-SIGNATURE_BYTES])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            return self._mallory.sign("manifest", wire[:-SIGNATURE_BYTES])
+            return signed(self._mallory, "manifest", wire[:-SIGNATURE_BYTES])
 
 
 def salvos(gallery: GalleryShots, size: int) -> st.SearchStrategy[list[Shot]]:

@@ -6,15 +6,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.base.messages import Message
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.manifest import Manifest, encode_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import DAY_S, PEOPLE, FleetDevice, ids
 from tests.support.gallery import SPACE, direction, stored
 
 TOPICS = GalleryTopics("hq")
-MALLORY = SigningKey(Ed25519PrivateKey.generate())
+MALLORY = SigningKey.generate()
 """A key that nobody has pinned."""
 PAYLOAD = Payload({SPACE: (stored(direction(666)),)}, display_name="Mallory")
 

@@ -25,7 +25,7 @@ from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.rows import OutboxLimits
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 from tests.support.broker import eventually
 
 TOPICS = Topics("hq", "door-1")
@@ -62,7 +62,7 @@ class Device:
         folder: Path,
         port: int,
         *,
-        key: DeviceKey | None = None,
+        key: SigningKey | None = None,
         clock: Clock | None = None,
         limits: OutboxLimits | None = None,
         topics: Topics = TOPICS,
@@ -70,7 +70,7 @@ class Device:
         options: ConnectionOptions | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
-        self.key = key or DeviceKey.generate()
+        self.key = key or SigningKey.generate()
         self.session = new_session()
         self.topics = topics
         self.outbox = Outbox(

@@ -12,7 +12,6 @@ from edgeface.fleet.admin.adminkeys import (
     KeySet,
     administrator_file,
     drop_keys,
-    load_signing_key,
     make_keys,
 )
 from edgeface.fleet.admin.broker import Broker
@@ -22,9 +21,9 @@ from edgeface.fleet.admin.publishing import Sent, SitePublisher
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.admin.staging import load_publishing_keys, stage, stage_rekey
 from edgeface.fleet.admin.standing import Judged, judge, note_receipts, read_standings
-from edgeface.fleet.protocol.keyring import SigningKey
 from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import SigningKey
 
 Connect = Callable[[ConnectionOptions], Broker]
 Passphrase = Callable[[], bytes]
@@ -224,4 +223,4 @@ class Fleet:
         return done
 
     def _unlock(self, keys: KeySet, passphrase: Passphrase) -> SigningKey:
-        return load_signing_key(administrator_file(self._folder.keys, keys.signing), passphrase())
+        return SigningKey.load(administrator_file(self._folder.keys, keys.signing), passphrase())

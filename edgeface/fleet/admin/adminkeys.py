@@ -7,18 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from edgeface.base.errors import GalleryError, StateError
-from edgeface.base.files import PRIVATE, PUBLIC, read_small, write_file
-from edgeface.fleet.protocol.keyring import (
-    ENCRYPTION_KEY_BYTES,
-    SigningKey,
-    VerifyingKey,
-    encryption_key_id,
-)
+from edgeface.base.errors import GalleryError
+from edgeface.base.files import PRIVATE, PUBLIC, write_file
+from edgeface.fleet.protocol.keyring import ENCRYPTION_KEY_BYTES, encryption_key_id
 from edgeface.gallery.key_file import load_key
+from edgeface.security.keys import SigningKey, VerifyingKey
 from edgeface.security.sealing import AdministratorSecret
 
 MIN_PASSPHRASE: Final = 8
@@ -41,13 +34,13 @@ def make_keys(folder: Path, passphrase: bytes) -> KeySet:
     """
     if len(passphrase) < MIN_PASSPHRASE:
         raise GalleryError(f"the passphrase is shorter than {MIN_PASSPHRASE} characters")
-    signing = SigningKey(Ed25519PrivateKey.generate())
-    freshness = SigningKey(Ed25519PrivateKey.generate())
+    signing = SigningKey.generate()
+    freshness = SigningKey.generate()
     encryption = secrets.token_bytes(ENCRYPTION_KEY_BYTES)
     keys = KeySet(signing.kid, freshness.kid, encryption_key_id(encryption))
     write_file(administrator_file(folder, keys.signing), signing.pem(passphrase), PRIVATE)
     write_file(public_file(folder, keys.signing), signing.public.pem(), PUBLIC)
-    write_file(freshness_file(folder, keys.freshness), freshness.pem(None), PRIVATE)
+    write_file(freshness_file(folder, keys.freshness), freshness.pem(), PRIVATE)
     write_file(encryption_file(folder, keys.encryption), encryption.hex().encode() + b"\n", PRIVATE)
     return keys
 
@@ -90,21 +83,6 @@ def freshness_file(folder: Path, kid: str) -> Path:
 def encryption_file(folder: Path, kid: str) -> Path:
     """The key under which records are sealed; devices have it too."""
     return folder / f"encryption-{kid}.key"
-
-
-def load_signing_key(path: Path, passphrase: bytes | None) -> SigningKey:
-    """Read a private key. Raises StateError (not readable, others may read it, no key) or
-    GalleryError (wrong passphrase)."""
-    content = read_small(path, private=True)
-    try:
-        key = serialization.load_pem_private_key(content, password=passphrase)
-    except (ValueError, TypeError) as error:
-        if b"ENCRYPTED" in content:
-            raise GalleryError(f"{path}: the passphrase does not open this key") from error
-        raise StateError(f"{path}: no private key in PEM form") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise StateError(f"{path}: not an Ed25519 key")
-    return SigningKey(key)
 
 
 def load_encryption_key(folder: Path, kid: str) -> bytes:

@@ -23,7 +23,7 @@ from edgeface.fleet.admin.adminkeys import (
 from edgeface.fleet.admin.ledger import LedgerState
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.floor import FLOOR_FILE
-from edgeface.security.keys import DeviceKey, PublicKey
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 FLEET_FOLDER: Final = "fleet"
 """Below the device's state folder: pinned keys, encryption keys and floor."""
@@ -45,9 +45,11 @@ class Extras:
     """Of the device."""
 
 
-def registered(folder: SiteFolder) -> dict[str, PublicKey]:
+def registered(folder: SiteFolder) -> dict[str, VerifyingKey]:
     """Device id -> pinned key. Raises StateError."""
-    return {path.stem: PublicKey.load(path) for path in sorted(folder.devices.glob("*.pub"))}
+    return {
+        path.stem: VerifyingKey.of_device(path) for path in sorted(folder.devices.glob("*.pub"))
+    }
 
 
 def add_device(folder: SiteFolder, state: LedgerState, device: str, extras: Extras) -> Path:
@@ -64,8 +66,8 @@ def add_device(folder: SiteFolder, state: LedgerState, device: str, extras: Extr
             raise StateError(
                 f"{place}: there already; `edgeface fleet device remove {device}` first"
             )
-    key = None if extras.public_key is not None else DeviceKey.generate()
-    public = PublicKey.load(extras.public_key) if extras.public_key is not None else None
+    key = None if extras.public_key is not None else SigningKey.generate()
+    public = VerifyingKey.of_device(extras.public_key) if extras.public_key is not None else None
     own = [
         (name, f"mqtt-{name.removesuffix('_file')}.pem", _read(source), mode)
         for name, source, mode in (

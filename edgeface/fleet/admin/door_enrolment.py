@@ -24,7 +24,7 @@ from edgeface.gallery.portable import read_one
 from edgeface.mqtt.caller import Caller
 from edgeface.recognition.templates import decode_template
 from edgeface.recognition.values import Embedding
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 from edgeface.security.sealing import AdministratorSecret, Context
 
 QUICK_S: Final = 10.0
@@ -70,7 +70,7 @@ class Taken:
     """Whom the device would take the person for."""
 
 
-def pinned_key(folder: SiteFolder, device: str) -> PublicKey:
+def pinned_key(folder: SiteFolder, device: str) -> VerifyingKey:
     """The key that the site has pinned for a device.
 
     Raises BadIdError for an impossible id, GalleryError when the device is not of this site,
@@ -82,7 +82,7 @@ def pinned_key(folder: SiteFolder, device: str) -> PublicKey:
             f"{device}: no such device is registered at site {folder.site}; `edgeface fleet device "
             "list` names those that are"
         )
-    return PublicKey.load(path)
+    return VerifyingKey.of_device(path)
 
 
 def sealing_secret(folder: SiteFolder, path: Path | None = None) -> AdministratorSecret:
@@ -99,7 +99,7 @@ def sealing_secret(folder: SiteFolder, path: Path | None = None) -> Administrato
 
 def take_templates(
     caller: Caller,
-    key: PublicKey,
+    key: VerifyingKey,
     secret: AdministratorSecret,
     request: DoorRequest,
     progress: Callable[[EnrollProgress], None] = lambda _: None,
@@ -173,7 +173,7 @@ def _open_answer(
     return Taken(samples, data.known_as)
 
 
-def _check_space(caller: Caller, key: PublicKey, session: str, request: DoorRequest) -> None:
+def _check_space(caller: Caller, key: VerifyingKey, session: str, request: DoorRequest) -> None:
     """Whether its templates can be compared, before anybody stands still for them."""
     answer = caller.call("gallery", {"limit": 0}, QUICK_S, key=key, session=session)
     if answer.error is not None and answer.error.code == "disabled":

@@ -10,7 +10,7 @@ from typing import Final
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Publication
-from edgeface.fleet.admin.adminkeys import freshness_file, load_public_key, load_signing_key
+from edgeface.fleet.admin.adminkeys import freshness_file, load_public_key
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.ledger import Ledger, Outgoing, SendStage
 from edgeface.fleet.admin.site import SiteFolder
@@ -20,6 +20,7 @@ from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
 from edgeface.mqtt.options import ConnectionOptions
+from edgeface.security.keys import SigningKey
 
 HOUR_S: Final = 3600
 
@@ -162,7 +163,7 @@ class SitePublisher:
             manifest,
             issued_s=issued_s,
             expires_s=expires_s,
-            signer=load_signing_key(key, None),
+            signer=SigningKey.load(key),
         )
 
     def _topic(self, item: Outgoing) -> str:

@@ -12,17 +12,16 @@ from edgeface.fleet.admin.adminkeys import (
     KeySet,
     freshness_file,
     load_encryption_key,
-    load_signing_key,
 )
 from edgeface.fleet.admin.ledger import SendStage, keys_text
 from edgeface.fleet.admin.master import Draft, Master, PersonChange, content_digest
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.keyring import SigningKey, VerifyingKey
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 
 class PublishingKeys(NamedTuple):
@@ -37,7 +36,7 @@ class PublishingKeys(NamedTuple):
 def load_publishing_keys(master: Master, keys: KeySet, signer: SigningKey) -> PublishingKeys:
     """The keys that go with an opened administrator's key. Raises StateError or GalleryError."""
     folder = master.folder.keys
-    freshness = load_signing_key(freshness_file(folder, keys.freshness), None)
+    freshness = SigningKey.load(freshness_file(folder, keys.freshness))
     return PublishingKeys(signer, freshness.public, load_encryption_key(folder, keys.encryption))
 
 

@@ -16,7 +16,7 @@ from edgeface.fleet.admin.ledger import Ledger, TombstoneRow
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.reported import applied_version, confirms, read_reported
 from edgeface.fleet.protocol.version import Version
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 _CHUNK: Final = 100
 """Devices asked about at a time: mosquitto drops retained messages beyond about a thousand."""
@@ -56,7 +56,7 @@ class Judged:
 
 
 def read_standings(
-    broker: Broker, site: str, devices: Mapping[str, PublicKey]
+    broker: Broker, site: str, devices: Mapping[str, VerifyingKey]
 ) -> dict[str, DeviceStanding]:
     """Ask the broker for what the registered devices have left there. Raises BrokerError."""
     topics = {device: Topics(site, device) for device in devices}
@@ -115,7 +115,7 @@ def _frozen(fresh_s: int | None, grace_days: int) -> float | None:
 
 
 def _standing(
-    device: str, topics: Topics, key: PublicKey, latest: Mapping[str, Message]
+    device: str, topics: Topics, key: VerifyingKey, latest: Mapping[str, Message]
 ) -> DeviceStanding:
     reported, fault = None, None
     message = latest.get(topics.gallery_reported)

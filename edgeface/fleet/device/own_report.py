@@ -11,7 +11,7 @@ from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.replica import Replica
 from edgeface.fleet.protocol.version import NOTHING
-from edgeface.security.keys import DeviceKey
+from edgeface.security.keys import SigningKey
 
 MIN_INTERVAL_S: Final = 1.0
 """Between two reports."""
@@ -20,7 +20,7 @@ MIN_INTERVAL_S: Final = 1.0
 class OwnReport:
     """Used by the replica's thread."""
 
-    def __init__(self, replica: Replica, topics: Topics, key: DeviceKey, session: str) -> None:
+    def __init__(self, replica: Replica, topics: Topics, key: SigningKey, session: str) -> None:
         self._replica = replica
         self._topic = topics.gallery_reported
         self._key = key

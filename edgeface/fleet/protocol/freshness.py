@@ -8,10 +8,11 @@ from typing import Final, Literal
 from edgeface.contract.gallery_report import Sha256
 from edgeface.fleet.protocol.framing import VERSION, check_site, start_of, unframe
 from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
-from edgeface.fleet.protocol.keyring import SigningKey
+from edgeface.fleet.protocol.keyring import check_signed, signed
 from edgeface.fleet.protocol.manifest import Manifest, check_not_expired
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey
 
 MAX_FRESHNESS_BYTES: Final = 2048
 MAX_LIFE_S: Final = 31 * 86400
@@ -68,7 +69,7 @@ def encode_freshness(
         expires=expires_s,
         signing_key=signer.kid,
     )
-    return signer.sign("freshness", start_of(header))
+    return signed(signer, "freshness", start_of(header))
 
 
 def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
@@ -88,7 +89,7 @@ def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
         raise RefusedError("rollback", f"freshness of {version}, but {manifest.version} is known")
     if header.signing_key != manifest.freshness_key.kid:
         raise RefusedError("unknown_key", f"key {header.signing_key} does not sign freshness here")
-    manifest.freshness_key.check("freshness", message)
+    check_signed(manifest.freshness_key, "freshness", message)
     if message.body:
         raise RefusedError("malformed", "freshness has no body")
     if header.manifest != manifest.digest.hex():

@@ -14,15 +14,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Self
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError
 from edgeface.fleet.protocol.framing import GalleryMessage, prefix_of
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.key_file import load_key
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 ADMINISTRATOR_FILES: Final = "administrator-*.pub"
 ENCRYPTION_FILES: Final = "encryption-*.key"
@@ -33,67 +32,16 @@ ENCRYPTION_KEY_BYTES: Final = 32
 _ENCRYPTION_KEY_ID: Final = b"edgeface gallery v1 encryption key\0"
 
 
-class VerifyingKey:
-    """A public Ed25519 key."""
-
-    def __init__(self, raw: bytes) -> None:
-        """`raw` has 32 bytes. Raises ValueError."""
-        self._key = Ed25519PublicKey.from_public_bytes(raw)
-        self.raw: Final = raw
-        self.kid: Final = hashlib.sha256(raw).hexdigest()[:16]
-        """First 16 hexadecimal digits of the SHA-256 of `raw`."""
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a PEM file. Raises StateError."""
-        try:
-            key = serialization.load_pem_public_key(path.read_bytes())
-        except OSError as error:
-            raise StateError(f"{path}: cannot read the key: {error.strerror}") from error
-        except ValueError as error:
-            raise StateError(f"{path}: no public key in PEM form") from error
-        if not isinstance(key, Ed25519PublicKey):
-            raise StateError(f"{path}: not an Ed25519 key")
-        return cls(key.public_bytes_raw())
-
-    def pem(self) -> bytes:
-        """SubjectPublicKeyInfo in PEM."""
-        return self._key.public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-
-    def check(self, kind: str, message: GalleryMessage) -> None:
-        """Raise RefusedError `bad_signature` unless this key signed the message as this type."""
-        try:
-            self._key.verify(message.signature, prefix_of(kind) + message.signed)
-        except InvalidSignature:
-            raise RefusedError("bad_signature", f"not signed by key {self.kid}") from None
+def signed(signer: SigningKey, kind: str, content: bytes) -> bytes:
+    """`content`, all of the wire that comes before the signature, with the signature as this type
+    of message."""
+    return content + signer.sign(prefix_of(kind) + content)
 
 
-class SigningKey:
-    """A private Ed25519 key, of an administrator or for freshness."""
-
-    def __init__(self, key: Ed25519PrivateKey) -> None:
-        self._key = key
-        self.public: Final = VerifyingKey(key.public_key().public_bytes_raw())
-
-    @property
-    def kid(self) -> str:
-        """Id of the key."""
-        return self.public.kid
-
-    def sign(self, kind: str, content: bytes) -> bytes:
-        """`content`, all of the wire that comes before the signature, with the signature."""
-        return content + self._key.sign(prefix_of(kind) + content)
-
-    def pem(self, passphrase: bytes | None) -> bytes:
-        """PKCS #8 in PEM, encrypted when there is a passphrase."""
-        lock: serialization.KeySerializationEncryption = serialization.NoEncryption()
-        if passphrase is not None:
-            lock = serialization.BestAvailableEncryption(passphrase)
-        return self._key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock
-        )
+def check_signed(key: VerifyingKey, kind: str, message: GalleryMessage) -> None:
+    """Raise RefusedError `bad_signature` unless this key signed the message as this type."""
+    if not key.verify(prefix_of(kind) + message.signed, message.signature):
+        raise RefusedError("bad_signature", f"not signed by key {key.kid}")
 
 
 def encryption_key_id(key: bytes) -> str:
@@ -153,7 +101,7 @@ class KeyRing:
         key = self._administrators.get(kid)
         if key is None:
             raise RefusedError("unknown_key", f"no pinned administrator's key has the id {kid}")
-        key.check(kind, message)
+        check_signed(key, kind, message)
 
     def decrypt(self, kid: str, nonce: bytes, ciphertext: bytes, context: bytes) -> bytes:
         """AES-256-GCM. Raises RefusedError (`unknown_key`, `undecryptable`)."""

@@ -17,9 +17,10 @@ from edgeface.contract.gallery_report import SPACE_PATTERN, Amount
 from edgeface.fleet.protocol.bucket import BUCKETS
 from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
 from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
-from edgeface.fleet.protocol.keyring import KeyRing, SigningKey, VerifyingKey
+from edgeface.fleet.protocol.keyring import KeyRing, signed
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 MAX_MANIFEST_BYTES: Final = 16 * 1024
 MAX_SPACES: Final = 8
@@ -111,7 +112,7 @@ def encode_manifest(
         freshness_key=base64.b64encode(freshness_key.raw).decode("ascii"),
         signing_key=signer.kid,
     )
-    return signer.sign("manifest", start_of(header) + b"".join(buckets))
+    return signed(signer, "manifest", start_of(header) + b"".join(buckets))
 
 
 def read_manifest(wire: bytes, ring: KeyRing, *, site: str) -> Manifest:

@@ -28,12 +28,13 @@ from edgeface.fleet.protocol.keyring import (
     NONCE_BYTES,
     TAG_BYTES,
     KeyRing,
-    SigningKey,
     encryption_key_id,
+    signed,
 )
 from edgeface.fleet.protocol.payload import PADDING_BYTES, Payload, decode_payload, encode_payload
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey
 
 MAX_RECORD_BYTES: Final = 16 * 1024
 """Of a record or tombstone on the wire."""
@@ -142,7 +143,7 @@ def encode_record(
     start = start_of(header)
     chosen = secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce
     sealed = AESGCM(encryption_key).encrypt(chosen, encode_payload(payload), start)
-    wire = signer.sign("record", start + chosen + sealed)
+    wire = signed(signer, "record", start + chosen + sealed)
     if len(wire) > MAX_RECORD_BYTES:
         raise ValueError(
             f"{person_id}: the record has {len(wire)} bytes, at most {MAX_RECORD_BYTES} fit; "
@@ -162,7 +163,7 @@ def encode_tombstone(*, site: str, person_id: str, version: Version, signer: Sig
         revision=version.revision,
         signing_key=signer.kid,
     )
-    return signer.sign("tombstone", start_of(header))
+    return signed(signer, "tombstone", start_of(header))
 
 
 _KINDS: Final[Mapping[str, type]] = {"record": RecordHeader, "tombstone": TombstoneHeader}

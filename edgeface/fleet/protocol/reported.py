@@ -8,7 +8,7 @@ from edgeface.contract import codec
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.signatures import KEY_ID
 from edgeface.fleet.protocol.version import Version
-from edgeface.security.keys import PublicKey
+from edgeface.security.keys import VerifyingKey
 
 
 def applied_version(reported: Reported) -> Version:
@@ -26,7 +26,7 @@ def confirms(reported: Reported, person_id: str, demanded: Version) -> bool:
     )
 
 
-def read_reported(message: Message, key: PublicKey) -> Reported:
+def read_reported(message: Message, key: VerifyingKey) -> Reported:
     """The report in a message, checked against the device's pinned key.
 
     Raises ContractError: `unsigned`, `unknown_key`, `wrong_signature`, or as `codec.from_json`.

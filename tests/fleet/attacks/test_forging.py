@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Message
-from edgeface.fleet.admin.adminkeys import freshness_file, load_signing_key
+from edgeface.fleet.admin.adminkeys import freshness_file
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
@@ -21,6 +21,7 @@ from edgeface.fleet.protocol.keyring import encryption_key_id
 from edgeface.fleet.protocol.manifest import NOBODY
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import DAY_S, PEOPLE, FleetDevice, ids
 from tests.support.fleet_site import FleetSite, person_id
 from tests.support.gallery import direction
@@ -116,7 +117,7 @@ class TestForge:
         self, device: FleetDevice, site: FleetSite
     ) -> None:
         (path,) = site.folder.keys.glob("freshness-*.key")
-        stolen = load_signing_key(path, None)
+        stolen = SigningKey.load(path)
         assert path == freshness_file(site.folder.keys, stolen.kid)
         insert(device, TOPICS.manifest, forged_manifest(device, Version(1, 2), None, stolen))
         wire = encode_tombstone(

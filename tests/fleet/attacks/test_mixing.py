@@ -9,10 +9,10 @@ import pytest
 
 from edgeface.base.messages import Message
 from edgeface.fleet.admin import staging
-from edgeface.fleet.admin.adminkeys import load_signing_key
 from edgeface.fleet.protocol.bucket import bucket_number, encode_bucket, read_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.version import Version
+from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import DAY_S, GRACE_S, PEOPLE, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
 from tests.support.gallery import OTHER_SPACE, SPACE
@@ -174,7 +174,7 @@ class TestKeys:
         device.settle()
         assert device.equals_master()
         (path,) = site.folder.keys.glob(f"administrator-{old}.key")
-        stolen = load_signing_key(path, PASSPHRASE)
+        stolen = SigningKey.load(path, PASSPHRASE)
         insert(device, TOPICS.manifest, forged_manifest(device, Version(3, 1), None, stolen))
         assert device.refusals()["manifest"] == "unknown_key"
         assert unharmed(device)
