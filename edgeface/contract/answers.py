@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
 
-from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, Text
+from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, matching
 from edgeface.contract.command_requests import TransactionId, Verb
 from edgeface.contract.event import (
     Cosine,
@@ -186,13 +186,13 @@ class Sealed:
     """Something only the named key can open."""
 
     scheme: Literal["x25519-hkdf-sha256-aes-256-gcm"]
-    recipient: Annotated[str, Text("[0-9a-f]{16}", 16)]
+    recipient: Annotated[str, matching("[0-9a-f]{16}", 16)]
     """First 16 hexadecimal digits of the SHA-256 of the raw public key."""
-    ephemeral: Annotated[str, Text("[A-Za-z0-9+/]{43}=", 44)]
+    ephemeral: Annotated[str, matching("[A-Za-z0-9+/]{43}=", 44)]
     """The sender's one-time X25519 public key, base64."""
-    nonce: Annotated[str, Text("[A-Za-z0-9+/]{16}", 16)]
+    nonce: Annotated[str, matching("[A-Za-z0-9+/]{16}", 16)]
     """96 bits, base64."""
-    ciphertext: Annotated[str, Text("[A-Za-z0-9+/]*={0,2}", MAX_PAYLOAD_BYTES)]
+    ciphertext: Annotated[str, matching("[A-Za-z0-9+/]*={0,2}", MAX_PAYLOAD_BYTES)]
     """With its tag, base64."""
 
 

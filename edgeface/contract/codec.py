@@ -1,4 +1,4 @@
-"""Frozen dataclasses to JSON and strictly back, by pydantic, which is loaded when first needed.
+"""Frozen dataclasses to JSON and strictly back, by pydantic.
 
 A field typed `X | None` without a default is always written (as null); one with the default None is
 left out when it is None. Unknown fields are ignored when read: fields may be added to the contract,
@@ -16,15 +16,13 @@ import functools
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator
 
 from edgeface.base.errors import ContractError
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
-    from pydantic_core import SchemaValidator
 
 JsonObject: TypeAlias = Mapping[str, Any]
 """Free-form JSON object."""
@@ -42,40 +40,9 @@ _START, _END = "^(?:", ")$"
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Bounds of a string: a full-match pattern (without anchors), a greatest length."""
-
-    pattern: str | None = None
-    max_length: int = DEFAULT_LENGTH
-
-    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> Any:
-        bounds: dict[str, Any] = {"max_length": self.max_length}
-        if self.pattern is not None:
-            bounds["pattern"] = f"{_START}{self.pattern}{_END}"
-        return {**handler(kind), **bounds}
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Inclusive bounds of a number."""
-
-    minimum: float | None = None
-    maximum: float | None = None
-
-    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> Any:
-        bounds = {"ge": self.minimum, "le": self.maximum}
-        return {**handler(kind), **{key: item for key, item in bounds.items() if item is not None}}
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What the JSON Schema says of a type, where its docstring does not."""
-
-    text: str
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
-        return {**handler(schema), "description": self.text}
+def matching(pattern: str, max_length: int) -> Any:
+    """Bounds of a text: a pattern, without anchors, of all of it, and a greatest length."""
+    return Field(pattern=f"{_START}{pattern}{_END}", max_length=max_length)
 
 
 def format_time(moment: datetime) -> str:
@@ -174,8 +141,6 @@ def from_mapping(kind: type[_T], mapping: object, path: str = "") -> _T:
     Raises ContractError naming the field: `missing_field`, `wrong_type`, `out_of_range`,
     `bad_text`, `bad_time`, or what the dataclass itself raises (`inconsistent`).
     """
-    from pydantic import ValidationError
-
     try:
         found: _T = _validator(cast("Any", kind)).validate_python(mapping)
     except ValidationError as error:
@@ -189,18 +154,9 @@ def prepare(*kinds: Any) -> None:
         _validator(kind)
 
 
-def adapter(kind: Any) -> TypeAdapter[Any]:
-    """pydantic's reading of the type hints."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
-
-
 @functools.cache
 def _validator(kind: Any) -> SchemaValidator:
-    from pydantic_core import SchemaValidator
-
-    return SchemaValidator(_strict(adapter(kind).core_schema))
+    return SchemaValidator(_strict(TypeAdapter(kind).core_schema))
 
 
 def _strict(schema: Any) -> Any:
@@ -238,16 +194,12 @@ def _called(kind: str, function: Callable[[Any], Any]) -> dict[str, Any]:
 
 def _exact(value: Any) -> Any:
     """A value for a literal, which is an integer or a text: to Python true and 1.0 equal 1."""
-    from pydantic_core import PydanticKnownError
-
     if isinstance(value, bool | float):
         raise PydanticKnownError("literal_error", {"expected": "an integer or text"})
     return value
 
 
 def _time(value: Any) -> datetime:
-    from pydantic_core import PydanticCustomError
-
     if not isinstance(value, str) or TIME.fullmatch(value) is None:
         raise PydanticCustomError("bad_time", "a time like 2026-11-21T16:51:39.120Z is expected")
     try:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias
 
-from edgeface.contract.codec import Range, Text
+from pydantic import Field
+
+from edgeface.contract.codec import matching
 from edgeface.contract.event import Count, PersonId, Session
 
 MAX_COMMAND_BYTES: Final = 4096
@@ -28,8 +30,8 @@ Verb: TypeAlias = Literal[
     "ping", "verify", "identify", "enroll", "snapshot", "reload", "gallery", "why"
 ]
 TRANSACTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-TransactionId: TypeAlias = Annotated[str, Text(TRANSACTION.pattern, 64)]
-Timeout: TypeAlias = Annotated[float, Range(1, 600)]
+TransactionId: TypeAlias = Annotated[str, matching(TRANSACTION.pattern, 64)]
+Timeout: TypeAlias = Annotated[float, Field(ge=1, le=600)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class Enroll(Command):
     """Templates of the person at the door, from good and different frames, sealed to the
     administrator. Nobody is added to the gallery by it."""
 
-    frames: Annotated[int, Range(1, 16)] = 5
+    frames: Annotated[int, Field(ge=1, le=16)] = 5
     person_id: PersonId | None = None
     """Whom the templates are for; left out: a new, random id."""
     timeout_s: Timeout | None = None
@@ -94,7 +96,7 @@ class GalleryQuery(Command):
 
     after: PersonId | None = None
     """Ids after this one; left out: from the first."""
-    limit: Annotated[int, Range(0, MAX_IDS)] = MAX_IDS
+    limit: Annotated[int, Field(ge=0, le=MAX_IDS)] = MAX_IDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
+from pydantic import Field
+
 from edgeface.base.errors import ContractError
 from edgeface.contract.answers import (
     Answer,
@@ -26,7 +28,6 @@ from edgeface.contract.answers import (
     WhyData,
 )
 from edgeface.contract.channels import BASE, Channel, Part
-from edgeface.contract.codec import About
 from edgeface.contract.command_requests import (
     Command,
     Enroll,
@@ -88,9 +89,9 @@ def _kinds() -> dict[str, Any]:
         text = f"Answer to `{verb}`."
         if item.progress is not None:
             text = f"The last answer to `{verb}`."
-            before = About(f"An answer to `{verb}` with the status `progress`.")
+            before = Field(description=f"An answer to `{verb}` with the status `progress`.")
             progress[f"answer-{verb}-progress"] = Annotated[item.progress, before]
-        found[f"answer-{verb}"] = Annotated[item.answer, About(text)]
+        found[f"answer-{verb}"] = Annotated[item.answer, Field(description=text)]
     return found | progress
 
 

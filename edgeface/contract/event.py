@@ -11,25 +11,27 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias, TypedDict, get_args
 
+from pydantic import Field
+
 from edgeface.base.errors import ContractError
 from edgeface.base.ids import ID, PERSON_ID
 from edgeface.contract import codec
-from edgeface.contract.codec import JsonObject, Range, Text
+from edgeface.contract.codec import JsonObject, matching
 
 CONTRACT_VERSION: Final = 1
 
-Id: TypeAlias = Annotated[str, Text(ID.pattern, 64)]
-PersonId: TypeAlias = Annotated[str, Text(PERSON_ID.pattern, 12)]
+Id: TypeAlias = Annotated[str, matching(ID.pattern, 64)]
+PersonId: TypeAlias = Annotated[str, matching(PERSON_ID.pattern, 12)]
 EventId: TypeAlias = Annotated[
-    str, Text("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", 36)
+    str, matching("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", 36)
 ]
-Session: TypeAlias = Annotated[str, Text("[0-9a-f]{8,64}", 64)]
-Digest: TypeAlias = Annotated[str, Text("sha256:[0-9a-f]{64}", 71)]
-Count: TypeAlias = Annotated[int, Range(0)]
-Number: TypeAlias = Annotated[int, Range(1)]
-Cosine: TypeAlias = Annotated[float, Range(-1, 1)]
-Unit: TypeAlias = Annotated[float, Range(0, 1)]
-Degrees: TypeAlias = Annotated[float, Range(-180, 180)]
+Session: TypeAlias = Annotated[str, matching("[0-9a-f]{8,64}", 64)]
+Digest: TypeAlias = Annotated[str, matching("sha256:[0-9a-f]{64}", 71)]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+Number: TypeAlias = Annotated[int, Field(ge=1)]
+Cosine: TypeAlias = Annotated[float, Field(ge=-1, le=1)]
+Unit: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
 Outcome: TypeAlias = Literal[
     "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality"
 ]
@@ -63,7 +65,7 @@ class Match:
     score: Cosine
     threshold: Cosine
     threshold_extrapolated: bool
-    margin: Annotated[float, Range(0, 2)] | None
+    margin: Annotated[float, Field(ge=0, le=2)] | None
     """Lead over the second-best person; null when there is no second person."""
 
 
@@ -71,7 +73,7 @@ class Match:
 class FaceQuality:
     """Quality of the best frame."""
 
-    face_px: Annotated[float, Range(0)]
+    face_px: Annotated[float, Field(ge=0)]
     sharpness: Unit
     yaw_deg: Degrees
     pitch_deg: Degrees

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, TypeAlias
 
-from edgeface.contract.codec import MAX_INT, Range, Text
+from pydantic import Field
+
+from edgeface.contract.codec import MAX_INT, matching
 from edgeface.contract.event import PersonId, Session
 
 SPACE_PATTERN: Final = "[0-9a-f]{64}"
 
-Amount: TypeAlias = Annotated[int, Range(0, MAX_INT)]
-Space: TypeAlias = Annotated[str, Text(SPACE_PATTERN, 64)]
-Sha256: TypeAlias = Annotated[str, Text("[0-9a-f]{64}", 64)]
+Amount: TypeAlias = Annotated[int, Field(ge=0, le=MAX_INT)]
+Space: TypeAlias = Annotated[str, matching(SPACE_PATTERN, 64)]
+Sha256: TypeAlias = Annotated[str, matching("[0-9a-f]{64}", 64)]
 
 Reason: TypeAlias = Literal[
     "bad_signature",
@@ -50,9 +52,9 @@ time is over too, nobody is recognised."""
 class Refusal:
     """Messages that were refused, counted by topic and reason."""
 
-    topic: Annotated[str, Text(max_length=256)]
+    topic: Annotated[str, Field(max_length=256)]
     reason: Reason
-    detail: Annotated[str, Text(max_length=500)]
+    detail: Annotated[str, Field(max_length=500)]
     count: Amount
     last_at: datetime
 

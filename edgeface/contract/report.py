@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
-from edgeface.contract.codec import JsonObject, Range, Text
+from pydantic import Field
+
+from edgeface.contract.codec import JsonObject
 from edgeface.contract.event import Count, Session
 
 Lifecycle: TypeAlias = Literal["init", "ready", "degraded", "stopping"]
@@ -20,8 +22,8 @@ AlertId: TypeAlias = Literal[
     "broker_refused",
     "model_mismatch",
 ]
-Line: TypeAlias = Annotated[str, Text(max_length=1000)]
-Positive: TypeAlias = Annotated[float, Range(0)]
+Line: TypeAlias = Annotated[str, Field(max_length=1000)]
+Positive: TypeAlias = Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, slots=True)

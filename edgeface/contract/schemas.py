@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeface.contract.codec import DEFAULT_LENGTH, TIME, adapter
+from pydantic import TypeAdapter
+
+from edgeface.contract.codec import DEFAULT_LENGTH, TIME
 
 
 def schemas(kinds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -21,7 +23,7 @@ def schemas(kinds: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def json_schema(kind: Any) -> dict[str, Any]:
     """JSON Schema of a contract dataclass, without `$schema` and `$id`, and without references."""
-    found = adapter(kind).json_schema()
+    found = TypeAdapter(kind).json_schema()
     return _inlined(found, found.get("$defs", {}))
 
 

@@ -10,17 +10,18 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
 from edgeface.base.errors import ContractError
 from edgeface.contract import codec
-from edgeface.contract.codec import MAX_INT, JsonObject, Range, Text
+from edgeface.contract.codec import MAX_INT, JsonObject, matching
 
 
 @dataclass(frozen=True, slots=True)
 class Inner:
     """What is inside."""
 
-    amount: Annotated[int, Range(0, 5)] = 0
+    amount: Annotated[int, Field(ge=0, le=5)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Sample:
     number: float = 0.5
     integer: int = 0
     text: str = ""
-    code: Annotated[str, Text("[a-z]{1,4}", 4)] = "a"
+    code: Annotated[str, matching("[a-z]{1,4}", 4)] = "a"
     at: datetime = datetime(2026, 11, 21, tzinfo=UTC)
     inner: Inner | None = None
     items: tuple[Inner, ...] = ()
@@ -174,10 +175,8 @@ def test_none_is_written_where_there_is_no_default_and_left_out_where_it_is() ->
     assert "inner" not in codec.to_mapping(Sample())
 
 
-def test_pydantic_is_not_loaded_before_something_is_read() -> None:
-    modules = "topics event commands answers report gallery_report channels"
-    names = ", ".join(f"edgeface.contract.{name}" for name in modules.split())
-    script = f"import sys, {names}, edgeface.door.policy; print('pydantic' in sys.modules)"
+def test_topics_are_known_without_pydantic() -> None:
+    script = "import sys, edgeface.contract.topics; print('pydantic' in sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", script], check=True, capture_output=True, text=True
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NamedTuple
 
 from edgeface.base.ids import is_person_id
-from edgeface.contract.codec import MAX_INT, Text
+from edgeface.contract.codec import MAX_INT, matching
 from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
 from edgeface.fleet.protocol.header import Site
 from edgeface.fleet.protocol.refusal import RefusedError
@@ -43,7 +43,7 @@ class BucketHeader:
     type: Literal["bucket"]
     version: Literal[1]
     site: Site
-    bucket: Annotated[str, Text("[0-9a-f]{2}", 2)]
+    bucket: Annotated[str, matching("[0-9a-f]{2}", 2)]
 
 
 def bucket_number(person_id: str) -> int:

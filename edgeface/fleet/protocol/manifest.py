@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from edgeface.contract.codec import Text
+from edgeface.contract.codec import matching
 from edgeface.contract.gallery_report import SPACE_PATTERN, Amount
 from edgeface.fleet.protocol.bucket import BUCKETS
 from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
@@ -46,7 +46,7 @@ class ManifestHeader:
     """People in all buckets."""
     spaces: Mapping[str, Amount]
     """Space id -> how many people have templates in it."""
-    freshness_key: Annotated[str, Text("[A-Za-z0-9+/]{43}=", 44)]
+    freshness_key: Annotated[str, matching("[A-Za-z0-9+/]{43}=", 44)]
     """The raw public key that may sign freshness for this manifest, in base64."""
     signing_key: KeyId
 

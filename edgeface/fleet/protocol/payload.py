@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import numpy as np
+from pydantic import Field
 
 from edgeface.base.errors import ContractError, GalleryError
 from edgeface.contract import codec
-from edgeface.contract.codec import Range, Text
+from edgeface.contract.codec import matching
 from edgeface.contract.gallery_report import SPACE_PATTERN
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate, make_template
@@ -52,18 +53,18 @@ class Payload:
         )
 
 
-_Second = Annotated[int, Range(-codec.MAX_INT, codec.MAX_INT)]
+_Second = Annotated[int, Field(ge=-codec.MAX_INT, le=codec.MAX_INT)]
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
     """The JSON form."""
 
-    display_name: Annotated[str, Text(max_length=128)] | None
+    display_name: Annotated[str, Field(max_length=128)] | None
     valid_from: _Second | None
     valid_to: _Second | None
-    card: Annotated[str, Text(max_length=128)] | None
-    templates: Mapping[str, Annotated[str, Text(max_length=_MAX_PLAIN_BYTES)]]
+    card: Annotated[str, Field(max_length=128)] | None
+    templates: Mapping[str, Annotated[str, Field(max_length=_MAX_PLAIN_BYTES)]]
 
 
 def payload_of(person: Person, templates: Mapping[str, tuple[StoredTemplate, ...]]) -> Payload:
@@ -140,7 +141,7 @@ def _unpack(space: str, text: str) -> tuple[StoredTemplate, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _SpaceName:
-    space: Annotated[str, Text(SPACE_PATTERN, 64)]
+    space: Annotated[str, matching(SPACE_PATTERN, 64)]
 
 
 def _whole(value: float, rounding: Any) -> float:
