@@ -51,7 +51,7 @@ test-train: .venv-train/.done
 .venv-train/.done: setup.cfg pyproject.toml constraints/train.txt
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/python -m pip --disable-pip-version-check --no-input install -q \
-	  -c constraints/train.txt -e '.[train,demo]' pytest pytest-timeout
+	  -c constraints/train.txt -e '.[train]' pytest pytest-timeout
 	touch $@
 
 # tflite-runtime has no wheels for Python 3.12 and later.
@@ -61,7 +61,7 @@ test-tflite: .venv-tflite/.done
 .venv-tflite/.done: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-tflite
 	.venv-tflite/bin/python -m pip --disable-pip-version-check --no-input install -q \
-	  -e '.[tflite,demo]' 'opencv-python-headless<4.12' pytest pytest-timeout hypothesis flatbuffers
+	  -e '.[tflite]' 'opencv-python-headless<4.12' pytest pytest-timeout hypothesis flatbuffers
 	touch $@
 
 $(VENV)/.made:
@@ -73,11 +73,11 @@ $(VENV)/.made:
 
 # pip runs again only when what has to be installed has changed.
 $(VENV)/.demo: $(VENV)/.made setup.cfg pyproject.toml
-	$(PIP) install -q -e '.[demo]'
+	$(PIP) install -q -e .
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.made setup.cfg pyproject.toml
-	$(PIP) install -q -e '.[dev,demo]'
+	$(PIP) install -q -e '.[dev]'
 	touch $@ $(VENV)/.demo
 
 mosquitto:

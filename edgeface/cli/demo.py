@@ -3,7 +3,7 @@
 A simulated camera replays two photographs as people who walk up to the door. One of them is
 enrolled: the door opens for her, and stays shut for the other. Then the broker is stopped and
 started again while a recognition waits: the door stays shut for it, and the log gets it. Takes half
-a minute, needs mosquitto and the extra 'demo', and leaves nothing but a picture.
+a minute, needs mosquitto, and leaves nothing but a picture.
 
 Exit status: 0 only if all of it went right.
 """
@@ -38,9 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Return 0 when all of it went right, 1 otherwise."""
-    from edgeface.demo.performance import perform
+    from edgeface.demo.demonstration import demonstrate
     from edgeface.demo.plan import Pace, Plan
     from edgeface.demo.screen import Screen
 
-    pace = Pace() if args.camera is None else Pace(step_s=90.0, encore=False)
-    return perform(Plan(args.output, args.camera, args.keep, pace), Screen())
+    pace = Pace() if args.camera is None else Pace(step_s=90.0, again=False)
+    return demonstrate(Plan(args.output, args.camera, args.keep, pace), Screen())

@@ -1,149 +1,174 @@
-"""A page to draw on: text, pictures, pills and a gauge, with Pillow and DejaVu Sans."""
+"""A page to draw on with OpenCV: text, pictures, pills and a gauge."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
 
 from edgeface.recognition.values import Image
 
-Colour: TypeAlias = tuple[int, int, int]
+Rgb: TypeAlias = tuple[int, int, int]
 """Red, green, blue."""
+Align: TypeAlias = Literal["left", "middle", "right"]
+"""Which part of a text stands at its place."""
 
-INK: Final[Colour] = (28, 32, 38)
-SOFT: Final[Colour] = (106, 114, 125)
-LINE: Final[Colour] = (216, 220, 226)
-PAPER: Final[Colour] = (250, 250, 248)
-WHITE: Final[Colour] = (255, 255, 255)
-GREEN: Final[Colour] = (36, 150, 62)
-RED: Final[Colour] = (200, 48, 48)
-AMBER: Final[Colour] = (214, 140, 0)
-GREY: Final[Colour] = (140, 146, 154)
+INK: Final[Rgb] = (28, 32, 38)
+SOFT: Final[Rgb] = (106, 114, 125)
+LINE: Final[Rgb] = (216, 220, 226)
+PAPER: Final[Rgb] = (250, 250, 248)
+WHITE: Final[Rgb] = (255, 255, 255)
+GREEN: Final[Rgb] = (36, 150, 62)
+RED: Final[Rgb] = (200, 48, 48)
+AMBER: Final[Rgb] = (214, 140, 0)
+GREY: Final[Rgb] = (140, 146, 154)
+BELOW: Final[Rgb] = (243, 232, 230)
+ABOVE: Final[Rgb] = (226, 240, 228)
+"""The two sides of a threshold."""
 
 GAUGE_FROM: Final = -0.2
 """Cosine at the left end of a gauge; 1 is the right end."""
 
+_FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+_CAPITALS_PX: Final = 22.0
+"""Height of a capital letter of the font at scale 1."""
+_CAPITALS: Final = 0.72
+_BASELINE: Final = 0.93
+"""Height of a capital and place of the baseline below the top, in sizes of the text."""
+_FINE: Final = 8
+"""Letters are drawn so many times larger and scaled down, which makes them smooth."""
+
 
 class Canvas:
-    """One page; coordinates in pixels from the top left. Needs the extra `demo`."""
+    """One page; coordinates in pixels from the top left, boxes are left, top, right and bottom."""
 
     def __init__(self, width: int, height: int) -> None:
-        import matplotlib as mpl
-        from PIL import Image as PilImage
-        from PIL import ImageDraw, ImageFont
-
-        self._images = PilImage
-        self._image_font = ImageFont
-        self._fonts: dict[tuple[int, bool], ImageFont.FreeTypeFont] = {}
-        self._font_folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
-        self._page = PilImage.new("RGB", (width, height), PAPER)
-        self._draw = ImageDraw.Draw(self._page)
+        self._page = np.empty((height, width, 3), np.uint8)
+        self.band((0, 0, width, height), PAPER)
 
     def save(self, path: Path) -> None:
-        """Write the page as PNG."""
-        self._page.save(path, format="PNG", optimize=True)
+        """Write the page as PNG. Raises OSError."""
+        _, png = cv2.imencode(".png", self._page, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+        path.write_bytes(png.tobytes())
 
     def text(
         self,
-        at: tuple[float, float],
+        at: tuple[int, int],
         text: str,
         size_px: int,
-        colour: Colour = INK,
+        colour: Rgb = INK,
         *,
         bold: bool = False,
-        anchor: str = "la",
-    ) -> float:
-        """One line of text; where it ends. `anchor` is Pillow's: `la` left and ascender, `mm` the
-        middle, `ra` right and ascender."""
-        font = self._font(size_px, bold=bold)
-        self._draw.text(at, text, fill=colour, font=font, anchor=anchor)
-        return at[0] + self._draw.textlength(text, font=font)
-
-    def fit(self, text: str, size_px: int, width: float, *, bold: bool = False) -> str:
-        """The text, cut so that it is no wider."""
-        font = self._font(size_px, bold=bold)
-        if self._draw.textlength(text, font=font) <= width:
-            return text
-        while text and self._draw.textlength(f"{text}…", font=font) > width:
-            text = text[:-1]
-        return f"{text}…"
+        align: Align = "left",
+    ) -> int:
+        """One line of text below a point; its right end. The font has ASCII alone."""
+        text, width = _plain(text), text_width(text, size_px, bold=bold)
+        left = at[0] - {"left": 0, "middle": width // 2, "right": width}[align]
+        scale, thick = _font(size_px, bold=bold)
+        large = np.zeros((2 * size_px * _FINE, (width + size_px) * _FINE), np.uint8)
+        start = (size_px // 2 * _FINE, round(_BASELINE * size_px * _FINE))
+        cv2.putText(large, text, start, _FONT, scale, 255, thick, cv2.LINE_AA)
+        size = (width + size_px, 2 * size_px)
+        first = left - size_px // 2
+        ground = self._page[at[1] : at[1] + size[1], first : first + size[0]]
+        smooth = cv2.resize(large, size, interpolation=cv2.INTER_AREA)[:, :, None] / 255.0
+        share = smooth[: ground.shape[0], : ground.shape[1]]
+        ground[:] = np.rint(ground * (1 - share) + np.array(colour[::-1]) * share)
+        return left + width
 
     def picture(self, left: int, top: int, picture: Image) -> None:
         """Paste a BGR picture."""
-        rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        self._page.paste(self._images.fromarray(rgb), (left, top))
+        height, width = picture.shape[:2]
+        self._page[top : top + height, left : left + width] = picture
 
-    def frame(self, box: tuple[float, float, float, float], colour: Colour, thick: int = 1) -> None:
-        """The outline of left, top, right, bottom."""
-        self._draw.rectangle(box, outline=colour, width=thick)
-
-    def band(self, box: tuple[float, float, float, float], colour: Colour) -> None:
+    def band(self, box: tuple[int, int, int, int], colour: Rgb) -> None:
         """A filled rectangle."""
-        self._draw.rectangle(box, fill=colour)
+        left, top, right, bottom = box
+        self._page[top:bottom, left:right] = colour[::-1]
 
-    def pill(self, left: float, top: float, text: str, size_px: int, colour: Colour) -> float:
+    def frame(self, box: tuple[int, int, int, int], colour: Rgb, thick: int = 1) -> None:
+        """The outline of a rectangle, inside it."""
+        left, top, right, bottom = box
+        within = self._page[top + thick : bottom - thick, left + thick : right - thick].copy()
+        self.band(box, colour)
+        self.picture(left + thick, top + thick, within)
+
+    def pill(self, left: int, top: int, text: str, size_px: int, colour: Rgb) -> int:
         """A word on a coloured ground; its right end."""
-        font = self._font(size_px, bold=True)
-        width = self._draw.textlength(text, font=font) + 1.2 * size_px
-        height = 1.55 * size_px
-        box = (left, top, left + width, top + height)
-        self._draw.rounded_rectangle(box, radius=0.35 * size_px, fill=colour)
-        self._draw.text(
-            (left + width / 2, top + height / 2), text, fill=WHITE, font=font, anchor="mm"
-        )
-        return left + width
-
-    def rule(self, left: float, right: float, y: float) -> None:
-        """A thin horizontal line."""
-        self._draw.line((left, y, right, y), fill=LINE)
+        height = round(1.55 * size_px)
+        right = left + text_width(text, size_px, bold=True) + round(1.2 * size_px)
+        middle, round_px = top + height // 2, height // 2
+        ends = ((left + round_px, middle), (right - round_px, middle))
+        cv2.line(self._page, *ends, colour[::-1], height, cv2.LINE_AA)
+        where = ((left + right) // 2, middle - round((_BASELINE - _CAPITALS / 2) * size_px))
+        self.text(where, text, size_px, WHITE, bold=True, align="middle")
+        return right
 
     def gauge(
         self,
-        box: tuple[float, float, float],
+        at: tuple[int, int],
+        width: int,
         scores: Sequence[float],
         fused: float | None,
         threshold: float | None,
-        colour: Colour,
+        colour: Rgb,
     ) -> None:
-        """A scale of cosines at left, top and of a width: a dot for each frame, a mark for the
-        fused score, a line for the threshold. 44 pixels high."""
-        left, top, width = box
+        """A scale of cosines: a dot for each frame, a mark for the fused score, a line for the
+        threshold. 44 pixels high."""
+        left, axis = at[0], at[1] + 22
 
-        def x(value: float) -> float:
+        def x(value: float) -> int:
             share = (min(1.0, max(GAUGE_FROM, value)) - GAUGE_FROM) / (1 - GAUGE_FROM)
-            return left + share * width
+            return round(left + share * width)
 
-        axis = top + 22
+        ends: dict[Align, float] = {"left": GAUGE_FROM, "middle": 0.0, "right": 1.0}
+        for align, value in ends.items():
+            self.text((x(value), axis + 11), f"{value:g}", 11, SOFT, align=align)
         if threshold is not None:
-            self._draw.rectangle((left, axis - 9, x(threshold), axis + 9), fill=(243, 232, 230))
-            self._draw.rectangle((x(threshold), axis - 9, x(1.0), axis + 9), fill=(226, 240, 228))
-            self._draw.line((x(threshold), axis - 12, x(threshold), axis + 12), fill=INK, width=2)
-        self._draw.line((left, axis, left + width, axis), fill=GREY)
+            limit = x(threshold)
+            self.band((left, axis - 9, limit, axis + 10), BELOW)
+            self.band((limit, axis - 9, left + width, axis + 10), ABOVE)
+            self.band((limit - 1, axis - 12, limit + 1, axis + 13), INK)
+            self.text((limit, axis + 11), f"threshold {threshold:.2f}", 11, align="middle")
+        self.band((left, axis, left + width, axis + 1), GREY)
         for score in scores:
-            at = x(score)
-            self._draw.ellipse((at - 4, axis - 4, at + 4, axis + 4), outline=colour, width=2)
+            cv2.circle(self._page, (x(score), axis), 4, colour[::-1], 1, cv2.LINE_AA)
         if fused is not None:
-            at = x(fused)
-            corners = [(at, axis - 3), (at - 7, axis - 15), (at + 7, axis - 15)]
-            self._draw.polygon(corners, fill=colour)
-        small = self._font(11, bold=False)
-        for value, anchor in ((GAUGE_FROM, "lt"), (0.0, "mt"), (1.0, "rt")):
-            text = f"{value:g}"
-            self._draw.text((x(value), axis + 13), text, fill=SOFT, font=small, anchor=anchor)
-        if threshold is not None:
-            text = f"threshold {threshold:.2f}"
-            self._draw.text((x(threshold), axis + 13), text, fill=INK, font=small, anchor="mt")
+            tip = x(fused)
+            corners = np.array([(tip, axis - 3), (tip - 7, axis - 15), (tip + 7, axis - 15)])
+            cv2.fillPoly(self._page, [corners.astype(np.int32)], colour[::-1], cv2.LINE_AA)
 
-    def _font(self, size_px: int, *, bold: bool) -> Any:
-        key = (size_px, bold)
-        if key not in self._fonts:
-            name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-            self._fonts[key] = self._image_font.truetype(self._font_folder / name, size_px)
-        return self._fonts[key]
+
+def text_width(text: str, size_px: int, *, bold: bool = False) -> int:
+    """In pixels."""
+    scale, thick = _font(size_px, bold=bold)
+    return round(cv2.getTextSize(_plain(text), _FONT, scale, thick)[0][0] / _FINE)
+
+
+def fit(text: str, size_px: int, width: int, *, bold: bool = False) -> str:
+    """The text, cut so that it is no wider."""
+    if text_width(text, size_px, bold=bold) <= width:
+        return text
+    while text and text_width(f"{text}...", size_px, bold=bold) > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _plain(text: str) -> str:
+    """ASCII: letters without their accents, a question mark for what is none."""
+    letters = unicodedata.normalize("NFKD", text)
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return bare.encode("ascii", "replace").decode()
+
+
+def _font(size_px: int, *, bold: bool) -> tuple[float, int]:
+    """Scale and thickness of the letters, drawn `_FINE` times larger."""
+    large = size_px * _FINE
+    return _CAPITALS * large / _CAPITALS_PX, round((0.115 if bold else 0.075) * large)
 
 
 def cut(image: Image, centre: tuple[float, float], size: tuple[float, float]) -> Image:

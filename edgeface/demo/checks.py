@@ -75,7 +75,7 @@ def stayed_shut_check(waited: Happening | None, door_ready_s: float | None) -> C
     return Check(what, expected, _verdict(waited), False)
 
 
-def encore_check(name: str, happening: Happening | None) -> Check:
+def opened_again_check(name: str, happening: Happening | None) -> Check:
     """And afterwards everything works again."""
     found = opened_check(name, happening)
     return Check(

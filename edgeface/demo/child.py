@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from edgeface.base.errors import EdgefaceError
-from edgeface.demo.plan import package_root
 from edgeface.mqtt.localbroker import tethered
+from edgeface.settings.places import PACKAGE
 
 KILLED_S: Final = 5.0
 
@@ -29,7 +29,7 @@ def command(*arguments: str | Path) -> list[str]:
 
 def environment() -> dict[str, str]:
     """This process's, with this very package found first, and output not held back."""
-    paths = [str(package_root()), os.environ.get("PYTHONPATH", "")]
+    paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(path for path in paths if path),
         "PYTHONUNBUFFERED": "1",

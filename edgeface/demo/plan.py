@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from edgeface.base.errors import SettingsError
-from edgeface.settings.places import PACKAGE
+from edgeface.capture.simulated import Visits
+from edgeface.demo.photographs import COLLINS, HOPPER
 
 SITE: Final = "demo"
 DEVICE: Final = "door-1"
@@ -23,12 +24,11 @@ class Pace:
     fps: float = 15.0
     visit_s: float = 4.0
     gap_s: float = 1.0
-    seed: int = 1
     step_s: float = 40.0
     """A step that has not come about by then has failed."""
     away_s: float = 2.5
     """Somebody before a real camera is away when no face was seen for so long."""
-    encore: bool = True
+    again: bool = True
     """After the broker is back, wait until the door has opened again."""
 
 
@@ -43,6 +43,17 @@ class Plan:
     keep: bool = False
     """Leave configuration, gallery, logs and recorded frames."""
     pace: Pace = field(default_factory=Pace)
+
+
+def visits(pace: Pace) -> Visits:
+    """Eileen Collins, Grace Hopper, and Eileen Collins twice more, over and over."""
+    people = (COLLINS, HOPPER, COLLINS, COLLINS)
+    return Visits(people, pace.fps, pace.visit_s, pace.gap_s, loop=True)
+
+
+def simulated_section(pace: Pace) -> Mapping[str, Any]:
+    """The section `camera` for the simulated one."""
+    return {"source": "simulated", "size": pace.size} | asdict(visits(pace))
 
 
 def camera_section(what: str) -> Mapping[str, Any]:
@@ -67,8 +78,3 @@ def camera_section(what: str) -> Mapping[str, Any]:
         f"--camera {what}: neither the number of a camera (0 is /dev/video0) nor picamera2, an "
         "address such as rtsp://..., or a video file"
     )
-
-
-def package_root() -> Path:
-    """The folder that `python -m edgeface` needs on its path, also from a checkout."""
-    return PACKAGE.parent

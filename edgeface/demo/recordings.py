@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 
 from edgeface.capture.simulated import Visits
+from edgeface.demo.photographs import NAMES
 from edgeface.recognition.values import Box, Image
 
+NOBODY: Final = "nobody"
 NEAR_S: Final = 0.5
 """A recorded frame so near to a moment settles what was in view then."""
 
@@ -87,9 +89,10 @@ class Timeline:
             self._known[captured_at] = visit
         return visit
 
-    def photograph_of(self, visit: int) -> Path:
-        """Who came."""
-        return self._visits.photograph_of(visit)
+    def in_view(self, captured_at: datetime) -> str:
+        """The name of who was in view at a moment, or `NOBODY`."""
+        visit = self.visit_at(captured_at)
+        return NOBODY if visit is None else NAMES[self._visits.photograph_of(visit)]
 
 
 def _read(path: Path) -> RecordedFrame:

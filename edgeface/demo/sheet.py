@@ -1,4 +1,4 @@
-"""The contact sheet: for every scene the frames, what was found in them, and what was decided."""
+"""The contact sheet: for every happening the frames, what was found in them and was decided."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from edgeface.demo.canvas import (
     SOFT,
     WHITE,
     Canvas,
-    Colour,
+    Rgb,
     cut,
     fill,
+    fit,
 )
 from edgeface.demo.recordings import RecordedFace, RecordedFrame
 from edgeface.demo.story import Happening
@@ -43,8 +44,8 @@ FACES_WIDE: Final = 2.3
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """One row of the sheet."""
+class SheetRow:
+    """One happening and what the door did."""
 
     title: str
     happening: Happening
@@ -62,17 +63,17 @@ class Sheet:
     enrolled: str
     how: tuple[str, ...]
     """Lines about that photograph."""
-    scenes: Sequence[Scene]
+    rows: Sequence[SheetRow]
     frames: Sequence[RecordedFrame]
 
 
 def draw_sheet(sheet: Sheet, output: Path) -> None:
     """Write the PNG. Raises StateError when it cannot be written."""
-    canvas = Canvas(WIDTH, HEADER + ROW * len(sheet.scenes) + FOOTER)
+    canvas = Canvas(WIDTH, HEADER + ROW * len(sheet.rows) + FOOTER)
     _header(canvas, sheet)
-    for number, scene in enumerate(sheet.scenes):
-        _scene(canvas, HEADER + number * ROW, scene, sheet.frames)
-    foot = HEADER + ROW * len(sheet.scenes)
+    for number, row in enumerate(sheet.rows):
+        _row(canvas, HEADER + number * ROW, row, sheet.frames)
+    foot = HEADER + ROW * len(sheet.rows)
     canvas.text(
         (MARGIN, foot + 8),
         "A photograph may pass: liveness is not assessed yet. For an entrance use card and face "
@@ -89,8 +90,8 @@ def draw_sheet(sheet: Sheet, output: Path) -> None:
 def _header(canvas: Canvas, sheet: Sheet) -> None:
     canvas.text((MARGIN, 30), "edgeface demo", 34, bold=True)
     canvas.text((MARGIN, 78), sheet.subtitle, 17, SOFT)
-    x: float = MARGIN
-    legend: tuple[tuple[Colour, str], ...] = (
+    x = MARGIN
+    legend: tuple[tuple[Rgb, str], ...] = (
         (AMBER, "a face that is looked at"),
         (GREEN, "recognized"),
         (RED, "unknown"),
@@ -105,34 +106,34 @@ def _header(canvas: Canvas, sheet: Sheet) -> None:
     portrait = fill(np.asarray(picture, np.uint8), 112, 124)
     left = WIDTH - MARGIN - 112
     canvas.picture(left, 24, portrait)
-    canvas.frame((left, 24, left + 111, 147), LINE)
+    canvas.frame((left, 24, left + 112, 148), LINE)
     right = left - 16
-    canvas.text((right, 36), "A photograph that was enrolled:", 14, SOFT, anchor="ra")
-    canvas.text((right, 58), sheet.enrolled, 17, INK, bold=True, anchor="ra")
+    canvas.text((right, 36), "A photograph that was enrolled:", 14, SOFT, align="right")
+    canvas.text((right, 58), sheet.enrolled, 17, INK, bold=True, align="right")
     for number, line in enumerate(sheet.how):
-        canvas.text((right, 84 + 20 * number), line, 14, SOFT, anchor="ra")
+        canvas.text((right, 84 + 20 * number), line, 14, SOFT, align="right")
 
 
-def _scene(canvas: Canvas, top: int, scene: Scene, frames: Sequence[RecordedFrame]) -> None:
-    canvas.rule(MARGIN, WIDTH - MARGIN, top)
-    right = canvas.text((MARGIN, top + 12), scene.title, 18, bold=True)
-    when = "at" if scene.happening.live_s is not None else "in the log at"
-    canvas.text((right + 14, top + 16), f"{when} {scene.happening.first_s:.1f} s", 14, SOFT)
-    found = scene.happening.event
+def _row(canvas: Canvas, top: int, row: SheetRow, frames: Sequence[RecordedFrame]) -> None:
+    canvas.band((MARGIN, top, WIDTH - MARGIN, top + 1), LINE)
+    right = canvas.text((MARGIN, top + 12), row.title, 18, bold=True)
+    when = "at" if row.happening.live_s is not None else "in the log at"
+    canvas.text((right + 14, top + 16), f"{when} {row.happening.first_s:.1f} s", 14, SOFT)
+    found = row.happening.event
     track = [item for item in frames if _face_of(item, found.track.id) is not None]
     y = top + 44
-    decided = _nearest(track, scene.happening)
+    decided = _nearest(track, row.happening)
     if decided is not None:
         image = decided.image()
         if image is not None:
             canvas.picture(MARGIN, y, fill(image, *PICTURE))
-    canvas.frame((MARGIN, y, MARGIN + PICTURE[0] - 1, y + PICTURE[1] - 1), LINE)
+    canvas.frame((MARGIN, y, MARGIN + PICTURE[0], y + PICTURE[1]), LINE)
     left = MARGIN + PICTURE[0] + 2 * GAP
     for frame in _chosen(track, decided):
-        _tile(canvas, left, y, frame, scene, is_decided=frame is decided, first=track[0])
+        _tile(canvas, left, y, frame, row, is_decided=frame is decided, first=track[0])
         left += TILE[0] + GAP
     panel = MARGIN + PICTURE[0] + 2 * GAP + TILES * (TILE[0] + GAP) + GAP
-    _panel(canvas, panel, y, scene)
+    _panel(canvas, panel, y, row)
 
 
 def _tile(
@@ -140,13 +141,13 @@ def _tile(
     left: int,
     top: int,
     frame: RecordedFrame,
-    scene: Scene,
+    row: SheetRow,
     *,
     is_decided: bool,
     first: RecordedFrame,
 ) -> None:
     """One cut-out with its label and, below it, time and size."""
-    found = scene.happening.event
+    found = row.happening.event
     face = _face_of(frame, found.track.id)
     image = frame.image()
     assert face is not None
@@ -156,13 +157,13 @@ def _tile(
         part = cut(image, face.box.centre, (wide, wide * height / width))
         canvas.picture(left, top, fill(part, width, height))
     after = frame.captured_at >= found.captured_at
-    label, colour = _label(scene, face, after=after)
+    label, colour = _label(row, face, after=after)
     bottom = top + height
-    canvas.band((left, bottom - 24, left + width - 1, bottom - 1), colour)
-    text = canvas.fit(label, 13, width - 8, bold=True)
-    canvas.text((left + width / 2, bottom - 12), text, 13, WHITE, bold=True, anchor="mm")
+    canvas.band((left, bottom - 24, left + width, bottom), colour)
+    text = fit(label, 13, width - 8, bold=True)
+    canvas.text((left + width // 2, bottom - 19), text, 13, WHITE, bold=True, align="middle")
     canvas.frame(
-        (left, top, left + width - 1, bottom - 1),
+        (left, top, left + width, bottom),
         colour if is_decided else LINE,
         4 if is_decided else 1,
     )
@@ -171,18 +172,18 @@ def _tile(
     since_s = (frame.captured_at - first.captured_at).total_seconds()
     size = "" if face.face_px is None else f"   {face.face_px:.0f} px"
     canvas.text(
-        (left + width / 2, bottom + 8),
+        (left + width // 2, bottom + 8),
         f"+{since_s:.1f} s{size}",
         13,
         INK if is_decided else SOFT,
         bold=is_decided,
-        anchor="ma",
+        align="middle",
     )
 
 
-def _label(scene: Scene, face: RecordedFace, *, after: bool) -> tuple[str, Colour]:
+def _label(row: SheetRow, face: RecordedFace, *, after: bool) -> tuple[str, Rgb]:
     """What was known about the face at that moment."""
-    found = scene.happening.event
+    found = row.happening.event
     if after and found.match is not None:
         name = found.match.display_name or found.match.person_id
         return f"{name} {found.match.score:.2f}", GREEN
@@ -194,9 +195,9 @@ def _label(scene: Scene, face: RecordedFace, *, after: bool) -> tuple[str, Colou
     return "looked at", AMBER
 
 
-def _panel(canvas: Canvas, left: int, top: int, scene: Scene) -> None:
+def _panel(canvas: Canvas, left: int, top: int, row: SheetRow) -> None:
     """The decision in numbers, and what the door did."""
-    happening = scene.happening
+    happening = row.happening
     found = happening.event
     why = found.why or {}
     opened = happening.opened
@@ -206,7 +207,7 @@ def _panel(canvas: Canvas, left: int, top: int, scene: Scene) -> None:
     frames = [item["score"] for item in why.get("frame_scores", ()) if "score" in item]
     colour = GREEN if found.match is not None else RED
     width = WIDTH - MARGIN - left
-    canvas.gauge((left, top + 50, width), frames, score, threshold, colour)
+    canvas.gauge((left, top + 50), width, frames, score, threshold, colour)
     lines: list[str] = []
     if found.match is not None:
         margin = found.match.margin
@@ -217,9 +218,9 @@ def _panel(canvas: Canvas, left: int, top: int, scene: Scene) -> None:
     elif isinstance(score, float):
         lines.append(f"best score {score:.2f}, threshold {threshold:.2f}")
     lines.append(f"{found.track.agreeing} of {found.track.frames} frames name the same person")
-    lines += scene.remarks
+    lines += row.remarks
     for number, line in enumerate(lines):
-        text = canvas.fit(line, 15, width)
+        text = fit(line, 15, width)
         canvas.text((left, top + 110 + 23 * number), text, 15)
 
 

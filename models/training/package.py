@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from edgeface.demo.photographs import COLLINS
 from edgeface.inference.description import GOLDEN_FILE, MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
@@ -34,9 +35,7 @@ EMBEDDER_DATA = (
 
 def photograph() -> NDArray[np.uint8]:
     """The golden picture, BGR uint8 `(512, 512, 3)`: Eileen Collins, NASA, public domain."""
-    from skimage.data import astronaut
-
-    return np.ascontiguousarray(astronaut()[..., ::-1])
+    return np.asarray(cv2.imread(str(COLLINS)), np.uint8)
 
 
 def sha256(path: Path) -> str:

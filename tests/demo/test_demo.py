@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import cv2
@@ -20,14 +19,14 @@ import pytest
 from edgeface.base.errors import EdgefaceError
 from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.demo.child import DemoError, environment
-from edgeface.demo.performance import perform
-from edgeface.demo.photographs import Photographs, gather
+from edgeface.demo.demonstration import demonstrate
+from edgeface.demo.photographs import COLLINS
 from edgeface.demo.plan import Pace, Plan
 from edgeface.demo.screen import LAST_LINE, Screen
 from edgeface.gallery.opening import open_gallery
 from edgeface.settings.loading import load_settings
 
-SMALL = Pace(size=(960, 540), fps=12.0, visit_s=2.4, gap_s=0.6, encore=False)
+SMALL = Pace(size=(960, 540), fps=12.0, visit_s=2.4, gap_s=0.6, again=False)
 
 
 def children() -> list[psutil.Process]:
@@ -37,7 +36,7 @@ def children() -> list[psutil.Process]:
 def test_the_door_opens_for_the_right_face_only_and_never_for_a_late_word(tmp_path: Path) -> None:
     before = children()
     out, picture = io.StringIO(), tmp_path / "sheet.png"
-    code = perform(Plan(picture, pace=SMALL), Screen(out))
+    code = demonstrate(Plan(picture, pace=SMALL), Screen(out))
     said = out.getvalue()
     assert code == 0, said
     assert children() == before
@@ -66,9 +65,8 @@ def test_the_door_opens_for_the_right_face_only_and_never_for_a_late_word(tmp_pa
 def clip(tmp_path: Path) -> Path:
     """A video of somebody at the door, which stands for a real camera."""
     (tmp_path / "material").mkdir()
-    person = gather(tmp_path / "material").enrolled
     path = tmp_path / "material" / "clip.avi"
-    source = SimulatedSource(Visits((person,), fps=10, visit_s=2.4, gap_s=1.6), size=(960, 540))
+    source = SimulatedSource(Visits((COLLINS,), fps=10, visit_s=2.4, gap_s=1.6), size=(960, 540))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
     for number in range(40):
         writer.write(source.render(number))
@@ -100,12 +98,10 @@ def test_a_real_camera_enrols_whoever_is_there_and_ctrl_c_ends_all_of_it(
     assert "OPEN for You" in text
     of_the_demo = psutil.Process(demo.pid).children(recursive=True)
     assert len(of_the_demo) == 3
-    began_s = time.monotonic()
     demo.send_signal(signal.SIGINT)
     _, errors = demo.communicate(timeout=20)
     assert demo.returncode == 130
     assert "Traceback" not in errors
-    assert time.monotonic() - began_s < 8
     assert not any(process.is_running() for process in of_the_demo)
     assert list(place.iterdir()) == []
 
@@ -124,7 +120,7 @@ def test_what_keeps_it_from_beginning_is_told_and_leaves_no_process(
     before = children()
     wish = Plan(**({"output": tmp_path / "sheet.png"} | plan))  # type: ignore[arg-type]
     with pytest.raises(EdgefaceError, match=told) as error:
-        perform(wish, Screen(io.StringIO()))
+        demonstrate(wish, Screen(io.StringIO()))
     assert error.value.exit_code == code
     assert children() == before
 
@@ -132,14 +128,14 @@ def test_what_keeps_it_from_beginning_is_told_and_leaves_no_process(
 def test_a_step_that_fails_is_told_in_its_own_words_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def faceless(folder: Path) -> Photographs:
-        found = gather(folder)
-        cv2.imwrite(str(found.enrolment), np.full((300, 300, 3), 128, np.uint8))
-        return found
+    def faceless(folder: Path) -> Path:
+        path = folder / "faceless.png"
+        cv2.imwrite(str(path), np.full((300, 300, 3), 128, np.uint8))
+        return path
 
-    monkeypatch.setattr("edgeface.demo.performance.gather", faceless)
+    monkeypatch.setattr("edgeface.demo.demonstration.write_enrolment", faceless)
     with pytest.raises(DemoError, match=r"(?s)`edgeface enroll` ended with 1:.*no face found"):
-        perform(Plan(tmp_path / "sheet.png", pace=SMALL), Screen(io.StringIO()))
+        demonstrate(Plan(tmp_path / "sheet.png", pace=SMALL), Screen(io.StringIO()))
     assert children() == []
 
 
@@ -149,7 +145,7 @@ def test_what_does_not_come_about_in_time_is_told_with_what_was_expected(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     out, hurried = io.StringIO(), dataclasses.replace(SMALL, step_s=0.1)
     plan = Plan(tmp_path / "sheet.png", keep=True, pace=hurried)
-    assert perform(plan, Screen(out)) == 1
+    assert demonstrate(plan, Screen(out)) == 1
     said = out.getvalue()
     assert "NOT  the door opens for Eileen Collins, who is enrolled" in said
     assert "expected: a live, signed event 'recognized'" in said

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import signal
@@ -18,13 +17,13 @@ import psutil
 import pytest
 
 from edgeface.base.clock import ManualClock
-from edgeface.base.errors import RuntimeMissingError, SettingsError
+from edgeface.base.errors import SettingsError
 from edgeface.capture.simulated import Visits
 from edgeface.contract.event import new_session
-from edgeface.demo import photographs
 from edgeface.demo.child import Child, DemoError, environment, run_to_end
+from edgeface.demo.photographs import COLLINS, HOPPER, write_enrolment
 from edgeface.demo.plan import camera_section
-from edgeface.demo.recordings import Recordings, Timeline
+from edgeface.demo.recordings import NOBODY, Recordings, Timeline
 from edgeface.demo.waiting import waiting_events
 from edgeface.demo.workplace import Workplace
 from edgeface.outbox.outbox import Outbox
@@ -37,26 +36,8 @@ from tests.support.broker import eventually
 from tests.support.messages import TOPICS, sighting
 
 
-def test_a_missing_package_is_answered_with_the_name_of_the_extra(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    real_import = builtins.__import__
-
-    def without(name: str, *rest: Any, **more: Any) -> Any:
-        if name.split(".", maxsplit=1)[0] in {"skimage", "matplotlib"}:
-            raise ImportError(name)
-        return real_import(name, *rest, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    for attempt in (photographs.check_extra, lambda: photographs.gather(tmp_path)):
-        with pytest.raises(RuntimeMissingError, match=r"edgeface\[demo\]") as error:
-            attempt()
-        assert error.value.exit_code == 3
-
-
 def test_what_is_enrolled_differs_from_what_the_camera_sees(tmp_path: Path) -> None:
-    found = photographs.gather(tmp_path)
-    seen, enrolled = (cv2.imread(str(path)) for path in (found.enrolled, found.enrolment))
+    seen, enrolled = (cv2.imread(str(path)) for path in (COLLINS, write_enrolment(tmp_path)))
     assert seen is not None
     assert enrolled is not None
     assert seen.shape == (512, 512, 3)
@@ -189,8 +170,7 @@ def test_nothing_is_left_of_a_demo_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_the_truth_is_read_from_the_recorded_frames(tmp_path: Path) -> None:
-    ann, bob = tmp_path / "ann.png", tmp_path / "bob.png"
-    visits = Visits((ann, bob), fps=10, visit_s=2.0, gap_s=1.0, loop=True)
+    visits = Visits((COLLINS, HOPPER), fps=10, visit_s=2.0, gap_s=1.0, loop=True)
     start = datetime(2026, 11, 21, 16, tzinfo=UTC)
     frames = tmp_path / "frames"
     timeline = Timeline(visits, Recordings(frames))
@@ -202,4 +182,6 @@ def test_the_truth_is_read_from_the_recorded_frames(tmp_path: Path) -> None:
     seconds = (0.5, 1.2, 2.9, 3.5, 4.5, 7.5)
     shown = [timeline.visit_at(start + timedelta(seconds=at)) for at in seconds]
     assert shown == [None, 0, 0, None, 1, 2]
-    assert [timeline.photograph_of(visit) for visit in (0, 1, 2)] == [ann, bob, ann]
+    seen = [timeline.in_view(start + timedelta(seconds=at)) for at in seconds]
+    eileen, grace = "Eileen Collins", "Grace Hopper"
+    assert seen == [NOBODY, eileen, eileen, NOBODY, grace, eileen]

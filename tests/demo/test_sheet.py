@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from edgeface.base.errors import StateError
-from edgeface.demo.canvas import GREEN, RED, Colour, cut, fill
+from edgeface.demo.canvas import GREEN, RED, Canvas, Rgb, cut, fill, fit, text_width
 from edgeface.demo.recordings import Recordings
-from edgeface.demo.sheet import FOOTER, HEADER, ROW, WIDTH, Scene, Sheet, draw_sheet
+from edgeface.demo.sheet import FOOTER, HEADER, ROW, WIDTH, Sheet, SheetRow, draw_sheet
 from edgeface.service.recorder import Recorder
-from tests.support.doorstep import Scene as Doorstep
+from tests.support.doorstep import Scene
 from tests.support.hearsay import Hearsay
 from tests.support.people import gallery, identity
 
@@ -22,7 +22,7 @@ from tests.support.people import gallery, identity
 def recordings(tmp_path: Path) -> Recordings:
     """A track of ten recorded frames of somebody who is enrolled."""
     ann = identity(np.random.default_rng(11))
-    doorstep = Doorstep(gallery([ann], ["p_annaannaaa"]))
+    doorstep = Scene(gallery([ann], ["p_annaannaaa"]))
     doorstep.play(0, (500, ann))
     with Recorder(tmp_path / "frames", max_queued=30) as recorder:
         for _ in range(20):
@@ -31,7 +31,7 @@ def recordings(tmp_path: Path) -> Recordings:
     return Recordings(tmp_path / "frames")
 
 
-def coloured(path: Path, colour: Colour) -> int:
+def coloured(path: Path, colour: Rgb) -> int:
     picture = cv2.imread(str(path))
     assert picture is not None
     return int(np.count_nonzero((picture == np.array(colour[::-1])).all(axis=2)))
@@ -48,11 +48,11 @@ def sheet(recordings: Recordings, hearsay: Hearsay, *, opens: bool, folder: Path
     object.__setattr__(happening.event, "captured_at", frames[2].captured_at)
     photograph = folder / "ann.png"
     cv2.imwrite(str(photograph), np.full((50, 40, 3), 128, np.uint8))
-    scenes = [Scene("Ann, enrolled", happening, ("a remark",)), Scene("Ann again", happening)]
-    return Sheet("What was seen.", photograph, "Ann", ("another crop",), scenes, frames)
+    rows = [SheetRow("Ann, enrolled", happening, ("a remark",)), SheetRow("Ann again", happening)]
+    return Sheet("What was seen.", photograph, "Ann", ("another crop",), rows, frames)
 
 
-def test_every_scene_is_a_row_in_the_colour_of_what_the_door_did(
+def test_every_happening_is_a_row_in_the_colour_of_what_the_door_did(
     recordings: Recordings, hearsay: Hearsay, tmp_path: Path
 ) -> None:
     opened, shut = tmp_path / "opened.png", tmp_path / "shut.png"
@@ -65,11 +65,11 @@ def test_every_scene_is_a_row_in_the_colour_of_what_the_door_did(
     assert coloured(opened, GREEN) > coloured(shut, GREEN) + 2000
 
 
-def test_a_scene_whose_frames_were_not_recorded_still_has_its_numbers(
+def test_a_happening_whose_frames_were_not_recorded_still_has_its_numbers(
     recordings: Recordings, hearsay: Hearsay, tmp_path: Path
 ) -> None:
     whole = sheet(recordings, hearsay, opens=True, folder=tmp_path)
-    bare = Sheet(whole.subtitle, tmp_path / "none.png", "Ann", (), whole.scenes, [])
+    bare = Sheet(whole.subtitle, tmp_path / "none.png", "Ann", (), whole.rows, [])
     draw_sheet(bare, tmp_path / "bare.png")
     assert coloured(tmp_path / "bare.png", GREEN) > 2000
 
@@ -104,3 +104,14 @@ def test_cuts_stay_inside_and_fill_their_place(
     part = cut(image, about, size)
     assert part.shape == (min(90, size[1]), min(160, size[0]), 3)
     assert fill(part, 162, 216).shape == (216, 162, 3)
+
+
+@pytest.mark.parametrize("name", ["Zoë Čapek", "陳大文", "Eileen Collins"])
+def test_a_name_in_any_script_is_drawn_and_cut_to_its_width(name: str, tmp_path: Path) -> None:
+    canvas = Canvas(300, 60)
+    assert canvas.text((10, 10), name, 15) == 10 + text_width(name, 15)
+    canvas.pill(10, 30, name, 12, GREEN)
+    canvas.save(tmp_path / "page.png")
+    assert coloured(tmp_path / "page.png", GREEN) > 300
+    assert text_width(fit(name * 9, 15, 120), 15) <= 120
+    assert fit(name, 15, 300) == name

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.demo.photographs import COLLINS, HOPPER
 from edgeface.gallery.gate import Gate, Portrait, Refused
 from edgeface.gallery.locate import find_face
 from edgeface.inference.detector import Detector
@@ -37,11 +38,8 @@ def models() -> Models:
 @pytest.fixture(scope="module")
 def photographs() -> Photographs:
     """Grace Hopper and Eileen Collins, public domain, BGR."""
-    cbook = pytest.importorskip("matplotlib.cbook")
-    data = pytest.importorskip("skimage.data")
-    hopper = cv2.imread(str(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
-    collins = cv2.cvtColor(data.astronaut(), cv2.COLOR_RGB2BGR)
-    return {"hopper": np.asarray(hopper, np.uint8), "collins": np.asarray(collins, np.uint8)}
+    files = {"hopper": HOPPER, "collins": COLLINS}
+    return {name: np.asarray(cv2.imread(str(file)), np.uint8) for name, file in files.items()}
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from edgeface.demo.photographs import COLLINS
 from edgeface.inference.detector import Detector
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
@@ -48,9 +51,7 @@ def test_both_models_fit_a_corals_cache_together() -> None:
 
 
 def test_the_detector_finds_a_face_that_fills_the_picture() -> None:
-    from skimage.data import astronaut
-
-    face = astronaut()[40:240, 120:320, ::-1].copy()
+    face = np.asarray(cv2.imread(str(COLLINS)), np.uint8)[40:240, 120:320].copy()
     for folder in shipped():
         package = load_package(folder)
         if package.description.task == "face-detection":

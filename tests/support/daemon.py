@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import yaml
 
+from edgeface.demo.photographs import COLLINS, HOPPER
 from tests.support.broker import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,13 +24,8 @@ START_S = 30.0
 
 
 def photographs() -> tuple[Path, Path]:
-    """Grace Hopper and Eileen Collins: public domain, inside two packages."""
-    import matplotlib as mpl
-    import skimage
-
-    hopper = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    collins = Path(skimage.__file__).parent / "data" / "astronaut.png"
-    return hopper, collins
+    """Grace Hopper and Eileen Collins."""
+    return HOPPER, COLLINS
 
 
 def write_visits(folder: Path, people: list[Path], frames: int = 6, gap: int = 6) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgeface.demo.photographs import HOPPER
 from models.training.faces import FACE_PX, MARGIN_PX
 from models.training.guides import CHANNELS, LEVELS, TEACHER_PX
 from models.training.package import open_folder, photograph
@@ -69,10 +70,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`<person>/<picture>` and `pairs.csv`: two photographs in many views, under invented names."""
-    from matplotlib.cbook import get_sample_data
-
     folder = tmp_path_factory.mktemp("people")
-    hopper = cv2.imread(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    hopper = cv2.imread(str(HOPPER))
     assert hopper is not None
     sources = [photograph(), hopper[:512]]
     rng = np.random.default_rng(0)

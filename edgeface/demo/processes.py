@@ -1,4 +1,4 @@
-"""The demo's processes and ears, and the one loop in which everything that arrives is worked."""
+"""The demo's processes and what listens to them, and the one loop that works all that arrives."""
 
 from __future__ import annotations
 
@@ -33,10 +33,13 @@ _T = TypeVar("_T")
 SESSION_EXPIRY_S: Final = 600
 
 
-class Stage:
+class Processes:
     """Used by the main thread; other threads only put tasks into its queue."""
 
-    def __init__(self, workplace: Workplace, screen: Screen) -> None:
+    def __init__(
+        self, workplace: Workplace, screen: Screen, timeline: Timeline | None = None
+    ) -> None:
+        """`timeline`: the truth about who was in view, for a simulated camera."""
         self.topics: Final = Topics(SITE, DEVICE)
         self.workplace: Final = workplace
         self.screen: Final = screen
@@ -44,16 +47,13 @@ class Stage:
         self.broker: Final = LocalBroker(workplace.folder / "broker", persistence=True)
         self.daemon_lines: Final[list[dict[str, Any]]] = []
         """What the daemon logged."""
-        self.timeline: Timeline | None = None
-        """The truth about who was in view, for a simulated camera."""
-        self.names: Final[dict[Path, str]] = {}
-        """How the screen calls the people of the photographs."""
+        self.timeline: Final = timeline
         self.codes: Final[dict[str, int]] = {}
         """Exit codes of the processes that have been stopped."""
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._children: dict[str, Child] = {}
         self._listeners: list[Listener] = []
-        self._ears = 0
+        self._subscribed = 0
         self._key: VerifyingKey | None = None
         self._failure: DemoError | None = None
         self._began_s = time.monotonic()
@@ -67,14 +67,14 @@ class Stage:
         self.screen.line(self.now_s(), who, text)
 
     def start_broker(self) -> None:
-        """mosquitto, with one ear for what a screen shows and one for the log."""
+        """mosquitto, with a listener for what a screen shows and one for the log."""
         self.broker.start()
         topics = self.topics
         # The device forgets an event once the broker has taken its log copy: who reads the log has
         # a session that the broker keeps.
         self._listen("demo-screen", 0, topics.event, topics.state, topics.status)
         self._listen("demo-log", SESSION_EXPIRY_S, topics.event_log)
-        if self.until(lambda: self._ears == len(self._listeners) or None, 10.0) is None:
+        if not self.until(lambda: self._subscribed == len(self._listeners), 10.0):
             raise DemoError("nobody could subscribe at the demo's broker")
 
     def _listen(self, client_id: str, expiry_s: int, *topics: str) -> None:
@@ -90,7 +90,7 @@ class Stage:
         """`edgeface run`; its process id, once it has made its key."""
         config, frames = self.workplace.config, self.workplace.frames
         child = self._start("daemon", ["run", "-c", config, "--record", frames], self._daemon_said)
-        if self.until(self._load_key, 30.0) is None:
+        if not self.until(self._load_key, 30.0):
             raise DemoError(f"the daemon made no key within 30 s:\n{tail(child.log)}")
         return child.pid
 
@@ -100,19 +100,19 @@ class Stage:
         who = ["--site", SITE, "--device", DEVICE, "--key", str(self.workplace.public_key)]
         clock = ["--same-clock"] if same_clock else []
         child = self._start("door", ["door", *where, *who, *clock, "--json"], self._door_said)
-        if self.until(lambda: self.story.door.connected or None, 20.0) is None:
+        if not self.until(lambda: self.story.door.connected, 20.0):
             raise DemoError(f"the door did not subscribe within 20 s:\n{tail(child.log)}")
         return child.pid
 
     def until(self, reached: Callable[[], _T | None], timeout_s: float) -> _T | None:
-        """Work what arrives until `reached` gives something, which is returned; None when it does
-        not in time. Raises DemoError when a process ends by itself."""
+        """Work what arrives until `reached` gives something true, which is returned; None when it
+        does not in time. Raises DemoError when a process ends by itself."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             if self._failure is not None:
                 raise self._failure
             found = reached()
-            if found is not None:
+            if found:
                 return found
             if time.monotonic() >= deadline_s:
                 return None
@@ -123,17 +123,14 @@ class Stage:
         """Whom the camera really showed, as far as that is known."""
         if self.timeline is None:
             return None
-        visit = self.timeline.visit_at(happening.event.captured_at)
-        if visit is None:
-            return "nobody"
-        return self.names[self.timeline.photograph_of(visit)]
+        return self.timeline.in_view(happening.event.captured_at)
 
     def finish(self) -> None:
         """Stop everything in order and note how it ended; what still arrives is worked."""
         self._failure = None
         self._stop_child("daemon", DAEMON_STOP_S)
         if "daemon" in self.codes:
-            self.until(lambda: self.story.status == "stopped" or None, 2.0)
+            self.until(lambda: self.story.status == "stopped", 2.0)
         self._stop_child("door", DOOR_STOP_S)
 
     def close(self) -> None:
@@ -182,10 +179,10 @@ class Stage:
         if isinstance(item, Message):
             self._tasks.put(lambda: self._heard(item, at_s, utc_s))
         elif item.kind == "ready":
-            self._tasks.put(self._subscribed)
+            self._tasks.put(self._count)
 
-    def _subscribed(self) -> None:
-        self._ears += 1
+    def _count(self) -> None:
+        self._subscribed += 1
 
     def _heard(self, message: Message, at_s: float, utc_s: float) -> None:
         told = self.story.hear(message, at_s, utc_s, self._key)

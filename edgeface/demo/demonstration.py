@@ -1,0 +1,180 @@
+"""The demo from its first line to its exit status."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+from edgeface.base.clock import SystemClock
+from edgeface.base.errors import StateError
+from edgeface.base.ids import PERSON_ID
+from edgeface.demo.checks import clean_end_check, lived_check
+from edgeface.demo.child import DemoError, run_to_end
+from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, write_enrolment
+from edgeface.demo.plan import DEVICE, Plan, camera_section, simulated_section, visits
+from edgeface.demo.portraits import take_portraits
+from edgeface.demo.processes import Processes
+from edgeface.demo.recordings import Recordings, Timeline
+from edgeface.demo.screen import LAST_LINE, Screen
+from edgeface.demo.sheet import Sheet, draw_sheet
+from edgeface.demo.steps import People, Steps
+from edgeface.demo.workplace import Workplace
+from edgeface.mqtt.localbroker import find_mosquitto
+from edgeface.settings.loading import load_settings
+
+ENROL_S: Final = 60.0
+READY_S: Final = 60.0
+YOU: Final = "You"
+_TERMINATED: Final = 128
+
+
+def demonstrate(plan: Plan, screen: Screen) -> int:
+    """0 when everything went as it has to, otherwise 1.
+
+    Raises an EdgefaceError for what keeps the demo from beginning or going on. However it ends, no
+    process of it is left.
+    """
+    camera = simulated_section(plan.pace) if plan.camera is None else camera_section(plan.camera)
+    find_mosquitto()
+    _check_output(plan.output)
+    leaving = _handled(_leave, signal.SIGTERM, signal.SIGHUP)
+    with leaving, Workplace(keep=plan.keep) as workplace:
+        recordings = Recordings(workplace.frames)
+        timeline = Timeline(visits(plan.pace), recordings) if plan.camera is None else None
+        processes = Processes(workplace, screen, timeline)
+        try:
+            screen.headline(
+                "edgeface demo: a camera, a broker, the daemon and a door, all on this machine"
+            )
+            processes.start_broker()
+            where = f"{processes.broker.host}:{processes.broker.port}"
+            processes.say("broker", f"mosquitto, private to this demo, on {where}")
+            workplace.write_config(camera, processes.broker.port)
+            passed = _demonstrate(plan, processes, recordings)
+        except BaseException:
+            _tell_what_is_kept(workplace, screen)
+            raise
+        finally:
+            with _undisturbed():
+                processes.close()
+        verdict = "Everything went as it has to" if passed else "NOT everything went as it has to"
+        lasted = f"{processes.now_s():.0f} s"
+        screen.text(f"\n{verdict}, in {lasted}. The picture of it: {plan.output.resolve()}")
+        _tell_what_is_kept(workplace, screen)
+        screen.text(LAST_LINE)
+        return 0 if passed else 1
+
+
+def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bool:
+    """Whether everything went as it has to, with the broker up and the configuration written."""
+    people, enrolled_from = _enrol(processes, simulated=plan.camera is None)
+    _start(processes)
+    steps = Steps(processes, people, plan.pace, recordings)
+    trouble = []
+    try:
+        steps.take()
+    except DemoError as error:
+        trouble.append(lived_check(str(error)))
+    processes.finish()
+    end = clean_end_check(processes.codes, processes.story.status)
+    checks = [*steps.checks(), *trouble, end]
+    with _undisturbed():
+        processes.close()
+    simulated = people.stranger is not None
+    sheet = Sheet(
+        subtitle=f"What a {'simulated' if simulated else 'real'} camera saw, what the daemon "
+        "decided, and what the door did.",
+        enrolled_from=enrolled_from,
+        enrolled=people.enrolled,
+        how=("another crop, in other light,", "than the camera sees") if simulated else (),
+        rows=steps.rows(),
+        frames=recordings.frames(),
+    )
+    draw_sheet(sheet, plan.output)
+    processes.screen.summary(checks)
+    return all(check.passed for check in checks)
+
+
+def _enrol(processes: Processes, *, simulated: bool) -> tuple[People, Path]:
+    """Enrol by the real verb; who is there, and a photograph that was enrolled."""
+    workplace = processes.workplace
+    if simulated:
+        name, stranger = NAMES[COLLINS], NAMES[HOPPER]
+        pictures = [write_enrolment(workplace.folder)]
+        how = "from one photograph, cropped and in other light than the camera will see her"
+    else:
+        name, stranger = YOU, None
+        settings = load_settings(workplace.config)
+        pictures = take_portraits(
+            settings, workplace.folder, lambda text: processes.say("camera", text)
+        )
+        how = f"from {len(pictures)} photographs"
+    log = workplace.log_of("enroll")
+    arguments: list[str | Path] = ["enroll", *pictures, "--name", name, "-c", workplace.config]
+    said = run_to_end("enroll", arguments, log, ENROL_S)
+    found = re.search(PERSON_ID.pattern, said)
+    if found is None:
+        raise DemoError(f"`edgeface enroll` named no person:\n{said}")
+    processes.say("enroll", f"{name} is {found[0]}, {how}")
+    return People(found[0], name, stranger), pictures[0]
+
+
+def _start(processes: Processes) -> None:
+    """The daemon and the door; returns when the daemon is ready."""
+    pid = processes.start_daemon()
+    processes.say("daemon", f"edgeface run -c {processes.workplace.config} (process {pid})")
+    synced = SystemClock().synced()
+    pid = processes.start_door(same_clock=not synced)
+    processes.say("door", f"edgeface door (process {pid}) listens to {processes.topics.event}")
+    if not synced:
+        processes.say(
+            "door",
+            "This machine's clock is not synchronised (NTP), so a door elsewhere would not act on "
+            "an event. This one shares the device's clock, and is told so (--same-clock).",
+        )
+    story = processes.story
+    if not processes.until(lambda: story.lifecycle in ("ready", "degraded"), READY_S):
+        reasons = "; ".join(story.reasons) or "it said nothing"
+        raise DemoError(f"the daemon of {DEVICE} was not ready within {READY_S:g} s: {reasons}")
+    why = f" ({'; '.join(story.reasons)})" if story.reasons else ""
+    processes.say("daemon", f"{story.lifecycle}{why}: models proved, gallery loaded, camera seen")
+
+
+def _tell_what_is_kept(workplace: Workplace, screen: Screen) -> None:
+    if workplace.keep:
+        screen.text(f"Kept: {workplace.folder} with edgeface.yaml, state, recorded frames and logs")
+
+
+def _check_output(output: Path) -> None:
+    folder = output.resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or output.is_dir():
+        raise StateError(f"{output}: the picture cannot be written there; choose --output")
+
+
+@contextmanager
+def _handled(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers, *numbers: signal.Signals
+) -> Iterator[None]:
+    """Another handler for some signals, for a while."""
+    previous = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)
+
+
+def _undisturbed() -> AbstractContextManager[None]:
+    """No signal interrupts what has to be put away; it is bounded."""
+    return _handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does, through every `finally`."""
+    raise SystemExit(_TERMINATED + number)
