@@ -7,12 +7,15 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.recognition.values import Embedding
 from tests.support.broker import running_broker
 from tests.support.packages import write_detector, write_embedder
+from tests.support.people import identity
 
 # How long an example takes is not what these tests ask; pytest's timeout ends what hangs.
 settings.register_profile("edgeface", deadline=None)
@@ -51,3 +54,20 @@ def detector_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embedder_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_embedder(tmp_path_factory.mktemp("models") / "embedder")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+@pytest.fixture
+def anna(rng: np.random.Generator) -> Embedding:
+    """Somebody who is in the gallery."""
+    return identity(rng)
+
+
+@pytest.fixture
+def boris(rng: np.random.Generator) -> Embedding:
+    """Somebody else."""
+    return identity(rng)

@@ -20,7 +20,7 @@ from edgeface.recognition.tracking import TrackerRules
 from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.checked_models import Models, open_checked
 from edgeface.service.commanding.peephole import Glance, Peephole
-from edgeface.service.sightings import Setting, sighting
+from edgeface.service.sightings import Circumstances, sighting
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -284,18 +284,18 @@ class Recognizer:
                 models.embedder,
                 models.calibration,
                 self._rules,
-                self._setting(models),
+                self._now(models),
                 self._settings.decision.verify_fmr,
             )
 
         self._peephole.look(glance, frame, self._clock.boottime_ns())
 
-    def _setting(self, models: Models) -> Setting:
-        return Setting(
+    def _now(self, models: Models) -> Circumstances:
+        return Circumstances(
             models=models.used,
             accelerator=models.accelerator.in_use,
             validity_s=self._settings.decision.validity_s,
-            now_boottime_ns=self._clock.boottime_ns(),
+            boottime_ns=self._clock.boottime_ns(),
             decided_at=utc_now(self._clock),
             clock_synced=self._clock_synced(),
         )
@@ -303,9 +303,9 @@ class Recognizer:
     def _say(self, decisions: Sequence[Decision], gallery: Gallery, models: Models) -> None:
         if not decisions or not self._is_current:
             return
-        setting = self._setting(models)
+        now = self._now(models)
         for decision in decisions:
-            found = sighting(decision, gallery, setting)
+            found = sighting(decision, gallery, now)
             self._append(found)
             self._board.meters.count(f"events_{found.event_type}")
             match = found.match

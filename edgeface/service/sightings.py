@@ -13,29 +13,29 @@ from edgeface.recognition.quality import Quality
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Circumstances:
     """What every event of this moment has in common."""
 
     models: ModelsUsed
     accelerator: Literal["cpu", "edgetpu"]
     validity_s: float
-    now_boottime_ns: int
+    boottime_ns: int
     decided_at: datetime
     clock_synced: bool
 
 
-def sighting(decision: Decision, gallery: Gallery, setting: Setting) -> Sighting:
+def sighting(decision: Decision, gallery: Gallery, now: Circumstances) -> Sighting:
     """The event's content. The validity counts from the capture of the newest frame that the
     decision rests on."""
     basis = decision.basis
-    age_ns = max(0, setting.now_boottime_ns - basis.boottime_ns)
+    age_ns = max(0, now.boottime_ns - basis.boottime_ns)
     return Sighting(
         event_type=decision.outcome,
         captured_at=basis.captured_at,
         captured_boottime_ns=basis.boottime_ns,
-        decided_at=setting.decided_at,
-        validity_s=setting.validity_s,
-        clock_synced=setting.clock_synced,
+        decided_at=now.decided_at,
+        validity_s=now.validity_s,
+        clock_synced=now.clock_synced,
         track=Track(
             id=decision.track_id,
             frames=decision.frames,
@@ -46,8 +46,8 @@ def sighting(decision: Decision, gallery: Gallery, setting: Setting) -> Sighting
         match=match_of(decision),
         quality=face_quality(decision.quality),
         gallery=gallery_used(gallery),
-        models=setting.models,
-        accelerator=setting.accelerator,
+        models=now.models,
+        accelerator=now.accelerator,
         latency_ms=age_ns // 1_000_000,
         why=decision.why,
     )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from edgeface.inference.decode import Candidates, LevelDecoder, best_first, level_shapes, suppress
 from edgeface.inference.description import DetectorOutput, Level
 from edgeface.inference.tensors import Quantization, TensorSpec
+from tests.support.yardstick import in_yardsticks
 
 LEVEL = Level(stride=8, score="s", box="b", landmarks="l")
 
@@ -174,11 +174,9 @@ def test_a_wall_of_faces_is_bounded_and_fast() -> None:
     box = np.full((1, 30, 40, 4), 4, np.int8)
     marks = np.zeros((1, 30, 40, 10), np.int8)
 
-    def once() -> float:
-        started = time.perf_counter()
+    def decode(_: int) -> None:
         found = suppress(best_first([wall.decode(score, box, marks)]), 0.4, 8)
         assert len(found) == 8
-        return time.perf_counter() - started
 
     assert cells > 400
-    assert min(once() for _ in range(20)) < 2e-3
+    assert in_yardsticks(decode) < 0.7

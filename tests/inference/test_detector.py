@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 
 import cv2
@@ -17,6 +16,7 @@ from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Runtime
 from edgeface.inference.tensors import Quantization, TensorSpec
 from tests.support.packages import detector_model, edit_description, write_detector
+from tests.support.yardstick import in_yardsticks
 
 RED = (0, 0, 255)  # BGR
 
@@ -211,14 +211,8 @@ def test_shrinking_averages_instead_of_picking_pixels(width: int, height: int) -
     assert 60 < inner.min() <= inner.max() < 140
 
 
-def test_preprocessing_a_camera_picture_is_fast() -> None:
+def test_preprocessing_a_camera_picture_costs_less_than_blurring_it() -> None:
     rules = Preprocessing(tensor="image", width=320, height=240)
     preprocessor = Preprocessor(rules, input_spec())
     image = np.random.default_rng(4).integers(0, 256, (720, 1280, 3), np.uint8)
-
-    def once() -> float:
-        started = time.perf_counter()
-        preprocessor.fit(image)
-        return time.perf_counter() - started
-
-    assert min(once() for _ in range(20)) < 2e-3
+    assert in_yardsticks(lambda _: preprocessor.fit(image)) < 0.7

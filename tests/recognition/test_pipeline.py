@@ -11,22 +11,7 @@ from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import NOT_A_FACE, Pipeline
 from edgeface.recognition.values import Embedding
 from tests.support.doorstep import Scene
-from tests.support.people import face, gallery, identity, uniform_calibration
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(11)
-
-
-@pytest.fixture
-def anna(rng: np.random.Generator) -> Embedding:
-    return identity(rng)
-
-
-@pytest.fixture
-def boris(rng: np.random.Generator) -> Embedding:
-    return identity(rng)
+from tests.support.people import face, gallery, uniform_calibration
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
 from edgeface.service.commanding.peephole import Examination, Glance, Peephole
 from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg
 from edgeface.service.commanding.verifying import Identifying, Verifying
-from edgeface.service.sightings import Setting
+from edgeface.service.sightings import Circumstances
 from tests.support.doorstep import FPS, Scene
 from tests.support.people import START, face, gallery, identity, uniform_calibration
 
@@ -63,14 +63,13 @@ class Examined(Scene):
         """The same with given faces."""
         self.stage.actors = list(actors)
         for _ in range(frames):
-            frame = self.frame()
-            result = self.pipeline.process(frame, self.gallery)
-            self.decisions += result.decisions
+            result = self.step()
+            frame = self.newest
             now_ns = frame.boottime_ns
             utc_ns = round(frame.captured_at.timestamp() * 1e9)
-            setting = Setting(USED, "cpu", 5.0, now_ns, utc_ns, clock_synced=True)
+            now = Circumstances(USED, "cpu", 5.0, now_ns, utc_ns, clock_synced=True)
 
-            def glance(frame: Any = frame, result: Any = result, setting: Any = setting) -> Glance:
+            def glance(frame: Any = frame, result: Any = result, now: Any = now) -> Glance:
                 self.shown += 1
                 return Glance(
                     frame,
@@ -79,7 +78,7 @@ class Examined(Scene):
                     self.stage,
                     uniform_calibration(),
                     self.rules,
-                    setting,
+                    now,
                     1e-4,
                 )
 
@@ -96,21 +95,6 @@ class Examined(Scene):
         with pytest.raises(CommandRefusedError) as caught:
             outcome()
         return caught.value.code
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(11)
-
-
-@pytest.fixture
-def anna(rng: np.random.Generator) -> Embedding:
-    return identity(rng)
-
-
-@pytest.fixture
-def boris(rng: np.random.Generator) -> Embedding:
-    return identity(rng)
 
 
 @pytest.fixture

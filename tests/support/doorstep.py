@@ -103,7 +103,8 @@ class Scene:
             self.step(small=small)
 
     def step(self, *, small: bool = False) -> FrameResult:
-        result = self.pipeline.process(self.frame(small=small), self.gallery)
+        self.newest = self.frame(small=small)
+        result = self.pipeline.process(self.newest, self.gallery)
         self.decisions += result.decisions
         return result
 

@@ -93,18 +93,18 @@ def seen(
 ) -> Seen:
     """What an answer says about the frames it rests on. `captured_at` is that of the newest, of a
     name the newest that names the person; None: that of the glance."""
-    setting = glance.setting
-    waited_ns = max(0, setting.now_boottime_ns - request.received_boottime_ns)
+    now = glance.now
+    waited_ns = max(0, now.boottime_ns - request.received_boottime_ns)
     return Seen(
         captured_at=captured_at or glance.frame.captured_at,
-        decided_at=setting.decided_at,
-        clock_synced=setting.clock_synced,
+        decided_at=now.decided_at,
+        clock_synced=now.clock_synced,
         frames=frames,
         agreeing=agreeing,
         quality=face_quality(quality),
         pad=Pad(),
         gallery=gallery_used(glance.gallery),
-        models=setting.models,
-        accelerator=setting.accelerator,
+        models=now.models,
+        accelerator=now.accelerator,
         latency_ms=waited_ns * 1000 // NS,
     )

@@ -20,7 +20,7 @@ from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import FaceEmbedder
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.outcome import Outcome, refusing
-from edgeface.service.sightings import Setting
+from edgeface.service.sightings import Circumstances
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Glance:
     embedder: FaceEmbedder
     calibration: Calibration
     rules: PipelineRules
-    setting: Setting
+    now: Circumstances
     verify_fmr: float
 
     @property
