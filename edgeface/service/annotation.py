@@ -27,8 +27,7 @@ LINE_PX: Final = 24
 _TEXT: Final = 0.55
 
 
-def colour_of(sight: Sight, outcomes: Mapping[int, str]) -> Colour:
-    """`outcomes`: what was decided last about each track, by its id."""
+def _colour(sight: Sight, outcomes: Mapping[int, str]) -> Colour:
     outcome = outcomes.get(sight.track_id)
     if outcome == "recognized":
         return RECOGNIZED
@@ -39,19 +38,19 @@ def colour_of(sight: Sight, outcomes: Mapping[int, str]) -> Colour:
 
 def annotate(frame: Frame, result: FrameResult, outcomes: Mapping[int, str]) -> Image:
     """A new BGR picture: the frame, with a caption of one line for the frame and for each face and
-    decision below it. Nothing is written over the faces."""
+    decision below it. Nothing is written over the faces. `outcomes`: what was decided last about
+    each track, by its id."""
     picture = frame.image.copy()
     for sight in result.sights:
-        draw(picture, sight, colour_of(sight, outcomes))
+        _draw(picture, sight, _colour(sight, outcomes))
     lines = [f"{frame.captured_at:%H:%M:%S.%f}"[:-3] + f"  frame {frame.sequence}"]
     lines += [_face_line(sight) for sight in result.sights]
     lines += [_decision_line(decision) for decision in result.decisions]
     return np.concatenate([picture, _caption(lines, picture.shape[1])])
 
 
-def draw(picture: Image, sight: Sight, colour: Colour) -> None:
-    """Box and landmarks, in place; as thick as the face is large, so that a cut-out of any size
-    looks alike."""
+def _draw(picture: Image, sight: Sight, colour: Colour) -> None:
+    """As thick as the face is large, so that a cut-out of any size looks alike."""
     box = sight.face.box
     thick = max(1, round(max(box.width, box.height) / 64))
     left_top = (round(box.left), round(box.top))

@@ -38,7 +38,7 @@ class Models:
 
 
 def open_checked(
-    settings: Settings, *, lost: str | None = None, accelerator: Wanted | None = None
+    settings: Settings, lost: str | None = None, *, accelerator: Wanted | None = None
 ) -> Models:
     """Open the configured models and run the golden test.
 
@@ -62,5 +62,5 @@ def open_checked(
     except ModelError as error:
         if state.in_use == "cpu":
             raise
-        return open_checked(settings, lost=f"the golden test on the Edge TPU failed: {error}")
+        return open_checked(settings, f"the golden test on the Edge TPU failed: {error}")
     return models

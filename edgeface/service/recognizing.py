@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from edgeface.base.clock import NS, utc_now
 from edgeface.base.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
@@ -44,15 +44,8 @@ REGAIN_S: Final = 300.0
 
 _log = logging.getLogger(__name__)
 
-
 Observer: TypeAlias = Callable[[Frame, FrameResult], None]
 """Looks on: called with every frame and what it gave; it must neither wait nor raise."""
-
-
-class OpenModels(Protocol):
-    """Opens and proves both models; `lost` says why an Edge TPU is not to be used."""
-
-    def __call__(self, settings: Settings, *, lost: str | None = None) -> Models: ...
 
 
 def rules_of(settings: Settings) -> PipelineRules:
@@ -92,11 +85,12 @@ class Recognizer:
         append: Callable[[Sighting], None],
         floor: TimeFloor,
         *,
-        open_models: OpenModels = open_checked,
+        open_models: Callable[[Settings, str | None], Models] = open_checked,
         observe: Observer | None = None,
         peephole: Peephole | None = None,
     ) -> None:
-        """`append` takes the decisions, in order; at `peephole` commands look at the frames."""
+        """`append` takes the decisions, in order; at `peephole` commands look at the frames;
+        `open_models` is as `open_checked`."""
         self._turn = board.by_main.turn
         self._order = board.by_main.order
         self._board = board
@@ -217,7 +211,7 @@ class Recognizer:
 
     def _open(self, pulse: Pulse, lost: str | None) -> Models:
         with pulse.patience(LOAD_S):
-            models = self._missing(self._open_models(self._settings, lost=lost))
+            models = self._missing(self._open_models(self._settings, lost))
         if self._space and models.embedder.space_id != self._space:
             # The tracks and the thresholds are those of the model before.
             raise ModelError(

@@ -99,7 +99,7 @@ class World:
         self.floor = TimeFloor(folder / "time", self.clock)
         self.pulse = Pulse(10)
 
-    def open_models(self, settings: Settings, *, lost: str | None = None) -> Models:
+    def open_models(self, settings: Settings, lost: str | None = None) -> Models:
         if self.failure is not None:
             raise self.failure
         self.opened.append(lost)
