@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 
 from edgeface.base.ids import new_person_id
-from edgeface.fleet.admin.administration import Fleet, Published
+from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.devices import Extras, add_device
 from edgeface.fleet.admin.master import Master, make_site
+from edgeface.fleet.admin.publishing import Published
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.recognition.templates import DIMENSIONS, encode_template

@@ -10,7 +10,8 @@ import argparse
 
 from edgeface.cli.fleet_diff import show_draft
 from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
-from edgeface.fleet.admin.administration import Fleet, Published
+from edgeface.fleet.admin.administration import Fleet
+from edgeface.fleet.admin.publishing import Published
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +50,6 @@ def show_published(done: Published) -> None:
         print("finished an interrupted publish")
     for person_id in done.cleared:
         print(f"{person_id}: erasure is confirmed or its time is over; the topic is cleared")
-    kinds = ", ".join(f"{count} {name}" for name, count in done.sent.messages.items())
-    print(f"sent {kinds or 'nothing'}; {done.sent.payload_bytes} bytes")
+    kinds = ", ".join(f"{count} {name}" for name, count in done.messages.items())
+    print(f"sent {kinds or 'nothing'}; {done.payload_bytes} bytes")
     print(f"the broker has revision {done.version}")

@@ -16,11 +16,12 @@ from edgeface.base.messages import Publication
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Receipt, Reported
 from edgeface.contract.topics import Topics
-from edgeface.fleet.admin.administration import Fleet, Published
+from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.devices import Extras, add_device
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master, make_site
+from edgeface.fleet.admin.publishing import Published
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.bucket import read_bucket
 from edgeface.fleet.protocol.freshness import read_freshness

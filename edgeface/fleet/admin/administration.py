@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from edgeface.base.errors import GalleryError
@@ -17,11 +16,10 @@ from edgeface.fleet.admin.adminkeys import (
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.devices import registered, write_fleet_folder
 from edgeface.fleet.admin.master import Draft, Master
-from edgeface.fleet.admin.publishing import Sent, SitePublisher
+from edgeface.fleet.admin.publishing import Published, SitePublisher
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.admin.staging import load_publishing_keys, stage, stage_rekey
 from edgeface.fleet.admin.standing import Judged, judge, note_receipts, read_standings
-from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey
 
@@ -31,21 +29,6 @@ Passphrase = Callable[[], bytes]
 
 RENEW_SHARE: Final = 0.5
 """`publish` makes a new manifest, also without changes, when less of its life is left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What `publish`, `refresh` or `rekey` did."""
-
-    finished: bool
-    """An interrupted publish was finished first."""
-    staged: bool
-    """A manifest was made; not when nothing had changed."""
-    cleared: tuple[str, ...]
-    """Removed people whose topics were cleared."""
-    sent: Sent
-    version: Version
-    """Where the broker stands now."""
 
 
 class Fleet:
@@ -79,13 +62,12 @@ class Fleet:
         self._publisher.check(lost=everything)
         finished = self._finish(everything)
         draft = self.master.draft()
-        staged = bool(draft.changes) or self._is_due()
-        if staged:
+        if draft.changes or self._is_due():
             keys = self._ledger.state().keys
             signer = self._unlock(keys, passphrase)
             publishing = load_publishing_keys(self.master, keys, signer)
             stage(self.master, draft, publishing, int(self._now()))
-        return self._send(finished, staged, everything=everything)
+        return self._send(finished, everything=everything)
 
     def refresh(self) -> Published:
         """Send a new freshness message; for a timer, without passphrase.
@@ -98,7 +80,7 @@ class Fleet:
         self._publisher.check()
         finished = self._finish(everything=False)
         self._ledger.stage_freshness()
-        return self._send(finished, staged=False)
+        return self._send(finished)
 
     def prepare_rekey(self, passphrase: Passphrase) -> KeySet:
         """Make the next keys, and write them into every device's bundle beside those in use.
@@ -138,7 +120,7 @@ class Fleet:
         finished = self._finish(everything=False)
         publishing = load_publishing_keys(self.master, keys, signer)
         stage_rekey(self.master, publishing, keys, int(self._now()))
-        return self._send(finished, staged=True)
+        return self._send(finished)
 
     def drop_old_keys(self) -> KeySet:
         """Delete the keys before the last rekey, here and in the bundles.
@@ -185,18 +167,19 @@ class Fleet:
     def _finish(self, everything: bool) -> bool:
         interrupted = bool(self._ledger.outgoing())
         if interrupted:
-            self._publisher.send(lost=everything)
+            self._publisher.send(Published(), lost=everything)
         return interrupted
 
-    def _send(self, finished: bool, staged: bool, *, everything: bool = False) -> Published:
+    def _send(self, finished: bool, *, everything: bool = False) -> Published:
         if everything:
             self._ledger.send_again()
-        sent = self._publisher.send(lost=everything)
+        done = Published(finished)
+        self._publisher.send(done, lost=everything)
         # Afterwards: asking the devices takes a second, in which nobody should have to wait.
-        cleared = self._clear_tombstones()
-        if cleared:
-            sent.add(self._publisher.send())
-        return Published(finished, staged, cleared, sent, self._ledger.state().floor.version)
+        done.cleared = self._clear_tombstones()
+        if done.cleared:
+            self._publisher.send(done)
+        return done
 
     def _is_due(self) -> bool:
         manifest = self._publisher.manifest()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from edgeface.base.errors import ContractError, GalleryError, StateError
 from edgeface.base.ids import check_id
@@ -147,11 +147,9 @@ def _open_answer(
     request: DoorRequest,
 ) -> Taken:
     """What is sealed in the answer, whose signature was checked. Raises as `take_templates`."""
-    _check_origin(answer, "enroll", topics, session)
     device = topics.device
-    assert answer.data is not None
+    data = from_mapping(EnrollData, _data(answer, "enroll", topics, session), "data")
     assert answer.transaction is not None
-    data = from_mapping(EnrollData, dict(answer.data), "data")
     _compare_space(device, data.space, request.space)
     context = Context(topics.site, device, "enroll", answer.transaction)
     content = secret.open(data.sealed, context)
@@ -178,21 +176,18 @@ def _check_space(caller: Caller, key: VerifyingKey, session: str, request: DoorR
     answer = caller.call("gallery", {"limit": 0}, QUICK_S, key=key, session=session)
     if answer.error is not None and answer.error.code == "disabled":
         return  # the answer to `enroll` names the space as well
-    _check_origin(answer, "gallery", caller.topics, session)
-    assert answer.data is not None
-    _compare_space(caller.topics.device, str(answer.data["space"]), request.space)
+    data = _data(answer, "gallery", caller.topics, session)
+    _compare_space(caller.topics.device, str(data["space"]), request.space)
 
 
-def _check_origin(answer: AnyAnswer, verb: Verb, topics: Topics, session: str) -> None:
-    """Whether it is this device's good answer to this request."""
-    device = topics.device
-    if answer.error is not None or answer.status != "ok":
-        code, text, again = "error", "it does not say why", False
-        if answer.error is not None:
-            code, text = answer.error.code, answer.error.message
-            again = answer.error.retryable
-        advice = "; it can be tried again" if again else ""
-        raise GalleryError(f"{device} refuses `{verb}` ({code}): {text}{advice}")
+def _data(answer: AnyAnswer, verb: Verb, topics: Topics, session: str) -> dict[str, Any]:
+    """What is in this device's good answer to this request, and in no other one."""
+    device, error = topics.device, answer.error
+    if error is not None:
+        advice = "; it can be tried again" if error.retryable else ""
+        raise GalleryError(f"{device} refuses `{verb}` ({error.code}): {error.message}{advice}")
+    if answer.status != "ok":
+        raise GalleryError(f"{device} refuses `{verb}` (error): it does not say why")
     said = (answer.site, answer.device, answer.verb, answer.session)
     if said != (topics.site, device, verb, session) or answer.transaction is None:
         raise ContractError(
@@ -202,6 +197,7 @@ def _check_origin(answer: AnyAnswer, verb: Verb, topics: Topics, session: str) -
         )
     if answer.data is None:
         raise ContractError("missing_field", "data: missing")
+    return dict(answer.data)
 
 
 def _compare_space(device: str, found: str, wanted: str) -> None:

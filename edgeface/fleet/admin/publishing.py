@@ -19,6 +19,7 @@ from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
+from edgeface.fleet.protocol.version import NOTHING, Version
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey
 
@@ -26,17 +27,19 @@ HOUR_S: Final = 3600
 
 
 @dataclass
-class Sent:
-    """What went to the broker and was acknowledged."""
+class Published:
+    """What `publish`, `refresh` or `rekey` did."""
 
+    finished: bool = False
+    """An interrupted publish was finished first."""
+    cleared: tuple[str, ...] = ()
+    """Removed people whose topics were cleared."""
     messages: Counter[str] = field(default_factory=Counter)
-    """By stage: `records`, `buckets`, `manifest`, `freshness`, `clearing`."""
+    """What the broker has acknowledged, by stage: `records`, `buckets`, `manifest`, `freshness`,
+    `clearing`."""
     payload_bytes: int = 0
-
-    def add(self, other: Sent) -> None:
-        """Count what was sent besides."""
-        self.messages.update(other.messages)
-        self.payload_bytes += other.payload_bytes
+    version: Version = NOTHING
+    """Where the broker stands now."""
 
 
 class SitePublisher:
@@ -65,20 +68,19 @@ class SitePublisher:
         with self._connect(self._folder.connection()) as broker:
             self._check(broker, lost=lost)
 
-    def send(self, *, lost: bool = False) -> Sent:
-        """Send all that is outgoing, after `check`.
+    def send(self, done: Published, *, lost: bool = False) -> None:
+        """Send all that is outgoing, after `check`, and note it in `done`.
 
         Raises as `check`, also when somebody else's manifest appears before ours is sent, and
         BrokerError when the broker refuses or is gone. The next call goes on where this one ended.
         """
-        sent = Sent()
         with self._connect(self._folder.connection()) as broker:
             self._check(broker, lost=lost)
             for stage in SendStage:
                 if stage is SendStage.MANIFEST:
                     self._check(broker, lost=lost, known=True)
-                self._send_stage(broker, stage, sent)
-        return sent
+                self._send_stage(broker, stage, done)
+        done.version = self._ledger.state().floor.version
 
     def manifest(self) -> Manifest | None:
         """The newest manifest made, read back as a device would."""
@@ -124,7 +126,7 @@ class SitePublisher:
                 f"restored from a copy, {again}"
             )
 
-    def _send_stage(self, broker: Broker, stage: SendStage, sent: Sent) -> None:
+    def _send_stage(self, broker: Broker, stage: SendStage, done: Published) -> None:
         items = self._ledger.outgoing(stage)
         if not items:
             return
@@ -146,8 +148,8 @@ class SitePublisher:
                 assert manifest is not None
                 floor = self._ledger.state().floor.after(manifest)
             self._ledger.acknowledged(group, floor)
-            sent.messages[stage.name.lower()] += len(group)
-            sent.payload_bytes += sum(sizes.pop(item) for item in group)
+            done.messages[stage.name.lower()] += len(group)
+            done.payload_bytes += sum(sizes.pop(item) for item in group)
 
         broker.send(publications(), acknowledged)
 
