@@ -17,11 +17,11 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from edgeface.base.errors import GalleryError
+from edgeface.cli.dates import show
 from edgeface.gallery.audit import Audit, Confusable, audit
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
@@ -45,9 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return actions.add_parser(name, help=text, description=text, parents=[common])
 
     action("list", "list everyone").add_argument("--json", action="store_true")
-    show = action("show", "show people in detail")
-    show.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
-    show.add_argument("--json", action="store_true")
+    details = action("show", "show people in detail")
+    details.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
+    details.add_argument("--json", action="store_true")
     remove = action("remove", "erase people and all their templates")
     remove.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
     export = action("export", "write everyone into one file")
@@ -113,7 +113,7 @@ def _show(store: GalleryStore, names: list[str], *, as_json: bool) -> None:
         print(f"  name      {row['display_name'] or '-'}")
         print(f"  valid     {row['validity']}")
         print(f"  card      {row.get('card') or '-'}")
-        print(f"  created   {_when(row.get('created_s') or 0.0)}")
+        print(f"  created   {show(row.get('created_s') or 0.0)}")
         for space, count in row["templates"].items():
             print(f"  templates {count} in space {space}")
 
@@ -249,14 +249,7 @@ def _readable(store: GalleryStore, person_id: str) -> Person | None:
 def _validity(person: Person) -> str:
     parts = []
     if math.isfinite(person.valid_from_s):
-        parts.append(f"from {_when(person.valid_from_s)}")
+        parts.append(f"from {show(person.valid_from_s)}")
     if math.isfinite(person.valid_to_s):
-        parts.append(f"until {_when(person.valid_to_s)}")
+        parts.append(f"until {show(person.valid_to_s)}")
     return " ".join(parts) or "always"
-
-
-def _when(epoch_s: float) -> str:
-    try:
-        return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%MZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{epoch_s:g} s"
