@@ -38,6 +38,7 @@ from edgeface.contract.event import (
     new_session,
 )
 from edgeface.contract.topics import Topics
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions, new_client
@@ -225,11 +226,9 @@ def _publishing(outbox: _MeteredOutbox, topics: Topics, port: int) -> Iterator[L
     presence = Presence(topics, outbox.session, clock=clock)
     publisher = Publisher(
         ConnectionOptions("127.0.0.1", port, "bench-device"),
-        topics,
-        SigningKey.generate(),
+        DeviceSession(topics, outbox.session, SigningKey.generate(), clock),
         outbox,
         presence,
-        clock=clock,
     )
     slot: LatestSlot[Frame] = LatestSlot()
     stop = threading.Event()

@@ -8,27 +8,17 @@ import re
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from edgeface.base.files import PUBLIC, write_file
 from edgeface.base.messages import FAILURE, Message, Publication, Subscription
 from edgeface.mqtt.homeassistant import BIRTH, Announcement, announcement
-from edgeface.mqtt.link import Done, Handler, LinkStatus
+from edgeface.mqtt.publisher import Publisher
 from edgeface.settings.tree import Settings
 
 _log = logging.getLogger(__name__)
 
 _TOPIC: Final = re.compile(r"[A-Za-z0-9_/-]{1,128}/device/[a-z0-9-]{3,129}/config")
-
-
-class Link(Protocol):
-    """The part of the publisher that is needed."""
-
-    status: LinkStatus
-
-    def publish(self, publication: Publication, done: Done | None = None) -> None: ...
-    def listen(self, subscription: Subscription, handler: Handler) -> None: ...
-    def unlisten(self, topic_filter: str) -> None: ...
 
 
 class Announcer:
@@ -39,8 +29,8 @@ class Announcer:
     emptied after a restart with other settings.
     """
 
-    def __init__(self, link: Link, marker: Path) -> None:
-        self._link = link
+    def __init__(self, publisher: Publisher, marker: Path) -> None:
+        self._publisher = publisher
         self._marker = marker
         self._placed = _read(marker)
         self._settings: Settings | None = None
@@ -57,7 +47,7 @@ class Announcer:
             self._settings, self._wanted = settings, announcement(settings)
             self._listen(None if self._wanted is None else self._wanted.birth_topic)
         self._note_removal()
-        status, wanted = self._link.status, self._wanted
+        status, wanted = self._publisher.status, self._wanted
         if not status.connected or self._removing:
             return
         if self._placed is not None and (wanted is None or wanted.topic != self._placed):
@@ -74,7 +64,7 @@ class Announcer:
         if self._placed is None:
             self._place(wanted.topic)
         publication = Publication(wanted.topic, wanted.payload, retain=True)
-        self._link.publish(publication, self._announced)
+        self._publisher.publish(publication, self._announced)
 
     def _announced(self, reason: int | None) -> None:
         """In the publisher's thread."""
@@ -85,7 +75,7 @@ class Announcer:
 
     def _remove(self, topic: str) -> None:
         self._removing, self._sent = True, None
-        self._link.publish(Publication(topic, b"", retain=True), self._removals.put)
+        self._publisher.publish(Publication(topic, b"", retain=True), self._removals.put)
 
     def _note_removal(self) -> None:
         with suppress(queue.Empty):
@@ -111,9 +101,9 @@ class Announcer:
         if topic == self._listening:
             return
         if self._listening is not None:
-            self._link.unlisten(self._listening)
+            self._publisher.unlisten(self._listening)
         if topic is not None:
-            self._link.listen(Subscription(topic, retain_handling=2), self._heard)
+            self._publisher.listen(Subscription(topic, retain_handling=2), self._heard)
         self._listening = topic
 
     def _heard(self, message: Message) -> None:

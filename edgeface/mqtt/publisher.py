@@ -7,7 +7,6 @@ Stop it before the outbox is closed.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import queue
 import threading
@@ -21,7 +20,6 @@ from typing import Final, TypeAlias
 from paho.mqtt.client import topic_matches_sub
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.clock import Clock
 from edgeface.base.errors import BrokerError, ContractError
 from edgeface.base.messages import (
     FAILURE,
@@ -34,17 +32,16 @@ from edgeface.base.messages import (
     Subscription,
 )
 from edgeface.contract import event
-from edgeface.contract.topics import Topics
 from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.lanes import LiveLane, LogLane
 from edgeface.mqtt.link import Done, Handler, LinkStatus
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
-from edgeface.mqtt.sharing import Guest
+from edgeface.mqtt.sharing import SharedConnection
 from edgeface.mqtt.watch import Watch
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.rows import Row
-from edgeface.security.keys import SigningKey
 
 _log = logging.getLogger(__name__)
 
@@ -66,44 +63,54 @@ class Publisher:
     def __init__(
         self,
         options: ConnectionOptions,
-        topics: Topics,
-        key: SigningKey,
+        me: DeviceSession,
         outbox: Outbox,
         presence: Presence,
         *,
-        clock: Clock,
         drain_s: float = 2.0,
         backoff: Backoff | None = None,
         refused_backoff: Backoff | None = None,
     ) -> None:
-        self.status = LinkStatus()
-        """The newest snapshot, replaced whole."""
         self._options = options
-        self._topics = topics
-        self._key = key
+        self._me = me
+        self._topics = me.topics
         self._outbox = outbox
         self._presence = presence
-        self._clock = clock
         self._drain_s = drain_s
         self._backoff = backoff or Backoff()
         self._beat: Callable[[], None] = lambda: None
         self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-        self._live = LiveLane(clock, outbox.session)
+        self._live = LiveLane(me.clock, me.session)
         self._log_lane = LogLane(refused_backoff or Backoff(base_s=1.0, cap_s=60.0))
         self._connection: Connection | None = None
         self._outgoing: deque[tuple[Publication, Done | None]] = deque()
         self._awaiting: dict[int, Done] = {}
         self._subscribing: int | None = None
         self._ready = False
+        self._connections = 0
+        self._error: str | None = None
         self._watch = Watch(presence)
-        self._guest = Guest()
+        self._shared: list[SharedConnection] = []
         self._handlers: list[tuple[Subscription, Handler]] = [
-            (Subscription(topics.status, retain_handling=2), presence.saw_status)
+            (Subscription(self._topics.status, retain_handling=2), presence.saw_status)
         ]
-        outbox.when_committed(self._on_committed)
+        outbox.when_committed(lambda row: self._post(lambda: self._committed(row)))
         presence.when_changed(lambda: self._post(lambda: None))
 
     # From any thread.
+
+    @property
+    def status(self) -> LinkStatus:
+        """As it is now."""
+        return LinkStatus(
+            connected=self._ready,
+            connections=self._connections,
+            error=self._error,
+            live_sent=self._live.sent,
+            live_missed=dict(self._live.missed),
+            log_delivered=self._log_lane.delivered,
+            log_refused=self._log_lane.refused,
+        )
 
     def publish(self, publication: Publication, done: Done | None = None) -> None:
         """Send as soon as the connection is ready; given up, not kept, when it is not there."""
@@ -117,9 +124,12 @@ class Publisher:
         """Give a subscription back."""
         self._post(lambda: self._unlisten(topic_filter))
 
-    def share(self, guest: Guest) -> None:
-        """Tell one guest of the connection; before `run`."""
-        self._guest = guest
+    def share(self, prefix: str) -> SharedConnection:
+        """The connection for one other thread, which gets the topics that begin with `prefix`;
+        before `run`."""
+        shared = SharedConnection(prefix, self.publish, self.borrow)
+        self._shared.append(shared)
+        return shared
 
     def borrow(self, task: Callable[[Connection], None]) -> None:
         """Work the connection in the publisher's thread; nothing happens while there is none."""
@@ -130,9 +140,6 @@ class Publisher:
         connection = self._connection
         if connection is not None:
             connection.wake()
-
-    def _on_committed(self, row: Row) -> None:
-        self._post(lambda: self._committed(row))
 
     # The publisher's thread.
 
@@ -158,7 +165,6 @@ class Publisher:
         while not stop.is_set() and (left_s := end_s - time.monotonic()) > 0:
             with suppress(queue.Empty):
                 self._tasks.get(timeout=min(left_s, _TICK_S))()
-            self._report()
             self._beat()
 
     def _serve(self, connection: Connection, stop: threading.Event) -> None:
@@ -176,15 +182,14 @@ class Publisher:
     def _begin(self, connection: Connection) -> None:
         self._connection = connection
         self._log_lane.begin(connection.receive_maximum)
-        self.status = dataclasses.replace(
-            self.status, connections=self.status.connections + 1, error=None
-        )
+        self._connections, self._error = self._connections + 1, None
         self._subscribing = connection.subscribe(item for item, _ in self._handlers)
 
     def _finish(self, lost: Lost, *, stopping: bool) -> None:
         self._connection = None
         self._ready = False
-        self._guest.lost(lost.text)
+        for shared in self._shared:
+            shared.lost(lost.text)
         self._live.close()
         culprit = self._log_lane.end(lost.reason)
         if culprit is not None:
@@ -196,7 +201,6 @@ class Publisher:
             done(None)
         if not stopping:
             self._note_error(lost.text)
-        self._report()
 
     def _converse(self, connection: Connection, stop: threading.Event) -> Lost:
         """Work tasks, send, and handle what comes, until the connection or the work is over."""
@@ -212,7 +216,6 @@ class Publisher:
                 if isinstance(signal, Lost):
                     return signal
                 self._handle(signal)
-            self._report()
             self._beat()
             if not stop.is_set():
                 continue
@@ -263,7 +266,7 @@ class Publisher:
     def _send_log_copy(self, connection: Connection, row: Row) -> None:
         payload = row.payload
         try:
-            if row.late(self._clock, self._outbox.session):
+            if row.late(self._me.clock, self._me.session):
                 payload = event.as_historical(payload)
         except ContractError as error:
             self._outbox.undeliverable(row, f"cannot be read back: {error}")
@@ -279,7 +282,7 @@ class Publisher:
     def _publish_event(
         self, connection: Connection, topic: str, payload: bytes, expiry_s: int | None
     ) -> int:
-        properties = self._key.properties(topic, payload)
+        properties = self._me.key.properties(topic, payload)
         return connection.publish(
             Publication(topic, payload, expiry_s=expiry_s, user_properties=properties)
         )
@@ -292,7 +295,8 @@ class Publisher:
                 refused = [code for code in reasons if code >= FAILURE]
                 if refused:
                     _log.warning("the broker refused %d subscriptions", len(refused))
-                self._guest.answered(mid, reasons)
+                for shared in self._shared:
+                    shared.answered(mid, reasons)
                 if mid == self._subscribing:
                     self._subscribing = None
                     self._be_born()
@@ -311,7 +315,8 @@ class Publisher:
                 return
             self._note(online.topic, reason)
             self._ready = True
-            self._guest.opened()
+            for shared in self._shared:
+                shared.opened()
             self._live.open()
             self._outbox.announce_gaps()
             self._log_lane.committed()
@@ -339,7 +344,8 @@ class Publisher:
                 self._watch.refused(self._topics.event_log, signal.reason)
 
     def _received(self, message: Message) -> None:
-        self._guest.took(message)
+        for shared in self._shared:
+            shared.took(message)
         for subscription, handler in list(self._handlers):
             if topic_matches_sub(subscription.topic_filter, message.topic):
                 try:
@@ -382,18 +388,6 @@ class Publisher:
             self._watch.refused(topic, reason)
 
     def _note_error(self, text: str) -> None:
-        if text != self.status.error:
+        if text != self._error:
             _log.warning("no connection to the broker: %s", text)
-        self.status = dataclasses.replace(self.status, connected=False, error=text)
-
-    def _report(self) -> None:
-        changed = dataclasses.replace(
-            self.status,
-            connected=self._ready,
-            live_sent=self._live.sent,
-            live_missed=dict(self._live.missed),
-            log_delivered=self._log_lane.delivered,
-            log_refused=self._log_lane.refused,
-        )
-        if changed != self.status:
-            self.status = changed
+        self._error = text

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from typing import Final
 
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import (
@@ -25,58 +25,27 @@ from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.link import Done
 
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
-"""Payloads that have arrived and wait for the thread; then the guest's connection is over, and
-what was lost is for it to ask for again."""
+"""Payloads that have arrived and wait for the thread; then the shared connection is over, and what
+was lost is for its user to ask for again."""
 OPEN_S: Final = 1.0
 """`open` waits so long for the publisher's connection."""
 
 
-class Wired(Protocol):
-    """What a connection and a shared one have in common."""
-
-    @property
-    def free(self) -> int: ...
-    def open(self) -> None: ...
-    def subscribe(self, subscriptions: Iterable[Subscription]) -> int | None: ...
-    def unsubscribe(self, topic_filters: list[str]) -> None: ...
-    def publish(self, publication: Publication) -> int: ...
-    def poll(self, timeout_s: float) -> list[Signal]: ...
-    def close(self) -> None: ...
-    def abort(self) -> None: ...
-
-
-class Host(Protocol):
-    """The part of the publisher that is needed."""
-
-    def publish(self, publication: Publication, done: Done | None = None) -> None: ...
-    def borrow(self, task: Callable[[Connection], None]) -> None: ...
-
-
-class Guest:
-    """What the publisher tells of its connection, in its own thread. This one does not listen."""
-
-    def opened(self) -> None:
-        """The connection is ready."""
-
-    def lost(self, text: str) -> None:
-        """The connection is over."""
-
-    def took(self, message: Message) -> None:
-        """A message has come."""
-
-    def answered(self, mid: int, reasons: tuple[int, ...]) -> None:
-        """SUBACK of the subscriptions `mid`."""
-
-
-class SharedConnection(Guest):
+class SharedConnection:
     """A `Connection` to its one user's thread, with the same methods; opened again and again.
 
-    It gets the messages whose topic begins with `prefix`.
+    It gets the messages whose topic begins with `prefix`. See `Publisher.share`.
     """
 
-    def __init__(self, host: Host, prefix: str) -> None:
-        self._host = host
+    def __init__(
+        self,
+        prefix: str,
+        publish: Callable[[Publication, Done], None],
+        borrow: Callable[[Callable[[Connection], None]], None],
+    ) -> None:
         self._prefix = prefix
+        self._publish = publish
+        self._borrow = borrow
         self._changed = threading.Condition()
         self._signals: deque[Signal] = deque()
         self._waiting_bytes = 0
@@ -115,17 +84,17 @@ class SharedConnection(Guest):
             if mid is not None:
                 self._asked[mid] = number
 
-        self._host.borrow(ask)
+        self._borrow(ask)
         return number
 
     def unsubscribe(self, topic_filters: list[str]) -> None:
         """Give topic filters back."""
         self._filters.difference_update(topic_filters)
-        self._host.borrow(lambda connection: connection.unsubscribe(topic_filters))
+        self._borrow(lambda connection: connection.unsubscribe(topic_filters))
 
     def publish(self, publication: Publication) -> int:
         """Hand a message to the publisher; the number that its `Acknowledged` names. When the
-        publisher has no room for it the guest's connection is over, and is to be begun anew."""
+        publisher has no room for it this connection is over, and is to be begun anew."""
         self._number += 1
         number = self._number
 
@@ -136,7 +105,7 @@ class SharedConnection(Guest):
             with self._changed:
                 self._end("a message was not sent")
 
-        self._host.publish(publication, done)
+        self._publish(publication, done)
         return number
 
     def poll(self, timeout_s: float) -> list[Signal]:
@@ -156,7 +125,7 @@ class SharedConnection(Guest):
             self._waiting_bytes = 0
         left, self._filters = sorted(self._filters), set()
         if left:
-            self._host.borrow(lambda connection: connection.unsubscribe(left))
+            self._borrow(lambda connection: connection.unsubscribe(left))
 
     def abort(self) -> None:
         """As `close`: there is nothing to break off."""
@@ -165,17 +134,20 @@ class SharedConnection(Guest):
     # The publisher's thread.
 
     def opened(self) -> None:
+        """The connection is ready."""
         with self._changed:
             self._up = True
             self._changed.notify_all()
 
     def lost(self, text: str) -> None:
+        """The connection is over."""
         self._asked.clear()
         with self._changed:
             self._up = False
             self._end(text)
 
     def took(self, message: Message) -> None:
+        """A message has come."""
         if not message.topic.startswith(self._prefix):
             return
         with self._changed:
@@ -185,6 +157,7 @@ class SharedConnection(Guest):
         self._note(message)
 
     def answered(self, mid: int, reasons: tuple[int, ...]) -> None:
+        """SUBACK of the subscriptions `mid`."""
         number = self._asked.pop(mid, None)
         if number is not None:
             self._note(Subscribed(number, reasons))

@@ -12,10 +12,10 @@ from edgeface.contract.event import Sighting, new_session
 from edgeface.contract.topics import Topics
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.mqtt.announcer import Announcer
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
-from edgeface.mqtt.sharing import SharedConnection
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.rows import OutboxLimits
 from edgeface.recognition.frame import Frame
@@ -24,7 +24,6 @@ from edgeface.service.board import Board
 from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.capturing import Capture
 from edgeface.service.commanding.desk import CommandDesk
-from edgeface.service.device_session import DeviceSession
 from edgeface.service.fleet_gallery import FleetGallery
 from edgeface.service.local_gallery import LocalGallery
 from edgeface.service.model_change import in_use
@@ -122,11 +121,9 @@ class Composition:
                 f"edgeface-{settings.site}-{settings.device}",
                 settings.decision.validity_s,
             ),
-            self.me.topics,
-            self.me.key,
+            self.me,
             self.outbox,
             self.presence,
-            clock=self.clock,
             drain_s=_DRAIN_SHARE * settings.service.stop_timeout_s,
         )
 
@@ -134,8 +131,7 @@ class Composition:
         """In a fleet an SD card may hold a batch of records up for long."""
         if settings.gallery.source == "local":
             return WorkerSpec(GALLERY, LocalGallery(self.board, self.floor).run)
-        shared = SharedConnection(self.publisher, f"{GalleryTopics(settings.site).base}/")
-        self.publisher.share(shared)
+        shared = self.publisher.share(f"{GalleryTopics(settings.site).base}/")
         worker = FleetGallery(self.board, self.me, self.floor, shared)
         return WorkerSpec(GALLERY, worker.run, _OUTBOX_LIMIT_S, may_linger=True)
 

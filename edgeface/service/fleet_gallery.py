@@ -15,9 +15,9 @@ from edgeface.fleet.device.subscriber import Subscriber
 from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder
-from edgeface.service.device_session import DeviceSession
 from edgeface.service.local_gallery import LOAD_S
 from edgeface.service.model_change import next_space
 from edgeface.service.supervisor import fatal

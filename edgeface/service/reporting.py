@@ -8,12 +8,12 @@ from edgeface import __version__
 from edgeface.base.clock import NS, utc_now
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.report import AlertId, GalleryState, Health, Lifecycle, OutboxState, State
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
-from edgeface.service.device_session import DeviceSession
 from edgeface.service.meters import memory_mb, temperature_c
 from edgeface.service.supervisor import Supervisor
 

@@ -13,6 +13,7 @@ from edgeface.base.messages import Message, Publication, Subscription
 from edgeface.mqtt.announcer import Announcer
 from edgeface.mqtt.link import Done, Handler, LinkStatus
 from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.mqtt.publisher import Publisher
 from edgeface.settings.tree import Settings
 from tests.support.broker import Witness, eventually
 from tests.support.messages import Device
@@ -129,13 +130,17 @@ def test_a_changed_payload_is_sent(bench: Bench) -> None:
     assert json.loads(second)["components"]["person"]["expire_after"] == 19
 
 
-class FakeLink:
+class FakePublisher(Publisher):
     """Takes publications, and is told their fate by the test."""
 
     def __init__(self) -> None:
-        self.status = LinkStatus(connected=True, connections=1)
+        self.link = LinkStatus(connected=True, connections=1)
         self.published: list[tuple[Publication, Done | None]] = []
         self.handlers: dict[str, Handler] = {}
+
+    @property
+    def status(self) -> LinkStatus:
+        return self.link
 
     def publish(self, publication: Publication, done: Done | None = None) -> None:
         self.published.append((publication, done))
@@ -154,63 +159,63 @@ class FakeLink:
 
 
 def test_what_was_given_up_is_sent_again_and_what_was_refused_is_not(tmp_path: Path) -> None:
-    link = FakeLink()
-    announcer = Announcer(link, tmp_path / "marker")
+    fake = FakePublisher()
+    announcer = Announcer(fake, tmp_path / "marker")
     announcer.tick(ON)
-    link.answer(None)
+    fake.answer(None)
     announcer.tick(ON)
-    link.answer(0x87)
+    fake.answer(0x87)
     announcer.tick(ON)
-    assert link.published == []
+    assert fake.published == []
 
 
 def test_nothing_is_sent_while_it_is_off_or_not_connected(tmp_path: Path) -> None:
-    link = FakeLink()
-    announcer = Announcer(link, tmp_path / "marker")
+    fake = FakePublisher()
+    announcer = Announcer(fake, tmp_path / "marker")
     announcer.tick(OFF)
-    link.status = LinkStatus(connected=False, connections=1)
+    fake.link = LinkStatus(connected=False, connections=1)
     announcer.tick(ON)
-    assert link.published == []
-    assert list(link.handlers) == ["homeassistant/status"]
+    assert fake.published == []
+    assert list(fake.handlers) == ["homeassistant/status"]
 
 
 @pytest.mark.parametrize("reason", [0, 0x87], ids=["accepted", "refused"])
 def test_a_removal_is_tried_until_the_broker_has_answered(tmp_path: Path, reason: int) -> None:
     (tmp_path / "marker").write_text(CONFIG)
-    link = FakeLink()
-    announcer = Announcer(link, tmp_path / "marker")
+    fake = FakePublisher()
+    announcer = Announcer(fake, tmp_path / "marker")
     announcer.tick(OFF)
-    assert link.answer(None).payload == b""
+    assert fake.answer(None).payload == b""
     announcer.tick(OFF)
     announcer.tick(OFF)
-    assert len(link.published) == 1
-    assert link.answer(reason).topic == CONFIG
+    assert len(fake.published) == 1
+    assert fake.answer(reason).topic == CONFIG
     announcer.tick(OFF)
-    assert link.published == []
+    assert fake.published == []
     assert not (tmp_path / "marker").exists()
 
 
 def test_a_retained_birth_message_is_not_one(tmp_path: Path) -> None:
-    link = FakeLink()
-    announcer = Announcer(link, tmp_path / "marker")
+    fake = FakePublisher()
+    announcer = Announcer(fake, tmp_path / "marker")
     announcer.tick(ON)
-    link.answer(0)
-    hear = link.handlers["homeassistant/status"]
+    fake.answer(0)
+    hear = fake.handlers["homeassistant/status"]
     hear(Message("homeassistant/status", b"online", 1, True))
     announcer.tick(ON)
-    assert link.published == []
+    assert fake.published == []
     hear(Message("homeassistant/status", b"online", 1, False))
     announcer.tick(ON)
-    assert len(link.published) == 1
+    assert len(fake.published) == 1
 
 
 def test_a_marker_that_cannot_be_written_does_not_stop_it(tmp_path: Path) -> None:
-    link = FakeLink()
-    announcer = Announcer(link, tmp_path / "no folder" / "marker")
+    fake = FakePublisher()
+    announcer = Announcer(fake, tmp_path / "no folder" / "marker")
     announcer.tick(ON)
-    assert link.answer(0).topic == CONFIG
+    assert fake.answer(0).topic == CONFIG
     announcer.tick(OFF)
-    assert link.answer(0).payload == b""
+    assert fake.answer(0).payload == b""
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,8 @@ def device(tmp_path: Path, broker: LocalBroker) -> Iterator[Device]:
 
 @pytest.fixture
 def shared(device: Device) -> SharedConnection:
-    """Open; its guest came late, so that it is told here of the connection that stands."""
-    found = SharedConnection(device.publisher, GALLERY)
-    device.publisher.share(found)
+    """Open; it came late, so that it is told here of the connection that stands."""
+    found = device.publisher.share(GALLERY)
     device.wait_connected()
     found.opened()
     found.open()

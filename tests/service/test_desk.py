@@ -14,13 +14,13 @@ import yaml
 from edgeface.base.clock import SystemClock
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.event import Track
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.recognition.index import GalleryIndex
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
 from edgeface.service.commanding.telling import digest
 from edgeface.service.commanding.traces import Traces
-from edgeface.service.device_session import DeviceSession
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings

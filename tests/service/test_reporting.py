@@ -13,13 +13,13 @@ from edgeface.capture.reopening import CameraHealth
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract import codec
 from edgeface.inference.models import AcceleratorState
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.link import LinkStatus
 from edgeface.mqtt.presence import Presence
 from edgeface.outbox.rows import OutboxStatus
 from edgeface.recognition.frame import Frame
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board, ModelFacts
-from edgeface.service.device_session import DeviceSession
 from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter
 from tests.support.messages import TOPICS

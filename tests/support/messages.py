@@ -20,6 +20,7 @@ from edgeface.contract.event import (
     new_session,
 )
 from edgeface.contract.topics import Topics
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
@@ -85,11 +86,9 @@ class Device:
                 f"edgeface-{topics.site}-{topics.device}",
                 keepalive_s=keepalive_s,
             ),
-            topics,
-            self.key,
+            DeviceSession(topics, self.session, self.key, self.clock),
             self.outbox,
             self.presence,
-            clock=self.clock,
             backoff=Backoff(base_s=0.2, cap_s=0.2),
             refused_backoff=Backoff(base_s=0.2, cap_s=0.2),
         )

@@ -8,14 +8,15 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from edgeface.base.backoff import Backoff
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import FAILURE, Acknowledged, Lost, Message, Subscribed
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.replica import Replica
-from edgeface.mqtt.sharing import Wired
+from edgeface.mqtt.connection import Connection
+from edgeface.mqtt.sharing import SharedConnection
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +34,16 @@ BUSY_S: Final = 0.02
 """Work that took less needs no rest."""
 
 
+AnyConnection: TypeAlias = Connection | SharedConnection
+
+
 class Subscriber:
     """`run(stop)` until `stop` is set. `connect` makes a connection that is not open yet; `each` is
     called after every round of work."""
 
     def __init__(
         self,
-        connect: Callable[[], Wired],
+        connect: Callable[[], AnyConnection],
         replica: Replica,
         report: OwnReport,
         *,
@@ -85,7 +89,7 @@ class Subscriber:
             if left_s <= 0 or stop.wait(min(left_s, TICK_S)):
                 return
 
-    def _serve(self, connection: Wired, stop: threading.Event) -> None:
+    def _serve(self, connection: AnyConnection, stop: threading.Event) -> None:
         """One connection, to its end."""
         self._replica.connected(connection)
         self._report.repeat()
@@ -104,7 +108,7 @@ class Subscriber:
             timeout_s = TICK_S if self._replica.catch_up.idle else GATHER_S
         connection.close()
 
-    def _gather(self, connection: Wired, timeout_s: float) -> int | None:
+    def _gather(self, connection: AnyConnection, timeout_s: float) -> int | None:
         """Take what comes until there is a pause; how many messages, None when it is over."""
         count = 0
         while count < GATHER_MAX:

@@ -11,8 +11,8 @@ from edgeface.base.messages import Publication
 from edgeface.contract import codec
 from edgeface.contract.answers import Answer, Error
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.service.commanding.admission import Address
-from edgeface.service.device_session import DeviceSession
 
 _log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from edgeface.contract.answers import Code, EnrollProgress, Error, PingData
 from edgeface.contract.command_requests import Command, Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
+from edgeface.mqtt.device_session import DeviceSession
 from edgeface.recognition.decision import DecisionRules
 from edgeface.security.sealing import AdministratorKey, Context
 from edgeface.service.board import Board
@@ -30,7 +31,6 @@ from edgeface.service.commanding.reloads import Reloads, told
 from edgeface.service.commanding.telling import explain_track, pong, tell_gallery
 from edgeface.service.commanding.traces import Traces
 from edgeface.service.commanding.verifying import Identifying, Verifying
-from edgeface.service.device_session import DeviceSession
 from edgeface.service.recognizing import rules_of
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
