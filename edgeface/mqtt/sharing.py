@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import (
@@ -173,3 +173,7 @@ class SharedConnection:
             self._open = False
             self._signals.append(Lost(0, text))
             self._changed.notify_all()
+
+
+AnyConnection: TypeAlias = Connection | SharedConnection
+"""One of its own, or the shared one."""

@@ -28,7 +28,7 @@ from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.store import GalleryStore
-from edgeface.mqtt.sharing import Wired
+from edgeface.mqtt.sharing import AnyConnection
 from edgeface.recognition.index import GalleryIndex
 
 _log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Replica:
         self._floor_file = provision.floor_file
         self._saved_floor = provision.floor
         self._clock = clock
-        self._wire: Wired | None = None
+        self._wire: AnyConnection | None = None
         self._early_freshness: bytes | None = None
         self._store_trouble: str | None = None
         self._write_after_s = 0.0
@@ -99,7 +99,7 @@ class Replica:
 
     # The connection.
 
-    def connected(self, wire: Wired) -> None:
+    def connected(self, wire: AnyConnection) -> None:
         """There is a new connection: follow from here on, and read what is retained."""
         self._wire = wire
         self.catch_up.requests.restart()
@@ -308,7 +308,7 @@ class Replica:
             return
         self._store_trouble = None
 
-    def _ask(self, wire: Wired) -> None:
+    def _ask(self, wire: AnyConnection) -> None:
         now_s = self._clock.monotonic_s()
         requests = self.catch_up.requests
         for key in requests.overdue(now_s):

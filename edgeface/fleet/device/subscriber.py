@@ -8,15 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
 from edgeface.base.backoff import Backoff
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import FAILURE, Acknowledged, Lost, Message, Subscribed
 from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.replica import Replica
-from edgeface.mqtt.connection import Connection
-from edgeface.mqtt.sharing import SharedConnection
+from edgeface.mqtt.sharing import AnyConnection
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +31,6 @@ interpreter's lock is the recognizer's meanwhile."""
 LONGEST_REST_S: Final = 0.25
 BUSY_S: Final = 0.02
 """Work that took less needs no rest."""
-
-
-AnyConnection: TypeAlias = Connection | SharedConnection
 
 
 class Subscriber:
