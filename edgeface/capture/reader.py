@@ -17,7 +17,7 @@ from edgeface.base.clock import NS, Clock, Stamp, boottime_of_sensor, stamp_at, 
 from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
 from edgeface.capture.bounded import call_bounded
 from edgeface.capture.slot import LatestSlot
-from edgeface.capture.source import Picture
+from edgeface.capture.source import BaseSource, Picture
 
 CLOSE_TIMEOUT_S = 2.0
 """How long `close()` waits for the thread before it is left behind in the driver."""
@@ -161,3 +161,21 @@ class CaptureReader:
         if not self._believed:
             return now
         return stamp_at(self._clock, at_ns)
+
+
+class ReaderSource(BaseSource):
+    """A live source that a `CaptureReader` reads: the latest frame."""
+
+    def __init__(self, *, name: str, clock: Clock | None) -> None:
+        super().__init__(name=name, clock=clock)
+        self._reader: CaptureReader | None = None
+
+    def _next(self, timeout_s: float) -> Picture:
+        if self._reader is None:
+            raise ClosedError(f"camera {self.name!r} is not open")
+        return self._reader.read(timeout_s)
+
+    def _stop(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()

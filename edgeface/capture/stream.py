@@ -15,7 +15,7 @@ import numpy as np
 from edgeface.base.clock import NS, Clock, Stamp, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.pacing import Pacer
-from edgeface.capture.reader import CaptureReader
+from edgeface.capture.reader import CaptureReader, ReaderSource
 from edgeface.capture.source import BaseSource, Picture
 from edgeface.recognition.values import Image
 
@@ -179,7 +179,7 @@ class FileStreamSource(BaseSource):
         self._release()
 
 
-class NetworkStreamSource(BaseSource):
+class NetworkStreamSource(ReaderSource):
     """The latest frame of a network camera, stamped when it was received.
 
     What the network and the camera's encoder add before that is not known here.
@@ -198,7 +198,6 @@ class NetworkStreamSource(BaseSource):
         self._url = url
         self._open_timeout_s = open_timeout_s
         self._stall_timeout_s = stall_timeout_s
-        self._reader: CaptureReader | None = None
 
     def _start(self) -> None:
         what = redacted(self._url)
@@ -224,16 +223,6 @@ class NetworkStreamSource(BaseSource):
         ]
         url = self._url
         return lambda: cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
-
-    def _next(self, timeout_s: float) -> Picture:
-        if self._reader is None:
-            raise ClosedError(f"camera {self.name!r} is not open")
-        return self._reader.read(timeout_s)
-
-    def _stop(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
 
 
 def stream_source(

@@ -9,14 +9,13 @@ from pathlib import Path
 import cv2
 
 from edgeface.base.clock import Clock
-from edgeface.base.errors import CameraError, ClosedError
-from edgeface.capture.reader import CaptureReader
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.base.errors import CameraError
+from edgeface.capture.reader import CaptureReader, ReaderSource
 
 OPEN_TIMEOUT_S = 15.0
 
 
-class V4l2Source(BaseSource):
+class V4l2Source(ReaderSource):
     """The latest frame of `/dev/videoN`; one driver buffer, read by a thread of its own.
 
     The driver may choose another size or rate than asked for; frames tell their true size, and
@@ -39,7 +38,6 @@ class V4l2Source(BaseSource):
         self._size = size
         self._fps = fps
         self._pixel_format = pixel_format
-        self._reader: CaptureReader | None = None
 
     def _start(self) -> None:
         check_device(self._path)
@@ -71,16 +69,6 @@ class V4l2Source(BaseSource):
             capture.set(cv2.CAP_PROP_FPS, self._fps)
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         return capture
-
-    def _next(self, timeout_s: float) -> Picture:
-        if self._reader is None:
-            raise ClosedError(f"camera {self.name!r} is not open")
-        return self._reader.read(timeout_s)
-
-    def _stop(self) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            reader.close()
 
 
 def check_device(path: Path) -> None:

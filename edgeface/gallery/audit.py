@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from edgeface.gallery.build import index_of
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration, Threshold
@@ -63,15 +62,14 @@ def audit(
 
     `target_fpir` and `max_looks` are the configured decision rules; `now_s` is UTC epoch seconds.
     """
-    contents = store.load(space)
-    index = index_of(contents, space)
+    index, damaged = store.load(space)
     counts = np.bincount(index.owners, minlength=len(index.people))
     threshold = None
     if len(index.matrix):
         threshold = calibration.identification_threshold(target_fpir, max_looks, len(index.matrix))
     pairs = nearest_pairs(index, threshold.value if threshold else math.inf)
     confusable = [pair for pair in pairs if threshold and pair.score >= threshold.value]
-    present = {*index.people, *contents.damaged}
+    present = {*index.people, *damaged}
     return Audit(
         people=store.count(),
         templates=len(index.matrix),
@@ -82,7 +80,7 @@ def audit(
         one_template=tuple(index.people[p] for p in np.flatnonzero(counts == 1)),
         without_templates=tuple(p for p in store.ids() if p not in present),
         expired=tuple(index.people[p] for p in np.flatnonzero(index.valid_to_s <= now_s)),
-        damaged=contents.damaged,
+        damaged=damaged,
     )
 
 

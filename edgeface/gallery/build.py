@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from edgeface.gallery.store import GalleryStore, Position, SpaceContents
-from edgeface.recognition.coded_rows import CodedRows
+from edgeface.gallery.store import GalleryStore, Position
 from edgeface.recognition.index import GalleryIndex
 
 _log = logging.getLogger(__name__)
@@ -17,30 +16,15 @@ def build_index(store: GalleryStore, space: str) -> GalleryIndex:
     People whose rows do not open are left out and logged by id. Raises GalleryCorruptError or
     StateError when the file cannot be read.
     """
-    contents = store.load(space)
-    for person_id in contents.damaged:
+    index, damaged = store.load(space)
+    for person_id in damaged:
         _log.error(
             "%s: the stored data of %s are damaged; the person is not recognised until enrolled "
             "again or imported from an export",
             store.path,
             person_id,
         )
-    return index_of(contents, space)
-
-
-def index_of(contents: SpaceContents, space: str) -> GalleryIndex:
-    """The index of what was read from the store."""
-    return GalleryIndex(
-        matrix=CodedRows(contents.codes),
-        owners=contents.owners,
-        people=contents.people,
-        display_names=contents.display_names,
-        valid_from_s=contents.valid_from_s,
-        valid_to_s=contents.valid_to_s,
-        epoch=contents.position.epoch,
-        revision=contents.position.revision,
-        space=space,
-    )
+    return index
 
 
 class GalleryWatch:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgeface.base.errors import ClosedError, GalleryError, StateError
 from edgeface.gallery.change import Change
@@ -30,6 +29,8 @@ from edgeface.gallery.person import (
     decode_templates,
     packed_templates,
 )
+from edgeface.recognition.coded_rows import CodedRows
+from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.templates import DIMENSIONS
 
 _KEY_CHECK = b"edgeface"
@@ -43,26 +44,6 @@ class Position:
     revision: int
     changes: int
     """Committed changes since the file was made; also counts those that share a revision."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SpaceContents:
-    """Everything the index of one space is built from, read in one transaction."""
-
-    position: Position
-    people: tuple[str, ...]
-    """Ids of those with at least one template in the space, sorted."""
-    display_names: tuple[str | None, ...]
-    """Of `people`."""
-    valid_from_s: NDArray[np.float64]
-    """Of `people`, UTC epoch seconds."""
-    valid_to_s: NDArray[np.float64]
-    owners: NDArray[np.int32]
-    """`(n,)`: template -> place in `people`."""
-    codes: NDArray[np.int8]
-    """`(n, 128)`."""
-    damaged: tuple[str, ...]
-    """Ids of people left out because a row of theirs does not open."""
 
 
 class GalleryStore:
@@ -181,8 +162,9 @@ class GalleryStore:
             rows = connection.execute(query.format(which=which), wanted)
             return {space: int(count) for space, count in rows}
 
-    def load(self, space: str) -> SpaceContents:
-        """All people with templates in `space`. Rows that do not open are left out and named."""
+    def load(self, space: str) -> tuple[GalleryIndex, tuple[str, ...]]:
+        """The index of all people with templates in `space`, read in one transaction, and the ids
+        of those who are left out because a row of theirs does not open."""
         ids: list[str] = []
         names: list[str | None] = []
         valid_from_s, valid_to_s, counts = array("d"), array("d"), array("i")
@@ -210,16 +192,18 @@ class GalleryStore:
                 valid_to_s.append(person.valid_to_s)
                 counts.append(len(packed))
                 codes += packed["codes"].tobytes()
-        return SpaceContents(
-            position=position,
+        index = GalleryIndex(
+            matrix=CodedRows(np.frombuffer(codes, dtype=np.int8).reshape(-1, DIMENSIONS)),
+            owners=np.repeat(np.arange(len(ids), dtype=np.int32), np.array(counts, np.int32)),
             people=tuple(ids),
             display_names=tuple(names),
             valid_from_s=np.array(valid_from_s, dtype=np.float64),
             valid_to_s=np.array(valid_to_s, dtype=np.float64),
-            owners=np.repeat(np.arange(len(ids), dtype=np.int32), np.array(counts, np.int32)),
-            codes=np.frombuffer(codes, dtype=np.int8).reshape(-1, DIMENSIONS),
-            damaged=tuple(damaged),
+            epoch=position.epoch,
+            revision=position.revision,
+            space=space,
         )
+        return index, tuple(damaged)
 
     @contextmanager
     def change(self) -> Iterator[Change]:

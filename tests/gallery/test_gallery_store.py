@@ -233,14 +233,14 @@ def test_a_damaged_row_hides_one_person_and_can_be_removed(store: GalleryStore) 
         " WHERE person_id = ?",
         (ALICE, BOB),
     )
-    contents = store.load(SPACE)
-    assert contents.people == (ALICE,)
-    assert contents.damaged == (BOB,)
+    index, damaged = store.load(SPACE)
+    assert index.people == (ALICE,)
+    assert damaged == (BOB,)
     with pytest.raises(DamagedRowError, match=BOB):
         store.templates(BOB, SPACE)
     with store.change() as change:
         assert change.remove(BOB)
-    assert store.load(SPACE).damaged == ()
+    assert store.load(SPACE)[1] == ()
 
 
 def test_a_gallery_of_a_newer_edgeface_is_left_alone(path: Path) -> None:
@@ -334,8 +334,8 @@ for number in range(100000):
         ids = store.ids()
         assert set(ids) >= {f"p_{number:010d}" for number in range(last + 1)}
         assert store.position().changes == len(ids)
-        contents = store.load(SPACE)
-        assert (len(contents.people), len(contents.codes)) == (len(ids), 2 * len(ids))
+        index, _ = store.load(SPACE)
+        assert (len(index.people), len(index.matrix)) == (len(ids), 2 * len(ids))
 
 
 PEOPLE = (ALICE, BOB, CAROL)
@@ -373,11 +373,11 @@ def test_the_store_behaves_like_a_dictionary(
         else:
             store.close()
             store = GalleryStore(path, key)
-    contents = store.load(SPACE)
+    index, _ = store.load(SPACE)
     assert store.ids() == tuple(sorted(expected))
     owned = {
-        person_id: contents.codes[contents.owners == number]
-        for number, person_id in enumerate(contents.people)
+        person_id: index.matrix.codes[index.owners == number]
+        for number, person_id in enumerate(index.people)
     }
     assert set(owned) == {person_id for person_id, numbers in expected.items() if numbers}
     for person_id, codes in owned.items():

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.fleet.protocol.version import Version
-from edgeface.gallery.build import index_of
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.coded_rows import CodedRows
@@ -68,9 +67,7 @@ class ServedIndex:
             if self.index.people or self.index.space != self._space:
                 self.index = GalleryIndex.empty(self._space, *version)
         elif not self._loaded:
-            contents = self._store.load(self._space)
-            self.index = index_of(contents, self._space)
-            self.damaged = contents.damaged
+            self.index, self.damaged = self._store.load(self._space)
             self._loaded = True
             self._done()
         elif self._changes and (idle or self._urgent or now_s >= self._next_s):
