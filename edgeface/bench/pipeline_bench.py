@@ -25,6 +25,7 @@ from edgeface.capture.source import FrameSource
 from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener
 from edgeface.inference.detector import Detector
 from edgeface.inference.runtimes import Interpreter
+from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
@@ -130,9 +131,9 @@ def strangers(people: int, space: str, seed: int = 1) -> GalleryIndex:
     """A gallery of people who are nobody: random unit templates, one each."""
     generator = np.random.default_rng(seed)
     rows = generator.normal(size=(people, 128)).astype(np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    codes = np.rint(rows * (127 / np.abs(rows).max(axis=1, keepdims=True))).astype(np.int8)
     return GalleryIndex(
-        matrix=rows,
+        matrix=CodedRows(codes),
         owners=np.arange(people, dtype=np.int32),
         people=tuple(f"p_bench{number}" for number in range(people)),
         display_names=(None,) * people,

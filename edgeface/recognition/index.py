@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,6 @@ from edgeface.recognition.templates import DIMENSIONS
 UnsyncedClock: TypeAlias = Literal["refuse", "allow"]
 """What happens to people with a validity window while the clock is not synchronised."""
 
-_UNIT_TOLERANCE: Final = 1e-3
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GalleryIndex:
@@ -24,8 +22,8 @@ class GalleryIndex:
     Its arrays are made read-only. Raises ValueError when they do not fit one another.
     """
 
-    matrix: CodedRows | NDArray[np.float32]
-    """`(n, 128)`, unit rows, one a template: coded as they were stored, or float32."""
+    matrix: CodedRows
+    """`(n, 128)`, unit rows, one a template, coded as they were stored."""
     owners: NDArray[np.int32]
     """int32 `(n,)`: the number of the person whose template the row is."""
     people: tuple[str, ...]
@@ -50,8 +48,6 @@ class GalleryIndex:
             ("valid_from_s", self.valid_from_s, np.float64, (persons,)),
             ("valid_to_s", self.valid_to_s, np.float64, (persons,)),
         ]
-        if not isinstance(self.matrix, CodedRows):
-            expected.append(("matrix", self.matrix, np.float32, (rows, DIMENSIONS)))
         for name, array, dtype, shape in expected:
             if array.dtype != dtype or array.shape != shape:
                 raise ValueError(
@@ -62,10 +58,6 @@ class GalleryIndex:
             raise ValueError("index: people are repeated or have no display name entry")
         if rows and not (self.owners.min() >= 0 and self.owners.max() < persons):
             raise ValueError("index: a template has no owner")
-        if not isinstance(self.matrix, CodedRows):
-            length = np.einsum("ij,ij->i", self.matrix, self.matrix)
-            if not bool(np.all(np.abs(length - 1) < 2 * _UNIT_TOLERANCE)):
-                raise ValueError("index: a template is not of unit length")
         if np.isnan(self.valid_from_s).any() or np.isnan(self.valid_to_s).any():
             raise ValueError("index: a validity bound is not a number")
 
@@ -103,9 +95,7 @@ class GalleryIndex:
 
     def cosines(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Unit rows, float32 `(k, 128)`, to their cosines with all templates, `(k, n)`."""
-        if isinstance(self.matrix, CodedRows):
-            return self.matrix.cosines(vectors)
-        return np.asarray(vectors @ self.matrix.T, dtype=np.float32)
+        return self.matrix.cosines(vectors)
 
     def templates_allowed(self, mask: NDArray[np.bool_]) -> int:
         """How many templates belong to the people of `mask`, bool `(p,)`."""

@@ -89,7 +89,13 @@ def test_a_row_of_zeros_is_refused(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "codes", [np.ones((2, 127), np.int8), np.ones((2, 128), np.uint8), np.ones(128, np.int8)]
+    "codes",
+    [
+        np.ones((2, 127), np.int8),
+        np.ones((2, 128), np.uint8),
+        np.eye(4, 128, dtype=np.float32),
+        np.ones(128, np.int8),
+    ],
 )
 def test_another_form_is_refused(codes: NDArray[np.int8]) -> None:
     with pytest.raises(ValueError, match="codes"):
@@ -98,11 +104,15 @@ def test_another_form_is_refused(codes: NDArray[np.int8]) -> None:
 
 @pytest.mark.parametrize("people", [100, KEEP_DECODED // 2 + 100])
 @pytest.mark.parametrize("off", [0, 1, 2, 50], ids=lambda off: f"one in {off} not allowed")
-def test_a_ranking_is_that_of_the_decoded_gallery(people: int, off: int) -> None:
+def test_a_ranking_is_that_of_the_decoded_gallery(
+    people: int, off: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     codes = codes_of(2 * people)
     codes[7] = codes_of(8, seed=2)[0]  # the first probe is somebody
-    plain = gallery(list(decode_codes(codes).reshape(people, 2, 128)))
-    coded: GalleryIndex = replace(plain, matrix=CodedRows(codes))
+    coded = gallery(list(decode_codes(codes).reshape(people, 2, 128)))
+    coded = replace(coded, matrix=CodedRows(codes))
+    monkeypatch.setattr("edgeface.recognition.coded_rows.KEEP_DECODED", len(codes))
+    plain: GalleryIndex = replace(coded, matrix=CodedRows(codes))
     allowed = everybody(plain)
     if off:
         allowed[::off] = False

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import NOBODY, fuse, match
-from tests.support.people import everybody, gallery, identity, view
+from tests.support.people import everybody, gallery, identity, stored, view
 
 
 def axis(*places: tuple[int, float]) -> np.ndarray:
@@ -114,7 +114,7 @@ def test_shapes_that_do_not_fit_are_refused(
 def test_it_is_the_same_as_the_definition_written_out(seed: int, people: int, frames: int) -> None:
     rng = np.random.default_rng(seed)
     templates = [
-        np.stack([identity(rng) for _ in range(rng.integers(1, 4))]) for _ in range(people)
+        np.stack([stored(identity(rng)) for _ in range(rng.integers(1, 4))]) for _ in range(people)
     ]
     index = gallery(templates)
     embeddings = np.stack([view(templates[0][0], rng, 0.7) for _ in range(frames)])

@@ -19,7 +19,6 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
-from edgeface.recognition.templates import decode_template, encode_template
 from edgeface.settings.camera import StreamCamera
 from edgeface.settings.places import shipped_models
 from tests.support.people import everybody, gallery
@@ -74,7 +73,7 @@ class ClipDoor:
         gate = Gate(self.detector, self.embedder, QualityLimits())
         portrait = gate.examine(frame.image, f"frame {frame.sequence}")
         assert isinstance(portrait, Portrait), portrait
-        return gallery([decode_template(encode_template(portrait.embedding))], [name])
+        return gallery([portrait.embedding], [name])
 
     def play(self, clip: Path, index: GalleryIndex, *, every: int = 1) -> Played:
         """Put every so manieth frame to decision, as a camera of fewer frames a second would."""

@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.recognition.alignment import TEMPLATE
+from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.quality import Quality
+from edgeface.recognition.templates import decode_template, encode_template
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Box, Embedding, Face
 
@@ -83,6 +85,11 @@ def uniform_calibration(tail_survival: float = 1e-6) -> Calibration:
     )
 
 
+def stored(embedding: Embedding) -> Embedding:
+    """What a gallery keeps of it."""
+    return decode_template(encode_template(embedding))
+
+
 def gallery(
     templates: Sequence[NDArray[np.float32]],
     names: Sequence[str] | None = None,
@@ -94,7 +101,7 @@ def gallery(
     if not rows:
         return GalleryIndex.empty(revision=revision)
     return GalleryIndex(
-        matrix=np.concatenate(rows).astype(np.float32),
+        matrix=CodedRows(np.stack([encode_template(row).codes for row in np.concatenate(rows)])),
         owners=np.repeat(np.arange(len(rows)), [len(entry) for entry in rows]).astype(np.int32),
         people=people,
         display_names=tuple(f"Name {person}" for person in people),

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from edgeface.fleet.protocol.version import Version
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
-from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.templates import DIMENSIONS
 
@@ -97,8 +96,6 @@ def _patched(
     codes = np.empty((sum(counts), DIMENSIONS), dtype=np.int8)
     for row, item in enumerate(item for _, templates in added for item in templates):
         codes[row] = item.template.codes
-    if not isinstance(index.matrix, CodedRows):
-        raise TypeError("the index was not built from stored codes")
     numbers = (np.cumsum(kept) - 1).astype(np.int32)
     new_numbers = np.arange(kept_people, kept_people + len(added), dtype=np.int32)
     people = [person for person, _ in added]
