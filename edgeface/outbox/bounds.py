@@ -10,7 +10,8 @@ from edgeface.contract import event
 from edgeface.contract.event import DroppedRange, DropReason
 from edgeface.outbox.gaps import merge
 from edgeface.outbox.outbox_file import OutboxFile
-from edgeface.outbox.rows import OutboxLimits, Row
+from edgeface.outbox.rows import Row
+from edgeface.settings.outbox import OutboxSettings
 
 AGE_CHECK_S: Final = 60.0
 _CHUNK: Final = 256
@@ -38,7 +39,7 @@ def _announced(payload: bytes) -> tuple[DroppedRange, ...]:
 class Enforcer:
     """Drops the oldest events of one file beyond the bounds."""
 
-    def __init__(self, limits: OutboxLimits, clock: Clock) -> None:
+    def __init__(self, limits: OutboxSettings, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
         self._age_checked_ns: int | None = None

@@ -21,7 +21,8 @@ from edgeface.base.errors import ClosedError, StateError
 from edgeface.contract.event import Sighting
 from edgeface.contract.topics import Topics
 from edgeface.outbox.outbox_writer import DELETE_DELAY_S, Writer
-from edgeface.outbox.rows import OutboxLimits, OutboxStatus, Row
+from edgeface.outbox.rows import OutboxStatus, Row
+from edgeface.settings.outbox import OutboxSettings
 
 _log = logging.getLogger(__name__)
 
@@ -48,14 +49,14 @@ class Outbox:
         session: str,
         *,
         clock: Clock,
-        limits: OutboxLimits | None = None,
+        limits: OutboxSettings | None = None,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.session: Final = session
         """The session whose events are taken in."""
         self._path = path
         self._beat = beat
-        self._writer = Writer(path, topics, session, clock=clock, limits=limits or OutboxLimits())
+        self._writer = Writer(path, topics, session, clock=clock, limits=limits or OutboxSettings())
         self._committed: Committed = lambda _: None
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         """None comes last: the end."""

@@ -24,7 +24,8 @@ from edgeface.contract.topics import Topics
 from edgeface.outbox.bounds import Enforcer, lost_with
 from edgeface.outbox.gaps import merge, take
 from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of
-from edgeface.outbox.rows import OutboxLimits, OutboxStatus, Row
+from edgeface.outbox.rows import OutboxStatus, Row
+from edgeface.settings.outbox import OutboxSettings
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +34,15 @@ DELETE_DELAY_S: Final = 0.2
 RETRY_MIN_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
 _DELETE_BATCH: Final = 512
+MAX_UNSAVED: Final = 1_000
+"""Events kept in memory while the file cannot be written."""
 
 
 class Writer:
     """Belongs to one thread; only `status` may be read from others."""
 
     def __init__(
-        self, path: Path, topics: Topics, session: str, *, clock: Clock, limits: OutboxLimits
+        self, path: Path, topics: Topics, session: str, *, clock: Clock, limits: OutboxSettings
     ) -> None:
         self.status = OutboxStatus()
         """The newest snapshot, replaced whole."""
@@ -158,7 +161,7 @@ class Writer:
         """Bring to disk what is due; `last` before closing, when everything is."""
         if self._due(last=last):
             self._persist()
-        excess = len(self._unsaved) - self._limits.max_unsaved
+        excess = len(self._unsaved) - MAX_UNSAVED
         if excess > 0:
             self._lose(self._unsaved[:excess], "memory")
             del self._unsaved[:excess]
@@ -204,7 +207,7 @@ class Writer:
 
     def _bury(self, letter: DeadLetter) -> None:
         self._letters.append(letter)
-        del self._letters[: -self._limits.max_unsaved]
+        del self._letters[:-MAX_UNSAVED]
         self._report(dead_letters=self.status.dead_letters + 1)
 
     def _lose(self, rows: list[Row], reason: event.DropReason) -> None:

@@ -1,4 +1,4 @@
-"""The values of the outbox: a waiting event, the bounds, what it reports."""
+"""The values of the outbox: a waiting event, and what it reports."""
 
 from __future__ import annotations
 
@@ -39,18 +39,6 @@ class Row:
         if self.kind == "gap":
             return self.session != session
         return self.remaining_s(clock, session) <= 0
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxLimits:
-    """Bounds of what waits; the oldest go first when one is reached."""
-
-    max_events: int = 100_000
-    max_bytes: int = 256 * 1024 * 1024
-    """Sum of the payloads."""
-    max_age_s: float = 30 * 86_400.0
-    max_unsaved: int = 1_000
-    """Events kept in memory while the file cannot be written."""
 
 
 @dataclass(frozen=True, slots=True)

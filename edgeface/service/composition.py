@@ -17,7 +17,6 @@ from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox
-from edgeface.outbox.rows import OutboxLimits
 from edgeface.recognition.frame import Frame
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
@@ -104,13 +103,12 @@ class Composition:
         self.publisher.listen(Subscription(self.me.topics.commands), self.desk.receive)
 
     def _make_outbox(self, settings: Settings) -> Outbox:
-        bounds = settings.outbox
         return Outbox(
             settings.outbox_file,
             self.me.topics,
             self.me.session,
             clock=self.clock,
-            limits=OutboxLimits(bounds.max_events, bounds.max_bytes, bounds.max_age_s),
+            limits=settings.outbox,
             beat=self.supervisor.adopt("outbox", _OUTBOX_LIMIT_S, lambda: self.outbox.alive),
         )
 

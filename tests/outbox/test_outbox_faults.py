@@ -50,9 +50,12 @@ def test_a_full_disk_keeps_events_in_memory_and_recovers_without_a_hole(tmp_path
     assert [row.seq for row in OutboxFile(tmp_path / "outbox.db").oldest(99)] == list(range(1, 23))
 
 
-def test_memory_is_bounded_while_the_disk_is_full(tmp_path: Path) -> None:
+def test_memory_is_bounded_while_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = ManualClock()
-    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa", max_unsaved=10)
+    monkeypatch.setattr("edgeface.outbox.outbox_writer.MAX_UNSAVED", 10)
+    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
     assert found._file is not None
     found._file._db.execute("PRAGMA query_only = 1")
     for _ in range(25):

@@ -25,8 +25,8 @@ from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox
-from edgeface.outbox.rows import OutboxLimits
 from edgeface.security.keys import SigningKey
+from edgeface.settings.outbox import OutboxSettings
 from tests.support.broker import eventually
 
 TOPICS = Topics("hq", "door-1")
@@ -65,7 +65,7 @@ class Device:
         *,
         key: SigningKey | None = None,
         clock: Clock | None = None,
-        limits: OutboxLimits | None = None,
+        limits: OutboxSettings | None = None,
         topics: Topics = TOPICS,
         keepalive_s: int = 10,
         options: ConnectionOptions | None = None,

@@ -9,7 +9,8 @@ from edgeface.base.clock import ManualClock
 from edgeface.contract import event
 from edgeface.contract.event import Gap, new_session
 from edgeface.outbox.outbox_writer import Writer
-from edgeface.outbox.rows import OutboxLimits, Row
+from edgeface.outbox.rows import Row
+from edgeface.settings.outbox import OutboxSettings
 from tests.support.messages import TOPICS, sighting
 
 
@@ -19,7 +20,7 @@ def writer(path: Path, clock: ManualClock, session: str | None = None, **limits:
         TOPICS,
         session or new_session(),
         clock=clock,
-        limits=OutboxLimits(**limits),
+        limits=OutboxSettings.model_construct(**limits),
     )
     found.open()
     return found
