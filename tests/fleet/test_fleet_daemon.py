@@ -134,8 +134,13 @@ def test_the_daemon_changes_to_the_next_model_when_everybody_fits_it_and_stays_t
         assert daemon.stop()[0] == 0
     with Witness(broker.port, f"{BASE}/state") as witness, DaemonProcess(file) as daemon:
         daemon.wait_ready()
-        witness.wait(lambda all_: last(all_, f"{BASE}/state")["models"].get("space") == after)
-        assert last(witness.arrivals, f"{BASE}/state")["gallery"]["templates"] == 2
+        # Until the models and the gallery are there, the state says null for them.
+        witness.wait(
+            lambda all_: (
+                (last(all_, f"{BASE}/state")["models"] or {}).get("space") == after
+                and (last(all_, f"{BASE}/state")["gallery"] or {}).get("templates") == 2
+            )
+        )
         assert daemon.stop()[0] == 0
 
 

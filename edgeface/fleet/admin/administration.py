@@ -9,7 +9,6 @@ from typing import Final
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.adminkeys import (
     KeySet,
-    administrator_file,
     drop_keys,
     make_keys,
 )
@@ -21,7 +20,6 @@ from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.admin.staging import load_publishing_keys, stage, stage_rekey
 from edgeface.fleet.admin.standing import Judged, judge, note_receipts, read_standings
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import SigningKey
 
 Connect = Callable[[ConnectionOptions], Broker]
 Passphrase = Callable[[], bytes]
@@ -64,8 +62,7 @@ class Fleet:
         draft = self.master.draft()
         if draft.changes or self._is_due():
             keys = self._ledger.state().keys
-            signer = self._unlock(keys, passphrase)
-            publishing = load_publishing_keys(self.master, keys, signer)
+            publishing = load_publishing_keys(self._folder.keys, keys, passphrase())
             stage(self.master, draft, publishing, int(self._now()))
         return self._send(finished, everything=everything)
 
@@ -115,10 +112,9 @@ class Fleet:
             )
         if keys is None:
             raise GalleryError("no new keys are prepared: `edgeface fleet rekey --prepare` first")
-        signer = self._unlock(keys, passphrase)
+        publishing = load_publishing_keys(self._folder.keys, keys, passphrase())
         self._publisher.check()
         finished = self._finish(everything=False)
-        publishing = load_publishing_keys(self.master, keys, signer)
         stage_rekey(self.master, publishing, keys, int(self._now()))
         return self._send(finished)
 
@@ -204,6 +200,3 @@ class Fleet:
         )
         self._ledger.clear_tombstones(done)
         return done
-
-    def _unlock(self, keys: KeySet, passphrase: Passphrase) -> SigningKey:
-        return SigningKey.load(administrator_file(self._folder.keys, keys.signing), passphrase())

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from edgeface.base.errors import EdgefaceError, GalleryError
 from edgeface.fleet.admin.adminkeys import (
     KeySet,
+    administrator_file,
     freshness_file,
     load_encryption_key,
 )
@@ -33,9 +35,9 @@ class PublishingKeys(NamedTuple):
     encryption: bytes
 
 
-def load_publishing_keys(master: Master, keys: KeySet, signer: SigningKey) -> PublishingKeys:
-    """The keys that go with an opened administrator's key. Raises StateError or GalleryError."""
-    folder = master.folder.keys
+def load_publishing_keys(folder: Path, keys: KeySet, passphrase: bytes) -> PublishingKeys:
+    """From the site's folder of keys. Raises StateError or GalleryError."""
+    signer = SigningKey.load(administrator_file(folder, keys.signing), passphrase)
     freshness = SigningKey.load(freshness_file(folder, keys.freshness))
     return PublishingKeys(signer, freshness.public, load_encryption_key(folder, keys.encryption))
 
