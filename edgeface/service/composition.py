@@ -73,10 +73,7 @@ class Composition:
         self.board = Board(settings)
         self.floor = TimeFloor(settings.state_dir / "time", self.clock)
         self.slot: LatestSlot[Frame] = LatestSlot()
-        self.supervisor = Supervisor(
-            restart_budget=settings.service.restart_budget,
-            restart_window_s=settings.service.restart_window_s,
-        )
+        self.supervisor = Supervisor(settings.service)
         self.outbox = self._make_outbox(settings)
         self.presence = Presence(self.me.topics, self.me.session, clock=self.clock)
         self.publisher = self._make_publisher(settings)

@@ -64,9 +64,7 @@ def reload(
     composition.board.by_main.settings = settings
     composition.board.by_main.provision = provision
     configure(settings.log)
-    composition.supervisor.set_limits(
-        settings.service.restart_budget, settings.service.restart_window_s
-    )
+    composition.supervisor.limits = settings.service
     if _changed(old, settings, ("models",)):
         # Another accelerator may be meant: what was given up is tried again.
         composition.board.by_main.order = TpuOrder(None)

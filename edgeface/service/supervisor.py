@@ -17,6 +17,7 @@ from typing import Final
 from edgeface.base.backoff import Backoff
 from edgeface.base.errors import EdgefaceError
 from edgeface.service.worker import Pulse, Run, Seconds, WorkerSpec
+from edgeface.settings.daemon import ServiceSettings
 
 _log = logging.getLogger(__name__)
 
@@ -86,15 +87,14 @@ class Supervisor:
 
     def __init__(
         self,
+        limits: ServiceSettings,
         *,
-        restart_budget: int = 5,
-        restart_window_s: float = 60.0,
         now_s: Seconds = time.monotonic,
         draw: Callable[[float, float], float] = random.uniform,
     ) -> None:
         """`draw`: of the pauses, see `Backoff`."""
-        self._budget = restart_budget
-        self._window_s = restart_window_s
+        self.limits = limits
+        """May be replaced; holds from the next failure on."""
         self._now_s = now_s
         self._backoff = Backoff(floor_s=0.0, base_s=RESTART_MIN_S, cap_s=RESTART_MAX_S, draw=draw)
         self._workers: dict[str, _Worker] = {}
@@ -104,10 +104,6 @@ class Supervisor:
         self._stopping = False
         self.restarts = 0
         """Workers started again after a failure."""
-
-    def set_limits(self, restart_budget: int, restart_window_s: float) -> None:
-        """Other bounds from now on."""
-        self._budget, self._window_s = restart_budget, restart_window_s
 
     def start(self, spec: WorkerSpec) -> None:
         """Start a worker."""
@@ -221,13 +217,13 @@ class Supervisor:
         now_s = self._now_s()
         worker.run = None
         worker.failures.append(now_s)
-        while now_s - worker.failures[0] > self._window_s:
+        window_s = self.limits.restart_window_s
+        while now_s - worker.failures[0] > window_s:
             worker.failures.popleft()
         count = len(worker.failures)
-        if count > self._budget:
-            return Exit(
-                BEYOND_BUDGET, f"{reason} ({count} failures within {self._window_s:g} s, giving up)"
-            )
+        if count > self.limits.restart_budget:
+            why = f"{reason} ({count} failures within {window_s:g} s, giving up)"
+            return Exit(BEYOND_BUDGET, why)
         pause_s = self._backoff.after_s(count)
         worker.restart_at_s = now_s + pause_s
         _log.warning("worker %s starts again in %.1f s", worker.spec.name, pause_s)

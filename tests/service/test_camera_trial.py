@@ -43,7 +43,7 @@ class Door:
         self.board = Board(load_settings(self.file))
         self.board.by_recognizer.models = self.board.by_gallery.index = cast(Any, object())
         self.slot: LatestSlot[Frame] = LatestSlot()
-        self.supervisor = Supervisor(draw=min)
+        self.supervisor = Supervisor(self.board.settings.service, draw=min)
         self._capture = Capture(self.board, self.slot, SystemClock())
 
     def write(self, folder: str) -> None:
@@ -61,8 +61,6 @@ class Door:
         with suppress(FrameTimeoutError):
             self.slot.get(0)  # it may be one of before
         return done
-
-    def set_limits(self, *_: Any) -> None: ...
 
     def shows(self, shade: int) -> bool:
         """Whether the next frame is of that folder; nothing may have failed meanwhile."""

@@ -289,7 +289,7 @@ def test_a_call_that_hangs_is_left_and_a_new_thread_goes_on_with_the_cpu(world: 
         world.pulse = pulse
         world.run()
 
-    supervisor = Supervisor(now_s=lambda: now_s[0], draw=min)
+    supervisor = Supervisor(SETTINGS.service, now_s=lambda: now_s[0], draw=min)
     world.frames(2, world.anna)
     world.slot.items.append(hang)
     world.frames(3, world.anna)

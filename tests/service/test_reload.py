@@ -13,6 +13,7 @@ from edgeface.service.camera_trial import CameraTrial
 from edgeface.service.composition import CAPTURE, RECOGNIZER
 from edgeface.service.reload import reload
 from edgeface.service.worker import WorkerSpec
+from edgeface.settings.daemon import ServiceSettings
 from edgeface.settings.loading import load_settings
 
 pytestmark = pytest.mark.usefixtures("root_logger")
@@ -32,7 +33,7 @@ class Workers:
         self.board = Board(load_settings(file))
         self.supervisor = self
         self.restarted: list[str] = []
-        self.limits: tuple[int, float] | None = None
+        self.limits: ServiceSettings | None = None
 
     def recognizer(self) -> WorkerSpec:
         return WorkerSpec(RECOGNIZER, lambda pulse: None)
@@ -43,9 +44,6 @@ class Workers:
     def restart(self, spec: WorkerSpec, timeout_s: float) -> bool:
         self.restarted.append(spec.name)
         return True
-
-    def set_limits(self, budget: int, window_s: float) -> None:
-        self.limits = (budget, window_s)
 
 
 @pytest.fixture
@@ -120,7 +118,7 @@ def test_what_needs_a_restart_is_named_and_left_as_it_was(
     assert (now.device, now.mqtt) == ("door-1", before.mqtt)
     assert now.gallery.encrypt
     assert now.gallery.unsynced_clock == "allow"
-    assert workers.limits == (9, 60.0)
+    assert workers.limits == ServiceSettings(restart_budget=9)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from edgeface.base.errors import ModelError
 from edgeface.service.supervisor import BEYOND_BUDGET, Exit, FatalError, Supervisor
 from edgeface.service.worker import Pulse, Task, WorkerSpec
+from edgeface.settings.daemon import ServiceSettings
 from tests.support.broker import eventually
 
 
@@ -30,7 +31,7 @@ def clock() -> Hands:
 
 @pytest.fixture
 def supervisor(clock: Hands) -> Iterator[Supervisor]:
-    made = Supervisor(restart_budget=2, restart_window_s=60, now_s=clock, draw=max)
+    made = Supervisor(ServiceSettings(restart_budget=2, restart_window_s=60), now_s=clock, draw=max)
     yield made
     made.stop(5)
 
@@ -127,7 +128,7 @@ def test_the_pause_grows_with_the_failures_and_is_bounded(clock: Hands) -> None:
         limits.append(limit_s)
         return 0.0
 
-    supervisor = Supervisor(restart_budget=20, now_s=clock, draw=no_pause)
+    supervisor = Supervisor(ServiceSettings(restart_budget=20), now_s=clock, draw=no_pause)
     supervisor.start(WorkerSpec("w", failing))
     for _ in range(8):
         eventually(lambda: ended(supervisor, "w"))
