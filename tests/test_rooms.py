@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LINES_MAX = 400
+FUNCTION_LINES_MAX = 60
+ARGUMENTS_MAX = 7
 
 ROOMS = (
     "cli",
@@ -184,3 +187,58 @@ def test_no_module_is_long() -> None:
         if (lines := len(path.read_text().splitlines())) > LINES_MAX
     }
     assert long == {}
+
+
+def test_no_function_is_long_and_no_constructor_takes_much() -> None:
+    long = []
+    for path in [path for path in MEASURED if not path.is_relative_to(ROOT / "tests")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            taken = len(node.args.args) + len(node.args.kwonlyargs) - 1
+            if lines > FUNCTION_LINES_MAX or (node.name == "__init__" and taken > ARGUMENTS_MAX):
+                long.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}")
+    assert long == []
+
+
+def test_a_name_means_one_thing() -> None:
+    """Classes everywhere; modules but for verbs and sections, which are called as their room's."""
+    classes: dict[str, list[str]] = {}
+    modules: dict[str, list[str]] = {}
+    for path in SOURCES:
+        name = str(path.relative_to(ROOT))
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                classes.setdefault(node.name, []).append(name)
+        if path.stem not in {"__init__", "__main__"} and path.parts[-2] not in {"cli", "settings"}:
+            modules.setdefault(path.stem, []).append(name)
+    assert {name: where for name, where in classes.items() if len(where) > 1} == {}
+    assert {name: where for name, where in modules.items() if len(where) > 1} == {}
+
+
+HEAVY = {"numpy", "cv2", "ai_edge_litert", "tflite_runtime", "edgeface.settings"}
+
+
+@pytest.mark.parametrize(
+    ("room", "unwanted"),
+    [
+        ("base", {*HEAVY, "pydantic", "yaml", "paho", "cryptography", "edgeface.contract"}),
+        ("contract", {*HEAVY, "paho", "cryptography", "edgeface.security"}),
+        ("door", HEAVY),
+    ],
+)
+def test_a_room_loads_no_more_than_it_needs(room: str, unwanted: set[str]) -> None:
+    """In an interpreter of its own: what an import brings along counts as well."""
+    modules = [_name(path) for path in SOURCES if path.is_relative_to(ROOT / "edgeface" / room)]
+    program = f"import sys, {', '.join(modules)}; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert unwanted & set(done.stdout.split()) == set()
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_itself_loads_nothing(room: str) -> None:
+    tree = ast.parse((ROOT / "edgeface" / room / "__init__.py").read_text())
+    assert [type(node).__name__ for node in tree.body] == ["Expr"], "a docstring and no more"
