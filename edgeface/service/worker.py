@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
-T = TypeVar("T")
 WAIT_S: Final = 0.02
+"""Between two looks of `Pulse.until`."""
+_T = TypeVar("_T")
 Seconds: TypeAlias = Callable[[], float]
 """A clock: seconds that never run backwards."""
 
@@ -43,7 +44,7 @@ class Pulse:
             self._patience_s = self._limit_s
             self.beat()
 
-    def until(self, look: Callable[[], T | None]) -> T | None:
+    def until(self, look: Callable[[], _T | None]) -> _T | None:
         """Wait, beating, for what `look` finds; None when told to stop before."""
         while (found := look()) is None and not self.stop.wait(WAIT_S):
             self.beat()
