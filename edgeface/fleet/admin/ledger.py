@@ -100,7 +100,7 @@ class Ledger:
         with explained(path):
             connection.execute(
                 "INSERT INTO state VALUES (1, 1, 0, NULL, NULL, ?, ?, NULL, NULL)",
-                (_floor_text(Floor()), keys_text(keys)),
+                (codec.to_json(Floor()).decode(), keys_text(keys)),
             )
         connection.close()
         return cls(path)
@@ -252,7 +252,7 @@ class Ledger:
                 if item.stage is SendStage.CLEARING and item.kind == "person":
                     connection.execute("DELETE FROM tombstones WHERE person_id = ?", (item.name,))
             if floor is not None:
-                connection.execute("UPDATE state SET floor = ?", (_floor_text(floor),))
+                connection.execute("UPDATE state SET floor = ?", (codec.to_json(floor).decode(),))
 
     def tombstones(self) -> tuple[TombstoneRow, ...]:
         """Those whose topics have not been cleared, by person id."""
@@ -309,10 +309,6 @@ class Ledger:
             "SELECT max(expires_s) FROM freshness WHERE (epoch, revision) < (?, ?)", *version
         )
         return None if rows[0][0] is None else int(rows[0][0])
-
-
-def _floor_text(floor: Floor) -> str:
-    return codec.to_json(floor).decode()
 
 
 def keys_text(keys: KeySet | None) -> str | None:

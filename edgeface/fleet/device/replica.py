@@ -304,9 +304,12 @@ class Replica:
                 self._floor_file.save(self.trusted.floor)
                 self._saved_floor = self.trusted.floor
         except StateError as error:
-            self._cannot_write(error)
-            return
-        self._store_trouble = None
+            if str(error) != self._store_trouble:
+                _log.error("the fleet's gallery cannot be kept: %s", error)
+            self._store_trouble = str(error)
+            self._write_after_s = self._clock.monotonic_s() + STORE_PAUSE_S
+        else:
+            self._store_trouble = None
 
     def _ask(self, wire: AnyConnection) -> None:
         now_s = self._clock.monotonic_s()
@@ -325,12 +328,6 @@ class Replica:
 
     def _refuse(self, key: Key, error: RefusedError) -> None:
         self.refusals.add(self._topic(key), error, self._now())
-
-    def _cannot_write(self, error: StateError) -> None:
-        if str(error) != self._store_trouble:
-            _log.error("the fleet's gallery cannot be kept: %s", error)
-        self._store_trouble = str(error)
-        self._write_after_s = self._clock.monotonic_s() + STORE_PAUSE_S
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.now_s(), UTC)
