@@ -26,7 +26,7 @@ PAYLOAD_REASONS: Final = frozenset({0x95, 0x99})
 POISON_REASONS: Final = frozenset({0x81, 0x82, 0x95, 0x99})
 """DISCONNECT because of what was sent: malformed, protocol error, too large, format invalid."""
 
-Verdict: TypeAlias = Literal["delivered", "undeliverable", "refused"]
+Fate: TypeAlias = Literal["delivered", "undeliverable", "refused"]
 
 
 class LiveLane:
@@ -170,7 +170,7 @@ class LogLane:
         """It was handed to the network."""
         self._in_flight[mid] = row
 
-    def acknowledged(self, mid: int, reason: int, now_s: float) -> tuple[Row, Verdict] | None:
+    def acknowledged(self, mid: int, reason: int, now_s: float) -> tuple[Row, Fate] | None:
         """A PUBACK; None when `mid` is none of this lane."""
         row = self._in_flight.pop(mid, None)
         if row is None:

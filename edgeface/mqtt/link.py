@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from edgeface.base.messages import Message
 
-Done: TypeAlias = Callable[[int | None], None]
+OnPuback: TypeAlias = Callable[[int | None], None]
 """Called in the publisher's thread with the PUBACK's reason code (0 for QoS 0), or None when the
 publication was not sent or its connection broke."""
 Handler: TypeAlias = Callable[[Message], None]

@@ -35,7 +35,7 @@ from edgeface.contract import event
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.lanes import LiveLane, LogLane
-from edgeface.mqtt.link import Done, Handler, LinkStatus
+from edgeface.mqtt.link import Handler, LinkStatus, OnPuback
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.sharing import SharedConnection
@@ -83,8 +83,8 @@ class Publisher:
         self._live = LiveLane(me.clock, me.session)
         self._log_lane = LogLane(refused_backoff or Backoff(base_s=1.0, cap_s=60.0))
         self._connection: Connection | None = None
-        self._outgoing: deque[tuple[Publication, Done | None]] = deque()
-        self._awaiting: dict[int, Done] = {}
+        self._outgoing: deque[tuple[Publication, OnPuback | None]] = deque()
+        self._awaiting: dict[int, OnPuback] = {}
         self._subscribing: int | None = None
         self._ready = False
         self._connections = 0
@@ -112,7 +112,7 @@ class Publisher:
             log_refused=self._log_lane.refused,
         )
 
-    def publish(self, publication: Publication, done: Done | None = None) -> None:
+    def publish(self, publication: Publication, done: OnPuback | None = None) -> None:
         """Send as soon as the connection is ready; given up, not kept, when it is not there."""
         self._post(lambda: self._take(publication, done))
 
@@ -329,12 +329,12 @@ class Publisher:
         if done is not None:
             done(signal.reason)
             return
-        verdict = self._log_lane.acknowledged(signal.mid, signal.reason, time.monotonic())
-        if verdict is None:  # a live copy: sent once, whatever became of it
+        fate = self._log_lane.acknowledged(signal.mid, signal.reason, time.monotonic())
+        if fate is None:  # a live copy: sent once, whatever became of it
             if signal.reason >= FAILURE:
                 self._watch.refused(self._topics.event, signal.reason)
             return
-        match verdict:
+        match fate:
             case row, "delivered":
                 self._outbox.delivered(row.event_id)
                 self._watch.accepted()
@@ -359,7 +359,7 @@ class Publisher:
         self._live.offer(row)
         self._log_lane.committed()
 
-    def _take(self, publication: Publication, done: Done | None) -> None:
+    def _take(self, publication: Publication, done: OnPuback | None) -> None:
         if self._ready and len(self._outgoing) < MAX_OUTGOING:
             self._outgoing.append((publication, done))
         elif done is not None:

@@ -22,7 +22,7 @@ from edgeface.base.messages import (
     Subscription,
 )
 from edgeface.mqtt.connection import Connection
-from edgeface.mqtt.link import Done
+from edgeface.mqtt.link import OnPuback
 
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
 """Payloads that have arrived and wait for the thread; then the shared connection is over, and what
@@ -40,7 +40,7 @@ class SharedConnection:
     def __init__(
         self,
         prefix: str,
-        publish: Callable[[Publication, Done], None],
+        publish: Callable[[Publication, OnPuback], None],
         borrow: Callable[[Callable[[Connection], None]], None],
     ) -> None:
         self._prefix = prefix

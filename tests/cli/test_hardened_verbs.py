@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,12 @@ from typing import Any
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.master import Master
 from edgeface.mqtt.localbroker import free_port
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+from tests.support.door import DoorProcess
 from tests.support.fleet_site import PASSPHRASE, FleetSite, new_site
 from tests.support.hardened import HardenedBroker, make_authority, set_password
 
@@ -139,12 +139,10 @@ def test_a_door_asks_for_the_person_of_a_card(
 
 
 def test_a_door_opens_for_what_the_device_says(home: Home) -> None:
-    with following(home, DOOR) as lines:
-        kinds = []
-        for line in lines:
-            kinds.append(json.loads(line)["door"])
-            if kinds[-1] == "open":
-                break
+    with following(home, DOOR) as door:
+        kinds = [door.next()["door"]]
+        while kinds[-1] != "open":
+            kinds.append(door.next()["door"])
         assert kinds[0] == "ready"
         assert "silent" not in kinds
 
@@ -176,10 +174,11 @@ def test_who_may_not_ask_is_told(
 
 
 def test_a_door_that_may_not_listen_is_told(home: Home) -> None:
-    with following(home, LOG) as lines:
-        kinds = [json.loads(next(lines)) for _ in range(2)]
-        assert [kind["door"] for kind in kinds] == ["ready", "silent"]
-        assert "this user may not read it" in kinds[1]["reason"]
+    with following(home, LOG) as door:
+        assert door.next()["door"] == "ready"
+        silent = door.next()
+        assert silent["door"] == "silent"
+        assert "this user may not read it" in silent["reason"]
 
 
 def test_who_may_not_publish_the_gallery_is_told(home: Home, tmp_path: Path) -> None:
@@ -244,24 +243,10 @@ def test_a_broker_that_is_away_or_refuses_has_a_status_of_its_own(
     assert told.count("\n") == 1
 
 
-class following:  # noqa: N801 - reads as a statement
-    """`edgeface door` as a process; yields its lines, and ends it with SIGTERM."""
-
-    def __init__(self, home: Home, user: str) -> None:
-        where = ["--site", "home", "--device", "door-1", "--key", home.key, "--json"]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "edgeface", "door", *where, "--same-clock", *home.access(user)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> Iterator[str]:
-        assert self._process.stdout is not None
-        return iter(self._process.stdout)
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        code = self._process.wait(10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        assert code == 0
+@contextmanager
+def following(home: Home, user: str) -> Iterator[DoorProcess]:
+    """A door, which ends in order."""
+    access = ["--same-clock", *home.access(user)]
+    with DoorProcess(home.key, *access, topics=Topics("home", "door-1")) as door:
+        yield door
+        assert door.end() == 0

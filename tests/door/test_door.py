@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import queue
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,16 +20,15 @@ from edgeface.base.messages import Message
 from edgeface.cli.main import main
 from edgeface.contract import codec, event
 from edgeface.contract.event import Identity, Loss
-from edgeface.contract.topics import Topics
 from edgeface.door import policy
 from edgeface.door.loop import MAX_WAITING, offer
 from edgeface.door.policy import DoorPolicy
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.security.keys import SigningKey
 from tests.support.broker import Witness
+from tests.support.door import DoorProcess, pin
 from tests.support.messages import TOPICS, Device, sighting
 
-ROOT = Path(__file__).resolve().parents[2]
 KEY = SigningKey.generate()
 OTHER_KEY = SigningKey.generate()
 
@@ -230,46 +226,12 @@ def test_a_missing_key_is_one_clear_line(
     assert f"edgeface: error: {key}: cannot read the key" in capsys.readouterr().err
 
 
-class Controller:
-    """`edgeface door --json` as a process."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        self.process = process
-        self._lines = process.stdout
-
-    def next(self, *kinds: str) -> dict[str, Any]:
-        """The next line whose `door` is one of `kinds`."""
-        for line in self._lines:
-            found: dict[str, Any] = json.loads(line)
-            if found["door"] in kinds:
-                return found
-        raise AssertionError("the door has ended")
-
-    def verdict(self) -> str:
-        return str(self.next("open", "shut")["reason"])
-
-
 @contextmanager
-def controller(
-    port: int, key: SigningKey, folder: Path, *more: str, topics: Topics = TOPICS
-) -> Iterator[Controller]:
-    pinned = folder / "pinned.pub"
-    pinned.write_bytes(key.public.pem())
-    arguments = ["door", "--site", topics.site, "--device", topics.device, "--key", str(pinned)]
-    arguments += ["--host", "127.0.0.1", "--port", str(port), "--json", *more]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgeface", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        found = Controller(process)
-        assert found.next("ready")["topic"] == topics.event
+def controller(port: int, key: SigningKey, folder: Path, *more: str) -> Iterator[DoorProcess]:
+    """A door that listens."""
+    with DoorProcess(pin(folder, key), "--host", "127.0.0.1", "--port", port, *more) as found:
+        assert found.next("ready")["topic"] == TOPICS.event
         yield found
-    finally:
-        process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def test_a_real_door_behind_a_broker_in_an_attackers_hands(

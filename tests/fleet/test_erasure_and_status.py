@@ -139,7 +139,7 @@ class TestStatus:
                 Publication(topics.status, b'{"status":"online","session":"00"}', retain=True),
                 Publication(topics.alert("gallery_stale"), b"{}", retain=True),
             ]
-            broker.send([(0, item) for item in items], lambda _: None)
+            broker.send_all([(0, item) for item in items], lambda _: None)
         with site.fleet() as fleet:
             one, two, three = fleet.status()
         assert (one.lag, one.digest_agrees, one.frozen_until_s) == (0, True, None)

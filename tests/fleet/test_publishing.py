@@ -207,11 +207,11 @@ class TestInterruption:
             site.put({number: [number] for number in range(50)})
 
             class Dying(Broker):
-                def send(self, items: Any, acknowledged: Any) -> None:
+                def send_all(self, items: Any, acknowledged: Any) -> None:
                     first = [item for item, _ in zip(items, range(after), strict=False)]
-                    super().send(first, acknowledged)
+                    super().send_all(first, acknowledged)
                     server.kill()
-                    super().send(items, acknowledged)
+                    super().send_all(items, acknowledged)
 
             site.connect = lambda options: Dying(options, quiet_s=0.05)
             with pytest.raises(BrokerError):
@@ -270,11 +270,11 @@ class TestForeignManifests:
         site.put({1: [1]})
 
         class Crossed(Broker):
-            def send(self, items: Any, acknowledged: Any) -> None:
-                super().send(items, acknowledged)
+            def send_all(self, items: Any, acknowledged: Any) -> None:
+                super().send_all(items, acknowledged)
                 with quick_broker(site.folder.connection()) as other:
                     strange = Publication(TOPICS.manifest, b"theirs", retain=True)
-                    other.send([(0, strange)], lambda _: None)
+                    other.send_all([(0, strange)], lambda _: None)
                 self.retained([TOPICS.base + "/nothing"])
 
         site.connect = lambda options: Crossed(options, quiet_s=0.15)
@@ -308,7 +308,7 @@ class TestForeignManifests:
         clear(site)
         with quick_broker(site.folder.connection()) as broker:
             items = [(0, Publication(topic, wire, retain=True)) for topic, wire in old.items()]
-            broker.send(items, lambda _: None)
+            broker.send_all(items, lambda _: None)
         with pytest.raises(GalleryError, match=r"manifest 1\.1.*--all"):
             site.publish()
         site.publish(everything=True)

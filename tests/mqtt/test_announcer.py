@@ -11,7 +11,7 @@ import pytest
 
 from edgeface.base.messages import Message, Publication, Subscription
 from edgeface.mqtt.announcer import Announcer
-from edgeface.mqtt.link import Done, Handler, LinkStatus
+from edgeface.mqtt.link import Handler, LinkStatus, OnPuback
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.publisher import Publisher
 from edgeface.settings.tree import Settings
@@ -135,14 +135,14 @@ class FakePublisher(Publisher):
 
     def __init__(self) -> None:
         self.link = LinkStatus(connected=True, connections=1)
-        self.published: list[tuple[Publication, Done | None]] = []
+        self.published: list[tuple[Publication, OnPuback | None]] = []
         self.handlers: dict[str, Handler] = {}
 
     @property
     def status(self) -> LinkStatus:
         return self.link
 
-    def publish(self, publication: Publication, done: Done | None = None) -> None:
+    def publish(self, publication: Publication, done: OnPuback | None = None) -> None:
         self.published.append((publication, done))
 
     def listen(self, subscription: Subscription, handler: Handler) -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import Acknowledged, Lost, Message, Publication, Subscription
@@ -24,6 +17,7 @@ from edgeface.mqtt.localbroker import LocalBroker, find_mosquitto, free_port
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.settings.mqtt import MqttSettings
 from tests.support.broker import Witness, eventually
+from tests.support.hardened import make_authority, set_password
 from tests.support.messages import TOPICS, Device
 from tests.support.proxy import StallingProxy
 
@@ -126,11 +120,7 @@ def test_a_broker_that_never_answers_is_given_up(broker: LocalBroker) -> None:
 
 def test_user_and_password_come_from_a_file(tmp_path: Path) -> None:
     users = tmp_path / "users"
-    subprocess.run(
-        ["mosquitto_passwd", "-b", "-c", str(users), "device", "secret"],
-        check=True,
-        env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"},
-    )
+    set_password(users, "device", "secret")
     password = tmp_path / "password"
     password.write_text("secret\nrest\n")
     password.chmod(0o600)
@@ -146,46 +136,24 @@ def test_user_and_password_come_from_a_file(tmp_path: Path) -> None:
         Connection(good)
 
 
-def make_authority(folder: Path) -> tuple[Path, Path, Path]:
-    """A certificate for 127.0.0.1 that is its own authority: CA file, certificate, key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = datetime.now(UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder.mkdir()
-    pem = serialization.Encoding.PEM
-    form, clear = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    (folder / "ca.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, form, clear))
-    (folder / "key.pem").chmod(0o600)
-    return folder / "ca.pem", folder / "ca.pem", folder / "key.pem"
-
-
 def test_tls_with_the_right_authority_works_and_with_another_is_refused(tmp_path: Path) -> None:
-    authority, certificate, key = make_authority(tmp_path / "one")
-    stranger, _, _ = make_authority(tmp_path / "two")
+    device = "device.hq.door-1"
+    authority, stranger = make_authority(tmp_path / "one", device), make_authority(tmp_path / "two")
     extra = [
-        f"certfile {certificate}",
-        f"keyfile {key}",
-        f"cafile {authority}",
+        f"certfile {authority}/broker.pem",
+        f"keyfile {authority}/broker.key",
+        f"cafile {authority}/ca.pem",
         "require_certificate true",
     ]
     with LocalBroker(tmp_path / "broker", extra=extra) as broker:
-        good = {"tls": True, "ca_file": authority, "cert_file": certificate, "key_file": key}
+        good = {
+            "tls": True,
+            "ca_file": authority / "ca.pem",
+            "cert_file": authority / f"{device}.pem",
+            "key_file": authority / f"{device}.key",
+        }
         assert len(exchange(options(broker, **good)).payload) == 50_000
-        for bad in ({"ca_file": stranger}, {"cert_file": None, "key_file": None}):
+        for bad in ({"ca_file": stranger / "ca.pem"}, {"cert_file": None, "key_file": None}):
             with pytest.raises(BrokerError):
                 exchange(options(broker, **{**good, **bad}))
     with pytest.raises(BrokerError, match=r"missing\.pem: cannot be used for TLS"):

@@ -3,18 +3,13 @@ one line that says what to do."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import ssl
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +20,7 @@ from edgeface.security.certificates import Authority
 from edgeface.security.keys import SigningKey
 from edgeface.security.roles import User
 from edgeface.settings.loading import load_settings
+from tests.support.door import DoorProcess, pin
 from tests.support.hardened import (
     Caller,
     HardenedBroker,
@@ -63,36 +59,6 @@ def broker(authority: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield found
 
 
-@contextmanager
-def door(key: SigningKey, folder: Path, *more: object) -> Iterator[Callable[..., dict[str, Any]]]:
-    """`edgeface door --json` as a process; yields a function for its next line of a kind."""
-    pinned = folder / "pinned.pub"
-    pinned.write_bytes(key.public.pem())
-    arguments = ["door", "--site", "home", "--device", "door-1", "--key", pinned, "--json", *more]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgeface", *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = process.stdout
-
-    def following(*kinds: str) -> dict[str, Any]:
-        for line in lines:
-            found: dict[str, Any] = json.loads(line)
-            if found["door"] in kinds:
-                return found
-        raise AssertionError("the door has ended")
-
-    try:
-        yield following
-    finally:
-        process.kill()
-        process.wait()
-        lines.close()
-
-
 def test_an_event_goes_from_a_device_to_a_door_and_a_log_each_with_its_certificate(
     broker: HardenedBroker, authority: Path, tmp_path: Path
 ) -> None:
@@ -115,13 +81,14 @@ mqtt:
     access += ["--cert-key", authority / f"{DOOR}.key"]
     key = SigningKey.generate()
     device = Device(tmp_path, broker.port, key=key, topics=TOPICS, options=options)
-    with Caller(certified(broker, LOG)) as log, door(key, tmp_path, *access) as following:
+    door = DoorProcess(pin(tmp_path, key), *access, topics=TOPICS)
+    with Caller(certified(broker, LOG)) as log, door:
         log.subscribe(f"{TOPICS.base}/#")
-        assert following("ready")["topic"] == TOPICS.event
+        assert door.next("ready")["topic"] == TOPICS.event
         with device:
             device.wait_connected()
             device.see(age_s=0.0)
-            assert following("open", "shut")["reason"] == "ok"
+            assert door.verdict() == "ok"
             log.wait(lambda: bool(log.got))
             assert [topic for topic, _ in log.got] == [TOPICS.event_log]
             # Everything the daemon sends at birth and after is within its rights.
@@ -213,8 +180,10 @@ def test_a_broker_with_a_wrong_certificate_is_refused(
         assert expected in refusal(certified(broker, DEVICE))
         arguments = ["--host", "127.0.0.1", "--port", broker.port, "--tls", "required"]
         key = SigningKey.generate()
-        with door(key, tmp_path, *arguments, "--ca", folder / "ca.pem") as following:
-            assert expected in following("unreachable")["reason"]
+        with DoorProcess(
+            pin(tmp_path, key), *arguments, "--ca", folder / "ca.pem", topics=TOPICS
+        ) as door:
+            assert expected in door.next("unreachable")["reason"]
 
 
 def make_clients(made: Authority) -> Path:

@@ -147,7 +147,7 @@ class FleetSite:
         properties = signer.properties(topic, payload)
         with quick_broker(self.folder.connection()) as broker:
             message = Publication(topic, payload, retain=True, user_properties=properties)
-            broker.send([(0, message)], lambda _: None)
+            broker.send_all([(0, message)], lambda _: None)
         return reported
 
 
@@ -163,7 +163,7 @@ def clear(site: FleetSite) -> None:
     """Empty the broker."""
     with quick_broker(site.folder.connection()) as broker:
         topics = [t for t, m in broker.retained(["edgeface/#"]).items() if m.payload]
-        broker.send([(0, Publication(t, b"", retain=True)) for t in topics], lambda _: None)
+        broker.send_all([(0, Publication(t, b"", retain=True)) for t in topics], lambda _: None)
 
 
 def ring_of(site: FleetSite) -> KeyRing:
@@ -210,13 +210,13 @@ class BreakingBroker(Broker):
         self._after = after
         self._noted = noted
 
-    def send(self, items: Any, acknowledged: Any) -> None:
+    def send_all(self, items: Any, acknowledged: Any) -> None:
         taken = []
         for item in items:
             if self._after == 0:
                 # The crash comes before or after what was acknowledged is noted on disk.
-                super().send(taken, acknowledged if self._noted else (lambda _: None))
+                super().send_all(taken, acknowledged if self._noted else (lambda _: None))
                 raise BrokerError("the power was cut")
             self._after -= 1
             taken.append(item)
-        super().send(taken, acknowledged)
+        super().send_all(taken, acknowledged)

@@ -143,7 +143,7 @@ class MemoryAdministrator:
             self.latest[topic] = message
         return None if message is None else message.payload
 
-    def send(
+    def send_all(
         self,
         items: Iterable[tuple[_Key, Publication]],
         acknowledged: Callable[[list[_Key]], None],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from edgeface.base.messages import Acknowledged, Message, Publication
 from edgeface.mqtt.client import Client
@@ -23,22 +23,15 @@ _ANSWER_S: Final = 10.0
 _Key = TypeVar("_Key")
 
 
-class Broker:
+class Broker(Client):
     """One connection of the administrator, for a few seconds."""
 
     def __init__(self, options: ConnectionOptions, *, quiet_s: float | None = None) -> None:
-        """Connect. `quiet_s` takes the place of `QUIET_S`. Raises BrokerError."""
+        """`quiet_s` takes the place of `QUIET_S`."""
+        super().__init__(options)
         self.latest: dict[str, Message] = {}
         """Topic -> the newest message that arrived."""
         self._quiet_s = QUIET_S if quiet_s is None else quiet_s
-        self._client = Client(options)
-        self._client.open()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._client.close()
 
     def retained(
         self,
@@ -49,11 +42,10 @@ class Broker:
 
         The subscription stays: later messages are found in `latest`. Raises BrokerError.
         """
-        self._client.subscribe(*filters)
+        self.subscribe(*filters)
         until_s = time.monotonic() + LONGEST_S
         while not enough(self.latest):
-            message = self._hear(min(self._quiet_s, until_s - time.monotonic()))
-            if message is None:
+            if self.hear(min(self._quiet_s, until_s - time.monotonic())) is None:
                 break
         return self.latest
 
@@ -62,7 +54,7 @@ class Broker:
         message = self.retained([topic], lambda latest: topic in latest).get(topic)
         return message.payload if message is not None and message.payload else None
 
-    def send(
+    def send_all(
         self,
         items: Iterable[tuple[_Key, Publication]],
         acknowledged: Callable[[list[_Key]], None],
@@ -76,9 +68,9 @@ class Broker:
         done: list[_Key] = []
         try:
             for key, publication in items:
-                while self._client.free <= 0:
+                while self.free <= 0:
                     self._settle(flying, done)
-                flying[self._client.send(publication)] = key
+                flying[self.send(publication)] = key
                 if len(done) >= _GROUP:
                     group, done = done, []
                     acknowledged(group)
@@ -89,12 +81,13 @@ class Broker:
                 acknowledged(done)
 
     def _settle(self, flying: dict[int, _Key], done: list[_Key]) -> None:
-        signal = self._hear(_ANSWER_S)
+        signal = self.hear(_ANSWER_S)
         if isinstance(signal, Acknowledged) and signal.mid in flying:
             done.append(flying.pop(signal.mid))
 
-    def _hear(self, timeout_s: float) -> Message | Acknowledged | None:
-        signal = self._client.hear(timeout_s)
+    def hear(self, timeout_s: float) -> Message | Acknowledged | None:
+        """As a client's; what it brings is `latest`."""
+        signal = super().hear(timeout_s)
         if isinstance(signal, Message):
             self.latest[signal.topic] = signal
         return signal

@@ -151,7 +151,7 @@ class SitePublisher:
             done.messages[stage.name.lower()] += len(group)
             done.payload_bytes += sum(sizes.pop(item) for item in group)
 
-        broker.send(publications(), acknowledged)
+        broker.send_all(publications(), acknowledged)
 
     def _freshness(self) -> bytes:
         manifest = self.manifest()
