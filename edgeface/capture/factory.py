@@ -7,7 +7,7 @@ import threading
 from edgeface.base.backoff import Backoff
 from edgeface.base.clock import Clock, SystemClock
 from edgeface.capture.reopening import ReopeningSource
-from edgeface.capture.source import BaseSource
+from edgeface.capture.source import FrameSource
 from edgeface.settings.camera import (
     Camera,
     ImagesCamera,
@@ -17,7 +17,7 @@ from edgeface.settings.camera import (
 )
 
 
-def make_backend(camera: Camera, clock: Clock | None = None) -> BaseSource:
+def make_backend(camera: Camera, clock: Clock | None = None) -> FrameSource:
     """The bare back end that `camera.source` names, not opened."""
     if isinstance(camera, Picamera2Camera):
         from edgeface.capture.picamera2 import Picamera2Source

@@ -12,7 +12,7 @@ from edgeface.base.clock import Clock
 from edgeface.base.errors import CameraError, EndOfStreamError
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.picture_size import MAX_PIXELS, picture_size
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
@@ -42,7 +42,7 @@ def read_picture(path: Path) -> Image | None:
     return None if image is None else np.asarray(image, np.uint8)
 
 
-class ImagesSource(BaseSource):
+class ImagesSource(FrameSource):
     """Every picture of a folder in the order of the names, `fps` a second.
 
     No picture is skipped for being late: a slow reader slows the show. One that cannot be decoded

@@ -26,7 +26,7 @@ import numpy as np
 from edgeface.base.clock import Clock, boottime_of_sensor, stamp_at
 from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture.bounded import call_bounded
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 
 OPEN_TIMEOUT_S = 20.0
@@ -78,7 +78,7 @@ def bgr_of_yuv420(planes: Image, stream: Stream) -> Image:
     return np.ascontiguousarray(bgr[: stream.height, : stream.width], np.uint8)
 
 
-class Picamera2Source(BaseSource):
+class Picamera2Source(FrameSource):
     """Fresh frames of camera `index`; a frame completed before `read()` was called is not used.
 
     `size` is that of `Frame.image`, `detect_size` bounds that of `Frame.detect_image`, which has

@@ -17,7 +17,7 @@ from edgeface.base.clock import NS, Clock, Stamp, boottime_of_sensor, stamp_at, 
 from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
 from edgeface.capture.bounded import call_bounded
 from edgeface.capture.slot import LatestSlot
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.capture.source import FrameSource, Picture
 
 CLOSE_TIMEOUT_S = 2.0
 """How long `close()` waits for the thread before it is left behind in the driver."""
@@ -163,7 +163,7 @@ class CaptureReader:
         return stamp_at(self._clock, at_ns)
 
 
-class ReaderSource(BaseSource):
+class ReaderSource(FrameSource):
     """A live source that a `CaptureReader` reads: the latest frame."""
 
     def __init__(self, *, name: str, clock: Clock | None) -> None:

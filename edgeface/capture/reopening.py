@@ -10,7 +10,7 @@ from typing import Self
 from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, Clock, SystemClock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
-from edgeface.capture.source import BaseSource
+from edgeface.capture.source import FrameSource
 from edgeface.recognition.frame import Frame
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class CameraHealth:
 
 
 class ReopeningSource:
-    """A `FrameSource` around another.
+    """A `FrameSource` for whoever reads it, around one.
 
     The first `open()` lets errors through: a camera that was never there is for a person to put
     right. Afterwards `read()` closes a source that delivered nothing for `stall_timeout_s` or
@@ -48,7 +48,7 @@ class ReopeningSource:
 
     def __init__(
         self,
-        source: BaseSource,
+        source: FrameSource,
         *,
         stall_timeout_s: float = 5.0,
         backoff: Backoff | None = None,
@@ -73,11 +73,11 @@ class ReopeningSource:
 
     @property
     def live(self) -> bool:
-        """See `BaseSource.live`."""
+        """See `FrameSource.live`."""
         return self._source.live
 
     @property
-    def source(self) -> BaseSource:
+    def source(self) -> FrameSource:
         """The back end within."""
         return self._source
 

@@ -17,7 +17,7 @@ from edgeface.base.errors import CameraError, EndOfStreamError
 from edgeface.capture import scene
 from edgeface.capture.images import read_picture
 from edgeface.capture.pacing import Pacer
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 
 WALK_UNTIL = 0.62
@@ -73,7 +73,7 @@ class Visits:
         return self.photographs[visit % len(self.photographs)]
 
 
-class SimulatedSource(BaseSource):
+class SimulatedSource(FrameSource):
     """A fixed camera over a door. Paced like a camera: frames a slow reader missed are dropped.
     Re-opened, it goes on where it was; it ends when the visits are over.
     """

@@ -4,40 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from edgeface.base.clock import Clock, Stamp, SystemClock
 from edgeface.base.errors import ClosedError
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.values import Image
-
-
-class FrameSource(Protocol):
-    """What delivers frames. One thread owns it; `close()` is idempotent; use after it raises.
-
-    A source is opened by `open()` (or `with`), never by its constructor.
-    """
-
-    @property
-    def name(self) -> str:
-        """Id for `Frame.source`, logs and `~/state`."""
-
-    def open(self) -> None:
-        """Acquire the camera or file. Raises CameraError naming what to do."""
-
-    def read(self, timeout_s: float) -> Frame:
-        """The next frame.
-
-        Raises FrameTimeoutError, EndOfStreamError (finite sources), CameraError (lost), or
-        ClosedError when not open.
-        """
-
-    def close(self) -> None:
-        """Release everything; safe to call twice."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,10 +25,11 @@ class Picture:
     detect_scale: tuple[float, float] = (1.0, 1.0)
 
 
-class BaseSource(ABC):
-    """A `FrameSource`. Descendants implement `_start`, `_next` and `_stop`.
+class FrameSource(ABC):
+    """What delivers frames. Descendants implement `_start`, `_next` and `_stop`.
 
-    One thread owns a source. It may be opened again after `close()`; the numbering goes on.
+    One thread owns a source. It is opened by `open()` (or `with`), never by its constructor, and
+    may be opened again after `close()`; the numbering goes on.
     """
 
     live = True

@@ -16,7 +16,7 @@ from edgeface.base.clock import NS, Clock, Stamp, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader, ReaderSource
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 
 Pace = Literal["real_time", "as_fast_as_possible"]
@@ -46,7 +46,7 @@ def file_of(url: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
-class FileStreamSource(BaseSource):
+class FileStreamSource(FrameSource):
     """A video file.
 
     `real_time`: it plays like a camera, a frame is stamped with the time it was due, and frames
@@ -233,7 +233,7 @@ def stream_source(
     stall_timeout_s: float = 5.0,
     name: str = "camera",
     clock: Clock | None = None,
-) -> BaseSource:
+) -> FrameSource:
     """The source for `url`: a file when it is a path or `file://`, else a network stream.
 
     `pace` and `loop` concern files only.

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from edgeface.cli import bench_sync
 
 if TYPE_CHECKING:
-    from edgeface.capture.source import BaseSource
+    from edgeface.capture.source import FrameSource
 
 PIPELINE_HELP = "what each stage of recognition costs per frame, and whether memory grows"
 EVENTS_HELP = "how long an event takes from the frame's capture to the broker's PUBACK"
@@ -104,7 +104,7 @@ def _events(args: argparse.Namespace) -> dict[str, Any]:
     return measured
 
 
-def _source(args: argparse.Namespace) -> BaseSource:
+def _source(args: argparse.Namespace) -> FrameSource:
     """The frames on virtual time: none is waited for, none is dropped."""
     from edgeface.base.clock import ManualClock
 

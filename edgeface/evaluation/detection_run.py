@@ -18,7 +18,7 @@ from edgeface.evaluation.detection import (
     pair_faces,
     read_boxes,
 )
-from edgeface.evaluation.opener import DETECTOR, Opener, input_size_px, score_threshold
+from edgeface.evaluation.opener import DETECTOR, Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.reference import YuNet
 from edgeface.evaluation.stills import Progress
@@ -81,13 +81,11 @@ class _Run:
         self._detector: Detector | YuNet = opener.detector(
             detector, score_threshold=LOWEST_SCORE, max_faces=MAX_FACES
         )
-        self._threshold = score_threshold(
-            opener.detector(detector) if isinstance(self._detector, YuNet) else self._detector
-        )
+        self._threshold = self._detector.usual_score
         self._reference = (
             opener.detector(reference, score_threshold=REFERENCE_SCORE) if reference else None
         )
-        self.size_px = size_px or input_size_px(self._detector) or (320, 240)
+        self.size_px = size_px or self._detector.input_size_px or (320, 240)
         self._min_face_px = min_face_px
         self._quiet = quiet
         self._pairs: list[tuple[Face, Face]] = []

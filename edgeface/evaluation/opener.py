@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.reference import PREFIX, YuNet, open_reference
-from edgeface.inference.description import MODEL_FILE, DetectorOutput
+from edgeface.inference.description import MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import find_package, load_package
@@ -37,8 +37,7 @@ class Opener:
         Raises ModelError or RuntimeMissingError, or EvaluationError for a reference.
         """
         if spec.startswith(PREFIX):
-            threshold = 0.6 if score_threshold is None else score_threshold
-            return open_reference(spec, score_threshold=threshold)
+            return open_reference(spec, score_threshold=score_threshold or YuNet.usual_score)
         package = load_package(find_package(spec))
         interpreter = self._interpreter("detector", package.read(MODEL_FILE))
         return Detector(package, interpreter, score_threshold=score_threshold, max_faces=max_faces)
@@ -53,23 +52,6 @@ class Opener:
             self._runtime = find_runtime()
         interpreter = self._runtime.interpreter(content)
         return interpreter if self._meter is None else self._meter(which, interpreter)
-
-
-def input_size_px(detector: Detector | YuNet) -> tuple[int, int] | None:
-    """(width, height) of a detector's input; None for one that takes pictures as they are."""
-    if isinstance(detector, YuNet):
-        return detector.input_size_px
-    rules = detector.package.description.input
-    return rules.width, rules.height
-
-
-def score_threshold(detector: Detector | YuNet) -> float:
-    """The score from which a detector's faces count when nothing else is asked for."""
-    if isinstance(detector, YuNet):
-        return detector.score_threshold
-    output = detector.package.description.output
-    assert isinstance(output, DetectorOutput)
-    return output.score_threshold
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -22,12 +22,14 @@ _FORM = re.compile(r"yunet:(?P<path>.+?)(?:@(?P<width>\d+)x(?P<height>\d+))?")
 class YuNet:
     """Finds faces at the picture's own resolution, or scaled to fit an input size."""
 
+    usual_score = 0.6
+
     def __init__(
         self,
         path: Path,
         *,
         input_size_px: tuple[int, int] | None = None,
-        score_threshold: float = 0.6,
+        score_threshold: float = usual_score,
         nms_iou: float = 0.3,
     ) -> None:
         """`input_size_px` is (width, height); None keeps the picture's resolution.
@@ -68,7 +70,7 @@ class YuNet:
         return sorted(faces, key=lambda face: -face.score)
 
 
-def open_reference(spec: str, *, score_threshold: float = 0.6) -> YuNet:
+def open_reference(spec: str, *, score_threshold: float = YuNet.usual_score) -> YuNet:
     """A detector from `yunet:PATH.onnx[@WIDTHxHEIGHT]`. Raises EvaluationError."""
     match = _FORM.fullmatch(spec)
     if match is None:

@@ -59,7 +59,7 @@ def find_lookalikes(
     `minimum`, nearest first."""
     if not len(index.matrix) or not len(embeddings):
         return ()
-    per_template = index.cosines(embeddings).max(axis=0)
+    per_template = index.matrix.cosines(embeddings).max(axis=0)
     per_person = np.full(len(index.people), -np.inf, dtype=np.float32)
     np.maximum.at(per_person, index.owners, per_template)
     order = np.argsort(-per_person, kind="stable")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError, set_aside
@@ -13,14 +12,6 @@ from edgeface.gallery.store import GalleryStore
 from edgeface.settings.tree import Settings
 
 _log = logging.getLogger(__name__)
-
-
-class Opened(NamedTuple):
-    """A gallery ready for use."""
-
-    store: GalleryStore
-    set_aside: Path | None
-    """Where a damaged file was moved; the store is then a new, empty one."""
 
 
 def gallery_key(settings: Settings) -> bytes | None:
@@ -49,16 +40,16 @@ def open_gallery(settings: Settings) -> GalleryStore:
         ) from error
 
 
-def open_or_replace(settings: Settings) -> Opened:
+def open_or_replace(settings: Settings) -> GalleryStore:
     """As `open_gallery`, but goes on with an empty gallery in place of a damaged one, as a daemon
     does: nobody is recognised until there are people in it again."""
     key = gallery_key(settings)
     try:
-        return Opened(GalleryStore(settings.gallery_file, key), None)
+        return GalleryStore(settings.gallery_file, key)
     except GalleryCorruptError as error:
         aside = set_aside(settings.gallery_file)
         _log.error("%s; set aside as %s. %s", error, aside, _way_out(settings))
-        return Opened(GalleryStore(settings.gallery_file, key), aside)
+        return GalleryStore(settings.gallery_file, key)
 
 
 def last_set_aside(settings: Settings) -> Path | None:

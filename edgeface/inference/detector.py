@@ -59,6 +59,10 @@ class Detector:
         except ModelError as error:
             raise ModelError(f"{package.folder}: {error}") from error
         self.package = package
+        self.input_size_px: Final = size
+        """Width and height of the model's input."""
+        self.usual_score: Final = output.score_threshold
+        """The package's threshold, from which faces count when nothing else is asked for."""
         self._max_faces = max_faces
         self._nms_iou = output.nms_iou
         threshold = output.score_threshold if score_threshold is None else score_threshold

@@ -93,10 +93,6 @@ class GalleryIndex:
             return np.asarray(not_ended, dtype=np.bool_)
         return np.asarray(np.isneginf(self.valid_from_s) & np.isposinf(self.valid_to_s), np.bool_)
 
-    def cosines(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Unit rows, float32 `(k, 128)`, to their cosines with all templates, `(k, n)`."""
-        return self.matrix.cosines(vectors)
-
     def templates_allowed(self, mask: NDArray[np.bool_]) -> int:
         """How many templates belong to the people of `mask`, bool `(p,)`."""
         return int(np.count_nonzero(mask[self.owners])) if len(self.owners) else 0

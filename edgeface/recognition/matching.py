@@ -45,11 +45,6 @@ class Ranking:
         return self.people[0][1] if self.people else None
 
     @property
-    def second(self) -> int:
-        """Number of the second-best person, `NOBODY` when there is none."""
-        return self.people[1][0] if len(self.people) > 1 else NOBODY
-
-    @property
     def second_score(self) -> float | None:
         """Fused score of the second-best person."""
         return self.people[1][1] if len(self.people) > 1 else None
@@ -85,7 +80,7 @@ def match(
     if len(rows) < len(index.owners) // FEW:
         cosines = embeddings @ index.matrix[rows].T
     else:  # to compare with all costs less than to copy so many rows
-        cosines = index.cosines(embeddings)
+        cosines = index.matrix.cosines(embeddings)
         cosines = cosines if whole else cosines.take(rows, axis=1)
     cosines = np.clip(cosines, -1.0, 1.0, out=cosines)
     owners = index.owners if whole else index.owners[rows]

@@ -66,9 +66,9 @@ class FleetGallery:
         with fatal(GalleryError, StateError, when=first), pulse.patience(LOAD_S):
             self._provision = self._board.by_main.provision
             provision = provision_of(settings)
-            opened = open_or_replace(settings)
-            replica = self._replica(settings, provision, opened.store, facts.space)
-        with opened.store:
+            store = open_or_replace(settings)
+            replica = self._replica(settings, provision, store, facts.space)
+        with store:
             self._take(replica, pulse)
             Subscriber(
                 lambda: self._connection,

@@ -42,7 +42,7 @@ class LocalGallery:
             return
         first = self._board.gallery is None
         with fatal(GalleryError, StateError, when=first), pulse.patience(LOAD_S):
-            opened = open_or_replace(self._board.settings)
+            store = open_or_replace(self._board.settings)
         aside = last_set_aside(self._board.settings)
         if aside is not None:
             self._lost = (
@@ -50,7 +50,7 @@ class LocalGallery:
                 "import the last export with `edgeface gallery import FILE`, or enrol everyone "
                 "again; without that damaged file an empty gallery is in order"
             )
-        with opened.store as store:
+        with store:
             space, watch = facts.space, GalleryWatch(store, facts.space)
             while not pulse.stop.is_set():
                 now = self._board.models

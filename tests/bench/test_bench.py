@@ -21,7 +21,7 @@ from edgeface.bench.pipeline_bench import (
 from edgeface.bench.stage_clock import StageClock
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.simulated import SimulatedSource, Visits
-from edgeface.capture.source import BaseSource
+from edgeface.capture.source import FrameSource
 from edgeface.capture.stream import FileStreamSource
 from edgeface.cli.main import main
 from edgeface.inference.models import open_models
@@ -176,12 +176,12 @@ def test_a_face_beside_the_models_costs_little_more_than_one_yardstick() -> None
     assert beside.mean() < 1.5 * clock.per_frame_ms("yardstick").mean()
 
 
-def embedded_by_bench(source: BaseSource, process: Process, clock: StageClock) -> int:
+def embedded_by_bench(source: FrameSource, process: Process, clock: StageClock) -> int:
     result = bench_pipeline(source, process, clock, 10_000, warm_up=0)
     return round(result.embeddings_per_frame * result.frames)
 
 
-def embedded_by_daemon(source: BaseSource, folder: Path, models: dict[str, str]) -> int:
+def embedded_by_daemon(source: FrameSource, folder: Path, models: dict[str, str]) -> int:
     """The same frames and gallery, through the daemon's worker with its default settings."""
     settings = settings_of(models={"accelerator": "cpu", **models})
     board = Board(settings)
@@ -204,7 +204,7 @@ def embedded_by_daemon(source: BaseSource, folder: Path, models: dict[str, str])
 def test_the_benchmark_embeds_the_crops_of_simulated_frames_that_the_daemon_embeds(
     tmp_path: Path, visitor: Path, detector_package: Path, embedder_package: Path
 ) -> None:
-    def source() -> BaseSource:
+    def source() -> FrameSource:
         return SimulatedSource(Visits((visitor,)), clock=ManualClock())
 
     models = {"detector": str(detector_package), "embedder": str(embedder_package)}
@@ -221,7 +221,7 @@ def test_the_benchmark_embeds_the_crops_of_a_clip_that_the_daemon_embeds(
     if not clip.is_file():
         pytest.skip(f"no clip {clip}")
 
-    def source() -> BaseSource:
+    def source() -> FrameSource:
         return FileStreamSource(clip, clock=ManualClock())
 
     clock = StageClock()

@@ -14,7 +14,7 @@ from edgeface.base.clock import Clock
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.picamera2 import Picamera2Source
 from edgeface.capture.simulated import SimulatedSource, Visits
-from edgeface.capture.source import BaseSource
+from edgeface.capture.source import FrameSource
 from edgeface.capture.stream import FileStreamSource
 from edgeface.capture.v4l2 import V4l2Source
 from tests.support.picamera2_standin import Rig
@@ -66,7 +66,7 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     assert rig.lost_buffers == 0
 
 
-Make = Callable[..., BaseSource]
+Make = Callable[..., FrameSource]
 
 
 @pytest.fixture(params=["simulated", "images", "stream", "picamera2"])
@@ -76,7 +76,7 @@ def make(request: pytest.FixtureRequest, photograph: Path, folder: Path, video: 
     if kind == "picamera2":
         request.getfixturevalue("rig")
 
-    def build(name: str = "door", clock: Clock | None = None) -> BaseSource:
+    def build(name: str = "door", clock: Clock | None = None) -> FrameSource:
         if kind == "simulated":
             return SimulatedSource(
                 Visits((photograph,), fps=FPS, visit_s=0.2, gap_s=0.05, loop=True),
@@ -96,13 +96,13 @@ def make(request: pytest.FixtureRequest, photograph: Path, folder: Path, video: 
 @pytest.fixture(params=["simulated", "images", "stream", "picamera2", "v4l2"])
 def make_missing(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> tuple[Callable[[], BaseSource], str]:
+) -> tuple[Callable[[], FrameSource], str]:
     """A source whose camera or file is not there, and a word its error has to contain."""
     missing = tmp_path / "missing"
     kind = request.param
     if kind == "picamera2":
         request.getfixturevalue("rig").models = ()
-    table: dict[str, tuple[Callable[[], BaseSource], str]] = {
+    table: dict[str, tuple[Callable[[], FrameSource], str]] = {
         "simulated": (lambda: SimulatedSource(Visits((missing,))), "camera.photographs"),
         "images": (lambda: ImagesSource(missing), "camera.folder"),
         "stream": (lambda: FileStreamSource(missing), "camera.url"),

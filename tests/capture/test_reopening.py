@@ -12,12 +12,12 @@ from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, ManualClock, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
-from edgeface.capture.source import BaseSource, Picture
+from edgeface.capture.source import FrameSource, Picture
 
 SILENT, LOST, END, FRAME = "silent", "lost", "end", "frame"
 
 
-class Scripted(BaseSource):
+class Scripted(FrameSource):
     """Does what the script says, one word per read, then delivers for ever."""
 
     def __init__(

@@ -12,11 +12,11 @@ import pytest
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
-from edgeface.capture.source import BaseSource, FrameSource
+from edgeface.capture.source import FrameSource
 from edgeface.recognition.frame import Frame
 
 WAIT_S = 10.0
-Make = Callable[..., BaseSource]
+Make = Callable[..., FrameSource]
 
 
 def read_some(source: FrameSource, count: int) -> list[Frame]:
@@ -110,7 +110,7 @@ def test_no_frame_in_time_raises_a_timeout_and_the_next_read_works(
 
 
 def test_a_missing_camera_or_file_gives_one_line_that_says_what_to_do(
-    make_missing: tuple[Callable[[], BaseSource], str],
+    make_missing: tuple[Callable[[], FrameSource], str],
 ) -> None:
     build, word = make_missing
     source = build()

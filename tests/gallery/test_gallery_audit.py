@@ -71,7 +71,7 @@ def test_pairs_are_those_of_a_plain_comparison_of_all_with_all(store: GallerySto
                 person_id, SPACE, [stored(direction(next(numbers) % 1000)) for _ in range(4)]
             )
     index = build_index(store, SPACE)
-    scores = index.cosines(np.asarray(index.matrix))
+    scores = index.matrix.cosines(np.asarray(index.matrix))
     expected: dict[tuple[str, str], float] = {}
     for a, b in np.argwhere(scores >= 0.25):
         one, other = sorted((index.people[index.owners[a]], index.people[index.owners[b]]))

@@ -8,7 +8,12 @@ import pytest
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError
-from edgeface.gallery.opening import gallery_key, open_gallery, open_or_replace
+from edgeface.gallery.opening import (
+    gallery_key,
+    last_set_aside,
+    open_gallery,
+    open_or_replace,
+)
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 from tests.support.gallery import ALICE, put
@@ -80,11 +85,12 @@ def test_a_damaged_gallery_is_told_to_people_and_replaced_for_the_daemon(
     assert not configured.gallery_file.exists()
     configured.gallery_file.write_bytes(b"no database" * 1000)
     with caplog.at_level(logging.ERROR):
-        opened = open_or_replace(configured)
-    with opened.store as store:
+        store = open_or_replace(configured)
+    with store:
         assert store.ids() == ()
-    assert opened.set_aside is not None
-    assert opened.set_aside.read_bytes() == b"no database" * 1000
+    aside = last_set_aside(configured)
+    assert aside is not None
+    assert aside.read_bytes() == b"no database" * 1000
     assert way_out in caplog.text
     assert len(list((tmp_path / "state").glob("*.corrupt-*"))) == 2
 
