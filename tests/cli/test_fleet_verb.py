@@ -7,11 +7,13 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from edgeface.cli.fleet import ACTIONS
 from edgeface.cli.main import main
 from edgeface.fleet.admin.site import SITE_FILE, SiteFolder, load_site_settings
 from edgeface.fleet.admin.standing import DeviceStanding, Judged
@@ -93,6 +95,18 @@ def photos(tmp_path: Path) -> Path:
         write_photo(path, image)
     (tmp_path / "photos" / "empty").mkdir()
     return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_action_has_its_module_and_its_help(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["fleet", action, "--help"])
+    assert caught.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: edgeface fleet {action} [-h] [-s DIR]")
+    assert str(import_module(f"edgeface.cli.fleet_{action}").__doc__).strip() in shown
 
 
 def people(fleet: Fleet) -> dict[str, dict[str, object]]:

@@ -149,6 +149,7 @@ def test_a_reader_that_leaves_early_causes_no_traceback() -> None:
         pytest.param(["--help"], id="help"),
         pytest.param(["--version"], id="version"),
         pytest.param(["config", "--help"], id="config-help"),
+        pytest.param(["fleet", "--help"], id="fleet-help"),
     ],
 )
 def test_nothing_heavy_is_imported_before_the_verb_is_known(argv: list[str]) -> None:

@@ -67,7 +67,7 @@ class Trusted:
             self.floor = provision.floor
         return changed
 
-    # Manifest and freshness.
+    # Manifest and freshness: TUF's snapshot and timestamp.
 
     def load_manifest(self, wire: bytes, now_s: float | None) -> bool:
         """Take it for the current one; False when it is that already. Without `now_s` it is one
@@ -139,7 +139,7 @@ class Trusted:
         """Whether it may be used at all."""
         return self.good_until_s is not None and now_s < self.good_until_s
 
-    # Buckets.
+    # Buckets: TUF's targets role.
 
     def load_bucket(self, number: int, wire: bytes) -> tuple[Entry, ...] | None:
         """Who is in it; None when the current manifest does not list it (3)."""
@@ -150,7 +150,7 @@ class Trusted:
         """Whether the current manifest has this digest for a bucket."""
         return self.manifest is not None and digest_of(wire) == self.listed.digest(number)
 
-    # People.
+    # Records and tombstones: the targets themselves.
 
     def verify_person(self, person_id: str, wire: bytes) -> OnPersonTopic:
         """What lies on a person's topic (1)."""
