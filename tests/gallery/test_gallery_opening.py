@@ -41,7 +41,7 @@ def test_the_first_opening_makes_key_and_gallery(tmp_path: Path) -> None:
     assert {"gallery.key", "gallery.sqlite"} <= {
         entry.name for entry in (tmp_path / "state").iterdir()
     }
-    with open_or_replace(configured).store as store:
+    with open_or_replace(configured) as store:
         assert store.ids() == (ALICE,)
 
 
