@@ -63,27 +63,23 @@ class Presence:
             self._state, self._state_dirty = state, True
         self._on_change()
 
-    def raise_alert(self, alert: AlertId, detail: str) -> None:
-        """Something wants attention. A new detail replaces the old one, `since` stays."""
+    def set_alert(self, alert: AlertId, detail: str | None) -> None:
+        """Something wants attention, or with None it is resolved. A new detail replaces the old
+        one, `since` stays; nothing happens when it is as it was."""
         with self._lock:
-            known = self._alerts.get(alert)
-            if known is not None and known[0] == detail:
+            known, since = self._alerts.get(alert, (None, None))
+            if detail == known:
                 return
-            since = utc_now(self._clock) if known is None else known[1]
-            self._alerts[alert] = (detail, since)
+            if detail is None:
+                del self._alerts[alert]
+            else:
+                self._alerts[alert] = (detail, since or utc_now(self._clock))
             self._alerts_dirty.add(alert)
-            self._state_dirty |= known is None
-        _log.warning("alert %s: %s", alert, detail)
-        self._on_change()
-
-    def clear_alert(self, alert: AlertId) -> None:
-        """It is resolved; nothing happens when it did not stand."""
-        with self._lock:
-            if self._alerts.pop(alert, None) is None:
-                return
-            self._alerts_dirty.add(alert)
-            self._state_dirty = True
-        _log.info("alert %s is resolved", alert)
+            self._state_dirty |= detail is None or known is None
+        if detail is None:
+            _log.info("alert %s is resolved", alert)
+        else:
+            _log.warning("alert %s: %s", alert, detail)
         self._on_change()
 
     def will(self) -> Publication:

@@ -39,7 +39,6 @@ from edgeface.mqtt.link import Handler, LinkStatus, OnPuback
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.sharing import SharedConnection
-from edgeface.mqtt.watch import Watch
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.rows import Row
 
@@ -89,7 +88,6 @@ class Publisher:
         self._ready = False
         self._connections = 0
         self._error: str | None = None
-        self._watch = Watch(presence)
         self._shared: list[SharedConnection] = []
         self._handlers: list[tuple[Subscription, Handler]] = [
             (Subscription(self._topics.status, retain_handling=2), presence.saw_status)
@@ -331,17 +329,16 @@ class Publisher:
             return
         fate = self._log_lane.acknowledged(signal.mid, signal.reason, time.monotonic())
         if fate is None:  # a live copy: sent once, whatever became of it
-            if signal.reason >= FAILURE:
-                self._watch.refused(self._topics.event, signal.reason)
+            self._note(self._topics.event, signal.reason)
             return
         match fate:
             case row, "delivered":
                 self._outbox.delivered(row.event_id)
-                self._watch.accepted()
+                self._presence.set_alert("broker_refused", None)
             case row, "undeliverable":
                 self._outbox.undeliverable(row, signal.name)
             case _:
-                self._watch.refused(self._topics.event_log, signal.reason)
+                self._note(self._topics.event_log, signal.reason)
 
     def _received(self, message: Message) -> None:
         for shared in self._shared:
@@ -376,16 +373,18 @@ class Publisher:
             self._connection.unsubscribe([topic_filter])
 
     def _announce_gaps(self) -> None:
-        """Have what was dropped announced once the log has caught up."""
+        """Have what was dropped announced once the log has caught up, and say so until then."""
         outbox = self._outbox.status
-        self._watch.outbox(outbox)
+        self._presence.set_alert("outbox_dropping", outbox.trouble)
         if outbox.unannounced and self._log_lane.idle:
             self._outbox.announce_gaps()
             self._log_lane.committed()
 
     def _note(self, topic: str, reason: int | None) -> None:
+        """Say that the broker refuses what it refuses."""
         if reason is not None and reason >= FAILURE:
-            self._watch.refused(topic, reason)
+            detail = f"{topic}: the broker refuses with reason 0x{reason:02x}"
+            self._presence.set_alert("broker_refused", detail)
 
     def _note_error(self, text: str) -> None:
         if text != self._error:

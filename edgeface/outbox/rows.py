@@ -62,3 +62,10 @@ class OutboxStatus:
     """Why nothing can be stored now: `disk_full`, `io_error`, `read_only`, `cannot_open`..."""
     set_aside: Path | None = None
     """Where a broken file was moved to."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why events are being lost, or were; None when none is."""
+        if self.degraded is not None:
+            return f"events cannot be stored: {self.degraded}"
+        return "events were dropped" if self.unannounced else None

@@ -7,7 +7,7 @@ import platform
 from edgeface import __version__
 from edgeface.base.clock import NS, utc_now
 from edgeface.capture.slot import LatestSlot
-from edgeface.contract.report import AlertId, GalleryState, Health, Lifecycle, OutboxState, State
+from edgeface.contract.report import GalleryState, Health, Lifecycle, OutboxState, State
 from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
@@ -88,16 +88,18 @@ class Reporter:
     def tick(self) -> None:
         """Bring state and alerts up to date; cheap, a few times a second."""
         self._presence.set_state(self.state())
-        self._alert("camera_stalled", self._camera_trouble)
+        self._presence.set_alert("camera_stalled", self._camera_trouble)
         if not self.ready:
             return
         board = self._board
         facts = board.models
         synced = self._clock.synced()
-        self._alert("accelerator_lost", None if facts is None else facts.lost)
-        self._alert("gallery_stale", board.by_gallery.trouble)
-        self._alert("model_mismatch", board.by_gallery.model_trouble)
-        self._alert("clock_unsynced", None if synced else "the kernel does not trust its clock")
+        self._presence.set_alert("accelerator_lost", None if facts is None else facts.lost)
+        self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
+        self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
+        self._presence.set_alert(
+            "clock_unsynced", None if synced else "the kernel does not trust its clock"
+        )
 
     def health(self) -> Health | None:
         """The health message when it is due."""
@@ -213,9 +215,3 @@ class Reporter:
         if camera is not None:
             counters |= {"camera_stalls": camera.stalls, "camera_reopened": camera.reopened}
         return counters
-
-    def _alert(self, alert: AlertId, detail: str | None) -> None:
-        if detail is None:
-            self._presence.clear_alert(alert)
-        else:
-            self._presence.raise_alert(alert, detail)

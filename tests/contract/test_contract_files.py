@@ -174,7 +174,7 @@ def test_what_a_device_sends_is_on_a_channel_as_it_is_described(
 ) -> None:
     with Witness(broker.port, "edgeface/#") as witness, Device(tmp_path, broker.port) as device:
         device.presence.set_state(state(device.session))
-        device.presence.raise_alert("gallery_stale", "no freshness for 8 days")
+        device.presence.set_alert("gallery_stale", "no freshness for 8 days")
         device.wait_connected()
         device.see()
         device.see(event_type="unknown", match=None, quality=None, why={"gates": {"blurred": 3}})

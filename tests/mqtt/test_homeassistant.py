@@ -249,7 +249,7 @@ def test_there_is_a_problem_sensor_for_every_alert_and_the_state_names_those_tha
         name = f"alert_{alert}"
         assert COMPONENTS[name]["device_class"] == "problem"
         assert shown(name, presence.birth()[0].payload) == "OFF"
-        presence.raise_alert(alert, "for once")
+        presence.set_alert(alert, "for once")
         assert shown(name, presence.birth()[0].payload) == "ON"
-        presence.clear_alert(alert)
+        presence.set_alert(alert, None)
         assert shown(name, presence.birth()[0].payload) == "OFF"

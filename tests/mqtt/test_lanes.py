@@ -31,14 +31,6 @@ def lane() -> LogLane:
     return LogLane(Backoff(floor_s=1, base_s=1, cap_s=1))
 
 
-def refusing(found: LogLane) -> bool:
-    return found.refusing
-
-
-def idle(found: LogLane) -> bool:
-    return found.idle
-
-
 def feed(found: LogLane, rows: list[Row], now_s: float = 0.0) -> None:
     request = found.fetch(now_s)
     assert request is not None
@@ -118,7 +110,7 @@ def test_after_a_refusal_it_waits_then_tries_one_and_then_goes_on() -> None:
         found.sent(mid, item)
     for mid in range(1, 5):
         assert found.acknowledged(mid, 0x97, 0.0) == (rows[mid - 1], "refused")
-    assert refusing(found)
+    assert found.refusing
     assert found.fetch(0.9) is None
     feed(found, rows, now_s=1.0)
     item = found.next()
@@ -126,7 +118,7 @@ def test_after_a_refusal_it_waits_then_tries_one_and_then_goes_on() -> None:
     found.sent(5, item)
     assert found.next() is None
     assert found.acknowledged(5, 0x10, 1.1) == (rows[0], "delivered")
-    assert not refusing(found)
+    assert not found.refusing
     assert found.next() is rows[1]
 
 
@@ -175,8 +167,8 @@ def test_a_connection_that_just_breaks_makes_nothing_undeliverable() -> None:
 def test_the_lane_is_idle_when_the_outbox_has_no_more() -> None:
     found = lane()
     found.begin(10)
-    assert not idle(found)
+    assert not found.idle
     feed(found, [])
-    assert idle(found)
+    assert found.idle
     found.committed()
-    assert not idle(found)
+    assert not found.idle

@@ -62,7 +62,7 @@ def test_birth_ends_with_online_and_clears_what_an_earlier_session_left(
     presence: Presence,
 ) -> None:
     presence.set_state(state())
-    presence.raise_alert("gallery_stale", "no freshness for 8 days")
+    presence.set_alert("gallery_stale", "no freshness for 8 days")
     first, *alerts, last = presence.birth()
     assert first.topic == TOPICS.state
     assert body(last) == ONLINE
@@ -91,18 +91,18 @@ def test_state_is_sent_when_it_changes_at_most_once_a_second(
 def test_an_alert_keeps_its_beginning_and_is_cleared_by_an_empty_message(
     presence: Presence, clock: ManualClock
 ) -> None:
-    presence.raise_alert("camera_stalled", "one")
+    presence.set_alert("camera_stalled", "one")
     (first,) = presence.changes()
     clock.advance(5)
-    presence.raise_alert("camera_stalled", "two")
+    presence.set_alert("camera_stalled", "two")
     (second,) = presence.changes()
     assert json.loads(first.payload)["since"] == json.loads(second.payload)["since"]
-    presence.raise_alert("camera_stalled", "two")
+    presence.set_alert("camera_stalled", "two")
     assert presence.changes() == []
-    presence.clear_alert("camera_stalled")
+    presence.set_alert("camera_stalled", None)
     (cleared,) = presence.changes()
     assert (cleared.topic, cleared.payload) == (TOPICS.alert("camera_stalled"), b"")
-    presence.clear_alert("camera_stalled")
+    presence.set_alert("camera_stalled", None)
     assert presence.changes() == []
 
 

@@ -133,9 +133,9 @@ def test_online_comes_after_state_and_alerts_and_stopped_is_the_last_word(
 ) -> None:
     with Witness(broker.port, f"{TOPICS.base}/#") as witness:
         with Device(tmp_path, broker.port) as device:
-            device.presence.raise_alert("camera_stalled", "no frame for 5 s")
+            device.presence.set_alert("camera_stalled", "no frame for 5 s")
             device.wait_connected()
-            device.presence.clear_alert("camera_stalled")
+            device.presence.set_alert("camera_stalled", None)
             alert = TOPICS.alert("camera_stalled")
             witness.wait(lambda all_: any(a.topic == alert and not a.message.payload for a in all_))
         witness.wait_on(TOPICS.status, 2)
