@@ -55,7 +55,8 @@ def place(value: Any) -> Any:
     return Path(os.path.normpath(folder / Path(value).expanduser()))
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple, which is frozen; anything else is left to pydantic."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -70,10 +71,10 @@ def _identifier(value: str) -> str:
 Place = Annotated[Path, BeforeValidator(place)]
 """An absolute path; in a file it may be relative to that file, or `credential:NAME`."""
 
-Places = Annotated[tuple[Place, ...], BeforeValidator(_as_tuple)]
+Places = Annotated[tuple[Place, ...], BeforeValidator(as_tuple)]
 
 Side = Annotated[int, Field(ge=16, le=16384)]
-Size = Annotated[tuple[Side, Side], BeforeValidator(_as_tuple)]
+Size = Annotated[tuple[Side, Side], BeforeValidator(as_tuple)]
 """Width and height in pixels."""
 
 Identifier = Annotated[

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgeface.settings.base import Place, Section
+from edgeface.settings.base import Place, Section, as_tuple
 
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+CommandName = Literal["ping", "verify", "identify", "enroll", "reload", "gallery", "why"]
 
 
 class CommandsSettings(Section):
     """What may be asked of the device over MQTT. Who may ask is for the broker's access list."""
 
-    enabled: Annotated[
-        tuple[
-            Literal["ping", "verify", "identify", "enroll", "reload", "gallery", "why"],
-            ...,
-        ],
-        BeforeValidator(_as_tuple),
-    ] = ("ping", "verify", "identify", "enroll", "reload", "gallery", "why")
+    enabled: Annotated[tuple[CommandName, ...], BeforeValidator(as_tuple)] = get_args(CommandName)
     """The commands in use; `enroll` needs an `administrator_key_file` besides."""
     administrator_key_file: Place | None = None
     """X25519 public key (PEM) that enrolments and snapshots are sealed to; null: both are off."""

@@ -1,4 +1,4 @@
-"""Section `mqtt`: the broker and how the device proves who it is."""
+"""Sections `mqtt`, `outbox` and `homeassistant`: the broker, and what is sent to it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgeface.settings.base import Place, Section
+from edgeface.settings.base import Place, Seconds, Section
+
+_PREFIX = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$"
 
 
 def is_loopback(host: str) -> bool:
@@ -59,3 +61,19 @@ class MqttSettings(Section):
         if not self.uses_tls and (self.ca_file or self.cert_file):
             raise ValueError("ca_file and cert_file need tls: required")
         return self
+
+
+class OutboxSettings(Section):
+    """How many events wait for the broker; the oldest go first when a bound is reached."""
+
+    max_events: Annotated[int, Field(ge=1)] = 100_000
+    max_bytes: Annotated[int, Field(ge=65_536)] = 256 * 1024 * 1024
+    max_age_s: Seconds = 30 * 86_400.0
+
+
+class HomeAssistantSettings(Section):
+    """Discovery by Home Assistant; off, or switched off again, nothing of it stays."""
+
+    enabled: bool = False
+    discovery_prefix: Annotated[str, Field(max_length=128, pattern=_PREFIX)] = "homeassistant"
+    """As in Home Assistant; its birth message is expected on `<discovery_prefix>/status`."""

@@ -15,15 +15,15 @@ from edgeface.settings.daemon import (
     LogSettings,
     ServiceSettings,
 )
-from edgeface.settings.decision import DecisionSettings
-from edgeface.settings.detection import DetectionSettings
 from edgeface.settings.gallery import GallerySettings
-from edgeface.settings.homeassistant import HomeAssistantSettings
 from edgeface.settings.models import ModelsSettings
-from edgeface.settings.mqtt import MqttSettings
-from edgeface.settings.outbox import OutboxSettings
-from edgeface.settings.quality import QualitySettings
-from edgeface.settings.tracking import TrackingSettings
+from edgeface.settings.mqtt import HomeAssistantSettings, MqttSettings, OutboxSettings
+from edgeface.settings.recognition import (
+    DecisionSettings,
+    DetectionSettings,
+    QualitySettings,
+    TrackingSettings,
+)
 
 
 class Settings(Section):

@@ -10,9 +10,7 @@ from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.settings.base import Section
-from edgeface.settings.decision import DecisionSettings
-from edgeface.settings.quality import QualitySettings
-from edgeface.settings.tracking import TrackingSettings
+from edgeface.settings.recognition import DecisionSettings, QualitySettings, TrackingSettings
 
 
 @pytest.mark.parametrize(

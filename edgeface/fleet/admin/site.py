@@ -19,12 +19,10 @@ from pydantic import Field, ValidationError
 from edgeface.base.errors import SettingsError
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.settings.base import Identifier, Section
-from edgeface.settings.decision import DecisionSettings
-from edgeface.settings.detection import DetectionSettings
 from edgeface.settings.faults import Fault, Keys, dotted, settings_error
 from edgeface.settings.models import ModelsSettings
 from edgeface.settings.mqtt import MqttSettings
-from edgeface.settings.quality import QualitySettings
+from edgeface.settings.recognition import DecisionSettings, DetectionSettings, QualitySettings
 from edgeface.settings.yaml_file import YamlFile, read_yaml
 
 SITE_FILE: Final = "site.yaml"

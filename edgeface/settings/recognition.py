@@ -1,4 +1,4 @@
-"""Section `decision`: when a track is a person, and for how long that is worth something."""
+"""Sections `detection`, `quality`, `tracking` and `decision`: from a frame to a person."""
 
 from __future__ import annotations
 
@@ -6,7 +6,46 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from edgeface.settings.base import Seconds, Section
+from edgeface.settings.base import Seconds, Section, Share
+
+Angle = Annotated[float, Field(gt=0, le=90)]
+
+
+class DetectionSettings(Section):
+    """Which faces the detector reports."""
+
+    score_threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The least score of a face, in (0, 1); null takes the model package's."""
+    max_faces: Annotated[int, Field(ge=1, le=64)] = 8
+    """At most so many faces of a frame are looked at, the best scores first."""
+
+
+class QualitySettings(Section):
+    """The limits a crop has to keep before it counts; the fields of `QualityLimits`."""
+
+    min_face_px: Annotated[float, Field(ge=10, le=2000)] = 40.0
+    """The shorter side of the face's box, in pixels of the camera image."""
+    min_sharpness: Share = 0.15
+    """0 is blurred, 1 is sharp."""
+    min_exposure: Share = 0.2
+    """0 is black or burnt out, 1 is well exposed."""
+    min_score: Share = 0.5
+    """The detector's score of the face."""
+    max_yaw_deg: Angle = 40.0
+    """Turned to the side, in degrees."""
+    max_pitch_deg: Angle = 35.0
+    """Looking up or down, in degrees."""
+    max_roll_deg: Annotated[float, Field(gt=0, le=180)] = 45.0
+    """The head leant over, in degrees."""
+
+
+class TrackingSettings(Section):
+    """How faces of successive frames become tracks; the fields of `TrackerRules`."""
+
+    min_iou: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    """The least overlap of a face with the track's predicted box."""
+    max_gap_s: Seconds = 0.7
+    """A track without a face for so long has ended."""
 
 
 class DecisionSettings(Section):
