@@ -5,48 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from typing import TypeVar
 
 from edgeface.base.errors import FrameTimeoutError
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-class _Call(Generic[T]):
-    """One call on its own thread; the result goes to the caller, or to `late` if he has left."""
-
-    def __init__(self, function: Callable[[], T], late: Callable[[T], None] | None) -> None:
-        self._function = function
-        self._late = late
-        self._lock = threading.Lock()
-        self._abandoned = False
-        self.done = threading.Event()
-        self.results: list[T] = []
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            result = self._function()
-        except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
-            with self._lock:
-                self.error = error
-                self.done.set()
-            return
-        with self._lock:
-            abandoned = self._abandoned
-            if not abandoned:
-                self.results.append(result)
-                self.done.set()
-        if abandoned and self._late is not None:
-            self._late(result)
-
-    def abandon(self) -> bool:
-        """False when the result arrived after all."""
-        with self._lock:
-            self._abandoned = not self.done.is_set()
-            return self._abandoned
 
 
 def call_bounded(
@@ -60,11 +27,26 @@ def call_bounded(
     Raises FrameTimeoutError after `timeout_s`. A thread inside a driver cannot be stopped from
     Python: it is left behind, and should it return later, `late` gets the result to release it.
     """
-    call = _Call(function, late)
-    threading.Thread(target=call.run, name=f"bounded {what}", daemon=True).start()
-    if not call.done.wait(timeout_s) and call.abandon():
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001  (raised again in the caller's thread)
+            with suppress(InvalidStateError):
+                future.set_exception(error)
+            return
+        try:
+            future.set_result(result)
+        except InvalidStateError:  # cancelled: the caller has left
+            if late is not None:
+                late(result)
+
+    threading.Thread(target=run, name=f"bounded {what}", daemon=True).start()
+    try:
+        return future.result(timeout_s)
+    except TimeoutError as error:
+        if not future.cancel():  # it came after all, or this is an error of the call's own
+            return future.result()
         _log.warning("%s did not return within %g s; its thread is left behind", what, timeout_s)
-        raise FrameTimeoutError(f"{what} did not return within {timeout_s:g} s")
-    if call.error is not None:
-        raise call.error
-    return call.results[0]
+        raise FrameTimeoutError(f"{what} did not return within {timeout_s:g} s") from error

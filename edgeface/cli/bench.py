@@ -16,23 +16,26 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeface.cli import bench_sync
+from edgeface.cli.options import add_json, add_kind, at_least, run_kind
 
 if TYPE_CHECKING:
     from edgeface.capture.source import FrameSource
-
-PIPELINE_HELP = "what each stage of recognition costs per frame, and whether memory grows"
-EVENTS_HELP = "how long an event takes from the frame's capture to the broker's PUBACK"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Three benchmarks."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    pipeline = kinds.add_parser("pipeline", help=PIPELINE_HELP, description=PIPELINE_HELP)
+    pipeline = add_kind(
+        kinds,
+        "pipeline",
+        "what each stage of recognition costs per frame, and whether memory grows",
+        _pipeline,
+        _print_pipeline,
+    )
     source = pipeline.add_mutually_exclusive_group(required=True)
     source.add_argument("--clip", metavar="FILE", help="a video file, played over and over")
     source.add_argument(
@@ -41,7 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="replayed by the simulated camera as a visitor at 1280x720 (repeatable)",
     )
-    pipeline.add_argument("--frames", type=_count, default=600, metavar="N", help="default 600")
+    pipeline.add_argument(
+        "--frames", type=at_least(10), default=600, metavar="N", help="default 600"
+    )
     pipeline.add_argument(
         "--gallery",
         type=int,
@@ -51,10 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pipeline.add_argument("--detector", default="face_detector", metavar="PKG")
     pipeline.add_argument("--embedder", default="facenet", metavar="PKG")
-    pipeline.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    pipeline.set_defaults(measure=_pipeline)
-    events = kinds.add_parser("events", help=EVENTS_HELP, description=EVENTS_HELP)
-    events.add_argument("--events", type=_count, default=600, metavar="N", help="default 600")
+    add_json(pipeline)
+    events = add_kind(
+        kinds,
+        "events",
+        "how long an event takes from the frame's capture to the broker's PUBACK",
+        _events,
+        _print_events,
+    )
+    events.add_argument("--events", type=at_least(10), default=600, metavar="N", help="default 600")
     events.add_argument("--fps", type=_rate, default=30.0, help="events a second (default 30)")
     events.add_argument(
         "--folder",
@@ -63,18 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the outbox lies, on the disk that is to be measured (default: the present "
         "folder); what is made there is removed again",
     )
-    events.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    events.set_defaults(measure=_events)
+    add_json(events)
     bench_sync.add_kind(kinds)
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print."""
-    measured: dict[str, Any] = args.measure(args)
-    if args.json:
-        print(json.dumps(measured))
-    status: int = measured.get("status", 0)
-    return status
+    return run_kind(args)
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
@@ -86,10 +91,7 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
     process = metered_pipeline(clock, args.gallery, args.detector, args.embedder)
     progress = Progress("frames", args.frames)
     result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
-    measured = result.to_mapping() | {"gallery": args.gallery}
-    if not args.json:
-        _print(measured)
-    return measured
+    return result.to_mapping() | {"gallery": args.gallery}
 
 
 def _events(args: argparse.Namespace) -> dict[str, Any]:
@@ -98,10 +100,7 @@ def _events(args: argparse.Namespace) -> dict[str, Any]:
 
     progress = Progress("events", args.events)
     folder = args.folder or Path.cwd()
-    measured = bench_events(args.events, args.fps, folder, each=progress.show).to_mapping()
-    if not args.json:
-        _print_events(measured)
-    return measured
+    return bench_events(args.events, args.fps, folder, each=progress.show).to_mapping()
 
 
 def _source(args: argparse.Namespace) -> FrameSource:
@@ -118,7 +117,7 @@ def _source(args: argparse.Namespace) -> FrameSource:
     return SimulatedSource(Visits(tuple(map(Path, args.photograph)), loop=True), clock=clock)
 
 
-def _print(measured: dict[str, Any]) -> None:
+def _print_pipeline(measured: dict[str, Any]) -> None:
     width, height = measured["frame_size_px"]
     print(
         f"{measured['frames']} frames of {width}x{height}, {measured['faces_per_frame']:.2f} faces"
@@ -164,13 +163,6 @@ def _print_events(measured: dict[str, Any]) -> None:
     )
     if measured["file_system"] in {"tmpfs", "ramfs"}:
         print("this file system is memory, not a disk: choose another with --folder")
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 10:
-        raise argparse.ArgumentTypeError("at least 10")
-    return value
 
 
 def _rate(text: str) -> float:

@@ -9,7 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-HELP = "how fast enrolments and erasures reach a fleet of devices, and what it costs them"
+from edgeface.cli import options
+
 DESCRIPTION = """\
 One mosquitto with its default limits, one administrator and many devices, each a process with a
 gallery of its own, all on this machine. The status is 1 when the digest of a device differs from
@@ -18,11 +19,26 @@ the administrator's at the end, whatever the times are."""
 
 def add_kind(kinds: Any) -> None:
     """Add the arguments to the subparsers of `bench`."""
-    parser: argparse.ArgumentParser = kinds.add_parser("sync", help=HELP, description=DESCRIPTION)
-    parser.add_argument("--devices", type=_positive, default=50, metavar="N", help="default 50")
-    parser.add_argument("--people", type=_positive, default=2000, metavar="N", help="default 2000")
+    parser = options.add_kind(
+        kinds,
+        "sync",
+        "how fast enrolments and erasures reach a fleet of devices, and what it costs them",
+        measure,
+        _print,
+    )
+    parser.description = DESCRIPTION
     parser.add_argument(
-        "--templates", type=_positive, default=2, metavar="N", help="of each person (default 2)"
+        "--devices", type=options.at_least(1), default=50, metavar="N", help="default 50"
+    )
+    parser.add_argument(
+        "--people", type=options.at_least(1), default=2000, metavar="N", help="default 2000"
+    )
+    parser.add_argument(
+        "--templates",
+        type=options.at_least(1),
+        default=2,
+        metavar="N",
+        help="of each person (default 2)",
     )
     parser.add_argument(
         "--changes",
@@ -39,19 +55,15 @@ def add_kind(kinds: Any) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of frames before the sync")
     parser.add_argument("--fps", type=float, default=10.0, help="of the frames (default 10)")
     parser.add_argument("--folder", metavar="DIR", help="where files are made; default: temporary")
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.set_defaults(measure=measure)
+    options.add_json(parser)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Run it and print; the mapping has `status`, the exit code."""
+    """Run it; the mapping has `status`, the exit code."""
     # A search that OpenBLAS spreads over busy cores waits for the slowest; read when numpy loads.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
-        found = _recognising(args, Path(name)) if args.while_recognising else _fleet(args, name)
-    if not args.json:
-        _print(found)
-    return found
+        return _recognising(args, Path(name)) if args.while_recognising else _fleet(args, name)
 
 
 def _say(text: str) -> None:
@@ -95,10 +107,3 @@ def _print(found: dict[str, Any]) -> None:
         elif isinstance(value, list):
             value = ", ".join(map(str, value)) or "none"
         print(f"{name:<24}{value}")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value

@@ -10,6 +10,8 @@ import argparse
 import json
 from pathlib import Path
 
+from edgeface.cli.options import add_json, add_models
+
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 DEFAULT_FMR = 1e-4
 
@@ -25,16 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RATE",
         help="the share of strangers that may be taken for the same person (default 1e-4)",
     )
-    parser.add_argument(
-        "--detector",
-        default="face_detector",
-        metavar="PKG",
-        help="model package, or yunet:FILE.onnx (default: the one that ships)",
-    )
-    parser.add_argument(
-        "--embedder", default="facenet", metavar="PKG", help="model package (default: shipped)"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_models(parser)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,17 +44,14 @@ def run(args: argparse.Namespace) -> int:
     threshold = calibration.threshold_for(args.fmr)
     same = similarity >= threshold.value
     if args.json:
-        print(
-            json.dumps(
-                {
-                    "similarity": similarity,
-                    "threshold": threshold.value,
-                    "threshold_extrapolated": threshold.extrapolated,
-                    "fmr": args.fmr,
-                    "same": same,
-                }
-            )
-        )
+        measured = {
+            "similarity": similarity,
+            "threshold": threshold.value,
+            "threshold_extrapolated": threshold.extrapolated,
+            "fmr": args.fmr,
+            "same": same,
+        }
+        print(json.dumps(measured))
     else:
         note = ", beyond what the calibration's data support" if threshold.extrapolated else ""
         print(f"similarity {similarity:.3f}")

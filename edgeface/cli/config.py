@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 
 from edgeface.base.errors import SettingsError
+from edgeface.cli.plain import warn
 from edgeface.settings.faults import settings_error
 from edgeface.settings.fleet import load_fleet
 from edgeface.settings.loading import DEFAULT_FILE, dump_settings, load_settings
@@ -67,7 +68,7 @@ def _all(folder: Path) -> int:
             print(f"{device.path}: good, for device {settings.device} of site {settings.site}")
     sys.stdout.flush()
     for warning in fleet.warnings:
-        print(f"edgeface: warning: {warning}", file=sys.stderr)
+        warn(str(warning))
     if fleet.faults:
         raise settings_error(fleet.faults)
     return 0

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from edgeface.base.errors import EdgefaceError, StateError
-from edgeface.settings.loading import DEFAULT_FILE, load_settings
+from edgeface.cli.options import add_config
+from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 
 Check = Callable[[Settings], str]
@@ -24,9 +23,7 @@ Check = Callable[[Settings], str]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface doctor`."""
-    parser.add_argument(
-        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
-    )
+    add_config(parser)
     parser.add_argument(
         "--skip",
         action="append",
@@ -59,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _tell(mark: str, name: str, text: str) -> None:
     first, *rest = text.splitlines() or [""]
-    print(f"{mark}  {name:<12} {first}", file=sys.stdout)
+    print(f"{mark}  {name:<12} {first}")
     for line in rest:
         print(f"    {'':<12} {line}")
 

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from edgeface.base.errors import GalleryError
 from edgeface.cli.dates import end, start
+from edgeface.cli.options import add_config
 from edgeface.cli.photo_gate import bar_in, open_gate
+from edgeface.cli.plain import warn
 from edgeface.gallery.enrolment import Enrolment, Wish, check_wish, enrol
 from edgeface.gallery.gate import Portrait, Refused
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.store import GalleryStore
-from edgeface.settings.loading import DEFAULT_FILE, load_settings
+from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 
 
@@ -42,9 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace", action="store_true", help="forget the person's templates made so far"
     )
-    parser.add_argument(
-        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
-    )
+    add_config(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,10 +61,10 @@ def run(args: argparse.Namespace) -> int:
     )
     with open_gallery(settings) as store:
         for warning in check_wish(store, wish):
-            _warn(warning)
+            warn(warning)
         enrolment = _enrol(settings, store, wish, args.photos)
     for warning in enrolment.warnings:
-        _warn(warning)
+        warn(warning)
     what = "enrolled as" if enrolment.is_new else "is"
     print(
         f"{enrolment.person.display_name or 'nameless'} {what} {enrolment.person.person_id}, "
@@ -91,7 +91,3 @@ def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pat
         raise GalleryError(f"none of {len(photos)} photos can be used, so nobody was enrolled")
     bar = bar_in(store, settings, package)
     return enrol(store, package.space_id, portraits, wish, bar, time.time())
-
-
-def _warn(text: str) -> None:
-    print(f"edgeface: warning: {text}", file=sys.stderr)

@@ -13,32 +13,40 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-VERIFICATION_HELP = "ten-fold accuracy, EER and TAR at FAR of the shipped pipeline on pairs"
-CALIBRATION_HELP = "fit the impostor scores of one half of the people, check on the other half"
-DETECTION_HELP = "average precision, recall and landmark distance of a detector"
+from edgeface.cli.options import add_json, add_kind, add_models, run_kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Three measurements, each with its own arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    pairs = _kind(kinds, "verification", VERIFICATION_HELP, _verification)
+    pairs = add_kind(
+        kinds,
+        "verification",
+        "ten-fold accuracy, EER and TAR at FAR of the shipped pipeline on pairs",
+        _verification,
+        _print_verification,
+    )
     pairs.add_argument(
         "--pairs", required=True, metavar="FILE", help="LFW's pairs.txt or a CSV fold,a,b,same"
     )
     _add_root(pairs)
-    _add_models(pairs)
+    add_models(pairs)
     pairs.add_argument(
         "--all-pairs",
         action="store_true",
         help="EER and TAR over every cross-person pair instead of the file's impostor pairs",
     )
     pairs.add_argument("--plot", metavar="PNG", help="write the curve and the score distributions")
-    halves = _kind(kinds, "calibration", CALIBRATION_HELP, _calibration)
+    halves = add_kind(
+        kinds,
+        "calibration",
+        "fit the impostor scores of one half of the people, check on the other half",
+        _calibration,
+        _print_calibration,
+    )
     halves.add_argument(
         "--pairs",
         required=True,
@@ -47,22 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="protocol whose pictures are used; repeatable, over the same pictures",
     )
     _add_root(halves)
-    _add_models(halves)
+    add_models(halves)
     halves.add_argument("--fit-folds", type=_folds, default=_folds("1-5"), metavar="A-B")
     halves.add_argument("--check-folds", type=_folds, default=_folds("6-10"), metavar="A-B")
-    faces = _kind(kinds, "detection", DETECTION_HELP, _detection)
+    faces = add_kind(
+        kinds,
+        "detection",
+        "average precision, recall and landmark distance of a detector",
+        _detection,
+        _print_detection,
+    )
     _add_root(faces)
     _add_detection(faces)
     for kind in (pairs, halves, faces):
-        kind.add_argument("--json", action="store_true", help="one JSON object on standard output")
-
-
-def _kind(
-    kinds: Any, name: str, what: str, measure: Callable[[argparse.Namespace], dict[str, Any]]
-) -> argparse.ArgumentParser:
-    kind: argparse.ArgumentParser = kinds.add_parser(name, help=what, description=what)
-    kind.set_defaults(measure=measure)
-    return kind
+        add_json(kind)
 
 
 def _add_root(parser: argparse.ArgumentParser) -> None:
@@ -106,22 +112,7 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and print. 0, or the code of the error."""
-    measured: dict[str, Any] = args.measure(args)
-    if args.json:
-        print(json.dumps(measured))
-    return 0
-
-
-def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--detector",
-        default="face_detector",
-        metavar="PKG",
-        help="model package, or yunet:FILE.onnx as a reference (default: the one that ships)",
-    )
-    parser.add_argument(
-        "--embedder", default="facenet", metavar="PKG", help="model package (default: shipped)"
-    )
+    return run_kind(args)
 
 
 def _verification(args: argparse.Namespace) -> dict[str, Any]:
@@ -141,10 +132,7 @@ def _verification(args: argparse.Namespace) -> dict[str, Any]:
     result = report(protocol, pictures, all_pairs=args.all_pairs)
     if args.plot:
         plot_verification(result, Path(args.plot), Path(args.pairs).stem)
-    measured = result.to_mapping()
-    if not args.json:
-        _print_verification(measured)
-    return measured
+    return result.to_mapping()
 
 
 def _print_verification(measured: dict[str, Any]) -> None:
@@ -198,10 +186,7 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
             fit_folds=args.fit_folds,
             check_folds=args.check_folds,
         )
-    measured = result.to_mapping()
-    if not args.json:
-        _print_calibration(measured)
-    return measured
+    return result.to_mapping()
 
 
 def _print_calibration(measured: dict[str, Any]) -> None:
@@ -246,7 +231,7 @@ def _detection(args: argparse.Namespace) -> dict[str, Any]:
     if not args.boxes and not args.one_face:
         raise EvaluationError("nothing to measure on: give --boxes, --one-face or both")
     with PictureRoot(existing(args.root)) as root:
-        measured = measure_detection(
+        return measure_detection(
             root,
             detector=args.detector,
             boxes=existing(args.boxes) if args.boxes else None,
@@ -256,9 +241,6 @@ def _detection(args: argparse.Namespace) -> dict[str, Any]:
             input_size_px=parse_size(args.input_size) if args.input_size else None,
             min_face_px=args.min_face_px,
         )
-    if not args.json:
-        _print_detection(measured)
-    return measured
 
 
 def _print_detection(measured: dict[str, Any]) -> None:

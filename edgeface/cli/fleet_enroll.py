@@ -23,7 +23,7 @@ from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.photo_gate import bar_in, open_gate
-from edgeface.cli.plain import plain
+from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.door_enrolment import (
@@ -150,7 +150,7 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
         check_wish(master.store, wish)  # what it warned of was said before
         enrolment = enrol_samples(master, taken.samples, wish, _terms(master, package, args))
     if taken.known_as not in (None, person_id):
-        _warn(f"{device} would take this person for {taken.known_as}: the same person twice?")
+        warn(f"{device} would take this person for {taken.known_as}: the same person twice?")
     _tell(enrolment, dry_run=args.dry_run)
     return 0
 
@@ -159,7 +159,7 @@ def _wish(master: Master, args: argparse.Namespace) -> Wish:
     """What the options ask for, after it was warned of."""
     wish = Wish(args.id, args.name, args.valid_from, args.valid_to, args.card, args.replace)
     for warning in check_wish(master.store, wish):
-        _warn(warning)
+        warn(warning)
     return wish
 
 
@@ -171,7 +171,7 @@ def _terms(master: Master, package: ModelPackage, args: argparse.Namespace) -> T
 def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
     """What was stored, or would have been, and what comes next."""
     for warning in enrolment.warnings:
-        _warn(warning)
+        warn(warning)
     person = enrolment.person
     name = person.display_name or "nameless"
     count = f"{enrolment.added} new of {enrolment.templates} templates"
@@ -200,7 +200,7 @@ def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
         else:
             counts["enrolled"] += 1
             for warning in done.enrolment.warnings:
-                _warn(f"{done.name}: {warning}")
+                warn(f"{done.name}: {warning}")
         _show_bar(number, total)
     _erase_bar()
     print(
@@ -226,7 +226,3 @@ def _show_bar(number: int, total: int) -> None:
 def _erase_bar() -> None:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _warn(text: str) -> None:
-    print(f"edgeface: warning: {text}", file=sys.stderr)

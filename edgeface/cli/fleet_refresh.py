@@ -9,12 +9,12 @@ and clears the topics of removed people when all devices have confirmed.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 from edgeface.cli.dates import show
 from edgeface.cli.fleet_publish import show_published
 from edgeface.cli.fleet_site import open_master
+from edgeface.cli.plain import warn
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.site import DAY_S
 
@@ -38,9 +38,5 @@ def run(args: argparse.Namespace) -> int:
         else:
             show_published(fleet.refresh())
     if expires_s is not None and expires_s - time.time() < WARN_DAYS * DAY_S:
-        print(
-            f"edgeface: warning: the manifest expires on {show(expires_s)}; run `edgeface fleet "
-            "publish` before",
-            file=sys.stderr,
-        )
+        warn(f"the manifest expires on {show(expires_s)}; run `edgeface fleet publish` before")
     return 0

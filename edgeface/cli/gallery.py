@@ -22,6 +22,8 @@ from typing import Any
 
 from edgeface.base.errors import GalleryError
 from edgeface.cli.dates import show
+from edgeface.cli.options import add_config
+from edgeface.cli.plain import warn
 from edgeface.gallery.audit import Audit, Confusable, audit
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
@@ -29,16 +31,14 @@ from edgeface.gallery.person import Person, person_to_mapping
 from edgeface.gallery.portable import export_gallery, import_gallery
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import load_package
-from edgeface.settings.loading import DEFAULT_FILE, load_settings
+from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface gallery`."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
-    )
+    add_config(common)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
     def action(name: str, text: str) -> argparse.ArgumentParser:
@@ -126,10 +126,9 @@ def _remove(store: GalleryStore, names: list[str]) -> None:
     for person_id in ids:
         print(f"removed {person_id}")
     if store.erasure_pending:
-        print(
-            "edgeface: warning: another process is reading the gallery, so the erased rows are "
-            "still in its WAL file; the next change or start clears it",
-            file=sys.stderr,
+        warn(
+            "another process is reading the gallery, so the erased rows are still in its WAL "
+            "file; the next change or start clears it"
         )
 
 
@@ -138,10 +137,7 @@ def _export(settings: Settings, store: GalleryStore, args: argparse.Namespace) -
     space = load_package(settings.models.embedder).space_id
     report = export_gallery(store, space, args.file, key)
     for person_id in report.left_out:
-        print(
-            f"edgeface: warning: {person_id} has no templates for the model in use; left out",
-            file=sys.stderr,
-        )
+        warn(f"{person_id} has no templates for the model in use; left out")
     kind = "NOT encrypted: keep it as you would keep a key" if args.plain else "encrypted"
     print(f"{args.file}: {report.people} people, {report.templates} templates, {kind}")
 

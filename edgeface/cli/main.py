@@ -35,12 +35,12 @@ def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"edgeface {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", required=True)
-    for name, entry in VERBS.items():
+    for name, text in VERBS.items():
         if name != verb:
-            verbs.add_parser(name, help=entry.help, add_help=False)
+            verbs.add_parser(name, help=text, add_help=False)
             continue
-        module = importlib.import_module(entry.module)
-        chosen = verbs.add_parser(name, help=entry.help, description=module.__doc__)
+        module = importlib.import_module(f"edgeface.cli.{name}")
+        chosen = verbs.add_parser(name, help=text, description=module.__doc__)
         chosen.formatter_class = argparse.RawDescriptionHelpFormatter
         chosen.set_defaults(run=module.run)
         module.add_arguments(chosen)

@@ -1,8 +1,9 @@
-"""What came over the wire, for a terminal: nothing in it may steer the terminal."""
+"""Text for a terminal: nothing that came over the wire may steer it."""
 
 from __future__ import annotations
 
 import json
+import sys
 
 
 def plain(text: str) -> str:
@@ -17,3 +18,8 @@ def plain_json(value: object) -> str:
         letter if letter.isprintable() or letter == "\n" else json.dumps(letter)[1:-1]
         for letter in text
     )
+
+
+def warn(text: str) -> None:
+    """A line on standard error."""
+    print(f"edgeface: warning: {text}", file=sys.stderr)

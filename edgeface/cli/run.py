@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from edgeface.cli.options import add_config
 from edgeface.service.running import run_to_the_end
-from edgeface.settings.loading import DEFAULT_FILE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface run`."""
-    parser.add_argument(
-        "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
-    )
+    add_config(parser)
     parser.add_argument(
         "--record",
         type=Path,

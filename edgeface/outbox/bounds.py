@@ -11,7 +11,7 @@ from edgeface.contract.event import DroppedRange, DropReason
 from edgeface.outbox.gaps import merge
 from edgeface.outbox.outbox_file import OutboxFile
 from edgeface.outbox.rows import Row
-from edgeface.settings.outbox import OutboxSettings
+from edgeface.settings.mqtt import OutboxSettings
 
 AGE_CHECK_S: Final = 60.0
 _CHUNK: Final = 256

@@ -22,7 +22,7 @@ from edgeface.contract.event import Sighting
 from edgeface.contract.topics import Topics
 from edgeface.outbox.outbox_writer import DELETE_DELAY_S, Writer
 from edgeface.outbox.rows import OutboxStatus, Row
-from edgeface.settings.outbox import OutboxSettings
+from edgeface.settings.mqtt import OutboxSettings
 
 _log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from edgeface.outbox.bounds import Enforcer, lost_with
 from edgeface.outbox.gaps import merge, take
 from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxStatus, Row
-from edgeface.settings.outbox import OutboxSettings
+from edgeface.settings.mqtt import OutboxSettings
 
 _log = logging.getLogger(__name__)
 

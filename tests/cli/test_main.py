@@ -17,23 +17,23 @@ from edgeface.base.errors import ClosedError, EdgefaceError, ModelError, Setting
 from edgeface.cli import main as main_module
 from edgeface.cli.main import main
 from edgeface.cli.plain import plain_json
-from edgeface.cli.verbs import VERBS, Verb
+from edgeface.cli.verbs import VERBS
 
 
 @pytest.fixture
 def verb(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A verb `try`, whose `run` the test sets."""
-    module = ModuleType("edgeface_verb_of_a_test", "What it does.")
+    module = ModuleType("edgeface.cli.try", "What it does.")
     module.add_arguments = lambda parser: parser.add_argument("--code", type=int)  # type: ignore[attr-defined]
     module.run = lambda args: args.code  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(VERBS, "try", Verb(module.__name__, "a line of help"))
+    monkeypatch.setitem(VERBS, "try", "a line of help")
     return module
 
 
 @pytest.mark.parametrize("name", list(VERBS))
 def test_every_verb_has_its_module(name: str) -> None:
-    module = importlib.import_module(VERBS[name].module)
+    module = importlib.import_module(f"edgeface.cli.{name}")
     assert callable(module.run)
     main_module.build_parser(name).format_help()
 
@@ -43,7 +43,7 @@ def test_help_has_a_line_for_every_verb(capsys: pytest.CaptureFixture[str]) -> N
         main(["--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
-    assert all(f"{name} " in shown and entry.help in shown for name, entry in VERBS.items())
+    assert all(f"{name} " in shown and text in shown for name, text in VERBS.items())
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

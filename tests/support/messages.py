@@ -26,7 +26,7 @@ from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox
 from edgeface.security.keys import SigningKey
-from edgeface.settings.outbox import OutboxSettings
+from edgeface.settings.mqtt import OutboxSettings
 from tests.support.broker import eventually
 
 TOPICS = Topics("hq", "door-1")

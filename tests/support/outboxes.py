@@ -10,7 +10,7 @@ from edgeface.contract import event
 from edgeface.contract.event import Gap, new_session
 from edgeface.outbox.outbox_writer import Writer
 from edgeface.outbox.rows import Row
-from edgeface.settings.outbox import OutboxSettings
+from edgeface.settings.mqtt import OutboxSettings
 from tests.support.messages import TOPICS, sighting
 
 
