@@ -143,8 +143,9 @@ class Pipeline:
         now = Moment(frame.captured_at, frame.boottime_ns, len(faces))
         with self._stage("track"):
             update = self._tracker.update(faces, now.time_s)
-        with self._stage("decide"):
-            self._end(update.ended, now.time_s, gallery)
+        if update.ended:
+            with self._stage("decide"):
+                self._end(update.ended, now.time_s, gallery)
         measured = [self._measure(frame.image, number, face, now) for number, face in update.active]
         successors: dict[int, int] = {}
         due = [(item, item.crop) for item in measured if item.crop is not None]
