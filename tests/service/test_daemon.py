@@ -156,7 +156,7 @@ def test_without_a_broker_it_is_ready_and_what_it_saw_arrives_when_there_is_one(
             back(broker, lambda: witness.wait_subscribed(2))
             witness.wait(came(STATUS, "status", "online"), 30)
             witness.wait_on(LOG, first_new + 4, 30)
-            assert daemon.stop()[0] == 0
+            assert daemon.stop()[0] == 0, daemon.log
             missed = [content(a) for a in witness.on(LOG)][first_new]
             sequence = {content(a)["seq"] for a in witness.on(LOG)}
         finally:
