@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeface.cli import bench_sync
-from edgeface.cli.options import add_json, add_kind, at_least, run_kind
+from edgeface.cli.common import add_json, add_kind, at_least, run_kind
 
 if TYPE_CHECKING:
     from edgeface.capture.source import FrameSource
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder); what is made there is removed again",
     )
     add_json(events)
-    bench_sync.add_kind(kinds)
+    bench_sync.add_sync(kinds)
 
 
 def run(args: argparse.Namespace) -> int:

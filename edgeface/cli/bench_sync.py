@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgeface.cli import options
+from edgeface.cli.common import add_json, add_kind, at_least
 
 DESCRIPTION = """\
 One mosquitto with its default limits, one administrator and many devices, each a process with a
@@ -17,9 +17,9 @@ gallery of its own, all on this machine. The status is 1 when the digest of a de
 the administrator's at the end, whatever the times are."""
 
 
-def add_kind(kinds: Any) -> None:
+def add_sync(kinds: Any) -> None:
     """Add the arguments to the subparsers of `bench`."""
-    parser = options.add_kind(
+    parser = add_kind(
         kinds,
         "sync",
         "how fast enrolments and erasures reach a fleet of devices, and what it costs them",
@@ -27,15 +27,13 @@ def add_kind(kinds: Any) -> None:
         _print,
     )
     parser.description = DESCRIPTION
+    parser.add_argument("--devices", type=at_least(1), default=50, metavar="N", help="default 50")
     parser.add_argument(
-        "--devices", type=options.at_least(1), default=50, metavar="N", help="default 50"
-    )
-    parser.add_argument(
-        "--people", type=options.at_least(1), default=2000, metavar="N", help="default 2000"
+        "--people", type=at_least(1), default=2000, metavar="N", help="default 2000"
     )
     parser.add_argument(
         "--templates",
-        type=options.at_least(1),
+        type=at_least(1),
         default=2,
         metavar="N",
         help="of each person (default 2)",
@@ -55,7 +53,7 @@ def add_kind(kinds: Any) -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of frames before the sync")
     parser.add_argument("--fps", type=float, default=10.0, help="of the frames (default 10)")
     parser.add_argument("--folder", metavar="DIR", help="where files are made; default: temporary")
-    options.add_json(parser)
+    add_json(parser)
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from edgeface.cli.options import add_json, add_models
+from edgeface.cli.common import add_json, add_models
 
 SAME, DIFFERENT, UNUSABLE = 0, 1, 2
 DEFAULT_FMR = 1e-4

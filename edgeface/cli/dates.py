@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from datetime import UTC, date, datetime, timedelta
 
 
@@ -22,6 +23,13 @@ def show(epoch_s: float) -> str:
         return datetime.fromtimestamp(epoch_s, UTC).strftime("%Y-%m-%dT%H:%MZ")
     except (ValueError, OverflowError, OSError):
         return f"{epoch_s:g} s"
+
+
+def show_window(from_s: float | None, to_s: float | None) -> str:
+    """A validity in words; None and the infinite bound nothing."""
+    bounds = (("from", from_s), ("until", to_s))
+    parts = [f"{word} {show(at)}" for word, at in bounds if at is not None and math.isfinite(at)]
+    return " ".join(parts) or "always"
 
 
 def _moment(text: str, days_after: int) -> float:

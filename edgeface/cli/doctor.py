@@ -14,7 +14,7 @@ import platform
 from collections.abc import Callable
 
 from edgeface.base.errors import EdgefaceError, StateError
-from edgeface.cli.options import add_config
+from edgeface.cli.common import add_config
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from edgeface.base.errors import GalleryError
+from edgeface.cli.common import add_config
 from edgeface.cli.dates import end, start
-from edgeface.cli.options import add_config
 from edgeface.cli.photo_gate import bar_in, open_gate
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrolment import Enrolment, Wish, check_wish, enrol

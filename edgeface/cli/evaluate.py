@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edgeface.cli.options import add_json, add_kind, add_models, run_kind
+from edgeface.cli.common import add_json, add_kind, add_models, run_kind
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from dataclasses import asdict
 
 from edgeface.cli.fleet_site import open_master
-from edgeface.cli.gallery import audit_lines
+from edgeface.cli.gallery import audit_lines, audit_of
 from edgeface.fleet.admin.coverage import false_accepts_a_year, poor_people
-from edgeface.gallery.audit import audit
 from edgeface.inference.package import load_package
 
 MIN_QUALITY = 0.3
@@ -37,14 +35,7 @@ def run(args: argparse.Namespace) -> int:
         settings = master.folder.settings
         package = load_package(settings.models.embedder)
         rules = settings.decision
-        report = audit(
-            master.store,
-            package.space_id,
-            package.calibration,
-            target_fpir=rules.target_fpir,
-            max_looks=rules.max_looks,
-            now_s=time.time(),
-        )
+        report = audit_of(master.store, package, rules)
         poor = poor_people(master.store, package.space_id, MIN_QUALITY)
     expected = None
     if report.threshold is not None:

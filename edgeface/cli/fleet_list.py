@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 
-from edgeface.cli.dates import show
+from edgeface.cli.dates import show_window
 from edgeface.cli.fleet_site import open_master
 from edgeface.gallery.person import person_to_mapping
 
@@ -37,15 +36,9 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     for row in rows:
-        start, end = row["valid_from_s"], row["valid_to_s"]
-        window = " ".join(
-            f"{word} {show(bound)}"
-            for word, bound in (("from", start), ("until", end))
-            if bound is not None and math.isfinite(bound)
-        )
         print(
             f"{row['person_id']}  {row['state']:<11}  {sum(row['templates'].values()):>2} templates"
-            f"  {row['display_name'] or '-'}  {window or 'always'}"
+            f"  {row['display_name'] or '-'}  {show_window(row['valid_from_s'], row['valid_to_s'])}"
         )
     print(f"{len(rows)} people; the devices have been given revision {version}", file=sys.stderr)
     return 0

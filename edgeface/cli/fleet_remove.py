@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from edgeface.cli.fleet_site import open_master
-from edgeface.fleet.admin.master import find_people
+from edgeface.gallery.people import find_people
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for somebody unknown, and nobody is erased then."""
     with open_master(args) as master:
-        people = find_people(master.store, args.people)
+        people = find_people(master.store, args.people, where="the master gallery")
         master.remove(people)
     for person_id in people:
         print(f"removed {person_id}; not published yet")

@@ -10,7 +10,7 @@ from typing import Any
 from edgeface.base.errors import SettingsError
 from edgeface.cli.dates import end, show, start
 from edgeface.cli.fleet_site import open_master
-from edgeface.fleet.admin.master import find_people
+from edgeface.gallery.people import find_people
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     if not changes:
         raise SettingsError("nothing to change: --name, --card, --valid-from or --valid-to")
     with open_master(args) as master:
-        for person_id in find_people(master.store, args.people):
+        for person_id in find_people(master.store, args.people, where="the master gallery"):
             person = master.update(person_id, **changes)
             window = [
                 show(bound) if math.isfinite(bound) else text

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 import time
 from collections.abc import Iterable
@@ -21,17 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.base.errors import GalleryError
-from edgeface.cli.dates import show
-from edgeface.cli.options import add_config
+from edgeface.cli.common import add_config
+from edgeface.cli.dates import show, show_window
 from edgeface.cli.plain import warn
 from edgeface.gallery.audit import Audit, Confusable, audit
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
-from edgeface.gallery.person import Person, person_to_mapping
+from edgeface.gallery.people import find_people, readable
+from edgeface.gallery.person import person_to_mapping
 from edgeface.gallery.portable import export_gallery, import_gallery
 from edgeface.gallery.store import GalleryStore
-from edgeface.inference.package import load_package
+from edgeface.inference.package import ModelPackage, load_package
 from edgeface.settings.loading import load_settings
+from edgeface.settings.recognition import DecisionSettings
 from edgeface.settings.tree import Settings
 
 
@@ -104,7 +105,7 @@ def _list(store: GalleryStore, *, as_json: bool) -> None:
 
 
 def _show(store: GalleryStore, names: list[str], *, as_json: bool) -> None:
-    rows = [_described(store, person_id) for person_id in _resolve(store, names)]
+    rows = [_described(store, person_id) for person_id in find_people(store, names, damaged=True)]
     if as_json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -119,7 +120,7 @@ def _show(store: GalleryStore, names: list[str], *, as_json: bool) -> None:
 
 
 def _remove(store: GalleryStore, names: list[str]) -> None:
-    ids = _resolve(store, names)
+    ids = find_people(store, names, damaged=True)
     with store.change() as change:
         for person_id in ids:
             change.remove(person_id)
@@ -162,20 +163,24 @@ def _transport_key(settings: Settings, key_file: Path | None, *, create: bool) -
 
 
 def _audit(settings: Settings, store: GalleryStore, *, as_json: bool) -> None:
-    package = load_package(settings.models.embedder)
-    report = audit(
-        store,
-        package.space_id,
-        package.calibration,
-        target_fpir=settings.decision.target_fpir,
-        max_looks=settings.decision.max_looks,
-        now_s=time.time(),
-    )
+    report = audit_of(store, load_package(settings.models.embedder), settings.decision)
     if as_json:
         print(json.dumps(asdict(report), indent=2))
         return
     for line in audit_lines(report):
         print(line)
+
+
+def audit_of(store: GalleryStore, package: ModelPackage, rules: DecisionSettings) -> Audit:
+    """The audit of a gallery as it is now, for the model and the rules in use."""
+    return audit(
+        store,
+        package.space_id,
+        package.calibration,
+        target_fpir=rules.target_fpir,
+        max_looks=rules.max_looks,
+        now_s=time.time(),
+    )
 
 
 def audit_lines(report: Audit) -> Iterable[str]:
@@ -205,47 +210,15 @@ def _pair(pair: Confusable) -> str:
     return f"{pair.first} and {pair.second}, score {pair.score:.3f}"
 
 
-def _resolve(store: GalleryStore, names: list[str]) -> list[str]:
-    """Ids for ids or whole display names; raises GalleryError for the first that fits nobody or
-    several."""
-    ids: list[str] = []
-    by_name: dict[str, list[str]] = {}
-    if any(name not in store for name in names):
-        for person_id in store.ids():
-            person = _readable(store, person_id)
-            if person is not None and person.display_name is not None:
-                by_name.setdefault(person.display_name, []).append(person_id)
-    for name in names:
-        found = [name] if name in store else by_name.get(name, [])
-        if not found:
-            raise GalleryError(f"{name}: no such person in the gallery")
-        if len(found) > 1:
-            raise GalleryError(f"{name}: {len(found)} people have this name: {', '.join(found)}")
-        ids += [person_id for person_id in found if person_id not in ids]
-    return ids
-
-
 def _described(store: GalleryStore, person_id: str) -> dict[str, Any]:
-    person = _readable(store, person_id)
+    person = readable(store, person_id)
     row: dict[str, Any] = {"person_id": person_id, "display_name": None, "damaged": person is None}
     if person is not None:
         row |= person_to_mapping(person)
-    row["validity"] = "stored data DAMAGED" if person is None else _validity(person)
+    row["validity"] = (
+        "stored data DAMAGED"
+        if person is None
+        else show_window(person.valid_from_s, person.valid_to_s)
+    )
     row["templates"] = store.spaces(person_id)
     return row
-
-
-def _readable(store: GalleryStore, person_id: str) -> Person | None:
-    try:
-        return store.person(person_id)
-    except GalleryError:
-        return None
-
-
-def _validity(person: Person) -> str:
-    parts = []
-    if math.isfinite(person.valid_from_s):
-        parts.append(f"from {show(person.valid_from_s)}")
-    if math.isfinite(person.valid_to_s):
-        parts.append(f"until {show(person.valid_to_s)}")
-    return " ".join(parts) or "always"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edgeface.cli.options import add_config
+from edgeface.cli.common import add_config
 from edgeface.service.running import run_to_the_end
 
 

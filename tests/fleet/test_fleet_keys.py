@@ -13,11 +13,12 @@ from edgeface.cli.main import main
 from edgeface.fleet.admin.adminkeys import encryption_file, make_keys
 from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
 from edgeface.fleet.admin.ledger import Ledger
-from edgeface.fleet.admin.master import Master, find_people
+from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.version import Version
+from edgeface.gallery.people import find_people
 from edgeface.security.keys import SigningKey
 from edgeface.settings.loading import load_settings
 from tests.support.fleet_site import (

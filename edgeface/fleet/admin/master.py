@@ -156,32 +156,6 @@ def content_digest(payload: Payload) -> bytes:
     return hashlib.sha256(encode_payload(payload)).digest()
 
 
-def names_in(store: GalleryStore) -> dict[str, list[str]]:
-    """Display name -> ids of those who have it."""
-    names: dict[str, list[str]] = {}
-    for person_id in store.ids():
-        person = store.person(person_id)
-        if person is not None and person.display_name is not None:
-            names.setdefault(person.display_name, []).append(person_id)
-    return names
-
-
-def find_people(store: GalleryStore, names: Iterable[str]) -> list[str]:
-    """Ids for ids or whole display names; raises GalleryError for a name that fits nobody, or
-    several."""
-    wanted = list(dict.fromkeys(names))
-    by_name = names_in(store) if any(name not in store for name in wanted) else {}
-    found: list[str] = []
-    for name in wanted:
-        people = [name] if name in store else by_name.get(name, [])
-        if not people:
-            raise GalleryError(f"{name}: no such person in the master gallery")
-        if len(people) > 1:
-            raise GalleryError(f"{name}: {len(people)} people have this name: {', '.join(people)}")
-        found += [person_id for person_id in people if person_id not in found]
-    return found
-
-
 def make_site(path: Path, site_yaml: bytes, passphrase: bytes) -> tuple[SiteFolder, KeySet]:
     """A new site: folder, settings, keys, empty gallery and ledger.
 

@@ -9,9 +9,10 @@ from typing import Final
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import new_person_id
-from edgeface.fleet.admin.master import Master, names_in
+from edgeface.fleet.admin.master import Master
 from edgeface.gallery.enrolment import Bar, Enrolment, Sample, Wish, enrol
 from edgeface.gallery.gate import Gate, Portrait, Refused
+from edgeface.gallery.people import names_in
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 

@@ -1,0 +1,45 @@
+"""People by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgeface.base.errors import GalleryError
+from edgeface.gallery.person import Person
+from edgeface.gallery.store import GalleryStore
+
+
+def names_in(store: GalleryStore, *, damaged: bool = False) -> dict[str, list[str]]:
+    """Display name -> ids of those who have it. `damaged`: who cannot be read has none; else that
+    is a GalleryError."""
+    names: dict[str, list[str]] = {}
+    for person_id in store.ids():
+        person = readable(store, person_id) if damaged else store.person(person_id)
+        if person is not None and person.display_name is not None:
+            names.setdefault(person.display_name, []).append(person_id)
+    return names
+
+
+def find_people(
+    store: GalleryStore, names: Sequence[str], *, where: str = "the gallery", damaged: bool = False
+) -> list[str]:
+    """Ids for ids or whole display names; raises GalleryError for the first that fits nobody or
+    several. `damaged`: see `names_in`."""
+    by_name = names_in(store, damaged=damaged) if any(name not in store for name in names) else {}
+    found: list[str] = []
+    for name in names:
+        people = [name] if name in store else by_name.get(name, [])
+        if not people:
+            raise GalleryError(f"{name}: no such person in {where}")
+        if len(people) > 1:
+            raise GalleryError(f"{name}: {len(people)} people have this name: {', '.join(people)}")
+        found += [person_id for person_id in people if person_id not in found]
+    return found
+
+
+def readable(store: GalleryStore, person_id: str) -> Person | None:
+    """The person; None also where the stored data are damaged."""
+    try:
+        return store.person(person_id)
+    except GalleryError:
+        return None
