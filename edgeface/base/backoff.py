@@ -11,6 +11,10 @@ RECONNECT_CAP_S: Final = 10.0
 a broker try it about ten times a second together while it is away."""
 
 
+STABLE_S: Final = 10.0
+"""A connection that stood so long was a good one: the back-off begins anew."""
+
+
 class Backoff:
     """Full jitter: each wait is random between a floor and a limit that doubles with each failure
     (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015)."""

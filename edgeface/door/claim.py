@@ -40,7 +40,6 @@ class Claim:
         self._key = key
         self._person_id = person_id
         self._session = session
-        self._response_topic = topics.response("verify", client)
         codec.prepare(Answer[VerifyData])
         self.wait_s: Final = timeout_s + GRACE_S
         """An answer that comes later opens nothing."""
@@ -52,10 +51,7 @@ class Claim:
 
     def ask(self, caller: Caller) -> Verdict | None:
         """Send the question and wait; None when nobody has answered in time."""
-        topic = self.question.publication.response_topic
-        assert topic is not None
-        caller.subscribe(topic)
-        caller.send(self.question.publication)
+        caller.put(self.question)
         asked_s = time.monotonic()
         while message := caller.receive(asked_s + self.wait_s - time.monotonic()):
             verdict = self.judge(message, time.monotonic() - asked_s)
@@ -66,7 +62,7 @@ class Claim:
     def judge(self, message: Message, elapsed_s: float) -> Verdict | None:
         """The verdict on a message that came `elapsed_s` after the question was sent; None when it
         has nothing to do with this claim."""
-        if message.topic != self._response_topic:
+        if message.topic != self.question.response_topic:
             return None
         # 1. Is it the device's own word, in time?
         if message.retain:

@@ -35,6 +35,7 @@ class Question:
 
     publication: Publication
     transaction: str
+    response_topic: str
 
 
 def question(
@@ -51,16 +52,14 @@ def question(
         **arguments,
     }
     codec.from_mapping(COMMANDS[verb].request, mapping)
-    return Question(
-        Publication(
-            topics.command(verb),
-            codec.dump(mapping),
-            expiry_s=round(LIFETIME_S),
-            correlation_data=transaction.encode(),
-            response_topic=topics.response(verb, client),
-        ),
-        transaction,
+    publication = Publication(
+        topics.command(verb),
+        codec.dump(mapping),
+        expiry_s=round(LIFETIME_S),
+        correlation_data=transaction.encode(),
+        response_topic=topics.response(verb, client),
     )
+    return Question(publication, transaction, topics.response(verb, client))
 
 
 class Caller(Client):
@@ -104,6 +103,11 @@ class Caller(Client):
             until_s = min(until_s, time.monotonic() + CORRECTED_S)
         raise NoAnswerError(trouble)
 
+    def put(self, asked: Question) -> None:
+        """Send it; what is answered can be received."""
+        self.subscribe(asked.response_topic)
+        self.send(asked.publication)
+
     def call(
         self,
         verb: Verb,
@@ -121,13 +125,10 @@ class Caller(Client):
         """
         session = session or self.session()
         asked = question(self.topics, verb, self.client, session, arguments)
-        topic = asked.publication.response_topic
-        assert topic is not None
-        self.subscribe(topic)
-        self.send(asked.publication)
+        self.put(asked)
         deadline = time.monotonic() + timeout_s
         while (message := self.receive(deadline - time.monotonic())) is not None:
-            if message.topic != topic or message.retain:
+            if message.topic != asked.response_topic or message.retain:
                 continue
             answer = read_answer(message, verb, key)
             if answer.transaction not in (asked.transaction, None):

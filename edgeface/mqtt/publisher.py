@@ -19,7 +19,7 @@ from typing import Final, TypeAlias
 
 from paho.mqtt.client import topic_matches_sub
 
-from edgeface.base.backoff import Backoff
+from edgeface.base.backoff import STABLE_S, Backoff
 from edgeface.base.errors import BrokerError, ContractError
 from edgeface.base.messages import (
     FAILURE,
@@ -44,8 +44,6 @@ from edgeface.outbox.rows import Row
 
 _log = logging.getLogger(__name__)
 
-STABLE_S: Final = 10.0
-"""A connection that stood so long was a good one: the back-off begins anew."""
 MAX_OUTGOING: Final = 1_000
 """Publications of others that may wait for the connection."""
 _TICK_S: Final = 0.25

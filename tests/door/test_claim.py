@@ -15,9 +15,9 @@ from edgeface.contract.answers import Answer, Error, Seen, VerifyData
 from edgeface.contract.event import GalleryUsed, ModelsUsed, Pad
 from edgeface.door.claim import Claim
 from edgeface.security.keys import SigningKey
-from tests.support.commands import CLIENT, SESSION, TOPICS
+from tests.support.commands import CLIENT, SESSION
+from tests.support.messages import PERSON, TOPICS
 
-PERSON = "p_8c1k3v9q2m"
 NOW = datetime(2001, 1, 1, tzinfo=UTC)
 """The device's clock may stand anywhere."""
 KEY = SigningKey.generate()

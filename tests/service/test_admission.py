@@ -17,10 +17,10 @@ from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Enroll, Verify
 from edgeface.contract.commands import COMMANDS
 from edgeface.service.commanding import admission
 from edgeface.service.commanding.admission import Admission, RefusedRequest, Request
-from tests.support.commands import CLIENT, SESSION, TOPICS, fields, message
+from tests.support.commands import CLIENT, SESSION, fields, message
+from tests.support.messages import PERSON, TOPICS
 
 NOW = datetime(2026, 11, 21, 16, 0, tzinfo=UTC)
-PERSON = "p_8c1k3v9q2m"
 
 
 class Gate:

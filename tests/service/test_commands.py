@@ -19,8 +19,9 @@ from edgeface.mqtt.caller import Caller, read_answer
 from edgeface.security.keys import SigningKey
 from tests.support.broker import Witness
 from tests.support.commanded import CLIENT, PERSON, Door
-from tests.support.commands import TOPICS, fields, publication
+from tests.support.commands import fields, publication
 from tests.support.daemon import edgeface, write_config
+from tests.support.messages import TOPICS
 
 
 def call(door: Door, verb: str, *arguments: str | Path, signed: bool = True) -> tuple[int, Any]:

@@ -25,8 +25,8 @@ from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings
 from tests.support.broker import eventually
-from tests.support.commands import SESSION, TOPICS, fields, message
-from tests.support.messages import sighting
+from tests.support.commands import SESSION, fields, message
+from tests.support.messages import TOPICS, sighting
 from tests.support.people import gallery, identity
 
 KEY = SigningKey.generate()

@@ -31,10 +31,11 @@ from edgeface.security.keys import SigningKey
 from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commanded import Door
-from tests.support.commands import TOPICS, write_person
+from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.hostile import BIRTH_TOPIC, VERBS, GalleryShots, Shot, salvos, strangers
+from tests.support.messages import TOPICS
 
 EXAMPLES: Final = int(os.environ.get("EDGEFACE_FUZZ_EXAMPLES", "400"))
 """Messages to send."""

@@ -13,8 +13,8 @@ from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import VerifyingKey
 from tests.support.broker import Witness
-from tests.support.commands import TOPICS
 from tests.support.daemon import DaemonProcess
+from tests.support.messages import TOPICS
 
 PERSON = "p_e11een0000"
 CLIENT = "cli-of-the-tests"

@@ -13,9 +13,8 @@ import numpy as np
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.codec import format_time
 from edgeface.contract.command_requests import new_transaction
-from edgeface.contract.topics import Topics
+from tests.support.messages import TOPICS
 
-TOPICS = Topics("hq", "door-1")
 SESSION = "0123456789abcdef"
 CLIENT = "door.hq.front"
 

@@ -18,8 +18,9 @@ from edgeface.fleet.protocol.framing import HEADER_AT, MAGIC, SIGNATURE_BYTES
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import signed
 from edgeface.security.keys import SigningKey
-from tests.support.commands import TOPICS, fields
+from tests.support.commands import fields
 from tests.support.fleet_site import person_id
+from tests.support.messages import TOPICS
 
 BIRTH_TOPIC = "homeassistant/status"
 VERBS = (*COMMANDS, "open", "event", "%00")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from edgeface.base.backoff import Backoff
+from edgeface.base.backoff import STABLE_S, Backoff
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import FAILURE, Acknowledged, Lost, Message, Subscribed
 from edgeface.fleet.device.own_report import OwnReport
@@ -23,8 +23,6 @@ TICK_S: Final = 0.25
 GATHER_S: Final = 0.02
 """Messages that follow one another within this are applied together."""
 GATHER_MAX: Final = 128
-STABLE_S: Final = 10.0
-"""A connection that stood so long was a good one: the back-off begins anew."""
 REST_SHARE: Final = 1.0
 """While much comes in, the thread rests after each batch for so many times as it worked: the
 interpreter's lock is the recognizer's meanwhile."""
