@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 
@@ -91,10 +91,6 @@ class EventsBench:
     frames_dropped: int
     """By the latest-frame slot: the recognizer's thread was late."""
     file_system: str
-
-    def to_mapping(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 class _MeteredOutbox(Outbox):

@@ -12,8 +12,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeAlias, cast
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -70,10 +70,6 @@ class PipelineBench:
     embeddings_per_frame: float
     outcomes: dict[str, int]
     """How many decisions there were of each; these three with the warm-up."""
-
-    def to_mapping(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 class Yardstick:

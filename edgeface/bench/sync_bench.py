@@ -6,7 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -85,10 +85,6 @@ class SyncBench:
     """Per device."""
     wrong: list[str] = field(default_factory=list)
     """Devices whose digest is not the administrator's."""
-
-    def to_mapping(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
 
 
 class _Devices:

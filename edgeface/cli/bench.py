@@ -16,6 +16,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
     process = metered_pipeline(clock, args.gallery, args.detector, args.embedder)
     progress = Progress("frames", args.frames)
     result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
-    return result.to_mapping() | {"gallery": args.gallery}
+    return asdict(result) | {"gallery": args.gallery}
 
 
 def _events(args: argparse.Namespace) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _events(args: argparse.Namespace) -> dict[str, Any]:
 
     progress = Progress("events", args.events)
     folder = args.folder or Path.cwd()
-    return bench_events(args.events, args.fps, folder, each=progress.show).to_mapping()
+    return asdict(bench_events(args.events, args.fps, folder, each=progress.show))
 
 
 def _source(args: argparse.Namespace) -> FrameSource:

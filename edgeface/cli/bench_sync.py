@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,7 @@ def _fleet(args: argparse.Namespace, folder: str) -> dict[str, Any]:
         changes=min(args.changes, args.people),
         say=_say,
     )
-    return result.to_mapping() | {"status": 1 if result.wrong else 0}
+    return asdict(result) | {"status": 1 if result.wrong else 0}
 
 
 def _recognising(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

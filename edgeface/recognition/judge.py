@@ -103,10 +103,8 @@ class Judge:
         """
         if self.recognized or self._closed:
             return None
-        if self._due(now_s):
-            evaluation = self._take_look(index, allowed, now_s)
-            if evaluation.outcome == "recognized":
-                return self._decision(evaluation, evaluation.person_id)
+        if self._due(now_s) and (name := self._take_look(index, allowed, now_s)) is not None:
+            return name
         if self._evaluation is not None and self._old_enough(now_s) and not self._said_unnamed:
             return self._unnamed(self._evaluation)
         return None
@@ -118,10 +116,9 @@ class Judge:
         if self.recognized or self._closed:
             return None
         self._closed = True
-        if self._fresh() and self._may_look():
-            evaluation = self._take_look(index, allowed, now_s)
-            if evaluation.outcome == "recognized":
-                return self._decision(evaluation, evaluation.person_id)
+        last_look = self._fresh() > 0 and self._may_look()
+        if last_look and (name := self._take_look(index, allowed, now_s)) is not None:
+            return name
         if self._said_unnamed:
             return None
         if self._evaluation is not None:
@@ -153,20 +150,21 @@ class Judge:
 
     def _take_look(
         self, index: GalleryIndex, allowed: NDArray[np.bool_], now_s: float
-    ) -> Evaluation:
+    ) -> Decision | None:
+        """Put what is kept to the test; the decision if it is a name."""
         weights = self._crops.weights()
         ranking = match(self._crops.embeddings(), weights, index, allowed)
         evaluation = evaluate(ranking, index, self._calibration, self._rules)
         self._evaluation = evaluation
         if ranking.templates == 0:
             # Nobody to be mistaken for: no look is spent, and a new index gets a fresh one.
-            return evaluation
+            return None
         self.looks += 1
         self._look_weight = float(weights.sum())
         self._look_s = now_s
         self._looked_at = tuple(self._crops.kept)
         self.recognized = evaluation.outcome == "recognized"
-        return evaluation
+        return self._decision(evaluation, evaluation.person_id) if self.recognized else None
 
     def _unnamed(self, evaluation: Evaluation) -> Decision:
         self._said_unnamed = True
