@@ -14,11 +14,11 @@ from pathlib import Path
 from edgeface.base.errors import GalleryError
 from edgeface.cli.common import add_config
 from edgeface.cli.dates import end, start
-from edgeface.cli.photo_gate import bar_in, open_gate
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrolment import Enrolment, Wish, check_wish, enrol
 from edgeface.gallery.gate import Portrait, Refused
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
+from edgeface.gallery.photo_gate import bar_in, open_gate
 from edgeface.gallery.store import GalleryStore
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Path]) -> Enrolment:
-    gate, package = open_gate(settings)
+    gate, package = open_gate(settings.models, settings.detection, settings.quality)
     portraits: list[Portrait] = []
     for photo in photos:
         examined = gate.examine_file(photo)
@@ -89,5 +89,5 @@ def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pat
         portraits.append(examined)
     if not portraits:
         raise GalleryError(f"none of {len(photos)} photos can be used, so nobody was enrolled")
-    bar = bar_in(store, settings, package)
+    bar = bar_in(store, settings.decision, package)
     return enrol(store, package.space_id, portraits, wish, bar, time.time())

@@ -22,7 +22,6 @@ from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
 from edgeface.cli.fleet_site import open_master
-from edgeface.cli.photo_gate import bar_in, open_gate
 from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
 from edgeface.contract.topics import Topics
@@ -43,6 +42,8 @@ from edgeface.fleet.admin.photo_enrolment import (
 )
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.enrolment import Enrolment, Wish, check_wish
+from edgeface.gallery.gate import Gate
+from edgeface.gallery.photo_gate import bar_in, open_gate
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.mqtt.caller import Caller
 
@@ -114,7 +115,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _enrol_one(master: Master, args: argparse.Namespace) -> int:
     wish = _wish(master, args)
-    gate, package = open_gate(master.folder.settings)
+    gate, package = _open_gate(master)
     done = enrol_photos(master, gate, args.photos, wish, _terms(master, package, args))
     _report(done)
     if done.enrolment is None:
@@ -163,8 +164,13 @@ def _wish(master: Master, args: argparse.Namespace) -> Wish:
     return wish
 
 
+def _open_gate(master: Master) -> tuple[Gate, ModelPackage]:
+    settings = master.folder.settings
+    return open_gate(settings.models, settings.detection, settings.quality)
+
+
 def _terms(master: Master, package: ModelPackage, args: argparse.Namespace) -> Terms:
-    bar = bar_in(master.store, master.folder.settings, package)
+    bar = bar_in(master.store, master.folder.settings.decision, package)
     return Terms(package.space_id, bar, time.time(), args.dry_run)
 
 
@@ -184,7 +190,7 @@ def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
 
 def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
     total = len(people_in(args.folder))
-    gate, package = open_gate(master.folder.settings)
+    gate, package = _open_gate(master)
     counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
     results = enrol_tree(master, gate, args.folder, _terms(master, package, args))
     for number, done in enumerate(results, 1):

@@ -12,9 +12,8 @@ import cv2
 from edgeface.base.errors import FrameTimeoutError
 from edgeface.capture.factory import make_source
 from edgeface.demo.child import DemoError
-from edgeface.gallery.gate import Gate, Portrait
-from edgeface.inference.models import open_models
-from edgeface.recognition.quality import QualityLimits
+from edgeface.gallery.gate import Portrait
+from edgeface.gallery.photo_gate import open_gate
 from edgeface.settings.tree import Settings
 
 WANTED: Final = 3
@@ -30,10 +29,7 @@ def take_portraits(settings: Settings, folder: Path, say: Callable[[str], None])
     Raises CameraError when there is no camera, DemoError when nobody stood before it well.
     """
     with make_source(settings.camera) as source:
-        detector, embedder, _ = open_models(
-            settings.models.detector, settings.models.embedder, "cpu", max_faces=8
-        )
-        gate = Gate(detector, embedder, QualityLimits(**settings.quality.model_dump()))
+        gate, _ = open_gate(settings.models, settings.detection, settings.quality)
         say("Look into the camera, alone, in good light: you are being enrolled.")
         found: list[Path] = []
         began_s = hinted_s = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from edgeface.demo.child import KILLED_S, Child, DemoError, tail
 from edgeface.demo.plan import DEVICE, SITE
 from edgeface.demo.recordings import Timeline
 from edgeface.demo.screen import Screen
-from edgeface.demo.story import Happening, Story
+from edgeface.demo.story import Happening, Story, json_object
 from edgeface.demo.workplace import Workplace
 from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
@@ -197,19 +196,9 @@ class Processes:
             self.screen.late(happening)
 
     def _door_said(self, line: str, at_s: float) -> None:
-        found = _json(line)
-        happening = self.story.hear_door(found, at_s)
+        happening = self.story.hear_door(json_object(line), at_s)
         if happening is not None and happening.live_s is not None:
             self.screen.door(happening, self.in_view(happening))
 
     def _daemon_said(self, line: str, _at_s: float) -> None:
-        self.daemon_lines.append(_json(line))
-
-
-def _json(line: str) -> dict[str, Any]:
-    """The object of a line; anything else as its message."""
-    try:
-        found = json.loads(line)
-    except ValueError:
-        return {"message": line}
-    return found if isinstance(found, dict) else {"message": line}
+        self.daemon_lines.append(json_object(line))

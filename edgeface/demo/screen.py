@@ -55,18 +55,15 @@ class Screen:
     def late(self, happening: Happening) -> None:
         """An event that came on the log topic alone, and late."""
         assert happening.logged_s is not None
-        what = happening.event.match
-        name = "" if what is None else f" {what.display_name or what.person_id}"
+        name = f" {happening.name}" if happening.name else ""
         text = f"{happening.event.event_type}{name} arrives late: historical, for knowing only"
         self.line(happening.logged_s, "event/log", text)
 
     def door(self, happening: Happening, in_view: str | None) -> None:
         """What the door did about it."""
         assert happening.door_s is not None
-        match = happening.event.match
-        if happening.opened and match is not None:
-            name = match.display_name or match.person_id
-            self.line(happening.door_s, "door", f"OPEN for {name}", "green")
+        if happening.opened and happening.name is not None:
+            self.line(happening.door_s, "door", f"OPEN for {happening.name}", "green")
         else:
             text = f"SHUT ({happening.reason})" + (f" for {in_view}" if in_view else "")
             self.line(happening.door_s, "door", text, "red")

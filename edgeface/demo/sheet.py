@@ -185,8 +185,7 @@ def _label(row: SheetRow, face: RecordedFace, *, after: bool) -> tuple[str, Rgb]
     """What was known about the face at that moment."""
     found = row.happening.event
     if after and found.match is not None:
-        name = found.match.display_name or found.match.person_id
-        return f"{name} {found.match.score:.2f}", GREEN
+        return f"{row.happening.name} {found.match.score:.2f}", GREEN
     if after:
         score = (found.why or {}).get("score")
         return found.event_type + (f" {score:.2f}" if isinstance(score, float) else ""), RED

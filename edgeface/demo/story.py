@@ -42,6 +42,12 @@ class Happening:
     """The door's, for opening or not."""
 
     @property
+    def name(self) -> str | None:
+        """Of whom it was recognized, or the id where there is none."""
+        match = self.event.match
+        return None if match is None else match.display_name or match.person_id
+
+    @property
     def is_complete(self) -> bool:
         """The door has said something about a live event; a late one it never sees."""
         return self.live_s is None or self.door_s is not None
@@ -92,7 +98,7 @@ class Story:
         if message.topic == self._topics.state:
             self._hear_state(message.payload)
         elif message.topic == self._topics.status:
-            self.status = _field(message.payload, "status")
+            self.status = json_object(message.payload).get("status")
         elif message.topic in (self._topics.event, self._topics.event_log):
             return self._hear_event(message, at_s, utc_s, key)
         return None
@@ -152,8 +158,8 @@ class Story:
         return Told(happening, news)
 
     def _hear_state(self, payload: bytes) -> None:
-        self.lifecycle = _field(payload, "lifecycle")
-        reasons = _field(payload, "reasons")
+        state = json_object(payload)
+        self.lifecycle, reasons = state.get("lifecycle"), state.get("reasons")
         self.reasons = tuple(map(str, reasons)) if isinstance(reasons, list) else ()
 
 
@@ -162,10 +168,10 @@ def _judge(happening: Happening, verdict: tuple[float, bool, str]) -> None:
     happening.opened |= opened
 
 
-def _field(payload: bytes, name: str) -> Any:
-    """A field of a JSON object; None for anything else, as for a cleared retained message."""
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """The object; an empty one for anything else, as for a cleared retained message."""
     try:
-        found = json.loads(payload)
+        found = json.loads(text)
     except ValueError:
-        return None
-    return found.get(name) if isinstance(found, dict) else None
+        return {}
+    return found if isinstance(found, dict) else {}

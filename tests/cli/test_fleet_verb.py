@@ -59,7 +59,8 @@ def fleet(
     output and standard error."""
     monkeypatch.setattr("edgeface.fleet.admin.broker.QUIET_S", 0.05)
     monkeypatch.setattr(
-        "edgeface.cli.photo_gate.open_models", lambda *_, **__: (PaintedDetector(), Embedder(), 0)
+        "edgeface.gallery.photo_gate.open_models",
+        lambda *_, **__: (PaintedDetector(), Embedder(), 0),
     )
     for action in ("audit", "enroll", "spaces"):
         monkeypatch.setattr(f"edgeface.cli.fleet_{action}.load_package", lambda _: Embedder.package)
