@@ -75,3 +75,9 @@ def test_the_manual_clock_moves_only_by_waiting() -> None:
     event.set()
     assert clock.wait(event, 100)
     assert clock.boottime_ns() - began_ns == 5 * NS
+
+
+def test_the_kernel_tells_boot_and_synchronisation() -> None:
+    clock = SystemClock()
+    assert len(clock.boot_id()) == 36
+    assert clock.synced() in {True, False}

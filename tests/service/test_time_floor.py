@@ -55,5 +55,9 @@ def test_a_broken_file_is_no_time(tmp_path: Path, clock: ManualClock, content: s
     assert TimeFloor(tmp_path / "time", clock).now_s() == 1_800_000_000
 
 
-def test_a_folder_that_is_gone_is_only_logged(tmp_path: Path, clock: ManualClock) -> None:
-    TimeFloor(tmp_path / "gone" / "time", clock).persist()
+def test_a_time_that_cannot_be_remembered_is_only_logged(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    TimeFloor(tmp_path / "file" / "time", clock).persist()
+    assert "the time cannot be remembered" in caplog.text

@@ -1,4 +1,4 @@
-"""The device's key, its signatures, and topic names."""
+"""The device's key and its signatures."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edgeface.base.clock import SystemClock
-from edgeface.base.errors import ContractError, StateError
+from edgeface.base.errors import StateError
 from edgeface.base.messages import Message
-from edgeface.contract.topics import Topics
 from edgeface.security.keys import SigningKey, VerifyingKey
 
 
@@ -88,26 +86,3 @@ def test_a_message_without_one_signature_is_unsigned(
 def test_no_text_is_a_signature_by_chance(signature: str) -> None:
     message = Message("a", b"b", 1, False, (("sig", signature),))
     assert SigningKey.generate().public.reason_against(message) == "wrong_signature"
-
-
-@pytest.mark.parametrize(
-    ("site", "device"),
-    [("", "d"), ("HQ", "d"), ("a/b", "d"), ("a", "+"), ("a", "gallery"), ("a" * 65, "d")],
-)
-def test_an_id_that_is_no_part_of_a_topic_is_refused(site: str, device: str) -> None:
-    with pytest.raises(ContractError):
-        Topics(site, device)
-
-
-def test_topics_are_as_documented() -> None:
-    topics = Topics("hq", "door-1")
-    assert topics.event == "edgeface/v1/hq/door-1/event"
-    assert topics.event_log == "edgeface/v1/hq/door-1/event/log"
-    assert topics.alert("camera_stalled") == "edgeface/v1/hq/door-1/alert/camera_stalled"
-    assert topics.response("verify", "door") == "edgeface/v1/hq/door-1/rsp/verify/door"
-
-
-def test_the_kernel_tells_boot_and_synchronisation() -> None:
-    clock = SystemClock()
-    assert len(clock.boot_id()) == 36
-    assert clock.synced() in {True, False}
