@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -60,9 +62,11 @@ def passphrase(path: Path | None, *, new: bool = False) -> Callable[[], bytes]:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_mode & 0o077 and path.is_file():
-            raise StateError(f"{path}: other users may read the passphrase; chmod 600 {path}")
-        return path.read_bytes().split(b"\n", 1)[0].rstrip(b"\r")
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                raise StateError(f"{path}: other users may read the passphrase; chmod 600 {path}")
+            return file.read().split(b"\n", 1)[0].rstrip(b"\r")
     except StateError:
         raise
     except OSError as error:

@@ -12,7 +12,6 @@ import paho.mqtt.client as mqtt
 from edgeface.base.errors import BrokerError, StateError
 from edgeface.base.files import read_small
 
-_MAX_FILE_BYTES: Final = 64 * 1024
 _EXPIRED: Final = frozenset({9, 10})
 _WRONG_NAME: Final = frozenset({62, 63, 64})
 _UNTRUSTED: Final = frozenset({2, 7, 18, 19, 20, 21, 27})
