@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from dataclasses import asdict
@@ -59,8 +58,6 @@ def add_sync(kinds: Any) -> None:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Run it; the mapping has `status`, the exit code."""
-    # A search that OpenBLAS spreads over busy cores waits for the slowest; read when numpy loads.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
         return _recognising(args, Path(name)) if args.while_recognising else _fleet(args, name)
 

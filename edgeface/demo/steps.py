@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from edgeface.contract.event import Recognition
 from edgeface.demo import checks
 from edgeface.demo.checks import Check
 from edgeface.demo.plan import Pace
@@ -34,25 +35,16 @@ class People:
     """None: a real camera; no stranger has to come."""
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What the steps have seen; None where one was not reached."""
-
-    opened: Happening | None = None
-    on_disk: int = 0
-    waited_id: str | None = None
-    valid_until: datetime | None = None
-    """Of the event that waited; from then on its log copy is historical."""
-    again: Happening | None = None
-
-
 class Steps:
     """Takes them in order; `take` stops at the first that does not come about."""
 
     def __init__(
         self, processes: Processes, people: People, pace: Pace, recordings: Recordings
     ) -> None:
-        self.outcome: Final = Outcome()
+        self._opened: Happening | None = None
+        self._waiting: list[Recognition] = []
+        """On disk while the broker was away, a recognition among them."""
+        self._opened_again: Happening | None = None
         self._processes = processes
         self._people = people
         self._pace = pace
@@ -70,19 +62,18 @@ class Steps:
 
     def checks(self) -> list[Check]:
         """What came of it."""
-        people, outcome, story = self._people, self.outcome, self._processes.story
-        waited = story.happenings.get(outcome.waited_id or "")
+        people, story, waited = self._people, self._processes.story, self._waited()
         back_s = story.door.ready_s if story.door.ready > 1 else None
-        found = [checks.opened_check(people.enrolled, outcome.opened)]
+        found = [checks.opened_check(people.enrolled, self._opened)]
         if people.stranger is not None:
             found.append(checks.stranger_check(people.stranger, self._of(people.stranger)))
         found += [
-            checks.waited_check(outcome.on_disk),
+            checks.waited_check(len(self._waiting)),
             checks.logged_check(waited),
             checks.stayed_shut_check(waited, back_s),
         ]
         if self._pace.again:
-            found.append(checks.opened_again_check(people.enrolled, outcome.again))
+            found.append(checks.opened_again_check(people.enrolled, self._opened_again))
         if people.stranger is not None:
             found.append(checks.nobody_else_check(story, self._is_enrolled))
         found.append(checks.complete_log_check(story))
@@ -90,28 +81,26 @@ class Steps:
 
     def rows(self) -> list[SheetRow]:
         """The rows of the contact sheet."""
-        people, outcome = self._people, self.outcome
-        happenings = self._processes.story.happenings
+        people, waited = self._people, self._waited()
         found: list[SheetRow] = []
-        if outcome.opened is not None:
-            found.append(_live(f"{people.enrolled}, enrolled", outcome.opened))
+        if self._opened is not None:
+            found.append(_live(f"{people.enrolled}, enrolled", self._opened))
         if people.stranger is not None:
             seen = [item for item in self._of(people.stranger) if item.live_s is not None]
             seen.sort(key=lambda item: item.event.track.frames)
             found += [_live(f"{people.stranger}, a stranger", item) for item in seen[-1:]]
-        waited = happenings.get(outcome.waited_id or "")
         if waited is not None:
             remarks: tuple[str, ...] = ("waited in the outbox, never sent live",)
             if waited.historical:
                 remarks += ("later on event/log: historical",)
             found.append(SheetRow(f"{people.enrolled}, while the broker is gone", waited, remarks))
-        if outcome.again is not None:
-            found.append(_live(f"{people.enrolled}, with the broker back", outcome.again))
+        if self._opened_again is not None:
+            found.append(_live(f"{people.enrolled}, with the broker back", self._opened_again))
         return found
 
     def _open(self) -> bool:
-        self.outcome.opened = self._next_opening()
-        return self.outcome.opened is not None
+        self._opened = self._next_opening()
+        return self._opened is not None
 
     def _stay_shut(self, stranger: str) -> bool:
         def seen() -> Happening | None:
@@ -142,20 +131,15 @@ class Steps:
         return bool(processes.until(self._look_into_outbox, OUTBOX_S))
 
     def _look_into_outbox(self) -> bool:
-        outcome = self.outcome
         waiting = waiting_events(self._processes.workplace.outbox)
-        names = [item for item in waiting if item.match is not None]
-        if not names:
-            return False
-        waited = names[-1]
-        outcome.on_disk, outcome.waited_id = len(waiting), waited.event_id
-        outcome.valid_until = waited.valid_until
-        return True
+        if any(item.match is not None for item in waiting):
+            self._waiting = waiting
+        return bool(self._waiting)
 
     def _come_back(self) -> bool:
         """Start the broker once the event has grown old; wait for its log copy and for the door."""
-        processes, outcome = self._processes, self.outcome
-        many = "1 event waits" if outcome.on_disk == 1 else f"{outcome.on_disk} events wait"
+        processes, on_disk = self._processes, len(self._waiting)
+        many = "1 event waits" if on_disk == 1 else f"{on_disk} events wait"
         processes.say("outbox", f"{many} on disk, until the broker is back")
         if not processes.until(self._is_old, self._pace.step_s):
             return False
@@ -163,27 +147,36 @@ class Steps:
         processes.say("broker", "started again; the waiting recognition is no longer valid")
 
         def all_of_it() -> bool:
-            waited = processes.story.happenings.get(outcome.waited_id or "")
+            waited, door = self._waited(), processes.story.door
             logged = waited is not None and waited.logged_s is not None
-            there = processes.story.door.ready > 1 and processes.story.door.connected
-            return logged and there
+            return logged and door.ready > 1 and door.connected
 
         if not processes.until(all_of_it, self._pace.step_s):
             return False
-        if not processes.story.happenings[outcome.waited_id or ""].opened:
+        waited = self._waited()
+        if waited is not None and not waited.opened:
             processes.screen.line(
                 processes.now_s(), "door", "SHUT: it is connected and never saw the late one", "red"
             )
         return True
 
     def _is_old(self) -> bool:
-        valid_until = self.outcome.valid_until
-        assert valid_until is not None
-        return datetime.now(UTC) > valid_until + timedelta(seconds=AFTER_VALIDITY_S)
+        late = self._late()
+        assert late is not None
+        return datetime.now(UTC) > late.valid_until + timedelta(seconds=AFTER_VALIDITY_S)
+
+    def _late(self) -> Recognition | None:
+        """The recognition that waited on disk; what comes of it later is historical."""
+        return next((item for item in reversed(self._waiting) if item.match is not None), None)
+
+    def _waited(self) -> Happening | None:
+        """What was heard of it since."""
+        late = self._late()
+        return None if late is None else self._processes.story.happenings.get(late.event_id)
 
     def _open_again(self) -> bool:
-        self.outcome.again = self._next_opening(self._processes.story.door.ready_s or 0.0)
-        if self.outcome.again is None:
+        self._opened_again = self._next_opening(self._processes.story.door.ready_s or 0.0)
+        if self._opened_again is None:
             return False
         self._processes.until(lambda: None, LINGER_S)
         return True
@@ -192,12 +185,12 @@ class Steps:
         """The next live recognition of the enrolled person that the door has judged."""
 
         def found() -> Happening | None:
-            for event_id, item in self._processes.story.happenings.items():
-                match = item.event.match
-                if event_id == self.outcome.waited_id or match is None:
+            waited = self._waited()
+            for item in self._processes.story.happenings.values():
+                match, live_s = item.event.match, item.live_s
+                if match is None or match.person_id != self._people.person_id or item is waited:
                     continue
-                heard = item.live_s is not None and item.live_s > after_s
-                if match.person_id == self._people.person_id and heard and item.door_s is not None:
+                if live_s is not None and live_s > after_s and item.door_s is not None:
                     return item
             return None
 
