@@ -68,6 +68,15 @@ def write_file(path: Path, content: bytes, mode: int, *, replace: bool = False) 
         raise StateError(f"{path}: cannot write: {error.strerror or error}") from error
 
 
+def make_once(path: Path, content: bytes) -> None:
+    """Make a private file, and its folder, unless there is one: that of the first of two processes
+    stays. Raises OSError."""
+    if not path.exists():
+        make_folder(path.parent)
+        with contextlib.suppress(FileExistsError), drafted(path) as file:
+            file.write(content)
+
+
 def touch_private(path: Path) -> None:
     """Make an empty file (mode 0600), and its folder, where there is none. Raises OSError."""
     make_folder(path.parent)

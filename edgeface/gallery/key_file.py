@@ -5,7 +5,6 @@ The file holds 64 hexadecimal digits and a newline, or exactly 32 raw bytes.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.base.files import drafted, make_folder, read_small
+from edgeface.base.files import make_once, read_small
 from edgeface.settings.base import CREDENTIALS_FALLBACK
 
 KEY_BYTES: Final = 32
@@ -47,9 +46,7 @@ def load_key(path: Path, *, create: bool) -> bytes:
                     f"{path}: the gallery's key is missing, and the gallery cannot be read without "
                     "it; put the key back, or move the gallery away and enrol again"
                 )
-            make_folder(path.parent)
-            with contextlib.suppress(FileExistsError), drafted(path) as file:
-                file.write(secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n")
+            make_once(path, secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n")
     except StateError:
         raise
     except OSError as error:

@@ -78,11 +78,7 @@ class Authority:
         )
         authority = cls(folder, certificate, key)
         content = private_pem(key, None if passphrase is None else passphrase.encode())
-        write_file(
-            folder / f"{AUTHORITY}.key",
-            content,
-            PRIVATE,
-        )
+        write_file(folder / f"{AUTHORITY}.key", content, PRIVATE)
         write_file(folder / f"{AUTHORITY}.pem", _pem(certificate), PUBLIC)
         authority._write_revoked([])
         return authority

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import os
 from pathlib import Path
 from typing import Final, Self
@@ -13,7 +12,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edgeface.base.errors import StateError
-from edgeface.base.files import PUBLIC, drafted, make_folder, write_file
+from edgeface.base.files import PUBLIC, make_once, write_file
 from edgeface.base.messages import Message
 from edgeface.contract.signatures import KEY_ID, SIGNATURE, signed_bytes
 from edgeface.security.pem import key_id, load_private, load_public, private_pem, public_pem
@@ -98,10 +97,7 @@ class SigningKey:
         beside it in `<path>.pub`, which doors pin; that of a key from before is replaced. Raises
         StateError."""
         try:
-            if not path.exists():
-                make_folder(path.parent)
-                with contextlib.suppress(FileExistsError), drafted(path) as file:
-                    file.write(cls.generate().pem())
+            make_once(path, cls.generate().pem())
         except OSError as error:
             raise StateError(f"{path}: cannot make the device's key: {error.strerror}") from error
         key = cls.load(path)

@@ -18,6 +18,7 @@ from edgeface.base.files import (
     drafted,
     locked,
     make_folder,
+    make_once,
     own_folder,
     read_small,
     set_aside,
@@ -203,6 +204,24 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "file" / "below"
     with pytest.raises(StateError, match=f"{path}: cannot write: Not a directory"):
         write_file(path, b"", PRIVATE)
+
+
+def test_a_file_is_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    for content in (b"first", b"second"):
+        make_once(path, content)
+        assert (path.read_bytes(), mode(path), names(path.parent)) == (b"first", PRIVATE, ["file"])
+
+
+def test_who_loses_the_race_for_a_file_leaves_the_winners(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"the winner's")
+    with monkeypatch.context() as unseen:
+        unseen.setattr(Path, "exists", lambda _: False)
+        make_once(path, b"the loser's")
+    assert (path.read_bytes(), names(tmp_path)) == (b"the winner's", ["file"])
 
 
 def test_an_empty_file_is_made_where_there_is_none(tmp_path: Path) -> None:
