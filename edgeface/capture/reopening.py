@@ -77,11 +77,6 @@ class ReopeningSource:
         return self._source.live
 
     @property
-    def source(self) -> FrameSource:
-        """The back end within."""
-        return self._source
-
-    @property
     def health(self) -> CameraHealth:
         """The counters as they are now; may be read from any thread."""
         return self._health

@@ -21,26 +21,13 @@ class LatestSlot(Generic[T]):
         self._changed = threading.Condition()
         self._items: list[T] = []
         self._closed = False
-        self._puts = 0
         self._drops = 0
-
-    @property
-    def puts(self) -> int:
-        """Items handed in so far."""
-        with self._changed:
-            return self._puts
 
     @property
     def drops(self) -> int:
         """Items replaced before anybody took them."""
         with self._changed:
             return self._drops
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close()` was called."""
-        with self._changed:
-            return self._closed
 
     def put(self, item: T) -> bool:
         """Hand in an item without waiting; True when it replaced one. Raises ClosedError."""
@@ -83,7 +70,6 @@ class LatestSlot(Generic[T]):
 
     def _store(self, item: T) -> None:
         self._items[:] = [item]
-        self._puts += 1
         self._changed.notify_all()
 
     def _refuse_if_closed(self) -> None:

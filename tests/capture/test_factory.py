@@ -46,7 +46,7 @@ def test_every_source_of_the_settings_has_a_back_end(
     assert not backend.is_open
     source = make_source(camera)
     assert isinstance(source, ReopeningSource)
-    assert type(source.source) is kind
+    assert type(source._source) is kind
 
 
 def test_a_source_made_from_settings_plays(folder: Path) -> None:

@@ -16,7 +16,7 @@ def test_the_latest_item_wins_and_the_others_are_counted() -> None:
     slot: LatestSlot[int] = LatestSlot()
     assert [slot.put(n) for n in range(5)] == [False, True, True, True, True]
     assert slot.get(WAIT_S) == 4
-    assert (slot.puts, slot.drops) == (5, 4)
+    assert slot.drops == 4
 
 
 def test_an_item_is_given_out_once() -> None:
@@ -56,7 +56,6 @@ def test_an_item_left_at_closing_can_still_be_taken() -> None:
         slot.get(WAIT_S)
     with pytest.raises(ClosedError):
         slot.put(2)
-    assert slot.closed
 
 
 def test_waiting_for_a_free_slot_loses_nothing() -> None:
@@ -106,4 +105,4 @@ def test_many_producers_and_consumers_account_for_every_item() -> None:
     slot.close()
     for thread in consumers:
         thread.join(WAIT_S)
-    assert len(taken) + slot.drops == slot.puts == 1000
+    assert len(taken) + slot.drops == 1000
