@@ -18,10 +18,11 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.contract.topics import Topics
+from edgeface.demo.photographs import COLLINS
 from edgeface.fleet.admin.master import Master
 from edgeface.mqtt.localbroker import free_port
 from tests.support.commands import write_person
-from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+from tests.support.daemon import DaemonProcess, edgeface, write_config
 from tests.support.door import DoorProcess
 from tests.support.fleet_site import PASSPHRASE, FleetSite, new_site
 from tests.support.hardened import HardenedBroker, make_authority, set_password
@@ -74,7 +75,6 @@ def mqtt(broker: HardenedBroker, user: str) -> dict[str, Any]:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Published by `edgeface fleet publish`, taken over by the daemon."""
     folder = tmp_path_factory.mktemp("home")
-    collins = photographs()[1]
     authority = make_authority(folder / "ca", DEVICE, DOOR, LOG, ADMIN)
     set_password(folder / "passwords", DOOR, "correct horse")
     broker = HardenedBroker(folder / "broker", authority, passwords=folder / "passwords")
@@ -82,14 +82,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         site = new_site(folder / "site", 1, site="home")
         settings = {"site": "home", "mqtt": mqtt(broker, ADMIN)}
         (site.path / "site.yaml").write_text(json.dumps(settings))
-        done = edgeface("fleet", "enroll", "-s", site.path, collins, "--name", "Eileen")
+        done = edgeface("fleet", "enroll", "-s", site.path, COLLINS, "--name", "Eileen")
         assert done.returncode == 0, done.stderr
         with Master(site.folder) as master:
             (person,) = master.store.ids()
         shutil.copytree(site.add_device("door-1") / "state", folder / "state")
         (folder / "passphrase").write_bytes(PASSPHRASE)
         (folder / "passphrase").chmod(0o600)
-        pictures = write_person(folder / "pictures", collins)
+        pictures = write_person(folder / "pictures", COLLINS)
         file = write_config(
             folder,
             broker.port,

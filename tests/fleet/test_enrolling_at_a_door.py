@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.demo.photographs import COLLINS
 from edgeface.fleet.protocol.reported import read_reported
 from edgeface.security.keys import SigningKey
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commands import write_person
-from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+from tests.support.daemon import DaemonProcess, edgeface, write_config
 
 BASE = "edgeface/v1/hq/door-1"
 
@@ -73,7 +74,7 @@ def open_door(site: Site) -> DaemonProcess:
     bundle = site.folder / "hq" / "bundles" / "door-1"
     shutil.copytree(bundle / "state", site.folder / "state")
     shutil.copytree(bundle / "conf.d", site.folder / "conf.d")
-    pictures = write_person(site.folder / "pictures", photographs()[1])
+    pictures = write_person(site.folder / "pictures", COLLINS)
     camera = {"source": "images", "folder": str(pictures), "fps": 12, "loop": True}
     file = write_config(
         site.folder,

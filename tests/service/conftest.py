@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from edgeface.demo.photographs import COLLINS
 from tests.support.broker import running_broker
 from tests.support.commanded import PERSON, Door
 from tests.support.commands import write_person
-from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+from tests.support.daemon import DaemonProcess, edgeface, write_config
 
 
 @pytest.fixture
@@ -29,10 +30,9 @@ def root_logger() -> Iterator[None]:
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """A device that knows Eileen Collins, who stands before it most of the time."""
     folder = tmp_path_factory.mktemp("door")
-    collins = photographs()[1]
     camera = {
         "source": "images",
-        "folder": str(write_person(folder / "pictures", collins)),
+        "folder": str(write_person(folder / "pictures", COLLINS)),
         "fps": 12,
         "loop": True,
     }
@@ -47,7 +47,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             homeassistant={"enabled": True},
             tracking={"max_gap_s": 0.2},
         )
-        done = edgeface("enroll", collins, "--name", "Eileen", "--id", PERSON, "-c", file)
+        done = edgeface("enroll", COLLINS, "--name", "Eileen", "--id", PERSON, "-c", file)
         assert done.returncode == 0, done.stderr
         with DaemonProcess(file) as daemon:
             daemon.wait_ready()

@@ -7,14 +7,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from edgeface.demo.photographs import HOPPER
 from tests.support.broker import Witness, eventually, running_broker
-from tests.support.daemon import DaemonProcess, photographs, write_config, write_visits
+from tests.support.daemon import DaemonProcess, write_config, write_visits
 
 CONFIG = "homeassistant/device/hq-door-1/config"
 
 
 def test_the_daemon_announces_itself_and_takes_it_back(tmp_path: Path) -> None:
-    visits = write_visits(tmp_path / "pictures", [photographs()[0]])
+    visits = write_visits(tmp_path / "pictures", [HOPPER])
     camera: dict[str, Any] = {
         "source": "images",
         "folder": str(visits),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from edgeface.demo.photographs import HOPPER
 from edgeface.service import board as posts
 from edgeface.service.board import Board
 from edgeface.service.composition import ACCELERATOR, CAPTURE, GALLERY, RECOGNIZER, Composition
@@ -16,7 +17,7 @@ from edgeface.service.recognizing import give_up_stuck
 from edgeface.service.reload import change_embedder, reload
 from edgeface.settings.loading import load_settings
 from tests.support.broker import eventually
-from tests.support.daemon import photographs, write_config, write_visits
+from tests.support.daemon import write_config, write_visits
 
 SERVICE = Path(posts.__file__).parent
 WRITERS = {
@@ -73,7 +74,7 @@ def test_each_post_is_written_in_one_thread_while_the_daemon_runs(
             object.__setattr__(post, name, value)
 
         monkeypatch.setattr(kind, "__setattr__", note)
-    pictures = write_visits(tmp_path / "pictures", [photographs()[0]])
+    pictures = write_visits(tmp_path / "pictures", [HOPPER])
     file = write_config(tmp_path, 1, camera=images(pictures))
     composition = Composition(load_settings(file))
     board = composition.board

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import pytest
 
+from edgeface.demo.photographs import COLLINS, HOPPER
 from edgeface.security.keys import VerifyingKey
 from edgeface.settings.loading import load_settings
 from tests.support.broker import Arrival, LocalBroker, Witness, running_broker
 from tests.support.daemon import (
     DaemonProcess,
     edgeface,
-    photographs,
     write_config,
     write_visits,
 )
@@ -37,8 +37,7 @@ QUICK = {"max_gap_s": 0.15}
 @pytest.fixture(scope="module")
 def visits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Camera section: the enrolled one and the stranger in turn, for ever; a second a round."""
-    hopper, collins = photographs()
-    folder = write_visits(tmp_path_factory.mktemp("visits") / "pictures", [collins, hopper])
+    folder = write_visits(tmp_path_factory.mktemp("visits") / "pictures", [COLLINS, HOPPER])
     return {"source": "images", "folder": str(folder), "fps": 24, "loop": True}
 
 
@@ -57,7 +56,7 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
 
 
 def enrol(file: Path) -> None:
-    done = edgeface("enroll", photographs()[1], "--name", "Eileen", "--id", PERSON, "-c", file)
+    done = edgeface("enroll", COLLINS, "--name", "Eileen", "--id", PERSON, "-c", file)
     assert done.returncode == 0, done.stderr
 
 
@@ -76,10 +75,9 @@ def came(topic: str, key: str, value: object) -> Callable[[list[Arrival]], bool]
 def test_one_is_recognized_the_other_is_not_and_the_end_is_clean(
     tmp_path: Path, broker: LocalBroker, enrolled: Path
 ) -> None:
-    hopper, collins = photographs()
     camera = {
         "source": "simulated",
-        "photographs": [str(collins), str(hopper)],
+        "photographs": [str(COLLINS), str(HOPPER)],
         "size": [960, 540],
         "fps": 10,
         "visit_s": 2.5,
@@ -222,7 +220,7 @@ def test_somebody_enrolled_while_it_runs_is_recognized_and_a_bad_reload_changes_
 def test_a_lost_camera_is_an_alert_and_comes_back(
     tmp_path: Path, broker: LocalBroker, visits: dict[str, Any]
 ) -> None:
-    folder = write_visits(tmp_path / "pictures", [photographs()[1]], frames=2, gap=2)
+    folder = write_visits(tmp_path / "pictures", [COLLINS], frames=2, gap=2)
     camera = visits | {"folder": str(folder), "reopen_min_s": 0.1, "reopen_max_s": 0.2}
     file = write_config(tmp_path, broker.port, camera=camera)
     alert = f"{BASE}/alert/camera_stalled"

@@ -22,6 +22,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from edgeface.base.messages import Lost, Message, Publication
+from edgeface.demo.photographs import COLLINS
 from edgeface.fleet.admin.master import Master
 from edgeface.inference.package import load_package
 from edgeface.mqtt.caller import Caller
@@ -32,7 +33,7 @@ from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commanded import Door
 from tests.support.commands import write_person
-from tests.support.daemon import DaemonProcess, edgeface, photographs, write_config
+from tests.support.daemon import DaemonProcess, edgeface, write_config
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.hostile import BIRTH_TOPIC, VERBS, GalleryShots, Shot, salvos, strangers
 from tests.support.messages import TOPICS
@@ -69,12 +70,11 @@ class FleetDoor:
 def fleet_door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetDoor]:
     """Everything that listens is switched on: all commands, the fleet, Home Assistant."""
     folder = tmp_path_factory.mktemp("door")
-    collins = photographs()[1]
-    pictures = write_person(folder / "pictures", collins)
+    pictures = write_person(folder / "pictures", COLLINS)
     assert edgeface("keys", "administrator", folder / "admin.key").returncode == 0
     with running_broker(folder / "broker", extra=["sys_interval 1"]) as broker:
         site = new_site(folder / "site", broker.port)
-        done = edgeface("fleet", "enroll", "-s", site.path, collins, "--name", "Eileen")
+        done = edgeface("fleet", "enroll", "-s", site.path, COLLINS, "--name", "Eileen")
         assert done.returncode == 0, done.stderr
         with Master(site.folder) as master:
             (person,) = master.store.ids()

@@ -16,16 +16,10 @@ import cv2
 import numpy as np
 import yaml
 
-from edgeface.demo.photographs import COLLINS, HOPPER
 from tests.support.broker import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
-
-
-def photographs() -> tuple[Path, Path]:
-    """Grace Hopper and Eileen Collins."""
-    return HOPPER, COLLINS
 
 
 def write_visits(folder: Path, people: list[Path], frames: int = 6, gap: int = 6) -> Path:
