@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgeface.demo.story import Happening, Story
 
@@ -68,19 +68,14 @@ def stayed_shut_check(waited: Happening | None, door_ready_s: float | None) -> C
     if waited is None or door_ready_s is None:
         return Check(what, expected, "the event or the door did not come back", False)
     good = not waited.opened and waited.live_s is None
-    if good:
-        return Check(
-            what, expected, f"the door was back after {door_ready_s:.1f} s, and shut", True
-        )
-    return Check(what, expected, _verdict(waited), False)
+    shut = f"the door was back after {door_ready_s:.1f} s, and shut"
+    return Check(what, expected, shut if good else _verdict(waited), good)
 
 
 def opened_again_check(name: str, happening: Happening | None) -> Check:
     """And afterwards everything works again."""
-    found = opened_check(name, happening)
-    return Check(
-        f"the door opens again for {name} afterwards", found.expected, found.seen, found.passed
-    )
+    what = f"the door opens again for {name} afterwards"
+    return replace(opened_check(name, happening), what=what)
 
 
 def nobody_else_check(story: Story, is_enrolled: Callable[[Happening], bool]) -> Check:
