@@ -62,7 +62,7 @@ def test_a_good_request_is_taken_with_its_address() -> None:
     assert (verdict.command.person_id, verdict.command.timeout_s) == (PERSON, 3)
     assert verdict.address.topic == TOPICS.response("verify", CLIENT)
     assert verdict.address.correlation_data == b"42"
-    assert verdict.transaction == sent["transaction"]
+    assert verdict.command.transaction == sent["transaction"]
     assert verdict.received_boottime_ns == 7
 
 

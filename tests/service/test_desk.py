@@ -19,8 +19,7 @@ from edgeface.recognition.index import GalleryIndex
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
-from edgeface.service.commanding.telling import digest
-from edgeface.service.commanding.traces import Traces
+from edgeface.service.commanding.telling import Traces, digest
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings

@@ -50,11 +50,6 @@ class Request:
     received_boottime_ns: int
     """When it arrived, on CLOCK_BOOTTIME."""
 
-    @property
-    def transaction(self) -> str:
-        """The caller's."""
-        return self.command.transaction
-
 
 @dataclass(frozen=True, slots=True)
 class RefusedRequest:
@@ -124,14 +119,12 @@ class Admission:
                 f"{verb} is off: see commands in the device's configuration"
                 " (enabled, snapshot, and administrator_key_file for sealed answers)",
             )
-        return self._admit(Request(address, verb, command, received_boottime_ns))
+        return self._admit(Request(address, verb, command, received_boottime_ns), refuse)
 
-    def _admit(self, request: Request) -> Request | RefusedRequest:
+    def _admit(
+        self, request: Request, refuse: Callable[[Code, str], RefusedRequest]
+    ) -> Request | RefusedRequest:
         command, now_s, synced = request.command, self._now_s(), self._synced()
-
-        def refuse(code: Code, text: str) -> RefusedRequest:
-            return RefusedRequest(request.address, code, text)
-
         if command.session != self._session:
             return refuse("other_session", "the device has started anew; read its status again")
         left_s = command.expires_at.timestamp() - now_s

@@ -11,25 +11,25 @@ import queue
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from edgeface.base.clock import utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
-from edgeface.contract.answers import Code, EnrollProgress, Error, PingData
-from edgeface.contract.command_requests import Command, Verb
+from edgeface.contract import codec
+from edgeface.contract.answers import Answer, Code, EnrollProgress, Error
+from edgeface.contract.command_requests import Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
 from edgeface.mqtt.device_session import DeviceSession
 from edgeface.recognition.decision import DecisionRules
 from edgeface.security.sealing import AdministratorKey, Context
 from edgeface.service.board import Board
-from edgeface.service.commanding.admission import Admission, RefusedRequest, Request
-from edgeface.service.commanding.answering import Answerer
+from edgeface.service.commanding.admission import Address, Admission, RefusedRequest, Request
 from edgeface.service.commanding.enrolling import Enrolling
 from edgeface.service.commanding.outcome import CommandRefusedError, Outcome, Seal
 from edgeface.service.commanding.peephole import Examination, Peephole
 from edgeface.service.commanding.picturing import Picturing
 from edgeface.service.commanding.reloads import Reloads, told
-from edgeface.service.commanding.telling import explain_track, pong, tell_gallery
-from edgeface.service.commanding.traces import Traces
+from edgeface.service.commanding.telling import Traces, explain_track, pong, tell_gallery
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.recognizing import rules_of
 from edgeface.service.time_floor import TimeFloor
@@ -42,6 +42,8 @@ MAX_WAITING: Final = 64
 """Requests that may wait; more are dropped and counted."""
 SNAPSHOT_S: Final = 3.0
 """Until there has to be a frame."""
+EXPIRY_S: Final = 30
+"""Nobody waits for an answer for longer."""
 _WAIT_S: Final = 0.1
 
 _Work: TypeAlias = Callable[[], None]
@@ -63,12 +65,11 @@ class CommandDesk:
         self.peephole: Final = Peephole(self._finish)
         self.traces: Final = Traces()
         self.reloads: Final = Reloads()
-        self._topics = me.topics
+        self._me = me
+        self._publish = publish
         self._board = board
         self._clock = me.clock
-        self._lifecycle = lifecycle
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
-        self._answerer = Answerer(me, publish)
         self._admission = Admission(
             me.topics,
             me.session,
@@ -78,11 +79,15 @@ class CommandDesk:
         )
         self._logged: set[Code] = set()
         self._handlers: Final[Mapping[Verb, _Handler]] = {
-            "ping": self._at_once(self._pong),
+            "ping": self._at_once(
+                lambda _: pong(me.clock, lifecycle(), enabled(board.settings.commands))
+            ),
             "verify": self._compare(Verifying),
             "identify": self._compare(Identifying),
             "enroll": self._enroll,
-            "snapshot": self._picture,
+            "snapshot": lambda request: self._look(
+                Picturing(request, self._sealing(request)), SNAPSHOT_S
+            ),
             "reload": self._reload,
             "gallery": self._at_once(lambda query: tell_gallery(query, board)),
             "why": self._at_once(lambda query: explain_track(query, self.traces)),
@@ -119,7 +124,7 @@ class CommandDesk:
         try:
             self._handlers[verdict.verb](verdict)
         except CommandRefusedError as refused:
-            self._answerer.send(verdict.address, error=Error.of(refused.code, str(refused)))
+            self._answer(verdict.address, error=Error.of(refused.code, str(refused)))
 
     def _refuse(self, refused: RefusedRequest) -> None:
         """Counted, answered where that is possible, and logged once per kind."""
@@ -128,7 +133,7 @@ class CommandDesk:
             self._logged.add(refused.code)
             _log.warning("a command was refused: %s: %s", refused.code, refused.message[:200])
         if refused.address is not None:
-            self._answerer.send(refused.address, error=Error.of(refused.code, refused.message))
+            self._answer(refused.address, error=Error.of(refused.code, refused.message))
 
     def _at_once(self, tell: Callable[[Any], object]) -> _Handler:
         """What needs no frame: `tell` makes the data from the command."""
@@ -147,21 +152,12 @@ class CommandDesk:
         timeout_s = _within(request, settings.enroll_timeout_s, settings.enroll_timeout_max_s)
 
         def tell(progress: EnrollProgress) -> None:
-            self._inbox.put(
-                lambda: self._answerer.send(request.address, data=progress, progress=True)
-            )
+            self._inbox.put(lambda: self._answer(request.address, data=progress, progress=True))
 
         self._look(Enrolling(request, self._rules(), self._sealing(request), tell), timeout_s)
 
-    def _picture(self, request: Request) -> None:
-        self._look(Picturing(request, self._sealing(request)), SNAPSHOT_S)
-
     def _reload(self, request: Request) -> None:
         self.reloads.ask(lambda result: self._finish(request, lambda: told(result)))
-
-    def _pong(self, _: Command) -> PingData:
-        verbs = enabled(self._board.settings.commands)
-        return pong(self._clock, self._lifecycle(), verbs)
 
     def _rules(self) -> DecisionRules:
         return rules_of(self._board.settings).decision
@@ -184,13 +180,49 @@ class CommandDesk:
             raise CommandRefusedError(
                 "disabled", "the administrator's key cannot be used; see the device's log"
             ) from error
-        topics = self._topics
-        context = Context(topics.site, topics.device, request.verb, request.transaction)
+        topics = self._me.topics
+        context = Context(topics.site, topics.device, request.verb, request.command.transaction)
         return lambda content: key.seal(content, context)
 
     def _finish(self, request: Request, outcome: Outcome) -> None:
         """Called by any thread."""
         self._inbox.put(lambda: self._conclude(request, outcome))
+
+    def _answer(
+        self,
+        address: Address,
+        *,
+        data: object = None,
+        error: Error | None = None,
+        progress: bool = False,
+    ) -> None:
+        """Send data or an error, signed, to the caller: the last word unless it is `progress`."""
+        me = self._me
+        answer = Answer(
+            status="error" if error else "progress" if progress else "ok",
+            verb=address.verb,
+            transaction=address.transaction,
+            session=me.session,
+            site=me.topics.site,
+            device=me.topics.device,
+            answered_at=utc_now(me.clock),
+            error=error,
+            data=data,
+        )
+        payload = codec.to_json(answer)
+        if len(payload) > codec.MAX_PAYLOAD_BYTES:
+            _log.error("the answer to %s is too large: %d bytes", address.verb, len(payload))
+            self._answer(address, error=Error.of("internal", "the answer is too large"))
+            return
+        self._publish(
+            Publication(
+                address.topic,
+                payload,
+                expiry_s=EXPIRY_S,
+                user_properties=me.key.properties(address.topic, payload),
+                correlation_data=address.correlation_data,
+            )
+        )
 
     def _conclude(self, request: Request, outcome: Outcome) -> None:
         try:
@@ -201,9 +233,9 @@ class CommandDesk:
             _log.exception("the command %s failed", request.verb)
             error = Error.of("internal", "the command failed; see the device's log")
         else:
-            self._answerer.send(request.address, data=data)
+            self._answer(request.address, data=data)
             return
-        self._answerer.send(request.address, error=error)
+        self._answer(request.address, error=error)
         _log.info("command %s ended: %s: %s", request.verb, error.code, error.message)
 
 

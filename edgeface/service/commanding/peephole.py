@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 from edgeface.base.clock import NS
 from edgeface.recognition.frame import Frame, Moment
@@ -71,15 +71,12 @@ class Examination(Protocol):
         over."""
 
 
-Finish: TypeAlias = Callable[[Request, Outcome], None]
-"""Takes the outcome of an examination; called from either thread, must only enqueue."""
-
-
 class Peephole:
     """At most one examination at a time. `begin` and `check` are called by the commands' thread,
     `look` by that of the models; neither waits for the other."""
 
-    def __init__(self, finish: Finish) -> None:
+    def __init__(self, finish: Callable[[Request, Outcome], None]) -> None:
+        """`finish` takes the outcome; it is called from either thread and must only enqueue."""
         self._finish = finish
         self._lock = threading.Lock()
         self._now: tuple[Examination, int] | None = None
