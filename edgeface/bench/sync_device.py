@@ -131,7 +131,7 @@ class SyncDevice:
         """Of a device that is not being changed; `peak_mib` begins anew."""
         peak_mib = resident_peak_mib()
         catch_up = self.replica.catch_up
-        manifest, index = self.replica.manifest, self.replica.index
+        manifest, index = self.replica.trusted.manifest, self.replica.index
         held = tuple(catch_up.tables.bucket_digests(self._plan.site))
         files = [path for path in self._plan.state_dir.iterdir() if path.is_file()]
         found = DeviceState(

@@ -75,11 +75,7 @@ def _operation(name: str, item: Channel, channels: Mapping[str, Channel]) -> dic
         "summary": item.summary,
         "messages": _references(name, item),
         "bindings": {
-            "mqtt": {
-                "qos": item.qos,
-                "retain": item.retained,
-                "bindingVersion": BINDING_VERSION,
-            }
+            "mqtt": {"qos": item.qos, "retain": item.retained, "bindingVersion": BINDING_VERSION}
         },
     }
     if item.reply is not None:

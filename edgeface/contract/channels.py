@@ -96,10 +96,7 @@ DEVICE: Final = Part(
             retained=True,
         ),
         "health": Channel(
-            address=f"{BASE}/health",
-            messages=("health",),
-            summary="Periodic counters.",
-            qos=0,
+            address=f"{BASE}/health", messages=("health",), summary="Periodic counters.", qos=0
         ),
         "alert": Channel(
             address=f"{BASE}/alert/{{alert}}",

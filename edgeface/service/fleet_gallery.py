@@ -148,7 +148,7 @@ class FleetGallery:
         if settings is not self._looked_up:
             self._looked_up, self._offered = settings, None
             self._next_space = next_space(settings)
-        space, facts, manifest = self._next_space, self._board.models, replica.manifest
+        space, facts, manifest = self._next_space, self._board.models, replica.trusted.manifest
         if space is None or facts is None or manifest is None or facts.space == space:
             return
         covered = replica.standing == "current" and replica.covered_by(space)

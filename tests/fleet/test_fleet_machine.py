@@ -222,7 +222,7 @@ class FleetMachine(RuleBasedStateMachine):
     @invariant()
     def nothing_is_held_that_was_not_published(self) -> None:
         for device in getattr(self, "devices", ()):
-            manifest = device.replica.manifest
+            manifest = device.replica.trusted.manifest
             if manifest is None:
                 assert device.people() == ()
                 continue
@@ -304,11 +304,11 @@ class StrandedMachine(FleetMachine):
         with self.site.fleet() as fleet:
             fleet.rekey(lambda: PASSPHRASE)
         for device in self.devices:
-            before, kept = device.people(), device.replica.manifest
+            before, kept = device.people(), device.replica.trusted.manifest
             device.connect()
             device.settle(5)
             if device.refusals().get("manifest") == "unknown_key":
-                assert device.replica.manifest is kept
+                assert device.replica.trusted.manifest is kept
                 assert device.people() == before or device.replica.standing == "expired"
         self.rotations = 3
         super().settle_down()

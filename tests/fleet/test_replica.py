@@ -67,7 +67,7 @@ def test_what_it_applied_is_reported_with_a_signature(device: FleetDevice) -> No
     found = read_reported(device.broker.retained[topic], device.device_key.public)
     assert (found.standing, found.people, found.templates) == ("current", 2, 3)
     assert applied_version(found) == (1, 1)
-    assert found.digest == device.replica.manifest.digest.hex()  # type: ignore[union-attr]
+    assert found.digest == device.replica.trusted.manifest.digest.hex()  # type: ignore[union-attr]
     assert found.space == SPACE
     assert found.missing == 0
 
@@ -272,8 +272,8 @@ class TestFreshness:
         device.disconnect()
         device.times = Times(utc_s=120.0)
         device.crash()
-        assert device.replica.manifest is not None
-        assert device.times.effective_s() == device.replica.manifest.header.issued
+        assert device.replica.trusted.manifest is not None
+        assert device.times.effective_s() == device.replica.trusted.manifest.header.issued
         assert device.people() == ids(1, 2)
 
     def test_an_old_freshness_shortens_nothing(self, device: FleetDevice) -> None:

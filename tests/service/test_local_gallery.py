@@ -120,7 +120,9 @@ def test_a_next_embedder_that_a_reload_names_is_offered_and_once_more_after_each
     covered = cast(
         Any,
         SimpleNamespace(
-            manifest=SimpleNamespace(version=1), standing="current", covered_by=lambda space: True
+            trusted=SimpleNamespace(manifest=SimpleNamespace(version=1)),
+            standing="current",
+            covered_by=lambda space: True,
         ),
     )
     folder = Path(shutil.copytree(shipped_models() / "facenet", tmp_path / "next"))

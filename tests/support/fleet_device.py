@@ -139,7 +139,7 @@ class FleetDevice:
             self.work()
             self.times.pass_s(1.0)
             quiet = 0 if moved or not self.replica.catch_up.idle else quiet + 1
-            if quiet > 2 and not self.replica.catch_up.missing:
+            if quiet > 2 and not self.replica.trusted.listed.missing:
                 return
 
     def people(self) -> tuple[str, ...]:

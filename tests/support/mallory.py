@@ -26,7 +26,7 @@ def fleet_key(device: FleetDevice) -> bytes:
 
 
 def current(device: FleetDevice) -> Manifest:
-    manifest = device.replica.manifest
+    manifest = device.replica.trusted.manifest
     assert manifest is not None
     return manifest
 

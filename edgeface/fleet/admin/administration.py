@@ -7,11 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from edgeface.base.errors import GalleryError
-from edgeface.fleet.admin.adminkeys import (
-    KeySet,
-    drop_keys,
-    make_keys,
-)
+from edgeface.fleet.admin.adminkeys import KeySet, drop_keys, make_keys
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.devices import registered, write_fleet_folder
 from edgeface.fleet.admin.master import Draft, Master
@@ -57,8 +53,7 @@ class Fleet:
         Raises GalleryError (somebody else's manifest, wrong passphrase, what cannot be published),
         BrokerError (the next call goes on), StateError.
         """
-        self._publisher.check(lost=everything)
-        finished = self._finish(everything)
+        finished = self._finish(everything=everything)
         draft = self.master.draft()
         if draft.changes or self._is_due():
             keys = self._ledger.state().keys
@@ -74,8 +69,7 @@ class Fleet:
         """
         if self._ledger.state().manifest is None:
             raise GalleryError("nothing has been published yet, so there is nothing to refresh")
-        self._publisher.check()
-        finished = self._finish(everything=False)
+        finished = self._finish()
         self._ledger.stage_freshness()
         return self._send(finished)
 
@@ -113,8 +107,7 @@ class Fleet:
         if keys is None:
             raise GalleryError("no new keys are prepared: `edgeface fleet rekey --prepare` first")
         publishing = load_publishing_keys(self._folder.keys, keys, passphrase())
-        self._publisher.check()
-        finished = self._finish(everything=False)
+        finished = self._finish()
         stage_rekey(self.master, publishing, keys, int(self._now()))
         return self._send(finished)
 
@@ -160,7 +153,9 @@ class Fleet:
         manifest = self._publisher.manifest()
         return None if manifest is None else manifest.header.expires
 
-    def _finish(self, everything: bool) -> bool:
+    def _finish(self, *, everything: bool = False) -> bool:
+        """Whether a publish that was interrupted is finished now; raises as `publish`."""
+        self._publisher.check(lost=everything)
         interrupted = bool(self._ledger.outgoing())
         if interrupted:
             self._publisher.send(Published(), lost=everything)

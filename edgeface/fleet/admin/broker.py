@@ -55,9 +55,7 @@ class Broker(Client):
         return message.payload if message is not None and message.payload else None
 
     def send_all(
-        self,
-        items: Iterable[tuple[_Key, Publication]],
-        acknowledged: Callable[[list[_Key]], None],
+        self, items: Iterable[tuple[_Key, Publication]], acknowledged: Callable[[list[_Key]], None]
     ) -> None:
         """Publish all of it, QoS 1; `acknowledged` is told what the broker has, in groups.
 

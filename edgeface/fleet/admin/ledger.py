@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,17 +139,12 @@ class Ledger:
         query = (
             "SELECT epoch, revision, manifest, base, floor, keys, next_keys, old_keys FROM state"
         )
-        (row,) = self.rows(query)
-        keys = _keys(row[5])
+        ((epoch, revision, manifest, base, floor, *texts),) = self.rows(query)
+        keys, next_keys, old_keys = map(_keys, texts)
         assert keys is not None
+        known = codec.from_json(Floor, floor.encode())
         return LedgerState(
-            version=Version(row[0], row[1]),
-            manifest=row[2],
-            base=row[3],
-            floor=codec.from_json(Floor, row[4].encode()),
-            keys=keys,
-            next_keys=_keys(row[6]),
-            old_keys=_keys(row[7]),
+            Version(epoch, revision), manifest, base, known, keys, next_keys, old_keys
         )
 
     def set_next_keys(self, keys: KeySet | None) -> None:
@@ -194,10 +190,9 @@ class Ledger:
 
     def spaces(self) -> dict[str, int]:
         """Space id -> how many people have published templates in it."""
-        found: dict[str, int] = {}
+        found: Counter[str] = Counter()
         for text, count in self.rows("SELECT spaces, count(*) FROM people GROUP BY spaces"):
-            for space in text.split(","):
-                found[space] = found.get(space, 0) + count
+            found.update(dict.fromkeys(text.split(","), count))
         return found
 
     def count(self) -> int:
@@ -256,18 +251,13 @@ class Ledger:
 
     def tombstones(self) -> tuple[TombstoneRow, ...]:
         """Those whose topics have not been cleared, by person id."""
-        confirmed: dict[str, set[str]] = {}
+        confirmed: defaultdict[str, set[str]] = defaultdict(set)
         for person_id, device in self.rows("SELECT person_id, device FROM confirmed"):
-            confirmed.setdefault(person_id, set()).add(device)
+            confirmed[person_id].add(device)
         query = "SELECT person_id, epoch, revision, removed_s FROM tombstones ORDER BY person_id"
         return tuple(
-            TombstoneRow(
-                person_id,
-                Version(epoch, revision),
-                removed_s,
-                frozenset(confirmed.get(person_id, ())),
-            )
-            for person_id, epoch, revision, removed_s in self.rows(query)
+            TombstoneRow(person_id, Version(*number), removed_s, frozenset(confirmed[person_id]))
+            for person_id, *number, removed_s in self.rows(query)
         )
 
     def confirm(self, pairs: Iterable[tuple[str, str]]) -> None:

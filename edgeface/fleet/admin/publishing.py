@@ -162,10 +162,7 @@ class SitePublisher:
         # Before it is sent: the bound on what a freeze can do must never be told too early.
         self._ledger.note_freshness(manifest.version, manifest.digest, expires_s)
         return encode_freshness(
-            manifest,
-            issued_s=issued_s,
-            expires_s=expires_s,
-            signer=SigningKey.load(key),
+            manifest, issued_s=issued_s, expires_s=expires_s, signer=SigningKey.load(key)
         )
 
     def _topic(self, item: Outgoing) -> str:

@@ -59,11 +59,6 @@ class CatchUp:
         self._scrub_after_s = 0.0
 
     @property
-    def missing(self) -> int:
-        """Records of the manifest that have not arrived; an unread bucket counts as one."""
-        return self._listed.missing
-
-    @property
     def ready(self) -> bool:
         """Whether a whole batch has arrived."""
         return len(self._arrived) >= BATCH

@@ -53,17 +53,17 @@ class OwnReport:
         version = applied.version if applied.digest is not None else NOTHING
         return Reported(
             session=self._session,
-            reported_at=_time(utc_s),
+            reported_at=datetime.fromtimestamp(utc_s, UTC),
             standing=replica.standing,
             epoch=version.epoch,
             revision=version.revision,
             digest=None if applied.digest is None else applied.digest.hex(),
             people=store.count(),
             templates=store.spaces().get(served.space, 0),
-            missing=catch_up.missing,
+            missing=trusted.listed.missing,
             space=served.space or None,
-            fresh_until=_optional_time(trusted.fresh_until_s),
-            good_until=_optional_time(trusted.good_until_s),
+            fresh_until=_time(trusted.fresh_until_s),
+            good_until=_time(trusted.good_until_s),
             refusals=replica.refusals.listed,
             receipts=catch_up.tables.receipts(),
             erased_epoch=catch_up.erased.epoch,
@@ -78,16 +78,12 @@ class OwnReport:
             replica.standing,
             catch_up.applied,
             catch_up.erased,
-            catch_up.missing,
+            replica.trusted.listed.missing,
             catch_up.served.space,
             replica.trusted.fresh_until_s,
             replica.refusals.total,
         )
 
 
-def _time(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s, UTC)
-
-
-def _optional_time(epoch_s: float | None) -> datetime | None:
-    return None if epoch_s is None else _time(epoch_s)
+def _time(epoch_s: float | None) -> datetime | None:
+    return None if epoch_s is None else datetime.fromtimestamp(epoch_s, UTC)

@@ -48,10 +48,7 @@ class Refusals:
         if kind not in self._told:
             self._told.add(kind)
             _log.warning(
-                "%s refused (%s): %s; more of this kind are only counted",
-                topic,
-                reason,
-                error,
+                "%s refused (%s): %s; more of this kind are only counted", topic, reason, error
             )
 
 

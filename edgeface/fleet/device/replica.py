@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from edgeface.base.errors import StateError
+from edgeface.base.files import PRIVATE, write_file
 from edgeface.base.messages import Message, Subscription
 from edgeface.contract.gallery_report import Standing
 from edgeface.fleet.device.catch_up import CatchUp
@@ -25,7 +26,6 @@ from edgeface.fleet.device.requests import Key
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import AnyConnection
@@ -87,7 +87,7 @@ class Replica:
         self.catch_up: Final = CatchUp(self.trusted, tables, space, self._refuse, clock.breathe)
         self.messages_received = 0
         self.bytes_received = 0
-        self._floor_file = provision.floor_file
+        self._own_floor = provision.own_floor
         self._saved_floor = provision.floor
         self._clock = clock
         self._wire: AnyConnection | None = None
@@ -165,11 +165,6 @@ class Replica:
         return self.catch_up.served.index
 
     @property
-    def manifest(self) -> Manifest | None:
-        """The newest one known."""
-        return self.trusted.manifest
-
-    @property
     def usable(self) -> bool:
         """Whether anybody may be recognised."""
         return self.trusted.good(self._clock.now_s())
@@ -178,13 +173,14 @@ class Replica:
     def standing(self) -> Standing:
         """Where the device stands."""
         now_s = self._clock.now_s()
-        if self.manifest is None:
+        manifest = self.trusted.manifest
+        if manifest is None:
             return "waiting"
         if not self.trusted.good(now_s):
             return "expired"
         if not self.trusted.fresh(now_s):
             return "stale"
-        applied = self.catch_up.applied.digest == self.manifest.digest
+        applied = self.catch_up.applied.digest == manifest.digest
         return "current" if applied else "catching_up"
 
     @property
@@ -221,14 +217,14 @@ class Replica:
 
     def without(self, space: str) -> int:
         """How many people in the newest manifest have no templates in `space`."""
-        if self.manifest is None:
+        if self.trusted.manifest is None:
             return 0
-        header = self.manifest.header
+        header = self.trusted.manifest.header
         return max(0, header.count - header.spaces.get(space, 0))
 
     def covered_by(self, space: str) -> bool:
         """Whether there are people in the newest manifest, and all have templates in `space`."""
-        manifest = self.manifest
+        manifest = self.trusted.manifest
         return manifest is not None and manifest.header.count > 0 and self.without(space) == 0
 
     # Messages.
@@ -301,8 +297,9 @@ class Replica:
                 return
             self.catch_up.settle(now_s, self._clock.now_s())
             if self.trusted.floor != self._saved_floor:
-                self._floor_file.save(self.trusted.floor)
-                self._saved_floor = self.trusted.floor
+                floor = self.trusted.floor
+                write_file(self._own_floor, floor.to_json(), PRIVATE, replace=True)
+                self._saved_floor = floor
         except StateError as error:
             if str(error) != self._store_trouble:
                 _log.error("the fleet's gallery cannot be kept: %s", error)
