@@ -136,7 +136,7 @@ class FleetGallery:
                 "the fleet's keys were taken anew",
                 extra={
                     "administrators": sorted(provision.ring.administrators),
-                    "encryption_keys": sorted(provision.ring.encryption_keys),
+                    "encryption_keys": sorted(provision.ring.ciphers),
                     "floor": str(provision.floor.version),
                 },
             )

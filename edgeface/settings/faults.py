@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic_core import ErrorDetails
 
 from edgeface.base.errors import SettingsError
 
@@ -46,6 +48,27 @@ def dotted(keys: Keys) -> str:
             key = repr(key)
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
     return text
+
+
+def keys_of(loc: Keys, marks: Mapping[Keys, Mark]) -> Keys:
+    """Where one of pydantic's errors is: the longest key path in the files that goes through its
+    `loc` in order. `loc` has names of union members between the keys."""
+    keys: Keys = ()
+    for part in loc:
+        if (*keys, part) in marks:
+            keys = (*keys, part)
+    return keys
+
+
+def fault_of(details: ErrorDetails, marks: Mapping[Keys, Mark]) -> Fault:
+    """One of pydantic's errors as a fault; `marks` are the places of the key paths."""
+    keys = keys_of(details["loc"], marks)
+    if details["type"] == "missing":
+        return Fault(marks[keys], dotted((*keys, details["loc"][-1])), "is missing")
+    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if details["type"] == "extra_forbidden":
+        message = "is not a known key"
+    return Fault(marks[keys], dotted(keys), message)
 
 
 def settings_error(faults: Iterable[Fault]) -> SettingsError:

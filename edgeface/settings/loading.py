@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from edgeface.settings.faults import Fault, Keys, Mark, dotted, settings_error
+from edgeface.settings.faults import Fault, Keys, Mark, dotted, fault_of, keys_of, settings_error
 from edgeface.settings.tree import Settings
 from edgeface.settings.yaml_file import YamlFile, read_yaml
 
@@ -124,19 +124,10 @@ def _forget(keys: Keys, marks: dict[Keys, Mark]) -> None:
 
 
 def _fault(details: ErrorDetails, marks: dict[Keys, Mark]) -> Fault:
-    """The fault of one of pydantic's errors.
-
-    pydantic's `loc` has names of union members between the keys; the key path is the longest one
-    in the files that goes through `loc` in order.
-    """
-    keys: Keys = ()
-    for part in details["loc"]:
-        if (*keys, part) in marks:
-            keys = (*keys, part)
+    """The fault of one of pydantic's errors, with what is known of cameras and of keys."""
+    keys = keys_of(details["loc"], marks)
     mark = marks[keys]
     kind, context = details["type"], details.get("ctx", {})
-    if kind == "missing":
-        return Fault(mark, dotted((*keys, details["loc"][-1])), "is missing")
     if kind == "extra_forbidden":
         return Fault(mark, dotted(keys), "is not a known key" + _suggestion(details["loc"]))
     if kind == "union_tag_not_found":
@@ -148,8 +139,7 @@ def _fault(details: ErrorDetails, marks: dict[Keys, Mark]) -> Fault:
         return Fault(mark, dotted(keys), "should be a section with keys of its own")
     if kind == "string_pattern_mismatch":
         return Fault(mark, dotted(keys), f"should match {context['pattern']}")
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return Fault(mark, dotted(keys), message)
+    return fault_of(details, marks)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import pytest
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.freshness import encode_freshness, read_freshness
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.manifest import read_manifest
+from edgeface.fleet.protocol.manifest import check_not_expired, read_manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.fleet.protocol.version import Version
 from tests.support.gallery_vectors import (
@@ -100,13 +100,11 @@ class TestFreshness:
         assert reason_of(lambda: read_freshness(wire, self.FOUND)) == "unknown_key"
 
     def test_it_ends_with_its_own_time_or_the_manifests(self) -> None:
-        fresh = read_freshness(self.make(self.FOUND), self.FOUND)
-        assert fresh is not None
-        fresh.check_time(ISSUED_S + 59)
-        assert reason_of(lambda: fresh.check_time(ISSUED_S + 60)) == "expired"
+        assert read_freshness(self.make(self.FOUND), self.FOUND) == ISSUED_S + 60
+        check_not_expired("freshness", self.FOUND.version, ISSUED_S + 60, ISSUED_S + 59)
+        with pytest.raises(RefusedError, match=r"^freshness 1\.2 expired 0 s ago$"):
+            check_not_expired("freshness", self.FOUND.version, ISSUED_S + 60, ISSUED_S + 60)
         end = self.FOUND.header.expires
         late = self.make(self.FOUND, issued_s=end - 5, expires_s=end + 60)
-        bounded = read_freshness(late, self.FOUND)
-        assert bounded is not None
-        assert bounded.expires_s == end
+        assert read_freshness(late, self.FOUND) == end
         assert reason_of(lambda: self.FOUND.check_time(end)) == "expired"

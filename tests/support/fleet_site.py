@@ -27,7 +27,7 @@ from edgeface.fleet.protocol.bucket import read_bucket
 from edgeface.fleet.protocol.freshness import read_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.manifest import NOBODY, Manifest, read_manifest
+from edgeface.fleet.protocol.manifest import NOBODY, Manifest, check_not_expired, read_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
 from edgeface.fleet.protocol.version import NOTHING, Version
@@ -180,7 +180,7 @@ def seen(site: FleetSite) -> tuple[Manifest, dict[str, Payload]]:
     manifest = read_manifest(retained[topics.manifest], ring, site=topics.site)
     fresh = read_freshness(retained[topics.freshness], manifest)
     assert fresh is not None
-    fresh.check_time(site.now_s)
+    check_not_expired("freshness", manifest.version, fresh, site.now_s)
     people = {}
     listed = [number for number, digest in enumerate(manifest.buckets) if digest != NOBODY]
     for number in listed:

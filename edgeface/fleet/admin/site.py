@@ -19,11 +19,11 @@ from pydantic import Field, ValidationError
 from edgeface.base.errors import SettingsError
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.settings.base import Identifier, Section
-from edgeface.settings.faults import Fault, Keys, dotted, settings_error
+from edgeface.settings.faults import fault_of, settings_error
 from edgeface.settings.models import ModelsSettings
 from edgeface.settings.mqtt import MqttSettings
 from edgeface.settings.recognition import DecisionSettings, DetectionSettings, QualitySettings
-from edgeface.settings.yaml_file import YamlFile, read_yaml
+from edgeface.settings.yaml_file import read_yaml
 
 SITE_FILE: Final = "site.yaml"
 DAY_S: Final = 86_400
@@ -90,28 +90,13 @@ class SiteFolder:
 def load_site_settings(path: Path) -> SiteSettings:
     """Read `site.yaml`. Raises SettingsError with one line for every fault."""
     file = read_yaml(path)
-    faults = list(file.faults)
     if file.broken:
-        raise settings_error(faults)
+        raise settings_error(file.faults)
     try:
         settings = SiteSettings.model_validate(file.values)
     except ValidationError as error:
-        raise settings_error([*faults, *_faults(error, file)]) from None
-    if faults:
-        raise settings_error(faults)
+        found = [fault_of(details, file.marks) for details in error.errors()]
+        raise settings_error([*file.faults, *found]) from None
+    if file.faults:
+        raise settings_error(file.faults)
     return settings
-
-
-def _faults(error: ValidationError, file: YamlFile) -> list[Fault]:
-    faults = []
-    for details in error.errors():
-        keys: Keys = ()
-        for part in details["loc"]:
-            if (*keys, part) in file.marks:
-                keys = (*keys, part)
-        message = {"missing": "is missing", "extra_forbidden": "is not a known key"}.get(
-            details["type"], details["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        )
-        named = (*keys, details["loc"][-1]) if details["type"] == "missing" else keys
-        faults.append(Fault(file.marks[keys], dotted(named), message))
-    return faults

@@ -16,7 +16,7 @@ from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, read_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import read_freshness
-from edgeface.fleet.protocol.manifest import Manifest, read_manifest
+from edgeface.fleet.protocol.manifest import Manifest, check_not_expired, read_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import (
     OnPersonTopic,
@@ -94,17 +94,17 @@ class Trusted:
     def load_freshness(self, wire: bytes, now_s: float | None) -> bool:
         """Take its promise; False when it is of a manifest that has to come first. `now_s` as for
         `load_manifest`."""
-        freshness = None if self.manifest is None else read_freshness(wire, self.manifest)  # 1, 6
-        if freshness is None:
+        until_s = None if self.manifest is None else read_freshness(wire, self.manifest)  # 1, 6
+        if until_s is None:
             return False
         if self.unpinned is not None:
             raise RefusedError("unknown_key", f"of a manifest by {self.unpinned}, not pinned now")
-        more = freshness.expires_s > self._promised_s
-        self._promised_s = max(self._promised_s, freshness.expires_s)
+        more = until_s > self._promised_s
+        self._promised_s = max(self._promised_s, until_s)
         if now_s is not None:
             if more:
                 self.new_freshness = wire
-            freshness.check_time(now_s)  # 6
+            check_not_expired("freshness", self.version, until_s, now_s)  # 6
         return True
 
     @property

@@ -40,11 +40,6 @@ class GalleryMessage:
     start: bytes
     """Magic, length and header as on the wire."""
 
-    @property
-    def signed(self) -> bytes:
-        """What the signature covers, without the type's prefix."""
-        return self.start + self.body
-
 
 def digest_of(wire: bytes) -> bytes:
     """SHA-256 of wire bytes, as buckets and manifests list it."""

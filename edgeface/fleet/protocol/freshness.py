@@ -9,7 +9,7 @@ from edgeface.contract.gallery_report import Sha256
 from edgeface.fleet.protocol.framing import VERSION, check_site, start_of, unframe
 from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import check_signed, signed
-from edgeface.fleet.protocol.manifest import Manifest, check_not_expired
+from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.refusal import RefusedError
 from edgeface.fleet.protocol.version import Version
 from edgeface.security.keys import SigningKey
@@ -40,20 +40,6 @@ class FreshnessHeader:
             raise RefusedError("malformed", "it lives for more than 31 days, or not at all")
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
-    """Verified, and of the manifest it was read for. Times are UTC epoch seconds."""
-
-    version: Version
-    issued_s: int
-    expires_s: int
-    """Never after the manifest's own end."""
-
-    def check_time(self, now_s: float) -> None:
-        """Raise RefusedError `expired` at `now_s` (effective time) or later."""
-        check_not_expired("freshness", self.version, self.expires_s, now_s)
-
-
 def encode_freshness(
     manifest: Manifest, *, issued_s: int, expires_s: int, signer: SigningKey
 ) -> bytes:
@@ -72,9 +58,10 @@ def encode_freshness(
     return signed(signer, "freshness", start_of(header))
 
 
-def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
-    """The freshness of exactly this verified manifest; None when it is for a newer one, which has
-    to arrive first (nothing is verified then).
+def read_freshness(wire: bytes, manifest: Manifest) -> int | None:
+    """Until when (UTC epoch seconds, never after its own end) exactly this verified manifest is
+    current; None when the freshness is for a newer one, which has to arrive first (nothing is
+    verified then). Whether that is over is for `check_not_expired`.
 
     Raises RefusedError: `oversized`, `malformed`, `foreign_site`, `rollback` (for an older one),
     `unknown_key`, `bad_signature`, `equivocation` (same number, another manifest).
@@ -94,4 +81,4 @@ def read_freshness(wire: bytes, manifest: Manifest) -> Freshness | None:
         raise RefusedError("malformed", "freshness has no body")
     if header.manifest != manifest.digest.hex():
         raise RefusedError("equivocation", f"freshness of another manifest {version}")
-    return Freshness(version, header.issued, min(header.expires, manifest.header.expires))
+    return min(header.expires, manifest.header.expires)

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from edgeface.base.ids import ID
 from edgeface.contract.codec import MAX_INT, matching
-from edgeface.fleet.protocol.refusal import RefusedError
 
 MAX_TIME_S: Final = 253_402_300_800
 """Start of the year 10000, beyond which Python's calendar does not go."""
@@ -19,9 +18,3 @@ Counted: TypeAlias = Annotated[int, Field(ge=1, le=MAX_INT)]
 KeyId: TypeAlias = Annotated[str, matching("[0-9a-f]{16}", 16)]
 Moment: TypeAlias = Annotated[int, Field(ge=0, le=MAX_TIME_S)]
 """UTC epoch seconds."""
-
-
-def check_ascending(what: str, items: tuple[str, ...], at_most: int) -> None:
-    """Raise RefusedError `malformed` unless sorted, without repetition, and not too many."""
-    if len(items) > at_most or list(items) != sorted(set(items)):
-        raise RefusedError("malformed", f"{what}: at most {at_most}, sorted, none twice")

@@ -40,7 +40,7 @@ def signed(signer: SigningKey, kind: str, content: bytes) -> bytes:
 
 def check_signed(key: VerifyingKey, kind: str, message: GalleryMessage) -> None:
     """Raise RefusedError `bad_signature` unless this key signed the message as this type."""
-    if not key.verify(prefix_of(kind) + message.signed, message.signature):
+    if not key.verify(prefix_of(kind) + message.start + message.body, message.signature):
         raise RefusedError("bad_signature", f"not signed by key {key.kid}")
 
 
@@ -56,8 +56,10 @@ class KeyRing:
         self, administrators: Iterable[VerifyingKey], encryption_keys: Iterable[bytes]
     ) -> None:
         """`encryption_keys` have 32 bytes each."""
-        self._administrators = {key.kid: key for key in administrators}
-        self._ciphers = {encryption_key_id(key): AESGCM(key) for key in encryption_keys}
+        self.administrators: Final = {key.kid: key for key in administrators}
+        """The pinned keys by id."""
+        self.ciphers: Final = {encryption_key_id(key): AESGCM(key) for key in encryption_keys}
+        """By the id of the encryption key."""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -78,34 +80,22 @@ class KeyRing:
                 )
         return cls(administrators, ciphers)
 
-    @property
-    def administrators(self) -> frozenset[str]:
-        """Ids of the pinned keys."""
-        return frozenset(self._administrators)
-
-    @property
-    def encryption_keys(self) -> frozenset[str]:
-        """Ids of the encryption keys."""
-        return frozenset(self._ciphers)
-
     def same_as(self, other: KeyRing) -> bool:
         """Whether it trusts and opens the same."""
-        return (self.administrators, self.encryption_keys) == (
-            other.administrators,
-            other.encryption_keys,
-        )
+        pinned = self.administrators.keys() == other.administrators.keys()
+        return pinned and self.ciphers.keys() == other.ciphers.keys()
 
     def check(self, kid: str, kind: str, message: GalleryMessage) -> None:
         """Raise RefusedError (`unknown_key`, `bad_signature`) unless the administrator's key `kid`
         signed the message as this type."""
-        key = self._administrators.get(kid)
+        key = self.administrators.get(kid)
         if key is None:
             raise RefusedError("unknown_key", f"no pinned administrator's key has the id {kid}")
         check_signed(key, kind, message)
 
     def decrypt(self, kid: str, nonce: bytes, ciphertext: bytes, context: bytes) -> bytes:
         """AES-256-GCM. Raises RefusedError (`unknown_key`, `undecryptable`)."""
-        cipher = self._ciphers.get(kid)
+        cipher = self.ciphers.get(kid)
         if cipher is None:
             raise RefusedError("unknown_key", f"no encryption key here has the id {kid}")
         try:

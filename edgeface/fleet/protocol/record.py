@@ -23,7 +23,7 @@ from edgeface.fleet.protocol.framing import (
     start_of,
     unframe,
 )
-from edgeface.fleet.protocol.header import Counted, KeyId, Site, check_ascending
+from edgeface.fleet.protocol.header import Counted, KeyId, Site
 from edgeface.fleet.protocol.keyring import (
     NONCE_BYTES,
     TAG_BYTES,
@@ -58,7 +58,8 @@ class RecordHeader:
     signing_key: KeyId
 
     def __post_init__(self) -> None:
-        check_ascending("spaces", self.spaces, MAX_SPACES)
+        if len(self.spaces) > MAX_SPACES or list(self.spaces) != sorted(set(self.spaces)):
+            raise RefusedError("malformed", f"spaces: at most {MAX_SPACES}, sorted, none twice")
         if not self.spaces:
             raise RefusedError("malformed", "a record has templates of at least one space")
 
