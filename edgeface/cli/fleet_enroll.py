@@ -146,12 +146,12 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
 
     client = own_name(settings.mqtt.username, settings.mqtt.cert_file)
     with Caller(folder.connection(), Topics(folder.site, device), client) as caller:
-        taken = take_templates(caller, key, secret, request, show)
+        samples, known_as = take_templates(caller, key, secret, request, show)
     with Master(folder) as master:
         check_wish(master.store, wish)  # what it warned of was said before
-        enrolment = enrol_samples(master, taken.samples, wish, _terms(master, package, args))
-    if taken.known_as not in (None, person_id):
-        warn(f"{device} would take this person for {taken.known_as}: the same person twice?")
+        enrolment = enrol_samples(master, samples, wish, _terms(master, package, args))
+    if known_as not in (None, person_id):
+        warn(f"{device} would take this person for {known_as}: the same person twice?")
     _tell(enrolment, dry_run=args.dry_run)
     return 0
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from edgeface.base.errors import ContractError
-from edgeface.contract import asyncapi, codec, event, schemas
+from edgeface.contract import codec, event
 from edgeface.contract.channels import BASE, PARAMETERS, Channel, Part
-from edgeface.contract.documents import PARTS, files, whole, write
+from edgeface.contract.documents import PARTS, asyncapi, files, schemas, whole, write
 from edgeface.contract.event import DroppedRange, Loss, Previous
 from edgeface.contract.report import Health, OutboxState, Percentiles, State
 from edgeface.contract.topics import Topics
@@ -59,9 +59,9 @@ def test_no_two_parts_name_the_same() -> None:
     assert len(part.channels) == sum(len(item.channels) for item in PARTS)
 
 
-@pytest.mark.parametrize("name", sorted(schemas.schemas(KINDS)))
+@pytest.mark.parametrize("name", sorted(schemas(KINDS)))
 def test_every_schema_is_a_valid_one(name: str) -> None:
-    jsonschema.Draft202012Validator.check_schema(schemas.schemas(KINDS)[name])
+    jsonschema.Draft202012Validator.check_schema(schemas(KINDS)[name])
 
 
 def test_every_type_has_an_example() -> None:
@@ -83,7 +83,7 @@ def without(mapping: dict[str, Any], name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in EXAMPLES])
 def test_an_example_without_a_required_field_is_refused(path: Path) -> None:
     mapping = json.loads(path.read_text(encoding="utf-8"))
-    for name in schemas.schemas(KINDS)[kind_of(path)]["required"]:
+    for name in schemas(KINDS)[kind_of(path)]["required"]:
         with pytest.raises(jsonschema.ValidationError):
             validator(kind_of(path)).validate(without(mapping, name))
 
@@ -367,7 +367,7 @@ def test_a_command_becomes_an_operation_with_a_reply() -> None:
             ),
         },
     )
-    document = asyncapi.document(part)
+    document = asyncapi(part)
     check_document(document)
     (operation,) = document["operations"].values()
     assert operation["action"] == "receive"

@@ -14,7 +14,7 @@ from edgeface.base.errors import ContractError, EdgefaceError, GalleryError
 from edgeface.contract.answers import AnyAnswer, EnrollData, Error, GalleryData
 from edgeface.contract.codec import to_mapping
 from edgeface.contract.topics import Topics
-from edgeface.fleet.admin.door_enrolment import DoorRequest, Taken, take_templates
+from edgeface.fleet.admin.door_enrolment import DoorRequest, DoorSample, take_templates
 from edgeface.gallery.person import Person
 from edgeface.gallery.portable import export_one
 from edgeface.security.keys import SigningKey, VerifyingKey
@@ -88,7 +88,9 @@ class Device:
         )  # fmt: skip
 
 
-def take(device: Device, told: list[str] | None = None) -> Taken:
+def take(
+    device: Device, told: list[str] | None = None
+) -> tuple[tuple[DoorSample, ...], str | None]:
     request = DoorRequest(ALICE, SPACE, 2, 20.0)
     tell = [] if told is None else told
     return take_templates(
@@ -102,15 +104,15 @@ def take(device: Device, told: list[str] | None = None) -> Taken:
 
 def test_a_good_answer_gives_its_templates_and_what_was_told_meanwhile() -> None:
     told: list[str] = []
-    taken = take(Device(known_as=BOB), told)
+    samples, known_as = take(Device(known_as=BOB), told)
     assert told == ["go nearer"]
-    assert taken.known_as == BOB
-    assert [sample.source for sample in taken.samples] == [
+    assert known_as == BOB
+    assert [sample.source for sample in samples] == [
         "frame 1 from door-1",
         "frame 2 from door-1",
     ]
-    assert float(np.dot(taken.samples[1].embedding, direction(2))) > 0.99
-    assert taken.samples[0].stored(0.0).created_s == stored(direction(1)).created_s
+    assert float(np.dot(samples[1].embedding, direction(2))) > 0.99
+    assert samples[0].stored(0.0).created_s == stored(direction(1)).created_s
 
 
 def said(code: Any, text: str) -> Callable[[AnyAnswer], AnyAnswer]:

@@ -7,13 +7,12 @@ from typing import Any
 import jsonschema
 from referencing import Registry, Resource
 
-from edgeface.contract import schemas
-from edgeface.contract.documents import whole
+from edgeface.contract.documents import schemas, whole
 
 
 def validator(kind: str) -> jsonschema.Draft202012Validator:
     """Of messages of one kind, by the contract's own schemas."""
-    found = schemas.schemas(whole().kinds)
+    found = schemas(whole().kinds)
     registry: Registry[Any] = Registry().with_resources(
         (f"{name}.json", Resource.from_contents(item)) for name, item in found.items()
     )

@@ -61,15 +61,6 @@ class DoorSample:
         return self.template
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What came from the door, verified and opened."""
-
-    samples: tuple[DoorSample, ...]
-    known_as: str | None
-    """Whom the device would take the person for."""
-
-
 def pinned_key(folder: SiteFolder, device: str) -> VerifyingKey:
     """The key that the site has pinned for a device.
 
@@ -103,9 +94,10 @@ def take_templates(
     secret: AdministratorSecret,
     request: DoorRequest,
     progress: Callable[[EnrollProgress], None] = lambda _: None,
-) -> Taken:
+) -> tuple[tuple[DoorSample, ...], str | None]:
     """Have the device look at the person before it; `progress` is told what the next frame should
-    be.
+    be. Returns what came from the door, verified and opened, and whom the device would take the
+    person for.
 
     Raises NoAnswerError (not there, or no answer in time), GalleryError (refused, or templates of
     another model or person), ContractError (not signed by `key`, malformed, sealed to another key,
@@ -145,7 +137,7 @@ def _open_answer(
     session: str,
     secret: AdministratorSecret,
     request: DoorRequest,
-) -> Taken:
+) -> tuple[tuple[DoorSample, ...], str | None]:
     """What is sealed in the answer, whose signature was checked. Raises as `take_templates`."""
     device = topics.device
     data = from_mapping(EnrollData, _data(answer, "enroll", topics, session), "data")
@@ -168,7 +160,7 @@ def _open_answer(
         DoorSample(f"frame {number} from {device}", template)
         for number, template in enumerate(templates, 1)
     )
-    return Taken(samples, data.known_as)
+    return samples, data.known_as
 
 
 def _check_space(caller: Caller, key: VerifyingKey, session: str, request: DoorRequest) -> None:

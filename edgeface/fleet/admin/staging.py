@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -16,11 +16,12 @@ from edgeface.fleet.admin.adminkeys import (
     load_encryption_key,
 )
 from edgeface.fleet.admin.ledger import SendStage, keys_text
-from edgeface.fleet.admin.master import Draft, Master, PersonChange, content_digest
+from edgeface.fleet.admin.master import Draft, Master, content_digest
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest
+from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.version import Version
 from edgeface.security.keys import SigningKey, VerifyingKey
@@ -48,7 +49,7 @@ def stage(master: Master, draft: Draft, keys: PublishingKeys, now_s: int) -> Non
     Raises GalleryError for what cannot be encoded; nothing has changed then.
     """
     with _next_manifest(master, keys, now_s) as work:
-        work.apply(draft.changes)
+        work.apply((change.person_id, change.payload) for change in draft.changes)
         looked_at = [change.person_id for change in draft.changes] + [*draft.unchanged]
         work.connection.executemany(
             "DELETE FROM touched WHERE person_id = ?", [(person_id,) for person_id in looked_at]
@@ -109,17 +110,15 @@ class _Work:
         self._now_s = now_s
         self._buckets: set[int] = set()
 
-    def apply(self, changes: Iterable[PersonChange]) -> None:
-        """Make the records and tombstones."""
-        for change in changes:
-            self._buckets.add(bucket_number(change.person_id))
-            if change.payload is None:
-                self.connection.execute(
-                    "DELETE FROM people WHERE person_id = ?", (change.person_id,)
-                )
-                self.bury(change.person_id, self._now_s)
+    def apply(self, wanted: Iterable[tuple[str, Payload | None]]) -> None:
+        """Make the records, and tombstones of those who have no payload."""
+        for person_id, payload in wanted:
+            self._buckets.add(bucket_number(person_id))
+            if payload is None:
+                self.connection.execute("DELETE FROM people WHERE person_id = ?", (person_id,))
+                self.bury(person_id, self._now_s)
             else:
-                self._put(change)
+                self._put(person_id, payload)
 
     def bury(self, person_id: str, removed_s: int) -> None:
         """Make a tombstone."""
@@ -138,7 +137,7 @@ class _Work:
         """Make buckets and manifest; `base` is the digest of the manifest before."""
         for number in sorted(self._buckets):
             self._make_bucket(number)
-        digests: Mapping[int, bytes] = self._ledger.bucket_digests()
+        digests = self._ledger.bucket_digests()
         wire = encode_manifest(
             site=self._site,
             version=self._version,
@@ -157,23 +156,21 @@ class _Work:
         self._send("manifest", "", SendStage.MANIFEST)
         self._send("freshness", "", SendStage.FRESHNESS)
 
-    def _put(self, change: PersonChange) -> None:
-        payload = change.payload
-        assert payload is not None
+    def _put(self, person_id: str, payload: Payload) -> None:
         wire = encode_record(
             payload,
             site=self._site,
-            person_id=change.person_id,
+            person_id=person_id,
             version=self._version,
             encryption_key=self._keys.encryption,
             signer=self._keys.signer,
         )
-        self.connection.execute("DELETE FROM tombstones WHERE person_id = ?", (change.person_id,))
+        self.connection.execute("DELETE FROM tombstones WHERE person_id = ?", (person_id,))
         self.connection.execute(
             "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
-                change.person_id,
-                bucket_number(change.person_id),
+                person_id,
+                bucket_number(person_id),
                 self._version.revision,
                 digest_of(wire),
                 content_digest(payload),
@@ -181,7 +178,7 @@ class _Work:
                 wire,
             ),
         )
-        self._send("person", change.person_id, SendStage.RECORDS)
+        self._send("person", person_id, SendStage.RECORDS)
 
     def _make_bucket(self, number: int) -> None:
         entries = self._ledger.entries(number)
@@ -201,12 +198,11 @@ class _Work:
         )
 
 
-def _everything(master: Master) -> Iterator[PersonChange]:
+def _everything(master: Master) -> Iterator[tuple[str, Payload | None]]:
     """Everybody as the master has them, and the removals that are not published yet."""
-    present = set(master.store.ids())
-    for person_id in sorted(present | set(master.ledger.published())):
-        payload = master.payload(person_id) if person_id in present else None
+    for person_id in sorted({*master.store.ids(), *master.ledger.published()}):
+        payload = master.payload(person_id)
         if payload is not None and payload.templates:
-            yield PersonChange("changed", person_id, payload.display_name, payload)
+            yield person_id, payload
         elif master.ledger.content_of(person_id) is not None:
-            yield PersonChange("removed", person_id, None, None)
+            yield person_id, None

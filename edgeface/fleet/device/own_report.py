@@ -10,7 +10,6 @@ from edgeface.contract import codec
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.device.replica import Replica
-from edgeface.fleet.protocol.version import NOTHING
 from edgeface.security.keys import SigningKey
 
 MIN_INTERVAL_S: Final = 1.0
@@ -50,13 +49,12 @@ class OwnReport:
         replica = self._replica
         catch_up, trusted, served = replica.catch_up, replica.trusted, replica.catch_up.served
         store, applied = catch_up.tables.store, catch_up.applied
-        version = applied.version if applied.digest is not None else NOTHING
         return Reported(
             session=self._session,
             reported_at=datetime.fromtimestamp(utc_s, UTC),
             standing=replica.standing,
-            epoch=version.epoch,
-            revision=version.revision,
+            epoch=applied.version.epoch,
+            revision=applied.version.revision,
             digest=None if applied.digest is None else applied.digest.hex(),
             people=store.count(),
             templates=store.spaces().get(served.space, 0),

@@ -7,6 +7,7 @@ ASCII, the record's revision as 64-bit big-endian, the SHA-256 of the record's w
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NamedTuple
@@ -18,12 +19,11 @@ from edgeface.fleet.protocol.header import Site
 from edgeface.fleet.protocol.refusal import RefusedError
 
 BUCKETS: Final = 256
-ENTRY_BYTES: Final = 52
 MAX_BUCKET_BYTES: Final = 512 * 1024
 """About ten thousand people in a bucket."""
 
-_ID_BYTES: Final = 12
-_DIGEST_AT: Final = 20
+_ENTRY: Final = struct.Struct(">12sQ32s")
+"""Id, revision, digest."""
 
 
 class Entry(NamedTuple):
@@ -61,7 +61,7 @@ def encode_bucket(site: str, number: int, entries: Iterable[Entry]) -> bytes:
     ):
         raise ValueError(f"bucket {number:02x}: a person is there twice or belongs elsewhere")
     wire = start_of(header) + b"".join(
-        entry.person_id.encode("ascii") + entry.revision.to_bytes(8, "big") + entry.digest
+        _ENTRY.pack(entry.person_id.encode("ascii"), entry.revision, entry.digest)
         for entry in ordered
     )
     if len(wire) > MAX_BUCKET_BYTES:
@@ -83,12 +83,9 @@ def read_bucket(wire: bytes, digest: bytes, *, site: str, number: int) -> tuple[
     check_site(message.header.site, site)
     if message.header.bucket != f"{number:02x}":
         raise RefusedError("wrong_topic", f"it is bucket {message.header.bucket}, not {number:02x}")
-    if len(message.body) % ENTRY_BYTES:
+    if len(message.body) % _ENTRY.size:
         raise RefusedError("malformed", "the bucket's body is cut off")
-    entries = tuple(
-        _entry(message.body[at : at + ENTRY_BYTES])
-        for at in range(0, len(message.body), ENTRY_BYTES)
-    )
+    entries = tuple(_entry(*found) for found in _ENTRY.iter_unpack(message.body))
     if not entries:
         raise RefusedError("malformed", "an empty bucket is not listed")
     ids = [entry.person_id for entry in entries]
@@ -97,9 +94,8 @@ def read_bucket(wire: bytes, digest: bytes, *, site: str, number: int) -> tuple[
     return entries
 
 
-def _entry(content: bytes) -> Entry:
-    person_id = content[:_ID_BYTES].decode("ascii", errors="replace")
-    revision = int.from_bytes(content[_ID_BYTES:_DIGEST_AT], "big")
+def _entry(name: bytes, revision: int, digest: bytes) -> Entry:
+    person_id = name.decode("ascii", errors="replace")
     if not is_person_id(person_id) or not 1 <= revision <= MAX_INT:
         raise RefusedError("malformed", "an entry of the bucket is not one")
-    return Entry(person_id, revision, content[_DIGEST_AT:])
+    return Entry(person_id, revision, digest)

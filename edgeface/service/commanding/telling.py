@@ -112,6 +112,7 @@ def explain_track(query: Why, traces: Traces) -> WhyData:
         newest = query.track is None
         text = "nothing was decided yet" if newest else f"track {query.track} is not remembered"
         raise CommandRefusedError("not_found", text)
+    why = dict(sighting.why or {})
     return WhyData(
         track=sighting.track.id,
         outcome=sighting.event_type,
@@ -120,11 +121,6 @@ def explain_track(query: Why, traces: Traces) -> WhyData:
         match=sighting.match,
         quality=sighting.quality,
         faces_in_view=sighting.faces_in_view,
-        why=_bounded(sighting),
+        why=why if len(dump(why)) <= _MAX_WHY_BYTES else {"left_out": "the trace is too long"},
         recent=traces.tracks(),
     )
-
-
-def _bounded(sighting: Sighting) -> dict[str, object]:
-    why = dict(sighting.why or {})
-    return why if len(dump(why)) <= _MAX_WHY_BYTES else {"left_out": "the trace is too long"}
