@@ -11,13 +11,14 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
-from typing import Any, Final, Self
+from statistics import fmean
+from typing import Final, Self, TypeVar
 
 import numpy as np
 
 from edgeface.base.errors import EvaluationError
 from edgeface.bench.sync_device import Command, DevicePlan, DeviceState, Reached, run_device
-from edgeface.bench.sync_site import SITE, SPACE, SyncSite
+from edgeface.bench.sync_site import SyncSite
 from edgeface.fleet.protocol.version import Version
 from edgeface.mqtt.localbroker import LocalBroker
 
@@ -26,6 +27,7 @@ PATIENCE_S: Final = 600.0
 _END_S: Final = 30.0
 
 Say = Callable[[str], None]
+_Item = TypeVar("_Item", DeviceState, Reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +137,16 @@ class _Devices:
     def states(self, command: Command) -> dict[str, DeviceState]:
         """Their answers to `state` or `pause`."""
         self.tell(command)
-        found: dict[str, DeviceState] = {}
-        self._collect(found, DeviceState, lambda _: True, len(self.pipes))
-        return found
+        return self._collect(DeviceState, lambda _: True)
 
     def until(self, enough: Callable[[Reached], bool]) -> dict[str, Reached]:
         """The first report of each device that is enough."""
-        found: dict[str, Reached] = {}
-        self._collect(found, Reached, enough, len(self.pipes))
-        return found
+        return self._collect(Reached, enough)
 
-    def _collect(
-        self, found: dict[str, Any], kind: type, enough: Callable[[Any], bool], count: int
-    ) -> None:
+    def _collect(self, kind: type[_Item], enough: Callable[[_Item], bool]) -> dict[str, _Item]:
+        found: dict[str, _Item] = {}
         deadline = time.monotonic() + PATIENCE_S
-        while len(found) < count:
+        while len(found) < len(self.pipes):
             left_s = deadline - time.monotonic()
             ready = wait(list(self.pipes.values()), timeout=max(0.0, left_s))
             if not ready:
@@ -162,7 +159,8 @@ class _Devices:
                 except EOFError as error:
                     raise EvaluationError("a device's process has ended") from error
                 if isinstance(item, kind) and enough(item):
-                    found.setdefault(item.name, item)  # type: ignore[attr-defined]
+                    found.setdefault(item.name, item)
+        return found
 
 
 def bench_sync(
@@ -179,18 +177,7 @@ def bench_sync(
         site.publish()
         result.publish_s = time.monotonic() - began_s
         names = [f"device-{number}" for number in range(devices)]
-        plans = [
-            DevicePlan(
-                name,
-                SITE,
-                SPACE,
-                site.add_device(name),
-                folder / "devices" / name,
-                broker.host,
-                broker.port,
-            )
-            for name in names
-        ]
+        plans = [site.add_device(name, folder / "devices" / name) for name in names]
         say(f"starting {devices} devices")
         fleet = stack.enter_context(_Devices(plans))
         fleet.states("state")
@@ -228,8 +215,8 @@ def _full_sync(result: SyncBench, fleet: _Devices) -> None:
     reached = fleet.until(lambda item: item.applied == Version(1, 1))
     result.full_sync_s = _since(began_s, reached)
     states = fleet.states("state")
-    result.full_messages = _mean([state.messages for state in states.values()])
-    result.full_bytes = _mean([state.payload_bytes for state in states.values()])
+    result.full_messages = fmean(state.messages for state in states.values())
+    result.full_bytes = fmean(state.payload_bytes for state in states.values())
     result.resident_syncing_mib = Spread.of([state.resident_mib for state in states.values()])
     result.syncing_peak_mib = Spread.of([state.peak_mib for state in states.values()])
 
@@ -259,11 +246,11 @@ def _catch_up(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     reached = fleet.until(lambda item: item.applied >= version)
     result.catch_up_s = _since(began_s, reached)
     states = fleet.states("state")
-    result.catch_up_messages = _mean(
-        [states[name].messages - before[name].messages for name in states]
+    result.catch_up_messages = fmean(
+        states[name].messages - before[name].messages for name in states
     )
-    result.catch_up_bytes = _mean(
-        [states[name].payload_bytes - before[name].payload_bytes for name in states]
+    result.catch_up_bytes = fmean(
+        states[name].payload_bytes - before[name].payload_bytes for name in states
     )
 
 
@@ -274,7 +261,7 @@ def _last_enrolment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     fleet.until(lambda item: item.served >= version)
     states = fleet.states("pause")
     result.swap_peak_mib = Spread.of([state.peak_mib for state in states.values()])
-    result.disk_mib = _mean([state.disk_mib for state in states.values()])
+    result.disk_mib = fmean(state.disk_mib for state in states.values())
     right, count = site.digest(), len(site.people)
     result.wrong = sorted(
         name
@@ -285,7 +272,3 @@ def _last_enrolment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
 
 def _since(began_s: float, reached: dict[str, Reached]) -> Spread:
     return Spread.of([item.at_s - began_s for item in reached.values()])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))

@@ -53,7 +53,6 @@ class Reached:
     served: Version
     """Of the index."""
     applied: Version
-    digest: str | None
     erased: Version
 
 
@@ -75,8 +74,6 @@ class DeviceState:
     disk_mib: float
     opened_s: float
     """From opening the gallery file to an index that serves."""
-    trouble: str | None
-    refusals: int
 
 
 class SyncDevice:
@@ -93,7 +90,7 @@ class SyncDevice:
             plan.bundle / "state" / "fleet", plan.state_dir / "fleet", dirs_exist_ok=True
         )
         began_s = time.monotonic()
-        self._store = GalleryStore(plan.state_dir / "gallery.sqlite", self._row_key())
+        self._store = GalleryStore(plan.state_dir / "gallery.sqlite", bytes(range(32)))
         self.replica: Final = Replica(
             plan.site,
             self._store,
@@ -146,8 +143,6 @@ class SyncDevice:
             peak_mib=peak_mib,
             disk_mib=sum(path.stat().st_size for path in files) / 2**20,
             opened_s=self.opened_s,
-            trouble=self.replica.trouble,
-            refusals=self.replica.refusals.total,
         )
         forget_peak()
         return found
@@ -158,20 +153,7 @@ class SyncDevice:
         now = (served, catch_up.applied.version, catch_up.erased)
         if now != self._told:
             self._told = now
-            digest = catch_up.applied.digest
-            self._tell(
-                Reached(
-                    self._plan.name,
-                    time.monotonic(),
-                    served,
-                    catch_up.applied.version,
-                    None if digest is None else digest.hex(),
-                    catch_up.erased,
-                )
-            )
-
-    def _row_key(self) -> bytes:
-        return bytes(range(32))
+            self._tell(Reached(self._plan.name, time.monotonic(), *now))
 
 
 def run_device(plan: DevicePlan, pipe: Pipe) -> None:

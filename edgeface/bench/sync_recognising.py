@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 
 from edgeface.base.errors import EvaluationError
-from edgeface.bench.sync_device import DevicePlan, SyncDevice
-from edgeface.bench.sync_site import SITE, SPACE, SyncSite
+from edgeface.bench.sync_device import SyncDevice
+from edgeface.bench.sync_site import SyncSite
 from edgeface.evaluation.opener import Opener
 from edgeface.fleet.protocol.version import NOTHING
 from edgeface.mqtt.localbroker import LocalBroker
@@ -81,10 +81,7 @@ def bench_recognising(
             say(f"publishing {people} people")
             site.add(people)
             version = site.publish().version
-            plan = DevicePlan(
-                _NAME, SITE, SPACE, site.add_device(_NAME), folder / _NAME, broker.host, broker.port
-            )
-            device = SyncDevice(plan, lambda _: None)
+            device = SyncDevice(site.add_device(_NAME, folder / _NAME), lambda _: None)
             try:
                 return _run(device, site, version, before_s, fps, say)
             finally:

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from edgeface.base.ids import new_person_id
+from edgeface.bench.sync_device import DevicePlan
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.devices import Extras, add_device
 from edgeface.fleet.admin.master import Master, make_site
@@ -34,6 +35,7 @@ class SyncSite:
         self.folder: SiteFolder = make_site(
             path, "\n".join([*lines, ""]).encode(), self._passphrase
         )[0]
+        self._host, self._port = host, port
         self._templates = templates
         self._random = np.random.default_rng(5)
         self.people: list[str] = []
@@ -73,10 +75,11 @@ class SyncSite:
             found = master.ledger.state().digest
             return None if found is None else found.hex()
 
-    def add_device(self, name: str) -> Path:
-        """Register a device; its bundle."""
+    def add_device(self, name: str, state_dir: Path) -> DevicePlan:
+        """Register a device."""
         with Master(self.folder) as master:
-            return add_device(self.folder, master.ledger.state(), name, Extras())
+            bundle = add_device(self.folder, master.ledger.state(), name, Extras())
+        return DevicePlan(name, SITE, SPACE, bundle, state_dir, self._host, self._port)
 
     def _random_templates(self) -> list[StoredTemplate]:
         vectors = self._random.standard_normal((self._templates, DIMENSIONS))

@@ -16,9 +16,8 @@ from edgeface.cli.common import add_config
 from edgeface.cli.dates import end, start
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrolment import Enrolment, Wish, check_wish, enrol
-from edgeface.gallery.gate import Portrait, Refused
+from edgeface.gallery.gate import Portrait, Refused, bar_in, open_gate
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
-from edgeface.gallery.photo_gate import bar_in, open_gate
 from edgeface.gallery.store import GalleryStore
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings

@@ -120,15 +120,14 @@ def _verification(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.evaluation.pictures import PictureRoot
     from edgeface.evaluation.plots import plot_verification
     from edgeface.evaluation.protocol import read_protocol
-    from edgeface.evaluation.stills import Progress, embed_pictures
+    from edgeface.evaluation.stills import embed_pictures
     from edgeface.evaluation.verification_report import report
 
     protocol = read_protocol(existing(args.pairs))
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
     with PictureRoot(existing(args.root)) as root:
-        progress = Progress("pictures", len(protocol.pictures))
-        pictures = embed_pictures(root, protocol.pictures, detector, embedder, progress)
+        pictures = embed_pictures(root, protocol.pictures, detector, embedder)
     result = report(protocol, pictures, all_pairs=args.all_pairs)
     if args.plot:
         plot_verification(result, Path(args.plot), Path(args.pairs).stem)

@@ -42,8 +42,7 @@ from edgeface.fleet.admin.photo_enrolment import (
 )
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.enrolment import Enrolment, Wish, check_wish
-from edgeface.gallery.gate import Gate
-from edgeface.gallery.photo_gate import bar_in, open_gate
+from edgeface.gallery.gate import Gate, bar_in, open_gate
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.mqtt.caller import Caller
 

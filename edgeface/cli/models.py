@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.check import PackageReport, check_package, check_together
+from edgeface.inference.edgetpu_rules import count_operators
 from edgeface.inference.flatbuffer import TensorFacts
 from edgeface.inference.operators import OPERATORS
 from edgeface.inference.package import load_package, packages_in
@@ -80,23 +81,23 @@ def _check(packages: tuple[Path, ...]) -> int:
 
 
 def _print_report(report: PackageReport) -> None:
-    package = report.package
-    if package is None:
+    package, graph = report.package, report.graph
+    if package is None or graph is None:
         print(f"{report.folder}\n  REFUSED: cannot be loaded")
         return
     description = package.description
     print(f"{description.name} {description.version}  ({description.task})  {report.folder}")
     print(
-        f"  size        {report.size_bytes / 1e6:.2f} MB, {report.parameters:,} parameters in "
-        f"{report.parameter_bytes / 1e6:.2f} MB"
+        f"  size        {graph.size_bytes / 1e6:.2f} MB, {graph.parameters:,} parameters in "
+        f"{graph.parameter_bytes / 1e6:.2f} MB"
     )
     for file, sha256 in sorted(description.files.items()):
         print(f"  sha256      {sha256}  {file}")
-    for end, tensors in (("input", report.inputs), ("output", report.outputs)):
-        for tensor in tensors:
-            print(f"  {end:<11} {_tensor_line(tensor)}")
+    for end, tensors in (("input", graph.inputs), ("output", graph.outputs)):
+        for index in tensors:
+            print(f"  {end:<11} {_tensor_line(graph.tensors[index])}")
     print(f"  {'operator':<24} {'count':>5} {'version':>8} {'allowed up to':>14}")
-    for operator in report.operators:
+    for operator in count_operators(graph):
         rule = OPERATORS.get(operator.name)
         allowed = str(rule.highest) if rule is not None else "none"
         print(f"  {operator.name:<24} {operator.count:>5} {operator.version:>8} {allowed:>14}")

@@ -12,8 +12,7 @@ import cv2
 from edgeface.base.errors import FrameTimeoutError
 from edgeface.capture.factory import make_source
 from edgeface.demo.child import DemoError
-from edgeface.gallery.gate import Portrait
-from edgeface.gallery.photo_gate import open_gate
+from edgeface.gallery.gate import Portrait, open_gate
 from edgeface.settings.tree import Settings
 
 WANTED: Final = 3

@@ -59,9 +59,8 @@ class Delivered:
     threshold: float
     extrapolated: bool
     delivered: float
-    low: float
-    """Lower end of the 95 % interval by subject bootstrap."""
-    high: float
+    interval_95: tuple[float, float]
+    """By subject bootstrap."""
     errors: int
     """Impostor pairs accepted."""
 
@@ -73,7 +72,8 @@ class Delivered:
     @property
     def consistent(self) -> bool:
         """The interval reaches into the range from half to twice the FMR."""
-        return self.low <= self.fmr * FACTOR and self.high >= self.fmr / FACTOR
+        low, high = self.interval_95
+        return low <= self.fmr * FACTOR and high >= self.fmr / FACTOR
 
 
 def fit_calibration(
@@ -159,7 +159,7 @@ def check_calibration(
             threshold.value,
             threshold.extrapolated,
             float(hits.sum()) / len(pairs),
-            *percentile_interval(found),
+            percentile_interval(found),
             int(hits.sum()),
         )
         for fmr, threshold, hits, found in zip(fmrs, thresholds, accepted, rates, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from edgeface.evaluation.calibration import (
 from edgeface.evaluation.impostors import PairScores, cross_person_scores
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import Protocol
-from edgeface.evaluation.stills import EmbeddedPictures, Progress, embed_pictures
+from edgeface.evaluation.stills import EmbeddedPictures, embed_pictures
 from edgeface.recognition.values import FaceDetector, FaceEmbedder
 
 
@@ -41,13 +41,8 @@ class CalibrationReport:
             "people": self.fit.people,
             "check_impostors": self.check_impostors,
             "checks": [
-                {
-                    "fmr": check.fmr,
-                    "threshold": check.threshold,
-                    "extrapolated": check.extrapolated,
-                    "delivered": check.delivered,
-                    "interval_95": [check.low, check.high],
-                    "errors": check.errors,
+                asdict(check)
+                | {
                     "within_factor_two": check.within_factor_two,
                     "consistent": check.consistent,
                 }
@@ -80,8 +75,7 @@ def calibrate(
         raise EvaluationError(f"{len(shared)} people are in both parts: {min(shared)}, ...")
     everything = fit_people | check_people
     names = list(everything)
-    bar = Progress("pictures", len(names)) if progress else None
-    pictures = embed_pictures(root, names, detector, embedder, bar)
+    pictures = embed_pictures(root, names, detector, embedder, quiet=not progress)
     fit = fit_calibration(_impostors(names, fit_people, pictures))
     other = _impostors(names, check_people, pictures)
     return CalibrationReport(

@@ -21,7 +21,7 @@ from edgeface.evaluation.detection import (
 from edgeface.evaluation.opener import DETECTOR, Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.reference import YuNet
-from edgeface.evaluation.stills import Progress
+from edgeface.evaluation.stills import shown
 from edgeface.inference.detector import Detector
 from edgeface.recognition.values import Face, Image
 
@@ -98,16 +98,13 @@ class _Run:
         if not names:
             raise EvaluationError(f"{boxes}: no picture has {only!r} in its name")
         matches = Matches()
-        progress = self._progress("annotated pictures", names)
         self._pairs = []
-        for done, name in enumerate(names, 1):
+        for name in shown("annotated pictures", names, quiet=self._quiet):
             image = root.read(name)
             found = self._detect(image)
             smallest = self._smallest_px(image)
             matches.add(found, annotations[name], smallest)
             self._compare(image, found, smallest)
-            if progress:
-                progress.show(done)
         return asdict(matches.result(self._threshold)) | {"landmarks": self._landmarks()}
 
     def singles(self, root: PictureRoot, one_face: str) -> dict[str, Any]:
@@ -115,26 +112,20 @@ class _Run:
         names = root.names(one_face)
         if not names:
             raise EvaluationError(f"no picture has {one_face!r} in its name")
-        progress = self._progress("pictures of one face", names)
         self._pairs = []
         missed: list[str] = []
-        for done, name in enumerate(names, 1):
+        for name in shown("pictures of one face", names, quiet=self._quiet):
             image = root.read(name)
             found = [face for face in self._detect(image) if face.score >= self._threshold]
             if not found:
                 missed.append(name)
             self._compare(image, found, self._smallest_px(image))
-            if progress:
-                progress.show(done)
         return {
             "pictures": len(names),
             "recall": 1 - len(missed) / len(names),
             "missed": missed,
             "landmarks": self._landmarks(),
         }
-
-    def _progress(self, label: str, names: Sequence[str]) -> Progress | None:
-        return None if self._quiet else Progress(label, len(names))
 
     def _detect(self, image: Image) -> list[Face]:
         started = time.perf_counter()

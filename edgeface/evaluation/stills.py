@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -57,12 +57,22 @@ class Progress:
         self._stream.flush()
 
 
+def shown(label: str, names: Sequence[str], *, quiet: bool = False) -> Iterator[str]:
+    """The names one by one, with a `Progress` unless `quiet`."""
+    progress = None if quiet else Progress(label, len(names))
+    for done, name in enumerate(names, 1):
+        yield name
+        if progress is not None:
+            progress.show(done)
+
+
 def embed_pictures(
     root: PictureRoot,
     names: Sequence[str],
     detector: FaceDetector,
     embedder: FaceEmbedder,
-    progress: Progress | None = None,
+    *,
+    quiet: bool = False,
 ) -> EmbeddedPictures:
     """Decode, find the one face that counts, align and embed each picture.
 
@@ -71,7 +81,7 @@ def embed_pictures(
     """
     rows: list[NDArray[np.float32] | None] = []
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for done, name in enumerate(names, 1):
+    for name in shown("pictures", names, quiet=quiet):
         clock = [time.perf_counter()]
         image = root.read(name)
         clock.append(time.perf_counter())
@@ -86,8 +96,6 @@ def embed_pictures(
             clock.append(time.perf_counter())
         for stage, start, end in zip(STAGES, clock, clock[1:], strict=False):
             spent[stage].append((end - start) * 1e3)
-        if progress is not None:
-            progress.show(done)
     width = next((len(row) for row in rows if row is not None), 128)
     embeddings = np.zeros((len(rows), width), dtype=np.float32)
     for index, row in enumerate(rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
@@ -14,6 +14,7 @@ from edgeface.base.ids import check_person_id, new_person_id
 from edgeface.gallery.build import build_index
 from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.compare import find_lookalikes, find_strays
+from edgeface.gallery.people import readable
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.thresholds import Calibration
@@ -114,7 +115,11 @@ def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
     if known is None and wish.display_name is None:
         raise GalleryError("a new person needs a name (--name)")
     _person(wish, wish.person_id or new_person_id(), known, 0.0)
-    for other in _others(store, wish.person_id):
+    for other_id in store.ids():
+        # Damaged rows are told of by `gallery list` and `gallery audit`.
+        other = readable(store, other_id) if other_id != wish.person_id else None
+        if other is None:
+            continue
         for field, mine, theirs in (
             ("name", wish.display_name, other.display_name),
             ("card", wish.card, other.card),
@@ -187,16 +192,6 @@ def _doubts(
     if len(alike) > _NAMED:
         doubts.append(f"looks like {len(alike) - _NAMED} more people")
     return doubts
-
-
-def _others(store: GalleryStore, person_id: str | None) -> Iterator[Person]:
-    for other_id in store.ids():
-        try:
-            other = store.person(other_id) if other_id != person_id else None
-        except GalleryError:
-            continue  # damaged rows are told of by `gallery list` and `gallery audit`
-        if other is not None:
-            yield other
 
 
 def _person(wish: Wish, person_id: str, known: Person | None, now_s: float) -> Person:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from edgeface.base.errors import GalleryError
+from edgeface.gallery.enrolment import Bar, bar_for
 from edgeface.gallery.locate import (
     FaceProblem,
     choose_face,
@@ -18,10 +19,15 @@ from edgeface.gallery.locate import (
 )
 from edgeface.gallery.person import StoredTemplate
 from edgeface.gallery.photo import read_photo
+from edgeface.gallery.store import GalleryStore
+from edgeface.inference.models import open_models
+from edgeface.inference.package import ModelPackage
 from edgeface.recognition.alignment import align
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.templates import encode_template
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
+from edgeface.settings.models import ModelsSettings
+from edgeface.settings.recognition import DecisionSettings, DetectionSettings, QualitySettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,3 +142,25 @@ def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
             )
         case _:
             return f"refused by the quality gate {gate}"
+
+
+def open_gate(
+    models: ModelsSettings, detection: DetectionSettings, quality: QualitySettings
+) -> tuple[Gate, ModelPackage]:
+    """The models' gate, and the embedder's package. Raises ModelError or RuntimeMissingError."""
+    # On the CPU: a running daemon owns the Edge TPU, and templates of both are of one space.
+    detector, embedder, _ = open_models(
+        models.detector,
+        models.embedder,
+        "cpu",
+        threads=models.threads,
+        score_threshold=detection.score_threshold,
+        max_faces=detection.max_faces,
+    )
+    return Gate(detector, embedder, QualityLimits(**quality.model_dump())), embedder.package
+
+
+def bar_in(store: GalleryStore, decision: DecisionSettings, package: ModelPackage) -> Bar:
+    """For templates of the package's space among those that `store` has."""
+    templates = store.spaces().get(package.space_id, 0)
+    return bar_for(package.calibration, decision.target_fpir, decision.max_looks, templates)

@@ -81,11 +81,14 @@ def export_gallery(
                 file.write(content)
 
             write(_header(space, export, now or datetime.now(UTC), encrypted=cipher.encrypts))
-            for person, items in _everyone(store, space):
-                if not items:
-                    left_out.append(person.person_id)
+            for person_id in store.ids():
+                person, items = store.person(person_id), store.templates(person_id, space)
+                if person is None:
                     continue
-                write(_seal_line(cipher, person.person_id, _body(person, items), space, export))
+                if not items:
+                    left_out.append(person_id)
+                    continue
+                write(_seal_line(cipher, person_id, _body(person, items), space, export))
                 people, templates = people + 1, templates + len(items)
             checksum = digest.hexdigest()
             trailer: dict[str, Any] = {"end": True, "people": people, "sha256": checksum}
@@ -259,15 +262,6 @@ def _header(space: str, export: str, now: datetime, *, encrypted: bool) -> dict[
 
 def _body(person: Person, templates: Sequence[StoredTemplate]) -> dict[str, Any]:
     return {**person_to_mapping(person), "templates": [_to_json(item) for item in templates]}
-
-
-def _everyone(
-    store: GalleryStore, space: str
-) -> Iterator[tuple[Person, tuple[StoredTemplate, ...]]]:
-    for person_id in store.ids():
-        person = store.person(person_id)
-        if person is not None:
-            yield person, store.templates(person_id, space)
 
 
 def _seal_line(

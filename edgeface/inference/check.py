@@ -8,13 +8,8 @@ from pathlib import Path
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.description import COMPILED_FILE, MODEL_FILE
-from edgeface.inference.edgetpu_rules import (
-    OperatorCount,
-    audit_compiled,
-    audit_model,
-    count_operators,
-)
-from edgeface.inference.flatbuffer import TensorFacts, read_model
+from edgeface.inference.edgetpu_rules import audit_compiled, audit_model
+from edgeface.inference.flatbuffer import GraphFacts, read_model
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import ModelPackage, load_package
@@ -32,14 +27,15 @@ class PackageReport:
     faults: tuple[str, ...]
     package: ModelPackage | None = None
     """None when the package could not be loaded at all."""
-    operators: tuple[OperatorCount, ...] = ()
-    inputs: tuple[TensorFacts, ...] = ()
-    outputs: tuple[TensorFacts, ...] = ()
-    parameters: int = 0
-    parameter_bytes: int = 0
-    size_bytes: int = 0
+    graph: GraphFacts | None = None
+    """What is in `model.tflite`; there is one where there is a package."""
     golden: str | None = None
     """The numbers of the golden run."""
+
+    @property
+    def parameter_bytes(self) -> int:
+        """Of the weights and biases; 0 of a package that could not be loaded."""
+        return 0 if self.graph is None else self.graph.parameter_bytes
 
 
 def check_package(folder: Path, runtime: Runtime) -> PackageReport:
@@ -71,18 +67,7 @@ def check_package(folder: Path, runtime: Runtime) -> PackageReport:
             faults.append(result.fault)
     except ModelError as error:
         faults.append(str(error))
-    return PackageReport(
-        folder=folder,
-        faults=tuple(faults),
-        package=package,
-        operators=count_operators(model),
-        inputs=tuple(model.tensors[index] for index in model.inputs),
-        outputs=tuple(model.tensors[index] for index in model.outputs),
-        parameters=model.parameters,
-        parameter_bytes=model.parameter_bytes,
-        size_bytes=model.size_bytes,
-        golden=golden,
-    )
+    return PackageReport(folder, tuple(faults), package, model, golden)
 
 
 def check_together(reports: Sequence[PackageReport]) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ from edgeface.recognition.values import Box, Image
 class GoldenResult:
     """What a golden run gave."""
 
-    passed: bool
     measured: str
     """The numbers, for people."""
     fault: str | None = None
@@ -63,11 +62,11 @@ def check_golden(package: ModelPackage, model: Detector | Embedder) -> GoldenRes
         raise ModelError(f"{package.folder}: {rules.task}, not what the model does")
     measured = f"{measured}; red and blue swapped: {other_measured}"
     if fault is not None:
-        return GoldenResult(False, measured, f"{package.folder}: golden run: {fault}")
+        return GoldenResult(measured, f"{package.folder}: golden run: {fault}")
     if other is None:
         fault = f"{package.folder}: golden run: passes with red and blue swapped ({other_measured})"
-        return GoldenResult(False, measured, fault)
-    return GoldenResult(True, measured)
+        return GoldenResult(measured, fault)
+    return GoldenResult(measured)
 
 
 def _array(

@@ -12,12 +12,6 @@ class _Span:
     parent: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Announced:
-    track_id: int
-    time_s: float
-
-
 class CoolDown:
     """Holds back a name within `cool_down_s` of the same name on a related track.
 
@@ -29,7 +23,8 @@ class CoolDown:
     def __init__(self, cool_down_s: float) -> None:
         self._cool_down_s = cool_down_s
         self._spans: dict[int, _Span] = {}
-        self._announced: dict[str, list[_Announced]] = {}
+        self._announced: dict[str, list[tuple[int, float]]] = {}
+        """By person: on which track, and when."""
         self.held_back = 0
         """How many announcements it has held back."""
 
@@ -48,11 +43,11 @@ class CoolDown:
         """Whether the name may be announced now; a True is remembered, a False counted."""
         self._forget(time_s)
         announced = self._announced.setdefault(person_id, [])
-        recent = (last for last in announced if time_s - last.time_s < self._cool_down_s)
-        if any(self._related(last.track_id, track_id) for last in recent):
+        # What `_forget` has left is recent.
+        if any(self._related(last_id, track_id) for last_id, _ in announced):
             self.held_back += 1
             return False
-        announced.append(_Announced(track_id, time_s))
+        announced.append((track_id, time_s))
         return True
 
     def _related(self, first: int, second: int) -> bool:
@@ -78,11 +73,8 @@ class CoolDown:
     def _forget(self, now_s: float) -> None:
         """Drop what can no longer hold anything back, so that a month costs no memory."""
         for person_id in list(self._announced):
-            recent = [
-                last
-                for last in self._announced[person_id]
-                if now_s - last.time_s < self._cool_down_s
-            ]
+            announced = self._announced[person_id]
+            recent = [last for last in announced if now_s - last[1] < self._cool_down_s]
             if recent:
                 self._announced[person_id] = recent
             else:

@@ -46,7 +46,7 @@ def table(report: CalibrationReport) -> str:
         mark = " (extrapolated)" if check.extrapolated else ""
         rows.append(
             f"| {check.fmr:.0e} | {check.threshold:.3f}{mark} | {check.delivered:.2e} "
-            f"| {check.low:.1e} to {check.high:.1e} | {check.errors} |"
+            f"| {check.interval_95[0]:.1e} to {check.interval_95[1]:.1e} | {check.errors} |"
         )
     return "\n".join(rows)
 

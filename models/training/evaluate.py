@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgeface.evaluation.opener import Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
-from edgeface.evaluation.stills import Progress, embed_pictures
+from edgeface.evaluation.stills import embed_pictures
 from edgeface.evaluation.verification_report import VerificationReport, report
 from models.training.quantise import load_embedder
 
@@ -40,6 +40,5 @@ def evaluate(checkpoint: Path, detector: str, pairs: Path, root: Path) -> Verifi
         protocol.pictures,
         Opener().detector(detector),
         FloatEmbedder(checkpoint),
-        Progress("pictures", len(protocol.pictures)),
     )
     return report(protocol, pictures)

@@ -49,7 +49,7 @@ def edgeface(
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     monkeypatch.chdir(config.parent)
     monkeypatch.setattr(
-        "edgeface.gallery.photo_gate.open_models",
+        "edgeface.gallery.gate.open_models",
         lambda *_, **__: (PaintedDetector(), Embedder(), None),
     )
     monkeypatch.setattr("edgeface.cli.gallery.load_package", lambda _: Embedder.package)

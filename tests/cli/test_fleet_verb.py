@@ -59,7 +59,7 @@ def fleet(
     output and standard error."""
     monkeypatch.setattr("edgeface.fleet.admin.broker.QUIET_S", 0.05)
     monkeypatch.setattr(
-        "edgeface.gallery.photo_gate.open_models",
+        "edgeface.gallery.gate.open_models",
         lambda *_, **__: (PaintedDetector(), Embedder(), 0),
     )
     for action in ("audit", "enroll", "spaces"):

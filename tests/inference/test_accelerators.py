@@ -124,8 +124,8 @@ def test_auto_without_compiled_files_is_the_cpu_and_not_degraded(pristine: Path)
     detector, embedder, state = open_both(pristine)
     assert (state.in_use, state.degraded) == ("cpu", False)
     assert "no model_edgetpu.tflite for test_detector and test_embedder" in str(state.reason)
-    assert check_golden(detector.package, detector).passed
-    assert check_golden(embedder.package, embedder).passed
+    assert check_golden(detector.package, detector).fault is None
+    assert check_golden(embedder.package, embedder).fault is None
 
 
 def test_auto_without_a_tpu_is_the_cpu_and_not_degraded(compiled: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_configured_tpu_that_is_missing_is_degraded_with_the_reason(compiled: 
     detector, _, state = open_both(compiled, "edgetpu", edgetpu_library="libedgetpu_absent.so.1")
     assert (state.in_use, state.degraded) == ("cpu", True)
     assert "libedgetpu_absent.so.1 cannot be loaded" in str(state.reason)
-    assert check_golden(detector.package, detector).passed
+    assert check_golden(detector.package, detector).fault is None
 
 
 def test_a_configured_tpu_without_compiled_files_is_degraded(pristine: Path) -> None:
@@ -151,8 +151,8 @@ def test_a_tpu_that_works_is_used(compiled: Path, libraries: Path, accelerator: 
     library = build_edgetpu(libraries, "WORKS")
     detector, embedder, state = open_both(compiled, accelerator, "usb", edgetpu_library=library)
     assert (state.in_use, state.degraded, state.reason) == ("edgetpu", False, None)
-    assert check_golden(detector.package, detector).passed
-    assert check_golden(embedder.package, embedder).passed
+    assert check_golden(detector.package, detector).fault is None
+    assert check_golden(embedder.package, embedder).fault is None
 
 
 def test_a_library_that_crashes_never_takes_this_process_along(
