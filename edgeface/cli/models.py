@@ -8,9 +8,8 @@ from pathlib import Path
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.check import PackageReport, check_package, check_together
-from edgeface.inference.edgetpu_rules import count_operators
+from edgeface.inference.edgetpu_rules import OPERATORS, count_operators
 from edgeface.inference.flatbuffer import TensorFacts
-from edgeface.inference.operators import OPERATORS
 from edgeface.inference.package import load_package, packages_in
 from edgeface.inference.runtimes import find_runtime
 from edgeface.settings.places import shipped_models

@@ -59,8 +59,8 @@ class LandmarkDistance:
 class Matches:
     """Collects the detections of picture after picture."""
 
-    scores: list[float] = field(default_factory=list)
-    hits: list[bool] = field(default_factory=list)
+    found: list[tuple[float, bool]] = field(default_factory=list)
+    """The score of each, and whether it is a face."""
     faces: int = 0
     pictures: int = 0
 
@@ -80,9 +80,9 @@ class Matches:
             best = max(free, key=lambda index: face.box.iou(wanted[index]), default=None)
             if best is not None and face.box.iou(wanted[best]) >= IOU:
                 free.remove(best)
-                self._note(face, True)
+                self.found.append((face.score, True))
             elif _side(face.box) >= min_side_px and not any(_covers(b, face.box) for b in other):
-                self._note(face, False)
+                self.found.append((face.score, False))
         self.faces += len(wanted)
         self.pictures += 1
 
@@ -90,9 +90,9 @@ class Matches:
         """Raises EvaluationError if no face was demanded."""
         if not self.faces:
             raise EvaluationError("no annotated face is large enough to be measured")
-        order = np.argsort(-np.array(self.scores), kind="stable")
-        hits = np.array(self.hits, dtype=np.bool_)[order]
-        above = np.array(self.scores)[order] >= score_threshold
+        ranked = sorted(self.found, key=lambda item: -item[0])
+        hits = np.array([hit for _, hit in ranked], dtype=np.bool_)
+        above = np.array([score >= score_threshold for score, _ in ranked], dtype=np.bool_)
         found, alarms = int(hits[above].sum()), int((~hits[above]).sum())
         return Precision(
             average_precision(hits, self.faces),
@@ -102,10 +102,6 @@ class Matches:
             self.faces,
             self.pictures,
         )
-
-    def _note(self, face: Face, hit: bool) -> None:
-        self.scores.append(face.score)
-        self.hits.append(hit)
 
 
 def average_precision(hits: NDArray[np.bool_], faces: int) -> float:

@@ -30,16 +30,14 @@ class Change:
 
     def put_person(self, person: Person) -> None:
         """Insert the person, or overwrite what is stored except the templates."""
-        known = self._connection.execute(
-            "SELECT 1 FROM people WHERE person_id = ?", (person.person_id,)
-        ).fetchone()
+        known = self._knows(person.person_id)
         body = self._cipher.seal(encode_person(person), "people", person.person_id)
         self._connection.execute(
             "INSERT INTO people VALUES (?, ?)"
             " ON CONFLICT (person_id) DO UPDATE SET body = excluded.body",
             (person.person_id, body),
         )
-        self._note(erased=known is not None)
+        self._note(erased=known)
 
     def put_templates(
         self, person_id: str, space: str, templates: Iterable[StoredTemplate]
@@ -53,8 +51,7 @@ class Change:
             raise GalleryError(
                 f"{person_id}: {len(items)} templates, but at most {MAX_TEMPLATES} in one space"
             )
-        query = "SELECT 1 FROM people WHERE person_id = ?"
-        if self._connection.execute(query, (person_id,)).fetchone() is None:
+        if not self._knows(person_id):
             raise GalleryError(f"{person_id}: no such person in the gallery")
         number = self._space_number(space)
         gone = self._connection.execute(
@@ -102,6 +99,10 @@ class Change:
             self._connection.execute(
                 "UPDATE position SET revision = revision + 1, changes = changes + 1"
             )
+
+    def _knows(self, person_id: str) -> bool:
+        query = "SELECT 1 FROM people WHERE person_id = ?"
+        return self._connection.execute(query, (person_id,)).fetchone() is not None
 
     def _note(self, *, erased: bool) -> None:
         self._touched = True

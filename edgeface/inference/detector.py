@@ -16,7 +16,7 @@ from edgeface.inference.decode import (
     suppress,
 )
 from edgeface.inference.description import DetectorDescription
-from edgeface.inference.network import Network
+from edgeface.inference.network import network_of
 from edgeface.inference.package import ModelPackage
 from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Interpreter
@@ -49,15 +49,7 @@ class Detector:
         shapes: dict[str, list[tuple[int, ...]]] = {}
         for level in output.levels:
             shapes |= level_shapes(output, level, *size)
-        try:
-            self._network = Network(
-                interpreter,
-                input_name=rules.tensor,
-                input_shape=(1, rules.height, rules.width, 3),
-                outputs=shapes,
-            )
-        except ModelError as error:
-            raise ModelError(f"{package.folder}: {error}") from error
+        self._network = network_of(package, interpreter, shapes)
         self.package = package
         self.input_size_px: Final = size
         """Width and height of the model's input."""

@@ -13,20 +13,11 @@ from pathlib import Path
 
 from edgeface.base.errors import RuntimeMissingError
 from edgeface.inference import edgetpu_probe
-from edgeface.inference.probe_model import PROBE_MODEL
-from edgeface.inference.runtimes import RUNTIMES, Interpreter, Runtime
+from edgeface.inference.runtimes import PROBE_MODEL, RUNTIMES, Interpreter, Runtime
 
 LIBRARY = "libedgetpu.so.1"
 PROBE_TIMEOUT_S = 30.0
 """Loading takes about 3 s on a Pi 4; a TPU that needs longer is of no use."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeResult:
-    """Whether the Edge TPU can be used, and why not."""
-
-    usable: bool
-    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +44,11 @@ class EdgeTpu:
         delegate = self.runtime.load_delegate(self.delegate_library, self.options)
         return self.runtime.interpreter(content, threads=threads, delegates=[delegate])
 
-    def probe(self, models: Sequence[Path] = (), timeout_s: float = PROBE_TIMEOUT_S) -> ProbeResult:
+    def probe(self, models: Sequence[Path] = (), timeout_s: float = PROBE_TIMEOUT_S) -> str | None:
         """Open the TPU in a child process and run each of `models` (compiled files) once there.
 
-        Without models the delegate alone is tried. Never raises for what the TPU does.
+        Without models the delegate alone is tried. Returns why the TPU cannot be used, None when it
+        can; never raises for what the TPU does.
         """
         request = {
             "module": RUNTIMES[self.runtime.name],
@@ -71,20 +63,20 @@ class EdgeTpu:
             done = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             stage = _last_stage(_text(error.stdout))
-            return ProbeResult(False, f"the Edge TPU hung while {stage} (over {timeout_s:g} s)")
+            return f"the Edge TPU hung while {stage} (over {timeout_s:g} s)"
         except OSError as error:
-            return ProbeResult(False, f"the Edge TPU cannot be probed: {error}")
+            return f"the Edge TPU cannot be probed: {error}"
         return explain(self, done.returncode, _text(done.stdout), _text(done.stderr))
 
     def require(self, models: Sequence[Path] = ()) -> None:
         """Raise RuntimeMissingError with the reason when the TPU cannot be used."""
-        result = self.probe(models)
-        if not result.usable:
-            raise RuntimeMissingError(str(result.reason))
+        reason = self.probe(models)
+        if reason is not None:
+            raise RuntimeMissingError(reason)
 
 
-def explain(tpu: EdgeTpu, returncode: int, stdout: str, stderr: str) -> ProbeResult:
-    """What the end of a probe process means.
+def explain(tpu: EdgeTpu, returncode: int, stdout: str, stderr: str) -> str | None:
+    """Why the TPU cannot be used, by the end of a probe process; None when it can.
 
     `returncode` as subprocess gives it: the negative signal number when a signal ended it.
     """
@@ -93,38 +85,31 @@ def explain(tpu: EdgeTpu, returncode: int, stdout: str, stderr: str) -> ProbeRes
     device = f"device '{tpu.device}'" if tpu.device else "device"
     last = _lines(stdout)[-1] if _lines(stdout) else {}
     if returncode == 0 and last.get("done") is True:
-        return ProbeResult(True)
+        return None
     if returncode in (-signal.SIGSEGV, -signal.SIGILL, -signal.SIGBUS):
         name = signal.Signals(-returncode).name
-        return ProbeResult(
-            False,
+        return (
             f"crashed with {name} while {stage}: {tpu.delegate_library} and {runtime} do not "
-            "match; install a libedgetpu that was built for this runtime's TensorFlow",
+            "match; install a libedgetpu that was built for this runtime's TensorFlow"
         )
     if returncode == -signal.SIGABRT:
-        return ProbeResult(
-            False,
+        return (
             f"{tpu.delegate_library} gave up (SIGABRT) while {stage}: a failing USB transfer, or "
-            f"a library that does not match {runtime}; check cable and power",
+            f"a library that does not match {runtime}; check cable and power"
         )
     kind, error = last.get("kind"), str(last.get("error") or "")
     if kind == "missing":
-        return ProbeResult(
-            False, f"{tpu.delegate_library} cannot be loaded ({error}); install libedgetpu1-std"
-        )
+        return f"{tpu.delegate_library} cannot be loaded ({error}); install libedgetpu1-std"
     if kind == "refused":
         detail = f" ({error})" if error else ""
-        return ProbeResult(
-            False,
+        return (
             f"{tpu.delegate_library} found no usable {device}{detail}; is it connected, allowed "
-            "(group plugdev) and not in use by another process?",
+            "(group plugdev) and not in use by another process?"
         )
     if kind == "failed":
-        return ProbeResult(False, f"the Edge TPU failed while {stage}: {error}")
+        return f"the Edge TPU failed while {stage}: {error}"
     tail = stderr.strip().splitlines()[-1:] or ["no output"]
-    return ProbeResult(
-        False, f"the Edge TPU probe ended with status {returncode} while {stage}: {tail[0]}"
-    )
+    return f"the Edge TPU probe ended with status {returncode} while {stage}: {tail[0]}"
 
 
 def _text(output: bytes | None) -> str:

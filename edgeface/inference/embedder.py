@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.description import EmbedderDescription
-from edgeface.inference.network import Network
+from edgeface.inference.network import network_of
 from edgeface.inference.package import ModelPackage
 from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Interpreter
@@ -27,15 +27,8 @@ class Embedder:
         if not isinstance(description, EmbedderDescription):
             raise ModelError(f"{package.folder}: {description.task}, not a face embedder")
         rules, output = description.input, description.output
-        try:
-            self._network = Network(
-                interpreter,
-                input_name=rules.tensor,
-                input_shape=(1, rules.height, rules.width, 3),
-                outputs={output.tensor: [(1, output.dimensions), (1, 1, 1, output.dimensions)]},
-            )
-        except ModelError as error:
-            raise ModelError(f"{package.folder}: {error}") from error
+        shapes = [(1, output.dimensions), (1, 1, 1, output.dimensions)]
+        self._network = network_of(package, interpreter, {output.tensor: shapes})
         self.package = package
         self.dimensions: int = output.dimensions
         self._swap = rules.channels == "BGR"

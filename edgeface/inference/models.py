@@ -114,4 +114,4 @@ def _why_not(tpu: EdgeTpu, wanted: Wanted, packages: tuple[ModelPackage, ...]) -
     without = [package.name for package in packages if not package.compiled]
     if without:
         return f"no {COMPILED_FILE} for {' and '.join(without)}"
-    return tpu.probe([package.folder / COMPILED_FILE for package in packages]).reason
+    return tpu.probe([package.folder / COMPILED_FILE for package in packages])

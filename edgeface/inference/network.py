@@ -9,8 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import ModelError
+from edgeface.inference.package import ModelPackage
 from edgeface.inference.runtimes import Interpreter
 from edgeface.inference.tensors import TensorSpec, find_tensor
+
+
+def network_of(
+    package: ModelPackage,
+    interpreter: Interpreter,
+    outputs: Mapping[str, Sequence[tuple[int, ...]]],
+) -> Network:
+    """The package's model, as `Network`; a ModelError names the package."""
+    rules = package.description.input
+    try:
+        return Network(
+            interpreter,
+            input_name=rules.tensor,
+            input_shape=(1, rules.height, rules.width, 3),
+            outputs=outputs,
+        )
+    except ModelError as error:
+        raise ModelError(f"{package.folder}: {error}") from error
 
 
 class Network:

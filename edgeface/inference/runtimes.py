@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ctypes
 import importlib
 import importlib.metadata
@@ -13,13 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
-from edgeface.inference.probe_model import PROBE_INPUT, PROBE_MODEL, PROBE_OUTPUT
 
 RUNTIMES: Mapping[str, str] = {
     "ai-edge-litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
 }
 """Distribution name to module, in order of preference."""
+
+PROBE_MODEL = base64.b64decode(
+    "GAAAAFRGTDMAAA4AGAAUABAADAAIAAQADgAAABQAAAAgAAAAJAAAAEQBAAADAAAAAQAAAAgAAAAEAAQABAAAAAAAAAAA"
+    "AAAAAQAAABAAAAAMABQAEAAMAAgABAAMAAAAEAAAADwAAABAAAAARAAAAAEAAAAQAAAAAAAKAAwAAAAIAAQACgAAAAgA"
+    "AAAMAAAAAQAAAAEAAAABAAAAAAAAAAEAAAABAAAAAQAAAAAAAAACAAAAZAAAAAQAAACy////EAAAADAAAAAAAAAJMAAA"
+    "AKT///8IAAAAFAAAAAEAAAAAAAAAAAAAAAAAAAABAAAAAAAAPwEAAAB5AAAAAgAAAAEAAAAEAAAAAAAOABQAEAAPAAAA"
+    "CAAEAA4AAAAcAAAAOAAAAAAAAAk4AAAADAAMAAAAAAAIAAQADAAAAAgAAAAQAAAAAQAAAAAAAAAAAAAAAQAAAAAAAD8B"
+    "AAAAeAAAAAIAAAABAAAABAAAAAEAAAAQAAAADAAQAA8AAAAIAAQADAAAABMAAAACAAAAAAAAEw=="
+)
+"""The smallest model that shows whether a runtime works, `y = relu(x)`; `x` and `y` int8 `(1, 4)`,
+scale 0.5, zero point 0.
+
+Importing a TFLite runtime proves nothing: tflite-runtime 2.14 imports under numpy 2 and fails only
+when an interpreter is built."""
+
+PROBE_INPUT = (-3, -1, 0, 5)
+PROBE_OUTPUT = (0, 0, 0, 5)
 
 
 class Interpreter(Protocol):

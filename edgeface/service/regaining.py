@@ -50,8 +50,7 @@ def _usable(board: Board) -> bool:
         if not all(package.compiled for package in packages):
             return False
         tpu = EdgeTpu(find_runtime(), settings.edgetpu_device)
-        result = tpu.probe([package.folder / COMPILED_FILE for package in packages])
+        return tpu.probe([package.folder / COMPILED_FILE for package in packages]) is None
     except EdgefaceError as error:
         _log.debug("the Edge TPU cannot be probed: %s", error)
         return False
-    return result.usable

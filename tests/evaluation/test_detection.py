@@ -43,7 +43,7 @@ def test_average_precision_takes_the_better_precision_further_right() -> None:
 def test_a_face_is_matched_once_and_by_the_best_score() -> None:
     matches = Matches()
     matches.add([_face(0, 0, 40, 0.7), _face(1, 0, 40, 0.9)], [_wanted(0, 0, 40)], 24)
-    assert sorted(zip(matches.scores, matches.hits, strict=True)) == [(0.7, False), (0.9, True)]
+    assert sorted(matches.found) == [(0.7, False), (0.9, True)]
 
 
 def test_ignored_and_small_faces_are_neither_demanded_nor_errors() -> None:
@@ -57,7 +57,7 @@ def test_ignored_and_small_faces_are_neither_demanded_nor_errors() -> None:
     ]
     annotated = [_wanted(90, 90, 60, ignore=True), _wanted(200, 200, 20), _wanted(0, 0, 40)]
     matches.add(found, annotated, 24)
-    assert sorted(zip(matches.scores, matches.hits, strict=True)) == [(0.5, True), (0.6, False)]
+    assert sorted(matches.found) == [(0.5, True), (0.6, False)]
     result = matches.result(0.55)
     assert result.faces == 1
     assert result.average_precision == pytest.approx(0.5)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
-from edgeface.inference.edgetpu import EdgeTpu, ProbeResult, explain
+from edgeface.inference.edgetpu import EdgeTpu, explain
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_models
 from edgeface.inference.runtimes import Runtime
@@ -55,8 +55,8 @@ def test_the_probe_survives_and_says_what_happened(
     runtime: Runtime, libraries: Path, compiled: Path, behaviour: str, reason: str | None
 ) -> None:
     tpu = EdgeTpu(runtime, delegate_library=build_edgetpu(libraries, behaviour))
-    result = tpu.probe([compiled / "detector" / "model_edgetpu.tflite"])
-    assert result.usable == (reason is None)
+    found = tpu.probe([compiled / "detector" / "model_edgetpu.tflite"])
+    assert (found is None) == (reason is None)
     if reason is None:
         tpu.require()
     else:
@@ -66,16 +66,16 @@ def test_the_probe_survives_and_says_what_happened(
 
 def test_a_probe_that_hangs_is_given_up(runtime: Runtime, libraries: Path) -> None:
     tpu = EdgeTpu(runtime, delegate_library=build_edgetpu(libraries, "HANGS"))
-    result = tpu.probe(timeout_s=3.0)
-    assert not result.usable
-    assert "hung while" in str(result.reason)
-    assert "(over 3 s)" in str(result.reason)
+    found = tpu.probe(timeout_s=3.0)
+    assert found is not None
+    assert "hung while" in str(found)
+    assert "(over 3 s)" in str(found)
 
 
 def test_a_missing_library_names_what_to_install(runtime: Runtime) -> None:
-    result = EdgeTpu(runtime, delegate_library="libedgetpu_absent.so.1").probe()
-    assert "libedgetpu_absent.so.1 cannot be loaded" in str(result.reason)
-    assert "install libedgetpu1-std" in str(result.reason)
+    found = EdgeTpu(runtime, delegate_library="libedgetpu_absent.so.1").probe()
+    assert "libedgetpu_absent.so.1 cannot be loaded" in str(found)
+    assert "install libedgetpu1-std" in str(found)
 
 
 STAGE = '{"stage": "running the model"}\n'
@@ -112,12 +112,12 @@ def test_the_end_of_a_probe_is_explained(
     returncode: int, stdout: str, stderr: str, reason: str | None
 ) -> None:
     tpu = EdgeTpu(Runtime("litert", "9.9", None), device="usb:1")
-    result = explain(tpu, returncode, stdout, stderr)
+    found = explain(tpu, returncode, stdout, stderr)
     if reason is None:
-        assert result == ProbeResult(True)
+        assert found is None
     else:
-        assert not result.usable
-        assert reason in str(result.reason)
+        assert found is not None
+        assert reason in found
 
 
 def test_auto_without_compiled_files_is_the_cpu_and_not_degraded(pristine: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_library_that_crashes_never_takes_this_process_along(
 def test_a_tpu_that_refuses_after_a_good_probe_is_degraded(
     monkeypatch: pytest.MonkeyPatch, compiled: Path, libraries: Path
 ) -> None:
-    monkeypatch.setattr(EdgeTpu, "probe", lambda *_: ProbeResult(True))
+    monkeypatch.setattr(EdgeTpu, "probe", lambda *_: None)
     library = build_edgetpu(libraries, "REFUSES")
     _, _, state = open_both(compiled, "edgetpu", edgetpu_library=library)
     assert (state.in_use, state.degraded) == ("cpu", True)
@@ -208,6 +208,4 @@ def test_the_probe_needs_nothing_of_ours(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert Path(sys.executable).exists()
     assert shutil.which(sys.executable)
-    assert "cannot be loaded" in str(
-        EdgeTpu(runtime, delegate_library="libabsent.so").probe().reason
-    )
+    assert "cannot be loaded" in str(EdgeTpu(runtime, delegate_library="libabsent.so").probe())

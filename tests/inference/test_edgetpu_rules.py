@@ -11,9 +11,8 @@ import pytest
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference import flatbuffer
-from edgeface.inference.edgetpu_rules import audit_compiled, audit_model, count_operators
+from edgeface.inference.edgetpu_rules import OPERATORS, audit_compiled, audit_model, count_operators
 from edgeface.inference.flatbuffer import read_model
-from edgeface.inference.operators import OPERATORS
 from tests.support.packages import detector_model, embedder_model, rectify_model
 from tests.support.tflite import OPS, OPTIONS, Graph, schema
 

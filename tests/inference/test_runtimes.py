@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference import runtimes
 from edgeface.inference.network import Network
-from edgeface.inference.probe_model import PROBE_MODEL
-from edgeface.inference.runtimes import Runtime, find_runtime, probe_runtime
+from edgeface.inference.runtimes import PROBE_MODEL, Runtime, find_runtime, probe_runtime
 from edgeface.inference.tensors import Quantization, TensorSpec, find_tensor, read_spec
 from tests.support.tflite import OPS, Graph, relu_model
 
