@@ -19,7 +19,7 @@ import numpy as np
 from edgeface.base.errors import EvaluationError
 from edgeface.bench.sync_device import Command, DevicePlan, DeviceState, Reached, run_device
 from edgeface.bench.sync_site import SyncSite
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.mqtt.localbroker import LocalBroker
 
 PATIENCE_S: Final = 600.0

@@ -18,7 +18,7 @@ from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions

@@ -19,7 +19,7 @@ from edgeface.base.errors import EvaluationError
 from edgeface.bench.sync_device import SyncDevice
 from edgeface.bench.sync_site import SyncSite
 from edgeface.evaluation.opener import Opener
-from edgeface.fleet.protocol.version import NOTHING
+from edgeface.fleet.protocol.terms import NOTHING
 from edgeface.mqtt.localbroker import LocalBroker
 
 PATIENCE_S: Final = 600.0

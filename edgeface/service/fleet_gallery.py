@@ -12,7 +12,7 @@ from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.provision import Provision, load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.device_session import DeviceSession

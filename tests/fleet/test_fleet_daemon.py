@@ -12,7 +12,7 @@ import pytest
 
 from edgeface.contract.gallery_report import Reported
 from edgeface.fleet.protocol.reported import applied_version, confirms, read_reported
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.inference.package import load_package
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.security.keys import SigningKey

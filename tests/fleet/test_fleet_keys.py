@@ -17,7 +17,7 @@ from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.people import find_people
 from edgeface.security.keys import SigningKey
 from edgeface.settings.loading import load_settings

@@ -22,8 +22,7 @@ from edgeface.fleet.protocol.keyring import KeyRing, signed
 from edgeface.fleet.protocol.manifest import read_manifest
 from edgeface.fleet.protocol.payload import Payload, decode_payload, encode_payload
 from edgeface.fleet.protocol.record import SignedRecord, Tombstone, open_record, verify_person
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import RefusedError, Version
 from edgeface.gallery.person import StoredTemplate
 from tests.support import gallery_vectors as vectors
 from tests.support import independent_gallery_reader as independent

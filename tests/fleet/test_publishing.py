@@ -15,7 +15,7 @@ from edgeface.fleet.admin.master import Master
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.record import Tombstone, verify_person
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from tests.support.broker import Witness, running_broker
 from tests.support.fleet_site import (
     PASSPHRASE,

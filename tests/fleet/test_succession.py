@@ -11,8 +11,7 @@ from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.freshness import encode_freshness, read_freshness
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import check_not_expired, read_manifest
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import RefusedError, Version
 from tests.support.gallery_vectors import (
     ADMINISTRATOR,
     FRESHNESS,

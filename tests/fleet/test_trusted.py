@@ -11,7 +11,7 @@ from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.record import SignedRecord
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 from edgeface.gallery.store import GalleryStore
 from tests.support.fleet_device import GRACE_S, published
 from tests.support.fleet_site import FleetSite, person_id

@@ -30,7 +30,7 @@ from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import NOBODY, Manifest, check_not_expired, read_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
-from edgeface.fleet.protocol.version import NOTHING, Version
+from edgeface.fleet.protocol.terms import NOTHING, Version
 from edgeface.gallery.person import Person
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey

@@ -20,7 +20,7 @@ from edgeface.fleet.protocol.keyring import KeyRing, encryption_key_id, signed
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest, read_manifest
 from edgeface.fleet.protocol.payload import Payload, encode_payload
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.person import StoredTemplate
 from edgeface.recognition.templates import Template
 from edgeface.security.keys import SigningKey

@@ -23,7 +23,7 @@ from edgeface.fleet.admin.ledger_file import connect, explained
 from edgeface.fleet.protocol.bucket import Entry
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 
 
 class SendStage(IntEnum):

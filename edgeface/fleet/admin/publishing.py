@@ -19,7 +19,7 @@ from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
-from edgeface.fleet.protocol.version import NOTHING, Version
+from edgeface.fleet.protocol.terms import NOTHING, Version
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey
 

@@ -23,7 +23,7 @@ from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import SigningKey, VerifyingKey
 
 

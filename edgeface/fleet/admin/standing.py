@@ -15,7 +15,7 @@ from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.ledger import Ledger, TombstoneRow
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.protocol.reported import applied_version, confirms, read_reported
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import VerifyingKey
 
 _CHUNK: Final = 100

@@ -17,7 +17,7 @@ from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.bucket import Entry, bucket_number
 from edgeface.fleet.protocol.manifest import NOBODY
 from edgeface.fleet.protocol.record import OnPersonTopic, SignedRecord
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 
 BATCH: Final = 64
 """Records of one transaction."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, cast
 
 from edgeface.contract.gallery_report import MAX_REFUSALS, Reason, Refusal
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 
 _log = logging.getLogger(__name__)
 _MAX_TOPIC: Final = 256

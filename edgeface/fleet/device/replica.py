@@ -26,7 +26,7 @@ from edgeface.fleet.device.requests import Key
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import AnyConnection
 from edgeface.recognition.index import GalleryIndex

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex

@@ -22,7 +22,7 @@ from edgeface.fleet.protocol.bucket import BUCKETS, Entry, bucket_number, encode
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.manifest import DIGEST_BYTES, NOBODY
 from edgeface.fleet.protocol.payload import Payload
-from edgeface.fleet.protocol.version import NOTHING, Version
+from edgeface.fleet.protocol.terms import NOTHING, Version
 from edgeface.gallery.change import Change
 from edgeface.gallery.store import GalleryStore
 

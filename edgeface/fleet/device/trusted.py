@@ -25,8 +25,7 @@ from edgeface.fleet.protocol.record import (
     open_record,
     verify_person,
 )
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import NOTHING, Version
+from edgeface.fleet.protocol.terms import NOTHING, RefusedError, Version
 
 
 class Trusted:

@@ -15,8 +15,7 @@ from typing import Annotated, Final, Literal, NamedTuple
 from edgeface.base.ids import is_person_id
 from edgeface.contract.codec import MAX_INT, matching
 from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
-from edgeface.fleet.protocol.header import Site
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError, Site
 
 BUCKETS: Final = 256
 MAX_BUCKET_BYTES: Final = 512 * 1024

@@ -10,10 +10,8 @@ from typing import Final
 from edgeface.base.errors import ContractError, StateError
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Amount, Sha256
-from edgeface.fleet.protocol.header import KeyId
 from edgeface.fleet.protocol.manifest import Manifest
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import KeyId, RefusedError, Version
 
 FLOOR_FILE: Final = "floor.json"
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from edgeface.base.errors import ContractError
 from edgeface.contract import codec
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 
 MAGIC: Final = b"EFG1"
 HEADER_AT: Final = 6

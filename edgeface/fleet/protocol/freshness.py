@@ -7,11 +7,9 @@ from typing import Final, Literal
 
 from edgeface.contract.gallery_report import Sha256
 from edgeface.fleet.protocol.framing import VERSION, check_site, start_of, unframe
-from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import check_signed, signed
 from edgeface.fleet.protocol.manifest import Manifest
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Counted, KeyId, Moment, RefusedError, Site, Version
 from edgeface.security.keys import SigningKey
 
 MAX_FRESHNESS_BYTES: Final = 2048

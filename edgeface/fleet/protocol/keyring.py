@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.protocol.framing import GalleryMessage, prefix_of
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 from edgeface.gallery.key_file import load_key
 from edgeface.security.keys import SigningKey, VerifyingKey
 

@@ -16,10 +16,8 @@ from edgeface.contract.codec import matching
 from edgeface.contract.gallery_report import SPACE_PATTERN, Amount
 from edgeface.fleet.protocol.bucket import BUCKETS
 from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
-from edgeface.fleet.protocol.header import Counted, KeyId, Moment, Site
 from edgeface.fleet.protocol.keyring import KeyRing, signed
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Counted, KeyId, Moment, RefusedError, Site, Version
 from edgeface.security.keys import SigningKey, VerifyingKey
 
 MAX_MANIFEST_BYTES: Final = 16 * 1024

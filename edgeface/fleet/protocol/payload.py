@@ -20,7 +20,7 @@ from edgeface.base.errors import ContractError, GalleryError
 from edgeface.contract import codec
 from edgeface.contract.codec import matching
 from edgeface.contract.gallery_report import SPACE_PATTERN
-from edgeface.fleet.protocol.refusal import RefusedError
+from edgeface.fleet.protocol.terms import RefusedError
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate, make_template
 
 PADDING_BYTES: Final = 256

@@ -23,7 +23,6 @@ from edgeface.fleet.protocol.framing import (
     start_of,
     unframe,
 )
-from edgeface.fleet.protocol.header import Counted, KeyId, Site
 from edgeface.fleet.protocol.keyring import (
     NONCE_BYTES,
     TAG_BYTES,
@@ -32,8 +31,7 @@ from edgeface.fleet.protocol.keyring import (
     signed,
 )
 from edgeface.fleet.protocol.payload import PADDING_BYTES, Payload, decode_payload, encode_payload
-from edgeface.fleet.protocol.refusal import RefusedError
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Counted, KeyId, RefusedError, Site, Version
 from edgeface.security.keys import SigningKey
 
 MAX_RECORD_BYTES: Final = 16 * 1024

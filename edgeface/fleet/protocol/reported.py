@@ -7,7 +7,7 @@ from edgeface.base.messages import Message
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.signatures import KEY_ID
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import VerifyingKey
 
 

@@ -20,7 +20,7 @@ from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.keyring import encryption_key_id
 from edgeface.fleet.protocol.manifest import NOBODY
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import DAY_S, PEOPLE, FleetDevice, ids
 from tests.support.fleet_site import FleetSite, person_id

@@ -11,7 +11,7 @@ from edgeface.base.messages import Message
 from edgeface.fleet.admin import staging
 from edgeface.fleet.protocol.bucket import bucket_number, encode_bucket, read_bucket
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.version import Version
+from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import DAY_S, GRACE_S, PEOPLE, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import PASSPHRASE, FleetSite, person_id
