@@ -18,7 +18,7 @@ from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain
 from edgeface.contract.codec import to_mapping
 from edgeface.fleet.admin.administration import Fleet
-from edgeface.fleet.admin.standing import Judged
+from edgeface.fleet.admin.standing import DeviceStanding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,11 +37,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         rows: list[dict[str, Any]] = []
         for item in found:
-            reported = item.standing.reported
-            row = asdict(item) | asdict(item.standing)
-            row["reported"] = None if reported is None else to_mapping(reported)
-            del row["standing"]
-            rows.append(row)
+            reported = None if item.reported is None else to_mapping(item.reported)
+            rows.append(asdict(item) | {"reported": reported})
         print(
             json.dumps(
                 {"published": floor.version, "digest": floor.digest, "devices": rows}, indent=2
@@ -53,16 +50,16 @@ def run(args: argparse.Namespace) -> int:
         for line in _lines(item):
             print(plain(line))
     for gone in tombstones:
-        missing = [item.standing.device for item in found if gone.person_id in item.unconfirmed]
+        missing = [item.device for item in found if gone.person_id in item.unconfirmed]
         print(f"removed {gone.person_id}: not confirmed by {', '.join(missing) or 'nobody'}")
     return 0 if good else 1
 
 
-def _lines(item: Judged) -> list[str]:
-    standing, reported = item.standing, item.standing.reported
+def _lines(item: DeviceStanding) -> list[str]:
+    reported = item.reported
     what = "has reported nothing"
-    if standing.fault is not None:
-        what = f"REPORT NOT BELIEVED ({standing.fault})"
+    if item.fault is not None:
+        what = f"REPORT NOT BELIEVED ({item.fault})"
     elif reported is not None:
         age_s = max(0.0, time.time() - reported.reported_at.timestamp())
         lag = "" if not item.lag else f", {item.lag} behind"
@@ -72,9 +69,9 @@ def _lines(item: Judged) -> list[str]:
         if reported.missing:
             what += f", {reported.missing} records missing"
         what += f", reported {age_s:.0f} s ago"
-    lines = [f"{standing.device}: {standing.status or 'never seen'}, {what}"]
-    if standing.alerts:
-        lines.append(f"  alerts: {', '.join(standing.alerts)}")
+    lines = [f"{item.device}: {item.status or 'never seen'}, {what}"]
+    if item.alerts:
+        lines.append(f"  alerts: {', '.join(item.alerts)}")
     if reported is not None:
         lines += [
             f"  refused {found.count} times: {found.reason}, {found.topic}: {found.detail}"

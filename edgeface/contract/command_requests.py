@@ -31,7 +31,8 @@ Verb: TypeAlias = Literal[
 ]
 TRANSACTION: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
 TransactionId: TypeAlias = Annotated[str, matching(TRANSACTION.pattern, 64)]
-Timeout: TypeAlias = Annotated[float, Field(ge=1, le=600)]
+Timeout: TypeAlias = Annotated[float, Field(ge=1, le=600)] | None
+"""Seconds from receipt to the answer; left out: the device's setting."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +57,14 @@ class Verify(Command):
     """1:1: a card for this person was presented; is it them? Answered within `timeout_s`."""
 
     person_id: PersonId
-    timeout_s: Timeout | None = None
-    """Seconds from receipt to the answer; left out: the device's setting."""
+    timeout_s: Timeout = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identify(Command):
     """1:N: who is at the door now? Answered within `timeout_s`."""
 
-    timeout_s: Timeout | None = None
-    """Seconds from receipt to the answer; left out: the device's setting."""
+    timeout_s: Timeout = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +75,7 @@ class Enroll(Command):
     frames: Annotated[int, Field(ge=1, le=16)] = 5
     person_id: PersonId | None = None
     """Whom the templates are for; left out: a new, random id."""
-    timeout_s: Timeout | None = None
-    """Seconds from receipt to the answer; left out: the device's setting."""
+    timeout_s: Timeout = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

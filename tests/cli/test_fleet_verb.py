@@ -16,7 +16,7 @@ import pytest
 from edgeface.cli.fleet import ACTIONS
 from edgeface.cli.main import main
 from edgeface.fleet.admin.site import SITE_FILE, SiteFolder, load_site_settings
-from edgeface.fleet.admin.standing import DeviceStanding, Judged
+from edgeface.fleet.admin.standing import DeviceStanding
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.mqtt.localbroker import LocalBroker
@@ -333,8 +333,13 @@ def test_what_a_broker_says_does_not_steer_the_terminal(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Alerts and the `kid` of a report are told although nobody has signed for them."""
-    standing = DeviceStanding("door-1", None, None, "unknown_key: by \x1b[2J", ("\x1b]0;\x07",))
-    judged = Judged(standing, None, None, None, (), None)
+    judged = DeviceStanding(
+        device="door-1",
+        status=None,
+        reported=None,
+        fault="unknown_key: by \x1b[2J",
+        alerts=("\x1b]0;\x07",),
+    )
     monkeypatch.setattr("edgeface.fleet.admin.administration.Fleet.status", lambda _: (judged,))
     code, out, _ = fleet("status")
     assert code == 1

@@ -165,7 +165,7 @@ def test_the_topic_is_cleared_when_every_device_has_confirmed(
     site.refresh()
     assert topic in first.broker.retained, "door-2 has not confirmed"
     with site.fleet() as fleet:
-        unconfirmed = {j.standing.device: j.unconfirmed for j in fleet.status()}
+        unconfirmed = {j.device: j.unconfirmed for j in fleet.status()}
     assert unconfirmed == {"door-1": (), "door-2": (person_id(5),)}
     second.connect()
     second.settle()

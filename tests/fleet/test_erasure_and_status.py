@@ -82,8 +82,8 @@ class TestErasure:
         assert site.refresh().cleared == ()
         with site.fleet() as fleet:
             (judged,) = fleet.status()
-        assert judged.standing.fault is not None
-        assert judged.standing.fault.startswith("unknown_key")
+        assert judged.fault is not None
+        assert judged.fault.startswith("unknown_key")
         assert judged.unconfirmed == (person_id(1),)
 
     def test_after_its_days_a_tombstone_goes_whoever_is_silent(self, site: FleetSite) -> None:
@@ -145,7 +145,7 @@ class TestStatus:
         assert (one.lag, one.digest_agrees, one.frozen_until_s) == (0, True, None)
         assert (two.lag, two.digest_agrees) == (1, True)
         assert two.frozen_until_s == fresh_until_s + 7 * DAY_S
-        assert (two.standing.status, two.standing.alerts) == ("online", ("gallery_stale",))
+        assert (two.status, two.alerts) == ("online", ("gallery_stale",))
         assert (three.applied, three.lag) == (None, None)
         assert three.frozen_until_s == fresh_until_s + 7 * DAY_S
 
@@ -196,5 +196,5 @@ class TestADeviceThatNeverFallsSilent:
     def refreshed(self, site: FleetSite) -> Version:
         with site.fleet() as fleet:
             (judged,) = fleet.status()
-        assert judged.standing.alerts == ("camera_stalled",)
+        assert judged.alerts == ("camera_stalled",)
         return site.refresh().version

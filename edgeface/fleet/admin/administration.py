@@ -14,7 +14,7 @@ from edgeface.fleet.admin.master import Draft, Master
 from edgeface.fleet.admin.publishing import Published, SitePublisher
 from edgeface.fleet.admin.site import DAY_S
 from edgeface.fleet.admin.staging import load_publishing_keys, stage, stage_rekey
-from edgeface.fleet.admin.standing import Judged, judge, note_receipts, read_standings
+from edgeface.fleet.admin.standing import DeviceStanding, judge, note_receipts, read_standings
 from edgeface.mqtt.options import ConnectionOptions
 
 Connect = Callable[[ConnectionOptions], Broker]
@@ -133,7 +133,7 @@ class Fleet:
         for device in registered(self._folder):
             write_fleet_folder(self._folder, state, device, keys)
 
-    def status(self) -> tuple[Judged, ...]:
+    def status(self) -> tuple[DeviceStanding, ...]:
         """Every registered device, compared with what was published; receipts are written down.
 
         Raises BrokerError or StateError.

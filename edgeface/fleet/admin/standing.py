@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from edgeface.base.errors import ContractError
@@ -22,10 +22,21 @@ _CHUNK: Final = 100
 """Devices asked about at a time: mosquitto drops retained messages beyond about a thousand."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStanding:
-    """One registered device."""
+    """One registered device: what it left at the broker, and how that compares with the master."""
 
+    applied: Version | None = None
+    """What it says it has applied; None when it has not said."""
+    lag: int | None = None
+    """Revisions behind what the broker has; None when it is not known."""
+    digest_agrees: bool | None = None
+    """Whether it has exactly what was published under that number; None when it is not known."""
+    unconfirmed: tuple[str, ...] = ()
+    """People removed whose erasure it has not confirmed."""
+    frozen_until_s: float | None = None
+    """A device that is behind, or says nothing, stops recognising at this time (UTC epoch seconds)
+    at the latest, whatever the broker withholds; None for one that is not behind."""
     device: str
     status: str | None
     """`online`, `offline`, `stopped`; None when it has never been there. Not signed."""
@@ -35,24 +46,6 @@ class DeviceStanding:
     """Why its report is not believed; None when it is, or when there is none."""
     alerts: tuple[str, ...]
     """Ids of the alerts that stand. Not signed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One registered device, compared with the master."""
-
-    standing: DeviceStanding
-    applied: Version | None
-    """What it says it has applied; None when it has not said."""
-    lag: int | None
-    """Revisions behind what the broker has; None when it is not known."""
-    digest_agrees: bool | None
-    """Whether it has exactly what was published under that number; None when it is not known."""
-    unconfirmed: tuple[str, ...]
-    """People removed whose erasure it has not confirmed."""
-    frozen_until_s: float | None
-    """A device that is behind, or says nothing, stops recognising at this time (UTC epoch seconds)
-    at the latest, whatever the broker withholds; None for one that is not behind."""
 
 
 def read_standings(
@@ -71,8 +64,8 @@ def read_standings(
     }
 
 
-def note_receipts(ledger: Ledger, standings: Mapping[str, DeviceStanding]) -> int:
-    """Write down which erasures the devices have confirmed; returns how many are new."""
+def note_receipts(ledger: Ledger, standings: Mapping[str, DeviceStanding]) -> None:
+    """Write down which erasures the devices have confirmed."""
     pairs = [
         (row.person_id, device)
         for row in ledger.tombstones()
@@ -82,31 +75,31 @@ def note_receipts(ledger: Ledger, standings: Mapping[str, DeviceStanding]) -> in
         and confirms(standing.reported, row.person_id, row.version)
     ]
     ledger.confirm(pairs)
-    return len(pairs)
 
 
 def judge(
     ledger: Ledger, standing: DeviceStanding, tombstones: tuple[TombstoneRow, ...], grace_days: int
-) -> Judged:
-    """Compare a device with what has been published."""
+) -> DeviceStanding:
+    """The device compared with what has been published."""
     state = ledger.state()
     reported = standing.reported
     unconfirmed = tuple(row.person_id for row in tombstones if standing.device not in row.confirmed)
     if reported is None or reported.digest is None:
         # It may stand anywhere; the manifest before the newest one was fresh for longest.
         fresh_s = ledger.fresh_before(state.floor.version)
-        return Judged(standing, None, None, None, unconfirmed, _frozen(fresh_s, grace_days))
+        frozen_s = _frozen(fresh_s, grace_days)
+        return replace(standing, unconfirmed=unconfirmed, frozen_until_s=frozen_s)
     applied = applied_version(reported)
     digest = bytes.fromhex(reported.digest)
     known = state.version if digest == state.digest else ledger.version_of(digest)
     behind = applied < state.floor.version
-    return Judged(
+    return replace(
         standing,
-        applied,
-        max(0, state.floor.revision - applied.revision),
-        known == applied,
-        unconfirmed,
-        _frozen(ledger.fresh_until(applied), grace_days) if behind else None,
+        applied=applied,
+        lag=max(0, state.floor.revision - applied.revision),
+        digest_agrees=known == applied,
+        unconfirmed=unconfirmed,
+        frozen_until_s=_frozen(ledger.fresh_until(applied), grace_days) if behind else None,
     )
 
 
@@ -132,7 +125,10 @@ def _standing(
             if topic.startswith(start) and found.payload
         )
     )
-    return DeviceStanding(device, _status(latest.get(topics.status)), reported, fault, alerts)
+    status = _status(latest.get(topics.status))
+    return DeviceStanding(
+        device=device, status=status, reported=reported, fault=fault, alerts=alerts
+    )
 
 
 def _status(message: Message | None) -> str | None:
