@@ -148,7 +148,7 @@ def bench_pipeline(
     frames: int,
     *,
     warm_up: int = WARM_UP,
-    resident_mib: Callable[[], float] | None = None,
+    resident_mib: Callable[[], float] = resident_now_mib,
     each: Callable[[int], object] | None = None,
 ) -> PipelineBench:
     """Run `frames` frames after `warm_up` others; fewer when the source ends.
@@ -156,12 +156,11 @@ def bench_pipeline(
     OpenCV is kept to one thread meanwhile, as in the daemon. `each` is told how many are done.
     Raises EvaluationError if the source ends within the warm-up.
     """
-    memory = resident_mib or resident_now_mib
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
         with source:
-            return _run(source, process, clock, frames, warm_up, memory, each)
+            return _run(source, process, clock, frames, warm_up, resident_mib, each)
     finally:
         cv2.setNumThreads(threads)
 

@@ -25,6 +25,8 @@ from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey
 
 DAY_S: Final = 86_400.0
+SITE: Final = "bench"
+SPACE: Final = "b" * 64
 
 Command = Literal["follow", "pause", "state", "stop"]
 
@@ -34,8 +36,6 @@ class DevicePlan:
     """What a device is given."""
 
     name: str
-    site: str
-    space: str
     bundle: Path
     """As `edgeface fleet device add` wrote it."""
     state_dir: Path
@@ -92,10 +92,10 @@ class SyncDevice:
         began_s = time.monotonic()
         self._store = GalleryStore(plan.state_dir / "gallery.sqlite", bytes(range(32)))
         self.replica: Final = Replica(
-            plan.site,
+            SITE,
             self._store,
             load_provision(plan.state_dir / "fleet", plan.state_dir / "fleet-floor.json"),
-            space=plan.space,
+            space=SPACE,
             grace_s=7 * DAY_S,
             clock=ReplicaClock(time.time),
         )
@@ -105,7 +105,7 @@ class SyncDevice:
         """Begin, or go on after `pause`."""
         plan = self._plan
         options = ConnectionOptions(plan.host, plan.port, f"{plan.name}-gallery")
-        topics = Topics(plan.site, plan.name)
+        topics = Topics(SITE, plan.name)
         report = OwnReport(self.replica, topics, self._key, new_session())
         self._stop.clear()
         subscriber = Subscriber(lambda: Connection(options), self.replica, report, each=self._look)
@@ -129,7 +129,7 @@ class SyncDevice:
         peak_mib = resident_peak_mib()
         catch_up = self.replica.catch_up
         manifest, index = self.replica.trusted.manifest, self.replica.index
-        held = tuple(catch_up.tables.bucket_digests(self._plan.site))
+        held = tuple(catch_up.tables.bucket_digests(SITE))
         files = [path for path in self._plan.state_dir.iterdir() if path.is_file()]
         found = DeviceState(
             name=self._plan.name,

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from edgeface.base.ids import new_person_id
-from edgeface.bench.sync_device import DevicePlan
+from edgeface.bench.sync_device import SITE, SPACE, DevicePlan
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.devices import Extras, add_device
 from edgeface.fleet.admin.master import Master, make_site
@@ -20,8 +20,6 @@ from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.recognition.templates import DIMENSIONS, encode_template
 
-SITE: Final = "bench"
-SPACE: Final = "b" * 64
 _CHUNK: Final = 5_000
 
 
@@ -79,7 +77,7 @@ class SyncSite:
         """Register a device."""
         with Master(self.folder) as master:
             bundle = add_device(self.folder, master.ledger.state(), name, Extras())
-        return DevicePlan(name, SITE, SPACE, bundle, state_dir, self._host, self._port)
+        return DevicePlan(name, bundle, state_dir, self._host, self._port)
 
     def _random_templates(self) -> list[StoredTemplate]:
         vectors = self._random.standard_normal((self._templates, DIMENSIONS))

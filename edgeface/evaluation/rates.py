@@ -151,9 +151,5 @@ def true_accept(genuine: Scores, impostor: Scores, far: float) -> TrueAccept:
     if expected < MIN_EXPECTED_ERRORS * (1 - 5e-4):
         return TrueAccept(far, expected, None, None)
     threshold = threshold_at(impostor, far)
-    return TrueAccept(far, expected, accepted_share(genuine, threshold), threshold)
-
-
-def accepted_share(scores: Scores, threshold: float) -> float:
-    """The share of `(n,)` scores at or above the threshold; 0 if there are none."""
-    return float(np.mean(scores >= np.float32(threshold))) if len(scores) else 0.0
+    rate = float(np.mean(genuine >= np.float32(threshold))) if len(genuine) else 0.0
+    return TrueAccept(far, expected, rate, threshold)

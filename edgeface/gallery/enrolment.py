@@ -196,11 +196,7 @@ def _doubts(
 
 def _person(wish: Wish, person_id: str, known: Person | None, now_s: float) -> Person:
     person = known or Person(person_id, created_s=now_s)
-    chosen = {
-        "display_name": wish.display_name,
-        "valid_from_s": wish.valid_from_s,
-        "valid_to_s": wish.valid_to_s,
-        "card": wish.card,
-    }
-    changes: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    names = ("display_name", "valid_from_s", "valid_to_s", "card")
+    chosen: dict[str, Any] = {name: getattr(wish, name) for name in names}
+    changes = {name: value for name, value in chosen.items() if value is not None}
     return replace(person, **changes)

@@ -63,7 +63,8 @@ class GalleryStore:
         self._open: sqlite3.Connection | None = None
         self._file = (0, 0)
         self._written = 0
-        self._erasure_pending = False
+        self.erasure_pending = False
+        """Whether something deleted through this object may still be in the WAL file."""
         self._connect()
 
     def __repr__(self) -> str:
@@ -81,16 +82,6 @@ class GalleryStore:
             if self._open is not None:
                 self._open.close()
                 self._open = None
-
-    @property
-    def encrypted(self) -> bool:
-        """Whether rows are sealed under a key."""
-        return self._cipher.encrypts
-
-    @property
-    def erasure_pending(self) -> bool:
-        """Whether something deleted through this object may still be in the WAL file."""
-        return self._erasure_pending
 
     def position(self) -> Position:
         """Epoch, revision and count of changes."""
@@ -241,7 +232,7 @@ class GalleryStore:
                 ):
                     raise
                 busy = 1
-            self._erasure_pending = bool(busy)
+            self.erasure_pending = bool(busy)
             return not busy
 
     @contextmanager

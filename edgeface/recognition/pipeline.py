@@ -111,7 +111,8 @@ class Pipeline:
         self._judges: dict[int, Judge] = {}
         self._decisions: list[Decision] = []
         self._offset = first_track_id - 1
-        self._next_track_id = first_track_id
+        self.next_track_id = first_track_id
+        """The id that no track has had yet."""
 
     @property
     def idle(self) -> bool:
@@ -122,11 +123,6 @@ class Pipeline:
     def held_back(self) -> int:
         """Names that the cool-down kept from being announced twice."""
         return self._cool_down.held_back
-
-    @property
-    def next_track_id(self) -> int:
-        """The id that no track has had yet."""
-        return self._next_track_id
 
     def use(self, detector: FaceDetector, embedder: FaceEmbedder) -> None:
         """Go on with the same models on another accelerator; tracks are kept."""
@@ -189,7 +185,7 @@ class Pipeline:
         judge = self._judges.get(number)
         if judge is None:
             track_id = self._offset + number
-            self._next_track_id = max(self._next_track_id, track_id + 1)
+            self.next_track_id = max(self.next_track_id, track_id + 1)
             judge = Judge(track_id, self._rules.decision, self._calibration, now)
             self._judges[number] = judge
             self._cool_down.open(track_id, now.time_s, split_from)

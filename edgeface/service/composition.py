@@ -133,12 +133,7 @@ class Composition:
     def start(self) -> None:
         """Open the outbox and start every worker. Raises StateError."""
         self.outbox.start()
-        for spec in self.specs():
-            self.supervisor.start(spec)
-
-    def specs(self) -> tuple[WorkerSpec, ...]:
-        """The workers."""
-        return (
+        for spec in (
             WorkerSpec(
                 PUBLISHER,
                 lambda pulse: self.publisher.run(pulse.stop, pulse.beat),
@@ -155,7 +150,8 @@ class Composition:
                 critical=False,
                 may_linger=True,
             ),
-        )
+        ):
+            self.supervisor.start(spec)
 
     def recognizer(self) -> WorkerSpec:
         """The worker that owns the models."""

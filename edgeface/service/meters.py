@@ -35,9 +35,7 @@ class Meters:
     def frame(self, latency_ms: float, faces: int, embedded: int) -> None:
         """A frame was put to decision, so long after it was captured."""
         with self._lock:
-            self._counts["frames"] += 1
-            self._counts["faces"] += faces
-            self._counts["embeddings"] += embedded
+            self._counts.update(frames=1, faces=faces, embeddings=embedded)
             self._latencies_ms.append(latency_ms)
 
     def counters(self) -> dict[str, int]:

@@ -14,6 +14,7 @@ from edgeface.gallery.opening import (
     open_gallery,
     open_or_replace,
 )
+from edgeface.gallery.store import GalleryStore
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 from tests.support.gallery import ALICE, put
@@ -36,8 +37,9 @@ def settings(folder: Path, gallery: str = "{}") -> Settings:
 def test_the_first_opening_makes_key_and_gallery(tmp_path: Path) -> None:
     configured = settings(tmp_path)
     with open_gallery(configured) as store:
-        assert store.encrypted
         put(store, ALICE, 1)
+    with pytest.raises(GalleryError, match="the gallery is encrypted"):
+        GalleryStore(configured.gallery_file, None)
     assert {"gallery.key", "gallery.sqlite"} <= {
         entry.name for entry in (tmp_path / "state").iterdir()
     }
@@ -47,8 +49,8 @@ def test_the_first_opening_makes_key_and_gallery(tmp_path: Path) -> None:
 
 def test_no_key_is_made_where_encryption_is_off(tmp_path: Path) -> None:
     configured = settings(tmp_path, "{encrypt: false}")
-    with open_gallery(configured) as store:
-        assert not store.encrypted
+    open_gallery(configured).close()
+    GalleryStore(configured.gallery_file, None).close()
     assert gallery_key(configured) is None
     assert not (tmp_path / "state" / "gallery.key").exists()
 
