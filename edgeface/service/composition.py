@@ -133,7 +133,12 @@ class Composition:
     def start(self) -> None:
         """Open the outbox and start every worker. Raises StateError."""
         self.outbox.start()
-        for spec in (
+        for spec in self.specs():
+            self.supervisor.start(spec)
+
+    def specs(self) -> tuple[WorkerSpec, ...]:
+        """The workers."""
+        return (
             WorkerSpec(
                 PUBLISHER,
                 lambda pulse: self.publisher.run(pulse.stop, pulse.beat),
@@ -150,8 +155,7 @@ class Composition:
                 critical=False,
                 may_linger=True,
             ),
-        ):
-            self.supervisor.start(spec)
+        )
 
     def recognizer(self) -> WorkerSpec:
         """The worker that owns the models."""
