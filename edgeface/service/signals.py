@@ -40,10 +40,6 @@ class SignalQueue:
         except queue.Empty:
             return None
 
-    def wake(self, number: signal.Signals) -> None:
-        """Put a signal in by hand."""
-        self._note(number, None)
-
     def _note(self, number: int, frame: FrameType | None) -> None:
         del frame
         self.ending |= number in (signal.SIGTERM, signal.SIGINT)

@@ -56,7 +56,7 @@ def end_of(folder: Path, capture: Task, *numbers: signal.Signals) -> tuple[Exit,
     """How the daemon ends, and how long it took."""
     with SignalQueue() as signals:
         for number in numbers:
-            signals.wake(number)
+            signal.raise_signal(number)
         began_s = time.monotonic()
         end = Daemon(Two(folder, capture), folder / "none.yaml").run(signals)
         return end, time.monotonic() - began_s
