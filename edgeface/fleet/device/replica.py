@@ -35,8 +35,6 @@ _log = logging.getLogger(__name__)
 
 STORE_PAUSE_S: Final = 1.0
 """After the gallery file could not be written."""
-
-
 BREATH_S: Final = 0.0002
 
 

@@ -19,7 +19,6 @@ from edgeface.recognition.templates import DIMENSIONS
 PACE: Final = 20.0
 """While many changes come, building takes at most one in so many parts of the time."""
 
-
 Served: TypeAlias = tuple[Person, tuple[StoredTemplate, ...]]
 """Somebody with their templates in the index's space."""
 
@@ -32,21 +31,17 @@ class ServedIndex:
         self.damaged: tuple[str, ...] = ()
         """People whose rows did not open when the store was last read."""
         self._store = store
-        self._space = space
+        self.space = space
+        """Of the embedder in use; `use_space` changes it."""
         self._loaded = False
         self._changes: dict[str, Served | None] = {}
         self._urgent = False
         self._next_s = 0.0
 
-    @property
-    def space(self) -> str:
-        """Of the embedder in use."""
-        return self._space
-
     def use_space(self, space: str) -> None:
         """Another embedder is in use."""
-        if space != self._space:
-            self._space = space
+        if space != self.space:
+            self.space = space
             self._loaded = False
 
     def put(self, person_id: str, change: Served) -> None:
@@ -63,10 +58,10 @@ class ServedIndex:
         in it while the gallery is not `usable`. Raises what reading the store raises."""
         if not usable:
             self._loaded = False
-            if self.index.people or self.index.space != self._space:
-                self.index = GalleryIndex.empty(self._space, *version)
+            if self.index.people or self.index.space != self.space:
+                self.index = GalleryIndex.empty(self.space, *version)
         elif not self._loaded:
-            self.index, self.damaged = self._store.load(self._space)
+            self.index, self.damaged = self._store.load(self.space)
             self._loaded = True
             self._done()
         elif self._changes and (idle or self._urgent or now_s >= self._next_s):
