@@ -122,11 +122,9 @@ def true_accepts(
             bar = top.scores[min(cut, len(top) - 1)]
             above = int(np.searchsorted(-ordered.scores, -bar, side="left"))
             rates[far].append(float(genuine_accepted[above]) / genuine_total)
-    return [_with_interval(point, rates.get(point.far, [])) for point in points]
-
-
-def _with_interval(point: TrueAccept, values: list[float]) -> TrueAccept:
-    if point.rate is None or not values:
-        return point
-    low, high = percentile_interval(values)
-    return replace(point, low=low, high=high)
+    return [
+        replace(point, interval_95=percentile_interval(rates[point.far]))
+        if rates.get(point.far)
+        else point
+        for point in points
+    ]

@@ -38,8 +38,9 @@ def plot_verification(report: VerificationReport, path: Path, title: str) -> Non
     far, tar = operating_curve(report.genuine.scores, report.impostor.scores)
     curve.semilogx(np.maximum(far, 0.5 / len(report.impostor)), tar, color="tab:blue")
     for point in report.tar:
-        if point.rate is not None and point.low is not None and point.high is not None:
-            error_bar = [[max(point.rate - point.low, 0)], [max(point.high - point.rate, 0)]]
+        if point.rate is not None and point.interval_95 is not None:
+            low, high = point.interval_95
+            error_bar = [[max(point.rate - low, 0)], [max(high - point.rate, 0)]]
             curve.errorbar(point.far, point.rate, error_bar, color="tab:red", marker="o", capsize=4)
     curve.set(xlabel="false accept rate", ylabel="true accept rate", title=title)
     curve.grid(visible=True, which="both", alpha=0.3)

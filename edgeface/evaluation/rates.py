@@ -52,9 +52,8 @@ class TrueAccept:
     rate: float | None
     """0 to 1; None: not measurable, fewer than `MIN_EXPECTED_ERRORS` expected errors."""
     threshold: float | None
-    low: float | None = None
-    """Lower end of the 95 % interval by subject bootstrap."""
-    high: float | None = None
+    interval_95: tuple[float, float] | None = None
+    """By subject bootstrap."""
 
 
 def best_threshold(scores: Scores, same: NDArray[np.bool_]) -> float:

@@ -58,7 +58,7 @@ class VerificationReport:
                 {
                     "far": point.far,
                     "tar": point.rate,
-                    "interval_95": None if point.low is None else [point.low, point.high],
+                    "interval_95": point.interval_95,
                     "threshold": point.threshold,
                     "expected_errors": point.expected_errors,
                     "measurable": point.rate is not None,

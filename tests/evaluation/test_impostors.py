@@ -89,11 +89,11 @@ def test_intervals_are_as_wide_as_the_number_of_people_demands() -> None:
     assert points[1].rate is None
     point = points[0]
     assert point.rate is not None
-    assert point.low is not None
-    assert point.high is not None
-    assert point.low < point.rate < point.high
+    assert point.interval_95 is not None
+    low, high = point.interval_95
+    assert low < point.rate < high
     # Standard error of a rate of 0.8 over 100 people: 0.04; over 1,000 pairs it would be 0.013.
-    assert 0.1 < point.high - point.low < 0.22
+    assert 0.1 < high - low < 0.22
 
 
 def test_looking_only_at_the_highest_scores_changes_nothing() -> None:
