@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 NS: Final = 1_000_000_000
 """Nanoseconds in a second."""
@@ -36,65 +36,41 @@ class Stamp:
     """UTC, microsecond resolution."""
 
 
-class Clock(Protocol):
-    """Time and waiting, so that tests can supply both."""
+class Clock:
+    """Time and waiting by the clocks of the kernel (Linux); a descendant may supply both."""
 
     def boottime_ns(self) -> int:
         """CLOCK_BOOTTIME: since boot, suspended time included."""
-
-    def monotonic_ns(self) -> int:
-        """CLOCK_MONOTONIC: since boot, suspended time left out."""
-
-    def utc_ns(self) -> int:
-        """Nanoseconds since 1970-01-01T00:00Z by the system clock; may step."""
-
-    def sleep(self, duration_s: float) -> None:
-        """Wait; a negative or zero duration returns at once."""
-
-    def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Wait until `event` is set or the time is over; True when it is set."""
-
-    def boot_id(self) -> str:
-        """Names this boot: boot times of two boots cannot be compared."""
-
-    def synced(self) -> bool:
-        """Whether UTC is disciplined by a time source (NTP, GPS)."""
-
-
-class SystemClock:
-    """The clocks of the kernel (Linux)."""
-
-    def boottime_ns(self) -> int:
-        """CLOCK_BOOTTIME."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
     def monotonic_ns(self) -> int:
-        """CLOCK_MONOTONIC."""
+        """CLOCK_MONOTONIC: since boot, suspended time left out."""
         return time.monotonic_ns()
 
     def utc_ns(self) -> int:
-        """CLOCK_REALTIME."""
+        """CLOCK_REALTIME, since 1970-01-01T00:00Z by the system clock; may step."""
         return time.time_ns()
 
     def sleep(self, duration_s: float) -> None:
-        """Wait in the calling thread."""
+        """Wait; a negative or zero duration returns at once."""
         if duration_s > 0:
             time.sleep(duration_s)
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
-        """Wait for the event in the calling thread."""
+        """Wait until `event` is set or the time is over; True when it is set."""
         return event.wait(max(0.0, timeout_s))
 
     def boot_id(self) -> str:
-        """The kernel's random id of this boot."""
+        """The kernel's random id of this boot: boot times of two boots cannot be compared."""
         return _read_boot_id()
 
     def synced(self) -> bool:
-        """adjtimex(2) without changing anything; False where it cannot be asked."""
+        """Whether UTC is disciplined by a time source (NTP, GPS), by adjtimex(2), which changes
+        nothing; False where it cannot be asked."""
         return _kernel_synced()
 
 
-class ManualClock:
+class ManualClock(Clock):
     """A clock that moves only when told to, or when somebody waits on it.
 
     Waiting moves it by the whole duration and returns at once, so that a paced source driven by
@@ -108,39 +84,38 @@ class ManualClock:
         utc_ns: int = 1_800_000_000 * NS,
         suspended_ns: int = 0,
         boot_id: str = "manual-boot",
-        synced: bool = True,
     ) -> None:
+        self.utc_offset_ns = utc_ns - boottime_ns
+        """From boot time to UTC; another one is a step of the system clock."""
+        self.disciplined = True
+        """Whether the virtual time source is there."""
         self._lock = threading.Lock()
         self._boottime_ns = boottime_ns
-        self._utc_ns = utc_ns
         self._suspended_ns = suspended_ns
         self._boot_id = boot_id
-        self._synced = synced
 
     def boottime_ns(self) -> int:
         """The virtual CLOCK_BOOTTIME."""
-        with self._lock:
-            return self._boottime_ns
+        return self._boottime_ns
 
     def monotonic_ns(self) -> int:
         """Boot time less `suspended_ns`."""
-        with self._lock:
-            return self._boottime_ns - self._suspended_ns
+        return self._boottime_ns - self._suspended_ns
 
     def utc_ns(self) -> int:
         """The virtual system clock."""
-        with self._lock:
-            return self._utc_ns
+        return self._boottime_ns + self.utc_offset_ns
 
     def sleep(self, duration_s: float) -> None:
-        """Move on by the duration."""
-        self.advance(duration_s)
+        """Move all clocks on; a negative duration moves nothing."""
+        with self._lock:
+            self._boottime_ns += max(0, round(duration_s * NS))
 
     def wait(self, event: threading.Event, timeout_s: float) -> bool:
         """True at once when the event is set; else move on by the whole timeout."""
         if event.is_set():
             return True
-        self.advance(timeout_s)
+        self.sleep(timeout_s)
         return event.is_set()
 
     def boot_id(self) -> str:
@@ -148,24 +123,8 @@ class ManualClock:
         return self._boot_id
 
     def synced(self) -> bool:
-        """As given, or as last set."""
-        return self._synced
-
-    def set_synced(self, synced: bool) -> None:
-        """Let the virtual time source come or go."""
-        self._synced = synced
-
-    def advance(self, duration_s: float) -> None:
-        """Move all clocks on; a negative duration moves nothing."""
-        step_ns = max(0, round(duration_s * NS))
-        with self._lock:
-            self._boottime_ns += step_ns
-            self._utc_ns += step_ns
-
-    def step_utc(self, duration_s: float) -> None:
-        """Correct the system clock alone, forwards or backwards, as NTP does."""
-        with self._lock:
-            self._utc_ns += round(duration_s * NS)
+        """As `disciplined` says."""
+        return self.disciplined
 
 
 def stamp_at(clock: Clock, boottime_ns: int) -> Stamp:

@@ -23,7 +23,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from edgeface.base.clock import NS, SystemClock
+from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import BrokerError, ClosedError, EvaluationError, FrameTimeoutError
 from edgeface.base.messages import Message, Subscription
 from edgeface.capture.pacing import Pacer
@@ -97,7 +97,7 @@ class _MeteredOutbox(Outbox):
     """Notes when each event is committed and when its log copy is acknowledged."""
 
     def __init__(self, path: Path, topics: Topics) -> None:
-        self.clock: Final = SystemClock()
+        self.clock: Final = Clock()
         super().__init__(path, topics, new_session(), clock=self.clock)
         self.rows: list[Row] = []
         self.committed_ns: dict[str, int] = {}
@@ -133,7 +133,7 @@ class _Door:
 
     def __init__(self, port: int, topic: str) -> None:
         self.arrived_ns: dict[str, int] = {}
-        self._clock = SystemClock()
+        self._clock = Clock()
         self._subscribed = threading.Event()
         options = ConnectionOptions("127.0.0.1", port, "bench-door")
         self._listener = Listener(options, [Subscription(topic)], self._hear)
@@ -161,7 +161,7 @@ class _Yardstick:
         self._client = new_client(ConnectionOptions("127.0.0.1", port, "bench-yardstick"))
         self._client.connect("127.0.0.1", port)
         self._client.loop_start()
-        self._clock = SystemClock()
+        self._clock = Clock()
 
     def run(self, payload: bytes, due_ns: int) -> int:
         """One message; nanoseconds from `due_ns` to its PUBACK."""

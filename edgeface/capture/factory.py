@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.clock import Clock, SystemClock
+from edgeface.base.clock import Clock
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import FrameSource
 from edgeface.settings.camera import (
@@ -22,50 +22,22 @@ def make_backend(camera: Camera, clock: Clock | None = None) -> FrameSource:
     if isinstance(camera, Picamera2Camera):
         from edgeface.capture.picamera2 import Picamera2Source
 
-        return Picamera2Source(
-            camera.index,
-            size=camera.size,
-            detect_size=camera.detect_size,
-            fps=camera.fps,
-            name=camera.name,
-            clock=clock,
-        )
+        return Picamera2Source(camera, clock)
     if isinstance(camera, V4l2Camera):
         from edgeface.capture.v4l2 import V4l2Source
 
-        return V4l2Source(
-            camera.device,
-            size=camera.size,
-            fps=camera.fps,
-            pixel_format=camera.pixel_format,
-            name=camera.name,
-            clock=clock,
-        )
+        return V4l2Source(camera, clock)
     if isinstance(camera, StreamCamera):
         from edgeface.capture.stream import stream_source
 
-        return stream_source(
-            camera.url,
-            pace=camera.pace,
-            loop=camera.loop,
-            stall_timeout_s=camera.stall_timeout_s,
-            name=camera.name,
-            clock=clock,
-        )
+        return stream_source(camera, clock)
     if isinstance(camera, ImagesCamera):
         from edgeface.capture.images import ImagesSource
 
-        return ImagesSource(
-            camera.folder, fps=camera.fps, loop=camera.loop, name=camera.name, clock=clock
-        )
-    from edgeface.capture.simulated import SimulatedSource, Visits
+        return ImagesSource(camera, clock)
+    from edgeface.capture.simulated import SimulatedSource
 
-    visits = Visits(
-        tuple(camera.photographs), camera.fps, camera.visit_s, camera.gap_s, camera.loop
-    )
-    return SimulatedSource(
-        visits, size=camera.size, seed=camera.seed, name=camera.name, clock=clock
-    )
+    return SimulatedSource(camera, clock)
 
 
 def make_source(
@@ -75,7 +47,6 @@ def make_source(
 
     Not opened. `stop`: ends every wait between two attempts to open.
     """
-    clock = clock if clock is not None else SystemClock()
     return ReopeningSource(
         make_backend(camera, clock),
         stall_timeout_s=camera.stall_timeout_s,

@@ -14,6 +14,7 @@ from edgeface.capture.pacing import Pacer
 from edgeface.capture.picture_size import MAX_PIXELS, picture_size
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
+from edgeface.settings.camera import ImagesCamera
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
@@ -49,19 +50,11 @@ class ImagesSource(FrameSource):
     is logged and left out. Pictures may differ in size.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        fps: float = 10.0,
-        loop: bool = False,
-        name: str = "camera",
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(name=name, clock=clock)
-        self._folder = folder
-        self._loop = loop
-        self._pacer = Pacer(self._clock, fps, late="slip")
+    def __init__(self, camera: ImagesCamera, clock: Clock | None = None) -> None:
+        super().__init__(camera.name, clock)
+        self._folder = camera.folder
+        self._loop = camera.loop
+        self._pacer = Pacer(self._clock, camera.fps, late="slip")
         self._paths: list[Path] = []
         self._at = 0
         self._decoded_in_pass = 0

@@ -28,6 +28,7 @@ from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError, Ru
 from edgeface.capture.bounded import call_bounded
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
+from edgeface.settings.camera import Picamera2Camera
 
 OPEN_TIMEOUT_S = 20.0
 CLOSE_TIMEOUT_S = 5.0
@@ -85,21 +86,12 @@ class Picamera2Source(FrameSource):
     the shape of `size`. The camera may adjust both a little.
     """
 
-    def __init__(
-        self,
-        index: int = 0,
-        *,
-        size: tuple[int, int] = (1280, 720),
-        detect_size: tuple[int, int] = (320, 240),
-        fps: float = 10.0,
-        name: str = "camera",
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(name=name, clock=clock)
-        self._index = index
-        self._size = size
-        self._detect_size = detect_stream_size(size, detect_size)
-        self._frame_us = round(1e6 / fps)
+    def __init__(self, camera: Picamera2Camera, clock: Clock | None = None) -> None:
+        super().__init__(camera.name, clock)
+        self._index = camera.index
+        self._size = camera.size
+        self._detect_size = detect_stream_size(camera.size, camera.detect_size)
+        self._frame_us = round(1e6 / camera.fps)
         self._camera: Any = None
         self._job: Any = None
         self._main = Stream(0, 0, 0)

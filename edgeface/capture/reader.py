@@ -166,8 +166,8 @@ class CaptureReader:
 class ReaderSource(FrameSource):
     """A live source that a `CaptureReader` reads: the latest frame."""
 
-    def __init__(self, *, name: str, clock: Clock | None) -> None:
-        super().__init__(name=name, clock=clock)
+    def __init__(self, name: str, clock: Clock | None) -> None:
+        super().__init__(name, clock)
         self._reader: CaptureReader | None = None
 
     def _next(self, timeout_s: float) -> Picture:

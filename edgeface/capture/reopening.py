@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.clock import NS, Clock, SystemClock
+from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.source import FrameSource
 from edgeface.recognition.frame import Frame
@@ -58,7 +58,7 @@ class ReopeningSource:
         self._source = source
         self._stall_ns = round(stall_timeout_s * NS)
         self._backoff = backoff if backoff is not None else Backoff(floor_s=0.0, cap_s=30.0)
-        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._clock = clock or Clock()
         self._stop = stop if stop is not None else threading.Event()
         self._is_open = False
         self._silent_since_ns: int | None = None

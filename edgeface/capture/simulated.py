@@ -7,8 +7,8 @@ depends on the seed and its number alone, whatever was read or dropped before it
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from edgeface.capture.images import read_picture
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
+from edgeface.settings.camera import SimulatedCamera
 
 WALK_UNTIL = 0.62
 LEAVE_FROM = 0.90
@@ -39,7 +40,6 @@ EXPOSURE_S = 0.012
 STEPS_PER_S = 1.8
 
 
-@dataclass(frozen=True, slots=True)
 class Visits:
     """Who comes when. Frame `n` shows the moment `n / fps` after the beginning.
 
@@ -47,26 +47,27 @@ class Visits:
     for each photograph; with `loop` for ever, otherwise it is over after a last gap.
     """
 
-    photographs: tuple[Path, ...]
-    fps: float = 15.0
-    visit_s: float = 4.0
-    gap_s: float = 1.5
-    loop: bool = False
+    def __init__(self, camera: SimulatedCamera) -> None:
+        self.photographs: Final = camera.photographs
+        self.fps: Final = camera.fps
+        self.visit_s: Final = camera.visit_s
+        self._gap_s = camera.gap_s
+        self._loop = camera.loop
 
     def at(self, number: int) -> int | None:
         """Which visit frame `number` (`Frame.sequence`) shows, counted from 0; None when nobody is
         there."""
-        visit, into_s = divmod(number / self.fps, self.gap_s + self.visit_s)
-        return int(visit) if into_s >= self.gap_s and not self.over_at(number) else None
+        visit, into_s = divmod(number / self.fps, self._gap_s + self.visit_s)
+        return int(visit) if into_s >= self._gap_s and not self.over_at(number) else None
 
     def into_s(self, visit: int, number: int) -> float:
         """How long a visit has lasted at a frame."""
-        return number / self.fps - visit * (self.gap_s + self.visit_s) - self.gap_s
+        return number / self.fps - visit * (self._gap_s + self.visit_s) - self._gap_s
 
     def over_at(self, number: int) -> bool:
         """Whether the last visitor has gone for good."""
-        end_s = len(self.photographs) * (self.gap_s + self.visit_s) + self.gap_s
-        return not self.loop and number / self.fps >= end_s
+        end_s = len(self.photographs) * (self._gap_s + self.visit_s) + self._gap_s
+        return not self._loop and number / self.fps >= end_s
 
     def photograph_of(self, visit: int) -> Path:
         """Who comes at a visit: the photographs in turn."""
@@ -78,20 +79,12 @@ class SimulatedSource(FrameSource):
     Re-opened, it goes on where it was; it ends when the visits are over.
     """
 
-    def __init__(
-        self,
-        visits: Visits,
-        *,
-        size: tuple[int, int] = (1280, 720),
-        seed: int = 1,
-        name: str = "camera",
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(name=name, clock=clock)
-        self._visits = visits
-        self._size = size
-        self._seed = seed
-        self._pacer = Pacer(self._clock, visits.fps, late="drop")
+    def __init__(self, camera: SimulatedCamera, clock: Clock | None = None) -> None:
+        super().__init__(camera.name, clock)
+        self._visits = Visits(camera)
+        self._size = camera.size
+        self._seed = camera.seed
+        self._pacer = Pacer(self._clock, camera.fps, late="drop")
         self._number = -1
         self._hallway: Image | None = None
         self._noise: Image | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
-from edgeface.base.clock import Clock, Stamp, SystemClock
+from edgeface.base.clock import Clock, Stamp
 from edgeface.base.errors import ClosedError
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.values import Image
@@ -36,31 +36,23 @@ class FrameSource(ABC):
     """Whether frames come at their own pace. False: the source waits for its reader, and a frame
     must be handed over with `LatestSlot.put_when_free`, or most of them would be lost."""
 
-    def __init__(self, *, name: str = "camera", clock: Clock | None = None) -> None:
-        self._name = name
-        self._clock: Clock = clock if clock is not None else SystemClock()
-        self._sequence = -1
-        self._is_open = False
-
-    @property
-    def name(self) -> str:
+    def __init__(self, name: str, clock: Clock | None) -> None:
+        self.name: Final = name
         """Id for `Frame.source`, logs and `~/state`."""
-        return self._name
-
-    @property
-    def is_open(self) -> bool:
+        self.is_open = False
         """Between `open()` and `close()`."""
-        return self._is_open
+        self._clock = clock or Clock()
+        self._sequence = -1
 
     def open(self) -> None:
         """Acquire the camera or file; opening an open source changes nothing.
 
         Raises CameraError naming what to do, RuntimeMissingError for a missing vendor library.
         """
-        if self._is_open:
+        if self.is_open:
             return
         self._start()
-        self._is_open = True
+        self.is_open = True
 
     def read(self, timeout_s: float) -> Frame:
         """The next frame, waiting at most `timeout_s`.
@@ -68,13 +60,13 @@ class FrameSource(ABC):
         Raises FrameTimeoutError, EndOfStreamError (finite sources), CameraError (lost), or
         ClosedError when not open.
         """
-        if not self._is_open:
-            raise ClosedError(f"camera {self._name!r} is not open")
+        if not self.is_open:
+            raise ClosedError(f"camera {self.name!r} is not open")
         picture = self._next(max(0.0, timeout_s))
         self._sequence += picture.step
         return Frame(
             image=picture.image,
-            source=self._name,
+            source=self.name,
             sequence=self._sequence,
             captured_at=picture.stamp.captured_at,
             boottime_ns=picture.stamp.boottime_ns,
@@ -84,9 +76,9 @@ class FrameSource(ABC):
 
     def close(self) -> None:
         """Release everything; safe to call twice."""
-        if not self._is_open:
+        if not self.is_open:
             return
-        self._is_open = False
+        self.is_open = False
         self._stop()
 
     @abstractmethod
@@ -109,5 +101,5 @@ class FrameSource(ABC):
         self.close()
 
     def __repr__(self) -> str:
-        state = "open" if self._is_open else "closed"
-        return f"<{type(self).__name__} {self._name!r} {state}>"
+        state = "open" if self.is_open else "closed"
+        return f"<{type(self).__name__} {self.name!r} {state}>"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import cv2
@@ -18,8 +16,10 @@ from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader, ReaderSource
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
+from edgeface.settings.camera import StreamCamera
 
-Pace = Literal["real_time", "as_fast_as_possible"]
+OPEN_TIMEOUT_S = 10.0
+"""For the address of a camera."""
 
 USUAL_FPS = 25.0
 """For a file that does not say how fast it plays."""
@@ -54,20 +54,11 @@ class FileStreamSource(FrameSource):
     read, stamped with the time of reading. Frames that cannot be decoded are left out.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        pace: Pace = "real_time",
-        loop: bool = False,
-        name: str = "camera",
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(name=name, clock=clock)
+    def __init__(self, path: Path, camera: StreamCamera, clock: Clock | None = None) -> None:
+        super().__init__(camera.name, clock)
         self._path = path
-        self._pace = pace
-        self._loop = loop
-        self.live = pace == "real_time"
+        self._loop = camera.loop
+        self.live = camera.pace == "real_time"
         self._capture: cv2.VideoCapture | None = None
         self._pacer: Pacer | None = None
         self._at = 0
@@ -143,7 +134,7 @@ class FileStreamSource(FrameSource):
         if not self._loop:
             raise EndOfStreamError(f"{self._path} has played to its end")
         # Opened anew: seeking back to the first frame is not reliable in every container.
-        self._release()
+        self._stop()
         self._capture = self._open_capture()
         self._rewound()
 
@@ -170,13 +161,10 @@ class FileStreamSource(FrameSource):
             raise CameraError(f"{self._path} is not a video that OpenCV can decode")
         return capture
 
-    def _release(self) -> None:
+    def _stop(self) -> None:
         capture, self._capture = self._capture, None
         if capture is not None:
             capture.release()
-
-    def _stop(self) -> None:
-        self._release()
 
 
 class NetworkStreamSource(ReaderSource):
@@ -185,28 +173,19 @@ class NetworkStreamSource(ReaderSource):
     What the network and the camera's encoder add before that is not known here.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        open_timeout_s: float = 10.0,
-        stall_timeout_s: float = 5.0,
-        name: str = "camera",
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(name=name, clock=clock)
-        self._url = url
-        self._open_timeout_s = open_timeout_s
-        self._stall_timeout_s = stall_timeout_s
+    def __init__(self, camera: StreamCamera, clock: Clock | None = None) -> None:
+        super().__init__(camera.name, clock)
+        self._url = camera.url
+        self._stall_timeout_s = camera.stall_timeout_s
 
     def _start(self) -> None:
         what = redacted(self._url)
         try:
             self._reader = CaptureReader(
-                self._opener(),
+                self._open_capture,
                 what=what,
                 clock=self._clock,
-                open_timeout_s=self._open_timeout_s + 1.0,
+                open_timeout_s=OPEN_TIMEOUT_S + 1.0,
             )
         except CameraError as error:
             raise CameraError(
@@ -214,31 +193,19 @@ class NetworkStreamSource(ReaderSource):
                 "name and its password"
             ) from error
 
-    def _opener(self) -> Callable[[], cv2.VideoCapture]:
+    def _open_capture(self) -> cv2.VideoCapture:
         parameters = [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-            round(self._open_timeout_s * 1000),
+            round(OPEN_TIMEOUT_S * 1000),
             cv2.CAP_PROP_READ_TIMEOUT_MSEC,
             round(self._stall_timeout_s * 1000),
         ]
-        url = self._url
-        return lambda: cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
+        return cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, parameters)
 
 
-def stream_source(
-    url: str,
-    *,
-    pace: Pace = "real_time",
-    loop: bool = False,
-    stall_timeout_s: float = 5.0,
-    name: str = "camera",
-    clock: Clock | None = None,
-) -> FrameSource:
-    """The source for `url`: a file when it is a path or `file://`, else a network stream.
-
-    `pace` and `loop` concern files only.
-    """
-    path = file_of(url)
+def stream_source(camera: StreamCamera, clock: Clock | None = None) -> FrameSource:
+    """A file when `camera.url` is a path or `file://`, else a network stream."""
+    path = file_of(camera.url)
     if path is not None:
-        return FileStreamSource(path, pace=pace, loop=loop, name=name, clock=clock)
-    return NetworkStreamSource(url, stall_timeout_s=stall_timeout_s, name=name, clock=clock)
+        return FileStreamSource(path, camera, clock)
+    return NetworkStreamSource(camera, clock)

@@ -11,6 +11,7 @@ import cv2
 from edgeface.base.clock import Clock
 from edgeface.base.errors import CameraError
 from edgeface.capture.reader import CaptureReader, ReaderSource
+from edgeface.settings.camera import V4l2Camera
 
 OPEN_TIMEOUT_S = 15.0
 
@@ -22,22 +23,11 @@ class V4l2Source(ReaderSource):
     those above `fps` are dropped.
     """
 
-    def __init__(
-        self,
-        device: int | str = 0,
-        *,
-        size: tuple[int, int] = (1280, 720),
-        fps: float = 10.0,
-        pixel_format: str = "MJPG",
-        name: str = "camera",
-        clock: Clock | None = None,
-    ) -> None:
-        super().__init__(name=name, clock=clock)
-        number = isinstance(device, int) or device.isdigit()
-        self._path = Path(f"/dev/video{device}" if number else str(device))
-        self._size = size
-        self._fps = fps
-        self._pixel_format = pixel_format
+    def __init__(self, camera: V4l2Camera, clock: Clock | None = None) -> None:
+        super().__init__(camera.name, clock)
+        number = isinstance(camera.device, int) or camera.device.isdigit()
+        self._path = Path(f"/dev/video{camera.device}" if number else str(camera.device))
+        self._camera = camera
 
     def _start(self) -> None:
         check_device(self._path)
@@ -48,7 +38,7 @@ class V4l2Source(ReaderSource):
                 clock=self._clock,
                 open_timeout_s=OPEN_TIMEOUT_S,
                 driver_stamps=True,
-                max_fps=self._fps,
+                max_fps=self._camera.fps,
             )
         except CameraError as error:
             raise CameraError(
@@ -61,12 +51,12 @@ class V4l2Source(ReaderSource):
         capture = cv2.VideoCapture(os.path.realpath(self._path), cv2.CAP_V4L2)
         if capture.isOpened():
             # The format first: it decides which sizes and rates there are.
-            letters = (ord(letter) for letter in self._pixel_format)
+            letters = (ord(letter) for letter in self._camera.pixel_format)
             code = sum(letter << (8 * place) for place, letter in enumerate(letters))
             capture.set(cv2.CAP_PROP_FOURCC, code)
-            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
-            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
-            capture.set(cv2.CAP_PROP_FPS, self._fps)
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._camera.size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._camera.size[1])
+            capture.set(cv2.CAP_PROP_FPS, self._camera.fps)
             capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         return capture
 

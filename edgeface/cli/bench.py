@@ -111,11 +111,17 @@ def _source(args: argparse.Namespace) -> FrameSource:
     clock = ManualClock()
     if args.clip:
         from edgeface.capture.stream import FileStreamSource
+        from edgeface.settings.camera import StreamCamera
 
-        return FileStreamSource(Path(args.clip), loop=True, clock=clock)
-    from edgeface.capture.simulated import SimulatedSource, Visits
+        clip = StreamCamera.model_construct(url=args.clip, loop=True)
+        return FileStreamSource(Path(args.clip), clip, clock)
+    from edgeface.capture.simulated import SimulatedSource
+    from edgeface.settings.camera import SimulatedCamera
 
-    return SimulatedSource(Visits(tuple(map(Path, args.photograph)), loop=True), clock=clock)
+    photographs = tuple(map(Path, args.photograph))
+    return SimulatedSource(
+        SimulatedCamera.model_construct(photographs=photographs, loop=True), clock
+    )
 
 
 def _print_pipeline(measured: dict[str, Any]) -> None:

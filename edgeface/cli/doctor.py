@@ -135,9 +135,9 @@ def _broker(settings: Settings) -> str:
 
 
 def _clock(_: Settings) -> str:
-    from edgeface.base.clock import SystemClock
+    from edgeface.base.clock import Clock
 
-    if not SystemClock().synced():
+    if not Clock().synced():
         raise StateError(
             "the kernel's clock is not synchronised: doors refuse live events until it is;"
             " see timedatectl"

@@ -11,13 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
-from edgeface.base.clock import SystemClock
+from edgeface.base.clock import Clock
 from edgeface.base.errors import StateError
 from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
 from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, write_enrolment
-from edgeface.demo.plan import DEVICE, Plan, camera_section, simulated_section, visits
+from edgeface.demo.plan import DEVICE, Plan, camera_section, simulated_section
 from edgeface.demo.portraits import take_portraits
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import Recordings, Timeline
@@ -26,6 +26,7 @@ from edgeface.demo.sheet import Sheet, draw_sheet
 from edgeface.demo.steps import People, Steps
 from edgeface.demo.workplace import Workplace
 from edgeface.mqtt.localbroker import find_mosquitto
+from edgeface.settings.camera import SimulatedCamera
 from edgeface.settings.loading import load_settings
 
 ENROL_S: Final = 60.0
@@ -46,7 +47,8 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
     leaving = _handled(_leave, signal.SIGTERM, signal.SIGHUP)
     with leaving, Workplace(keep=plan.keep) as workplace:
         recordings = Recordings(workplace.frames)
-        timeline = Timeline(visits(plan.pace), recordings) if plan.camera is None else None
+        simulated = None if plan.camera is not None else SimulatedCamera(**camera)
+        timeline = None if simulated is None else Timeline(simulated, recordings)
         processes = Processes(workplace, screen, timeline)
         try:
             screen.headline(
@@ -129,7 +131,7 @@ def _start(processes: Processes) -> None:
     """The daemon and the door; returns when the daemon is ready."""
     pid = processes.start_daemon()
     processes.say("daemon", f"edgeface run -c {processes.workplace.config} (process {pid})")
-    synced = SystemClock().synced()
+    synced = Clock().synced()
     pid = processes.start_door(same_clock=not synced)
     processes.say("door", f"edgeface door (process {pid}) listens to {processes.topics.event}")
     if not synced:

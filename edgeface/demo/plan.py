@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from edgeface.base.errors import SettingsError
-from edgeface.capture.simulated import Visits
 from edgeface.demo.photographs import COLLINS, HOPPER
 
 SITE: Final = "demo"
@@ -45,15 +44,18 @@ class Plan:
     pace: Pace = field(default_factory=Pace)
 
 
-def visits(pace: Pace) -> Visits:
-    """Eileen Collins, Grace Hopper, and Eileen Collins twice more, over and over."""
-    people = (COLLINS, HOPPER, COLLINS, COLLINS)
-    return Visits(people, pace.fps, pace.visit_s, pace.gap_s, loop=True)
-
-
 def simulated_section(pace: Pace) -> Mapping[str, Any]:
-    """The section `camera` for the simulated one."""
-    return {"source": "simulated", "size": pace.size} | asdict(visits(pace))
+    """The section `camera` for the simulated one: Eileen Collins, Grace Hopper, and Eileen Collins
+    twice more, over and over."""
+    return {
+        "source": "simulated",
+        "photographs": (COLLINS, HOPPER, COLLINS, COLLINS),
+        "size": pace.size,
+        "fps": pace.fps,
+        "visit_s": pace.visit_s,
+        "gap_s": pace.gap_s,
+        "loop": True,
+    }
 
 
 def camera_section(what: str) -> Mapping[str, Any]:

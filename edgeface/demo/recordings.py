@@ -15,6 +15,7 @@ import numpy as np
 from edgeface.capture.simulated import Visits
 from edgeface.demo.photographs import NAMES
 from edgeface.recognition.values import Box, Image
+from edgeface.settings.camera import SimulatedCamera
 
 NOBODY: Final = "nobody"
 NEAR_S: Final = 0.5
@@ -70,8 +71,8 @@ class Recordings:
 class Timeline:
     """Whom the simulated camera showed when: the truth that the demo is judged by."""
 
-    def __init__(self, visits: Visits, recordings: Recordings) -> None:
-        self._visits = visits
+    def __init__(self, camera: SimulatedCamera, recordings: Recordings) -> None:
+        self._visits = Visits(camera)
         self._recordings = recordings
         self._known: dict[datetime, int | None] = {}
 

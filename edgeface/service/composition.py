@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edgeface.base.clock import Clock, SystemClock
+from edgeface.base.clock import Clock
 from edgeface.base.files import own_folder
 from edgeface.base.messages import Subscription
 from edgeface.capture.slot import LatestSlot
@@ -63,7 +63,7 @@ class Composition:
         own_folder(settings.state_dir, "state folder")
         settings = in_use(settings)
         self._observe = observe
-        self.clock: Clock = clock if clock is not None else SystemClock()
+        self.clock = clock or Clock()
         self.me = DeviceSession(
             Topics(settings.site, settings.device),
             new_session(),

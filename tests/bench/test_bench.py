@@ -20,9 +20,7 @@ from edgeface.bench.pipeline_bench import (
 )
 from edgeface.bench.stage_clock import StageClock
 from edgeface.capture.images import ImagesSource
-from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.capture.source import FrameSource
-from edgeface.capture.stream import FileStreamSource
 from edgeface.cli.main import main
 from edgeface.inference.models import open_models
 from edgeface.recognition.frame import Frame
@@ -31,6 +29,7 @@ from edgeface.service.board import Board
 from edgeface.service.recognizing import Recognizer
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
+from tests.support.cameras import images, simulated, video_file
 from tests.support.doorstep import Scene
 from tests.support.people import face, gallery, identity
 from tests.support.settings import settings_of
@@ -84,7 +83,7 @@ class _Looking:
 def _source(folder: Path, pictures: int, *, loop: bool = True) -> ImagesSource:
     for number in range(pictures):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((24, 32, 3), number, np.uint8))
-    return ImagesSource(folder, fps=20, loop=loop, clock=ManualClock())
+    return images(folder, fps=20, loop=loop, clock=ManualClock())
 
 
 def test_memory_that_grows_is_reported_per_thousand_frames(tmp_path: Path) -> None:
@@ -140,7 +139,7 @@ def test_every_stage_of_the_pipeline_is_metered(
 ) -> None:
     clock = StageClock()
     process = metered_pipeline(clock, 20, str(detector_package), str(embedder_package))
-    source = ImagesSource(visitor.parent, fps=10, loop=True, clock=ManualClock())
+    source = images(visitor.parent, fps=10, loop=True, clock=ManualClock())
     result = bench_pipeline(source, process, clock, 60, warm_up=5)
     assert result.faces_per_frame > 0
     assert {"decode", "detect", "invoke detector", "track", "align", "quality", "decide"} <= set(
@@ -205,7 +204,7 @@ def test_the_benchmark_embeds_the_crops_of_simulated_frames_that_the_daemon_embe
     tmp_path: Path, visitor: Path, detector_package: Path, embedder_package: Path
 ) -> None:
     def source() -> FrameSource:
-        return SimulatedSource(Visits((visitor,)), clock=ManualClock())
+        return simulated(visitor, clock=ManualClock())
 
     models = {"detector": str(detector_package), "embedder": str(embedder_package)}
     clock = StageClock()
@@ -222,7 +221,7 @@ def test_the_benchmark_embeds_the_crops_of_a_clip_that_the_daemon_embeds(
         pytest.skip(f"no clip {clip}")
 
     def source() -> FrameSource:
-        return FileStreamSource(clip, clock=ManualClock())
+        return video_file(clip, clock=ManualClock())
 
     clock = StageClock()
     bench = embedded_by_bench(source(), metered_pipeline(clock, 20), clock)

@@ -11,12 +11,8 @@ import numpy as np
 import pytest
 
 from edgeface.base.clock import Clock
-from edgeface.capture.images import ImagesSource
-from edgeface.capture.picamera2 import Picamera2Source
-from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.capture.source import FrameSource
-from edgeface.capture.stream import FileStreamSource
-from edgeface.capture.v4l2 import V4l2Source
+from tests.support.cameras import images, picamera2, simulated, v4l2, video_file
 from tests.support.picamera2_standin import Rig
 from tests.support.pictures import FPS, FRAMES, SIZE, picture
 
@@ -78,17 +74,21 @@ def make(request: pytest.FixtureRequest, photograph: Path, folder: Path, video: 
 
     def build(name: str = "door", clock: Clock | None = None) -> FrameSource:
         if kind == "simulated":
-            return SimulatedSource(
-                Visits((photograph,), fps=FPS, visit_s=0.2, gap_s=0.05, loop=True),
+            return simulated(
+                photograph,
+                fps=FPS,
+                visit_s=0.2,
+                gap_s=0.05,
+                loop=True,
                 size=(160, 96),
                 name=name,
                 clock=clock,
             )
         if kind == "images":
-            return ImagesSource(folder, fps=FPS, loop=True, name=name, clock=clock)
+            return images(folder, fps=FPS, loop=True, name=name, clock=clock)
         if kind == "stream":
-            return FileStreamSource(video, loop=True, name=name, clock=clock)
-        return Picamera2Source(size=(160, 96), detect_size=(80, 48), name=name, clock=clock)
+            return video_file(video, loop=True, name=name, clock=clock)
+        return picamera2(size=(160, 96), detect_size=(80, 48), name=name, clock=clock)
 
     return build
 
@@ -103,10 +103,10 @@ def make_missing(
     if kind == "picamera2":
         request.getfixturevalue("rig").models = ()
     table: dict[str, tuple[Callable[[], FrameSource], str]] = {
-        "simulated": (lambda: SimulatedSource(Visits((missing,))), "camera.photographs"),
-        "images": (lambda: ImagesSource(missing), "camera.folder"),
-        "stream": (lambda: FileStreamSource(missing), "camera.url"),
-        "picamera2": (Picamera2Source, "camera.index"),
-        "v4l2": (lambda: V4l2Source(str(missing)), "camera.device"),
+        "simulated": (lambda: simulated(missing), "camera.photographs"),
+        "images": (lambda: images(missing), "camera.folder"),
+        "stream": (lambda: video_file(missing), "camera.url"),
+        "picamera2": (picamera2, "camera.index"),
+        "v4l2": (lambda: v4l2(str(missing)), "camera.device"),
     }
     return table[kind]

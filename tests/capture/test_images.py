@@ -11,14 +11,15 @@ import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError
-from edgeface.capture.images import ImagesSource, read_picture
+from edgeface.capture.images import read_picture
+from tests.support.cameras import images
 from tests.support.pictures import FRAMES, number_of
 
 WAIT_S = 10.0
 
 
 def test_pictures_come_in_the_order_of_their_names_and_then_the_end(folder: Path) -> None:
-    with ImagesSource(folder, fps=1, clock=ManualClock()) as source:
+    with images(folder, fps=1, clock=ManualClock()) as source:
         shown = [number_of(source.read(WAIT_S).image) for _ in range(FRAMES)]
         assert shown == list(range(FRAMES))
         with pytest.raises(EndOfStreamError):
@@ -28,19 +29,19 @@ def test_pictures_come_in_the_order_of_their_names_and_then_the_end(folder: Path
 def test_a_slow_reader_slows_the_show_and_misses_nothing(folder: Path) -> None:
     clock = ManualClock()
     shown, stamps = [], []
-    with ImagesSource(folder, fps=10, clock=clock) as source:
+    with images(folder, fps=10, clock=clock) as source:
         for _ in range(FRAMES):
             frame = source.read(WAIT_S)
             shown.append(number_of(frame.image))
             stamps.append((clock.boottime_ns(), frame.boottime_ns))
-            clock.advance(3.0)
+            clock.sleep(3.0)
     assert shown == list(range(FRAMES))
     assert all(now == stamp for now, stamp in stamps)
 
 
 def test_a_timeout_loses_no_picture(folder: Path) -> None:
     clock = ManualClock()
-    with ImagesSource(folder, fps=1, clock=clock) as source:
+    with images(folder, fps=1, clock=clock) as source:
         source.read(WAIT_S)
         for _ in range(3):
             with pytest.raises(FrameTimeoutError):
@@ -54,7 +55,7 @@ def test_a_picture_that_cannot_be_decoded_is_left_out_and_named(
     (tmp_path / "a.jpg").write_bytes(b"not a picture")
     (tmp_path / "b.png").write_bytes((folder / "003.png").read_bytes())
     (tmp_path / "c.PNG").write_bytes(b"")
-    with caplog.at_level(logging.WARNING), ImagesSource(tmp_path, clock=ManualClock()) as source:
+    with caplog.at_level(logging.WARNING), images(tmp_path, clock=ManualClock()) as source:
         assert number_of(source.read(WAIT_S).image) == 3
         with pytest.raises(EndOfStreamError):
             source.read(WAIT_S)
@@ -66,7 +67,7 @@ def test_a_picture_that_cannot_be_decoded_is_left_out_and_named(
 def test_a_folder_without_one_good_picture_is_an_error(tmp_path: Path, loop: bool) -> None:
     (tmp_path / "a.jpg").write_bytes(b"not a picture")
     with (
-        ImagesSource(tmp_path, loop=loop, clock=ManualClock()) as source,
+        images(tmp_path, loop=loop, clock=ManualClock()) as source,
         pytest.raises(CameraError, match="can be decoded"),
     ):
         source.read(WAIT_S)
@@ -74,7 +75,7 @@ def test_a_folder_without_one_good_picture_is_an_error(tmp_path: Path, loop: boo
 
 def test_an_empty_folder_says_what_should_be_in_it(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"no picture in .*\.jpg"):
-        ImagesSource(tmp_path).open()
+        images(tmp_path).open()
 
 
 def test_a_file_that_is_not_there_is_no_picture(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.clock import SystemClock
+from edgeface.base.clock import Clock
 from edgeface.base.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture import picamera2 as back_end
 from edgeface.capture.picamera2 import (
@@ -19,17 +19,18 @@ from edgeface.capture.picamera2 import (
     detect_stream_size,
 )
 from edgeface.capture.reopening import ReopeningSource
+from tests.support.cameras import picamera2
 from tests.support.picamera2_standin import Rig
 
 WAIT_S = 10.0
 
 
 def small(index: int = 0) -> Picamera2Source:
-    return Picamera2Source(index, size=(160, 96), detect_size=(80, 48))
+    return picamera2(index=index, size=(160, 96), detect_size=(80, 48))
 
 
 def test_one_request_gives_both_pictures_in_true_colours(rig: Rig) -> None:
-    with Picamera2Source() as source:
+    with picamera2() as source:
         frame = source.read(WAIT_S)
         (camera,) = rig.cameras
         assert camera.camera_config["main"]["size"] == (1280, 720)
@@ -108,7 +109,7 @@ def _leave_a_completed_job(rig: Rig, source: Picamera2Source) -> None:
 def test_a_frame_completed_while_nobody_waited_is_not_delivered(rig: Rig) -> None:
     with small() as source:
         _leave_a_completed_job(rig, source)
-        before_ns = SystemClock().boottime_ns()
+        before_ns = Clock().boottime_ns()
         assert source.read(WAIT_S).boottime_ns >= before_ns
         assert rig.cameras[0].buffers_out == 0
 
@@ -131,10 +132,10 @@ def test_the_stamp_is_the_sensors_whatever_its_clock(rig: Rig, clock: int | None
     rig.with_stamp = clock is not None
     rig.stamp_clock = time.CLOCK_MONOTONIC if clock is None else clock
     with small() as source:
-        before_ns = SystemClock().boottime_ns()
+        before_ns = Clock().boottime_ns()
         frame = source.read(WAIT_S)
         # 1 us: the two clocks of the mapping are read one after the other.
-        assert before_ns - 1_000_000 <= frame.boottime_ns <= SystemClock().boottime_ns()
+        assert before_ns - 1_000_000 <= frame.boottime_ns <= Clock().boottime_ns()
 
 
 def test_a_bad_frame_is_an_error_and_its_buffer_comes_back(rig: Rig) -> None:

@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.base.clock import NS, Clock, ManualClock, SystemClock
+from edgeface.base.clock import NS, Clock, ManualClock
 from edgeface.base.errors import CameraError, FrameTimeoutError
 from edgeface.capture import reader as reader_module
 from edgeface.capture.bounded import call_bounded
 from edgeface.capture.reader import CaptureReader
-from edgeface.capture.v4l2 import V4l2Source, check_device
+from edgeface.capture.v4l2 import check_device
+from tests.support.cameras import v4l2
 
 WAIT_S = 10.0
 
@@ -65,7 +66,7 @@ def start(
     return CaptureReader(
         lambda: capture,
         what="camera",
-        clock=clock if clock is not None else SystemClock(),
+        clock=clock or Clock(),
         open_timeout_s=WAIT_S,
         driver_stamps=driver_stamps,
         max_fps=max_fps,
@@ -117,7 +118,7 @@ def test_a_grab_that_failed_after_a_wait_is_a_loss_at_once() -> None:
 
     class Gone(ScriptedCapture):
         def grab(self) -> bool:
-            clock.advance(5)
+            clock.sleep(5)
             return super().grab()
 
     capture = Gone()
@@ -156,7 +157,7 @@ def test_a_frame_that_lay_in_the_driver_keeps_its_age() -> None:
     first_ns = reader.read(WAIT_S).stamp.boottime_ns
     # The process is held up: the driver has filled its buffers meanwhile.
     capture.position_ms += 100
-    clock.advance(60)
+    clock.sleep(60)
     capture.frames.put(2)
     assert reader.read(WAIT_S).stamp.boottime_ns == first_ns + NS // 10
     drained(capture, reader)
@@ -167,7 +168,7 @@ def test_frames_above_the_rate_are_not_even_decoded() -> None:
 
     class Camera30(ScriptedCapture):
         def grab(self) -> bool:
-            clock.advance(1 / 30)
+            clock.sleep(1 / 30)
             return super().grab()
 
     capture = Camera30()
@@ -230,13 +231,13 @@ def test_a_file_is_no_video_device(tmp_path: Path) -> None:
 
 def test_a_device_that_is_no_camera_says_how_to_find_one() -> None:
     with pytest.raises(CameraError, match=r"cannot be opened.*v4l2-ctl --list-devices"):
-        V4l2Source("/dev/null").open()
+        v4l2("/dev/null").open()
 
 
 @pytest.mark.parametrize("device", [97, "97", "/dev/video97"], ids=["number", "text", "path"])
 def test_a_missing_device_is_named(device: int | str) -> None:
     with pytest.raises(CameraError, match=r"no camera at /dev/video97 .*v4l2-ctl"):
-        V4l2Source(device).open()
+        v4l2(device).open()
 
 
 def test_the_stamp_of_reading_is_now() -> None:
@@ -245,7 +246,7 @@ def test_the_stamp_of_reading_is_now() -> None:
     reader = start(capture, clock)
     capture.frames.put(1)
     assert reader.read(WAIT_S).stamp.boottime_ns == clock.boottime_ns()
-    clock.advance(3)
+    clock.sleep(3)
     capture.frames.put(2)
     assert reader.read(WAIT_S).stamp.boottime_ns == 1003 * NS
     drained(capture, reader)

@@ -138,7 +138,7 @@ def test_a_slow_reader_is_no_stalled_camera(clock: ManualClock) -> None:
     source = Scripted(clock, [FRAME, SILENT])
     with keeper(source, clock) as kept:
         kept.read(1.0)
-        clock.advance(60.0)
+        clock.sleep(60.0)
         with pytest.raises(FrameTimeoutError):
             kept.read(0.5)
         assert kept.health.stalls == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,17 +13,19 @@ import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import CameraError, EndOfStreamError
-from edgeface.capture.simulated import SimulatedSource, Visits
+from edgeface.capture.simulated import SimulatedSource
+from tests.support import cameras
+from tests.support.cameras import visits
 from tests.support.yardstick import in_yardsticks
 
 WAIT_S = 10.0
 VISIT_S, GAP_S, FPS = 4.0, 1.5, 15.0
 
 
-def simulated(photographs: list[Path], **changed: object) -> SimulatedSource:
-    schedule = {name: changed.pop(name) for name in ("fps", "loop") if name in changed}
-    options: dict[str, object] = {"size": (320, 180), "clock": ManualClock(), **changed}
-    return SimulatedSource(Visits(tuple(photographs), **schedule), **options)  # type: ignore[arg-type]
+def simulated(photographs: list[Path], **changed: Any) -> SimulatedSource:
+    return cameras.simulated(
+        *photographs, **{"size": (320, 180), "clock": ManualClock(), **changed}
+    )
 
 
 def visitor_px(image: np.ndarray) -> int:
@@ -57,7 +60,7 @@ def test_the_visitor_turns_his_head_and_sways(photograph: Path) -> None:
 
 def test_exposure_and_noise_change(photograph: Path) -> None:
     source = simulated([photograph])
-    empty = [n for n in range(0, 200, 10) if Visits((photograph,)).at(n) is None]
+    empty = [n for n in range(0, 200, 10) if visits(photograph).at(n) is None]
     means = [float(source.render(n).mean()) for n in empty]
     assert max(means) > 1.08 * min(means)
     first, second = source.render(1).astype(int), source.render(2).astype(int)
@@ -73,13 +76,13 @@ def test_a_frame_depends_on_the_seed_and_its_number_alone(photograph: Path) -> N
 
 
 def test_visitors_come_in_turn_and_the_frame_read_tells_who(photograph: Path) -> None:
-    visits = Visits((photograph, photograph), fps=5)
+    plan = visits(photograph, photograph, fps=5)
     seen: list[int | None] = []
     with simulated([photograph, photograph], fps=5) as source:
         for _ in range(math.ceil((2 * (GAP_S + VISIT_S) + GAP_S) * 5)):
             frame = source.read(WAIT_S)
-            if not seen or seen[-1] != visits.at(frame.sequence):
-                seen.append(visits.at(frame.sequence))
+            if not seen or seen[-1] != plan.at(frame.sequence):
+                seen.append(plan.at(frame.sequence))
         with pytest.raises(EndOfStreamError):
             source.read(WAIT_S)
     assert seen == [None, 0, None, 1, None]
@@ -87,9 +90,9 @@ def test_visitors_come_in_turn_and_the_frame_read_tells_who(photograph: Path) ->
 
 def test_a_loop_goes_round_the_photographs(photograph: Path, tmp_path: Path) -> None:
     second = tmp_path / "second.png"
-    visits = Visits((photograph, second), loop=True)
-    assert visits.at(at(1.0, visit=7)) == 7
-    assert [visits.photograph_of(n) for n in range(3)] == [photograph, second, photograph]
+    plan = visits(photograph, second, loop=True)
+    assert plan.at(at(1.0, visit=7)) == 7
+    assert [plan.photograph_of(n) for n in range(3)] == [photograph, second, photograph]
 
 
 def test_after_the_end_it_stays_ended(photograph: Path) -> None:
@@ -98,7 +101,7 @@ def test_after_the_end_it_stays_ended(photograph: Path) -> None:
         source.read(WAIT_S)
         with suppress(EndOfStreamError):
             for _ in range(9):  # seven seconds, of which a late reader skips one at a time
-                clock.advance(60)
+                clock.sleep(60)
                 source.read(WAIT_S)
         for _ in range(2):
             with pytest.raises(EndOfStreamError):
@@ -109,7 +112,7 @@ def test_missed_frames_are_dropped_by_number(photograph: Path) -> None:
     clock = ManualClock()
     with simulated([photograph], clock=clock) as source:
         assert source.read(WAIT_S).sequence == 0
-        clock.advance(10.5 / FPS)
+        clock.sleep(10.5 / FPS)
         assert source.read(WAIT_S).sequence == 10
 
 

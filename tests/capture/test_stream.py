@@ -17,13 +17,10 @@ from edgeface.base.clock import NS, ManualClock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.stream import (
-    FileStreamSource,
-    NetworkStreamSource,
-    Pace,
     file_of,
     redacted,
-    stream_source,
 )
+from tests.support.cameras import network, video_file
 from tests.support.mjpeg_server import MjpegServer, unused_port
 from tests.support.pictures import FPS, FRAMES, number_of
 
@@ -31,7 +28,7 @@ WAIT_S = 10.0
 
 
 def test_a_file_as_fast_as_possible_gives_every_frame_and_then_its_end(video: Path) -> None:
-    with FileStreamSource(video, pace="as_fast_as_possible") as source:
+    with video_file(video, pace="as_fast_as_possible") as source:
         assert not source.live
         frames = [source.read(WAIT_S) for _ in range(FRAMES)]
         assert [number_of(frame.image) for frame in frames] == list(range(FRAMES))
@@ -43,7 +40,7 @@ def test_a_file_as_fast_as_possible_gives_every_frame_and_then_its_end(video: Pa
 
 def test_a_file_at_its_own_pace_is_stamped_when_its_frames_are_due(video: Path) -> None:
     clock = ManualClock()
-    with FileStreamSource(video, clock=clock) as source:
+    with video_file(video, clock=clock) as source:
         assert source.live
         began_ns = clock.boottime_ns()
         frames = [source.read(WAIT_S) for _ in range(FRAMES)]
@@ -54,9 +51,9 @@ def test_a_file_at_its_own_pace_is_stamped_when_its_frames_are_due(video: Path) 
 
 def test_frames_a_slow_reader_missed_are_dropped_and_counted(video: Path) -> None:
     clock = ManualClock()
-    with FileStreamSource(video, clock=clock) as source:
+    with video_file(video, clock=clock) as source:
         source.read(WAIT_S)
-        clock.advance(5.2 / FPS)
+        clock.sleep(5.2 / FPS)
         late = source.read(WAIT_S)
         assert (number_of(late.image), late.sequence) == (5, 5)
         following = source.read(WAIT_S)
@@ -65,15 +62,15 @@ def test_frames_a_slow_reader_missed_are_dropped_and_counted(video: Path) -> Non
 
 def test_a_reader_that_comes_after_the_end_finds_the_end(video: Path) -> None:
     clock = ManualClock()
-    with FileStreamSource(video, clock=clock) as source:
-        clock.advance(60)
+    with video_file(video, clock=clock) as source:
+        clock.sleep(60)
         with pytest.raises(EndOfStreamError):
             source.read(WAIT_S)
 
 
 @pytest.mark.parametrize("pace", ["real_time", "as_fast_as_possible"])
-def test_a_looped_file_begins_again(video: Path, pace: Pace) -> None:
-    with stream_source(str(video), pace=pace, loop=True, clock=ManualClock()) as source:
+def test_a_looped_file_begins_again(video: Path, pace: str) -> None:
+    with video_file(video, pace=pace, loop=True, clock=ManualClock()) as source:
         frames = [source.read(WAIT_S) for _ in range(3 * FRAMES)]
     assert [number_of(frame.image) for frame in frames] == list(range(FRAMES)) * 3
     assert [frame.sequence for frame in frames] == list(range(3 * FRAMES))
@@ -82,9 +79,9 @@ def test_a_looped_file_begins_again(video: Path, pace: Pace) -> None:
 
 def test_a_late_reader_of_a_looped_file_goes_on_with_the_next_pass(video: Path) -> None:
     clock = ManualClock()
-    with FileStreamSource(video, loop=True, clock=clock) as source:
+    with video_file(video, loop=True, clock=clock) as source:
         source.read(WAIT_S)
-        clock.advance(60)
+        clock.sleep(60)
         frame = source.read(WAIT_S)
         assert number_of(frame.image) == 0
         assert frame.sequence == FRAMES
@@ -123,13 +120,13 @@ def test_what_comes_after_a_damaged_frame_is_shown(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     decoder: Callable[[str], cv2.VideoCapture],
-    pace: Pace,
+    pace: str,
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", decoder)
     clock = ManualClock()
     left = [number for number in range(FRAMES) if number != 2]
     path = damaged(video, tmp_path / "door.avi", [2])
-    with stream_source(str(path), pace=pace, loop=True, clock=clock) as source:
+    with video_file(path, pace=pace, loop=True, clock=clock) as source:
         began_ns = clock.boottime_ns()
         frames = [source.read(WAIT_S) for _ in range(2 * len(left))]
     assert [number_of(frame.image) for frame in frames] == left * 2
@@ -151,7 +148,7 @@ def test_a_file_without_a_good_frame_is_an_error_and_no_end(
     path = damaged(video, tmp_path / "ruin.avi", range(FRAMES))
     with (
         pytest.raises(CameraError, match=r"ruin\.avi (holds no frame|is not a video)"),
-        stream_source(str(path), pace="as_fast_as_possible", loop=True) as source,
+        video_file(path, pace="as_fast_as_possible", loop=True) as source,
     ):
         source.read(WAIT_S)
 
@@ -161,7 +158,7 @@ def test_a_file_that_is_no_video_is_refused_by_name(tmp_path: Path, content: byt
     path = tmp_path / "door.mp4"
     path.write_bytes(content)
     with pytest.raises(CameraError, match=r"door\.mp4 is not a video"):
-        FileStreamSource(path).open()
+        video_file(path).open()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +180,7 @@ def test_the_password_is_never_shown() -> None:
         assert shown == "rtsp://***@192.0.2.7:554/h264@25"
     assert redacted("http://192.0.2.7?user=a@b") == "http://192.0.2.7?user=a@b"
     url = f"http://admin:hunter2@127.0.0.1:{unused_port()}/video"
-    source = NetworkStreamSource(url, open_timeout_s=2.0)
+    source = network(url)
     with pytest.raises(CameraError) as caught:
         source.open()
     assert "hunter2" not in str(caught.value)
@@ -208,7 +205,7 @@ def server() -> Iterator[MjpegServer]:
 
 
 def test_a_network_stream_keeps_the_contract(server: MjpegServer) -> None:
-    source = NetworkStreamSource(server.url, stall_timeout_s=2.0, name="yard")
+    source = network(server.url, stall_timeout_s=2.0, name="yard")
     with source:
         frames = [source.read(WAIT_S) for _ in range(5)]
         assert {frame.source for frame in frames} == {"yard"}
@@ -221,7 +218,7 @@ def test_a_network_stream_keeps_the_contract(server: MjpegServer) -> None:
 
 
 def test_a_silent_network_stream_times_out_and_goes_on(server: MjpegServer) -> None:
-    with NetworkStreamSource(server.url, stall_timeout_s=8.0) as source:
+    with network(server.url, stall_timeout_s=8.0) as source:
         source.read(WAIT_S)
         server.stalled.set()
         # What was under way when the stall began still arrives.
@@ -231,7 +228,7 @@ def test_a_silent_network_stream_times_out_and_goes_on(server: MjpegServer) -> N
 
 
 def test_a_damaged_picture_of_a_network_stream_is_left_out(server: MjpegServer) -> None:
-    with NetworkStreamSource(server.url, stall_timeout_s=2.0) as source:
+    with network(server.url, stall_timeout_s=2.0) as source:
         before = source.read(WAIT_S)
         for _ in range(3):
             server.damage.set()
@@ -243,7 +240,7 @@ def test_a_damaged_picture_of_a_network_stream_is_left_out(server: MjpegServer) 
 
 
 def test_a_network_stream_that_was_cut_is_opened_again(server: MjpegServer) -> None:
-    inner = NetworkStreamSource(server.url, stall_timeout_s=2.0)
+    inner = network(server.url, stall_timeout_s=2.0)
     with ReopeningSource(inner, backoff=Backoff(floor_s=0, base_s=0.01, cap_s=0.05)) as source:
         source.read(WAIT_S)
         server.cut.set()

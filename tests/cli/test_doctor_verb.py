@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.base.clock import SystemClock
+from edgeface.base.clock import Clock
 from edgeface.cli.main import main
 from edgeface.gallery.opening import open_gallery
 from edgeface.mqtt.localbroker import free_port
@@ -45,7 +45,7 @@ def test_nothing_is_missing_where_everything_answers(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(SystemClock, "synced", lambda self: True)
+    monkeypatch.setattr(Clock, "synced", lambda self: True)
     with running_broker(tmp_path / "broker") as broker:
         status = main(["doctor", "-c", configured(tmp_path, broker.port)])
     shown = capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_it_counts_the_people_of_the_gallery(
 def test_every_fault_has_its_line_and_the_rest_is_still_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(SystemClock, "synced", lambda self: False)
+    monkeypatch.setattr(Clock, "synced", lambda self: False)
     port = free_port()
     status = main(["doctor", "-c", configured(tmp_path, port, "nowhere"), "--skip", "models"])
     lines = capsys.readouterr().out.splitlines()

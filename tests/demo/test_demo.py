@@ -17,7 +17,6 @@ import psutil
 import pytest
 
 from edgeface.base.errors import EdgefaceError
-from edgeface.capture.simulated import SimulatedSource, Visits
 from edgeface.demo.child import DemoError, environment
 from edgeface.demo.demonstration import demonstrate
 from edgeface.demo.photographs import COLLINS
@@ -25,6 +24,7 @@ from edgeface.demo.plan import Pace, Plan
 from edgeface.demo.screen import LAST_LINE, Screen
 from edgeface.gallery.opening import open_gallery
 from edgeface.settings.loading import load_settings
+from tests.support.cameras import simulated
 
 SMALL = Pace(size=(960, 540), fps=12.0, visit_s=2.4, gap_s=0.6, again=False)
 
@@ -66,7 +66,7 @@ def clip(tmp_path: Path) -> Path:
     """A video of somebody at the door, which stands for a real camera."""
     (tmp_path / "material").mkdir()
     path = tmp_path / "material" / "clip.avi"
-    source = SimulatedSource(Visits((COLLINS,), fps=10, visit_s=2.4, gap_s=1.6), size=(960, 540))
+    source = simulated(COLLINS, fps=10, visit_s=2.4, gap_s=1.6, size=(960, 540))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
     for number in range(40):
         writer.write(source.render(number))

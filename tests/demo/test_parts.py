@@ -18,7 +18,6 @@ import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import SettingsError
-from edgeface.capture.simulated import Visits
 from edgeface.contract.event import new_session
 from edgeface.demo.child import Child, DemoError, environment, run_to_end
 from edgeface.demo.photographs import COLLINS, HOPPER, write_enrolment
@@ -31,6 +30,7 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult
 from edgeface.security.keys import SigningKey
 from edgeface.service.recorder import description
+from edgeface.settings.camera import SimulatedCamera
 from edgeface.settings.loading import load_settings
 from tests.support.broker import eventually
 from tests.support.messages import TOPICS, sighting
@@ -170,10 +170,12 @@ def test_nothing_is_left_of_a_demo_that_was_killed(tmp_path: Path) -> None:
 
 
 def test_the_truth_is_read_from_the_recorded_frames(tmp_path: Path) -> None:
-    visits = Visits((COLLINS, HOPPER), fps=10, visit_s=2.0, gap_s=1.0, loop=True)
+    camera = SimulatedCamera.model_construct(
+        photographs=(COLLINS, HOPPER), fps=10, visit_s=2.0, gap_s=1.0, loop=True
+    )
     start = datetime(2026, 11, 21, 16, tzinfo=UTC)
     frames = tmp_path / "frames"
-    timeline = Timeline(visits, Recordings(frames))
+    timeline = Timeline(camera, Recordings(frames))
     assert timeline.visit_at(start) is None
     frames.mkdir()
     image = np.zeros((90, 160, 3), np.uint8)

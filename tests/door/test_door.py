@@ -39,7 +39,7 @@ class Doorway:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.policy = DoorPolicy(TOPICS, KEY.public, self.now)
-        self.clock.advance(60)
+        self.clock.sleep(60)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock.utc_ns() / NS, UTC)
@@ -170,7 +170,7 @@ def test_a_validity_of_hours_is_not_believed(doorway: Doorway) -> None:
 
 def test_an_event_grows_stale_while_it_waits(doorway: Doorway) -> None:
     message = doorway.message()
-    doorway.clock.advance(4.9)
+    doorway.clock.sleep(4.9)
     assert doorway.policy.judge(message).reason == "stale"
 
 
@@ -180,7 +180,7 @@ def test_a_replay_after_the_door_was_started_anew_is_refused(
 ) -> None:
     message = doorway.message()
     assert doorway.policy.judge(message).open
-    doorway.clock.advance(after_s)
+    doorway.clock.sleep(after_s)
     restarted = DoorPolicy(TOPICS, KEY.public, doorway.now)
     assert restarted.judge(message).reason == "before_start"
 
@@ -189,12 +189,12 @@ def test_a_door_on_the_device_itself_need_not_ask_whether_the_clock_is_synchroni
     doorway: Doorway,
 ) -> None:
     doorway.policy = DoorPolicy(TOPICS, KEY.public, doorway.now, same_clock=True)
-    doorway.clock.advance(60)
+    doorway.clock.sleep(60)
     payload = doorway.payload(clock_synced=False)
     message = doorway.message(payload)
     assert doorway.policy.judge(message).open
     late = doorway.message(doorway.payload(clock_synced=False))
-    doorway.clock.advance(6)
+    doorway.clock.sleep(6)
     assert doorway.policy.judge(late).reason == "stale"
 
 
@@ -205,7 +205,7 @@ def test_what_is_remembered_is_bounded_but_never_forgets_what_is_valid(
     messages = [doorway.message() for _ in range(6)]
     assert all(doorway.policy.judge(message).open for message in messages)
     assert {doorway.policy.judge(message).reason for message in messages} == {"duplicate"}
-    doorway.clock.advance(10)
+    doorway.clock.sleep(10)
     assert doorway.policy.judge(doorway.message()).open
     assert len(doorway.policy._seen) == 3
 

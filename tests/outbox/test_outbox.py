@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.base.clock import ManualClock, SystemClock
+from edgeface.base.clock import Clock, ManualClock
 from edgeface.base.errors import ClosedError
 from edgeface.contract import event
 from edgeface.contract.event import new_session
@@ -27,7 +27,7 @@ def test_an_event_is_on_disk_when_it_is_called_committed(tmp_path: Path) -> None
     path = tmp_path / "outbox.db"
     found: list[list[str]] = []
     ids: list[str] = []
-    outbox = Outbox(path, TOPICS, new_session(), clock=SystemClock())
+    outbox = Outbox(path, TOPICS, new_session(), clock=Clock())
 
     def look(row: Row) -> None:
         """What is on disk at this moment, as a crash would leave it."""
@@ -39,14 +39,14 @@ def test_an_event_is_on_disk_when_it_is_called_committed(tmp_path: Path) -> None
     outbox.when_committed(look)
     with outbox:
         for _ in range(3):
-            outbox.append(sighting(SystemClock()))
+            outbox.append(sighting(Clock()))
     assert len(ids) == 3
     assert all(event_id in there for event_id, there in zip(ids, found, strict=True))
     assert [row.seq for row in OutboxFile(path).oldest(10)] == [1, 2, 3]
 
 
 def test_close_writes_what_was_handed_over_and_is_final(tmp_path: Path) -> None:
-    clock = SystemClock()
+    clock = Clock()
     outbox = Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock)
     outbox.start()
     for _ in range(200):
@@ -63,7 +63,7 @@ def test_what_a_stuck_disk_cannot_take_in_is_counted_and_the_next_gap_event_says
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgeface.outbox.outbox.MAX_WAITING", 3)
-    clock = SystemClock()
+    clock = Clock()
     outbox = Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock)
     for _ in range(5):
         outbox.append(sighting(clock))
@@ -79,7 +79,7 @@ def test_what_a_stuck_disk_cannot_take_in_is_counted_and_the_next_gap_event_says
 
 
 def test_what_is_committed_is_told_before_anybody_gets_it_from_the_file(tmp_path: Path) -> None:
-    clock = SystemClock()
+    clock = Clock()
     told: list[int] = []
     outbox = Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock)
     outbox.when_committed(lambda row: told.append(row.seq))
@@ -92,7 +92,7 @@ def test_what_is_committed_is_told_before_anybody_gets_it_from_the_file(tmp_path
 
 
 def test_rows_come_oldest_first_without_those_excluded_or_delivered(tmp_path: Path) -> None:
-    clock = SystemClock()
+    clock = Clock()
     replies: queue.SimpleQueue[list[Row]] = queue.SimpleQueue()
     with Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock) as outbox:
         for _ in range(6):
@@ -107,7 +107,7 @@ def test_rows_come_oldest_first_without_those_excluded_or_delivered(tmp_path: Pa
 
 
 def test_a_second_daemon_on_the_same_file_is_refused(tmp_path: Path) -> None:
-    clock = SystemClock()
+    clock = Clock()
     path = tmp_path / "outbox.db"
     with Outbox(path, TOPICS, new_session(), clock=clock):
         script = (
@@ -163,7 +163,7 @@ def test_a_row_of_another_boot_or_session_is_never_live(tmp_path: Path) -> None:
     other = ManualClock(boot_id="two", boottime_ns=0)
     assert row.remaining_s(other, "aaaaaaaa") == 0
     assert row.late(other, "aaaaaaaa")
-    clock.advance(5)
+    clock.sleep(5)
     assert row.late(clock, "aaaaaaaa")
 
 

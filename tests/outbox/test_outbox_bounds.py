@@ -69,9 +69,9 @@ def test_events_that_are_too_old_go(tmp_path: Path) -> None:
     clock = ManualClock()
     found = writer(tmp_path / "outbox.db", clock, max_age_s=100.0)
     take_one(found, clock)
-    clock.advance(90)
+    clock.sleep(90)
     take_one(found, clock)
-    clock.advance(60)
+    clock.sleep(60)
     found.flush(last=False)
     assert numbers(found) == [2]
     assert announced(found).lost.ranges[0].reason == "age"
@@ -85,9 +85,8 @@ def test_the_age_over_a_reboot_is_known_only_with_a_clock(
     first = writer(tmp_path / "outbox.db", before, max_age_s=100.0)
     take_one(first, before)
     first.close()
-    after = ManualClock(
-        boot_id="two", boottime_ns=1, utc_ns=before.utc_ns() + 200 * 10**9, synced=synced
-    )
+    after = ManualClock(boot_id="two", boottime_ns=1, utc_ns=before.utc_ns() + 200 * 10**9)
+    after.disciplined = synced
     second = writer(tmp_path / "outbox.db", after, max_age_s=100.0)
     second.flush(last=False)
     assert numbers(second) == left

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import pytest
 
-from edgeface.base.clock import ManualClock, SystemClock
+from edgeface.base.clock import Clock, ManualClock
 from edgeface.base.errors import StateError
 from edgeface.contract import event
 from edgeface.contract.event import DroppedRange, new_session
@@ -42,7 +42,7 @@ def test_a_full_disk_keeps_events_in_memory_and_recovers_without_a_hole(tmp_path
     assert full.unsaved > 0
     assert numbers(found) == list(range(1, 22))
     found._file._db.execute("PRAGMA max_page_count = 100000")
-    clock.advance(RETRY_MAX_S)
+    clock.sleep(RETRY_MAX_S)
     take_one(found, clock)
     healed = found.status
     assert (healed.degraded, healed.unsaved) == (None, 0)
@@ -63,7 +63,7 @@ def test_memory_is_bounded_while_the_disk_is_full(
     assert found.status.degraded is not None
     assert numbers(found) == list(range(16, 26))
     found._file._db.execute("PRAGMA query_only = 0")
-    clock.advance(RETRY_MAX_S)
+    clock.sleep(RETRY_MAX_S)
     gap = announced(found)
     assert gap.lost == event.Loss(15, (DroppedRange("aaaaaaaa", 1, 15, 15, "memory"),))
 
@@ -126,7 +126,7 @@ def test_what_was_in_a_broken_file_is_said_once_also_when_it_cannot_be_moved_at_
         for _ in range(2):
             waiting(found)
             take_one(found, clock)
-            clock.advance(RETRY_MAX_S)
+            clock.sleep(RETRY_MAX_S)
         assert found.status.degraded == "corrupt"
     take_one(found, clock)
     assert (found.status.degraded, found.status.dropped) == (None, 3)
@@ -234,7 +234,7 @@ def test_a_session_whose_file_opens_late_names_the_one_before_once(tmp_path: Pat
     assert second.status.degraded is not None
     path.rmdir()
     hidden.rename(path)
-    clock.advance(RETRY_MAX_S)
+    clock.sleep(RETRY_MAX_S)
     second.flush(last=False)
     assert second.status.degraded is None
     assert second.take(sighting(clock, latency_ms="bad")) is None, "and is not lost with it"
@@ -312,12 +312,12 @@ KILLED = """
 import sys
 from pathlib import Path
 from typing import NoReturn
-from edgeface.base.clock import SystemClock
+from edgeface.base.clock import Clock
 from edgeface.contract.event import new_session
 from edgeface.outbox.outbox import Outbox
 from tests.support.messages import TOPICS, sighting
 
-clock = SystemClock()
+clock = Clock()
 outbox = Outbox(Path(sys.argv[1]), TOPICS, new_session(), clock=clock)
 outbox.when_committed(lambda row: print(row.event_id, row.session, row.seq, flush=True))
 outbox.start()
@@ -369,5 +369,5 @@ def test_a_locked_file_is_an_error_at_the_start(
     blocker.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr(outbox_file, "LOCK_TIMEOUT_S", 0.1)
     with pytest.raises(StateError, match="in use"):
-        Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=SystemClock()).start()
+        Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=Clock()).start()
     blocker.close()

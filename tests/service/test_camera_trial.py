@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from edgeface.base.clock import SystemClock
+from edgeface.base.clock import Clock
 from edgeface.base.errors import CameraError, FrameTimeoutError
 from edgeface.capture import factory
 from edgeface.capture.images import ImagesSource
@@ -44,7 +44,7 @@ class Door:
         self.board.by_recognizer.models = self.board.by_gallery.index = cast(Any, object())
         self.slot: LatestSlot[Frame] = LatestSlot()
         self.supervisor = Supervisor(self.board.settings.service, draw=min)
-        self._capture = Capture(self.board, self.slot, SystemClock())
+        self._capture = Capture(self.board, self.slot, Clock())
 
     def write(self, folder: str) -> None:
         camera = {"source": "images", "folder": folder, "loop": True, "fps": 50}

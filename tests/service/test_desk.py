@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from edgeface.base.clock import SystemClock
+from edgeface.base.clock import Clock
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.event import Track
 from edgeface.mqtt.device_session import DeviceSession
@@ -42,7 +42,7 @@ class Desk:
                 {"site": "hq", "device": "door-1", "camera": camera, "commands": commands}
             )
         )
-        clock = SystemClock()
+        clock = Clock()
         self.sent: list[Publication] = []
         self.board = Board(load_settings(file))
         self.desk = CommandDesk(
@@ -131,7 +131,7 @@ def test_the_verbs_in_use_follow_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_traces_is_bounded_and_the_newest_word_counts() -> None:
-    traces, clock = Traces(limit=3), SystemClock()
+    traces, clock = Traces(limit=3), Clock()
     assert traces.find(None) is None
     for number in (1, 2, 3, 4, 2):
         traces.note(sighting(clock, track=Track(number, 4, 4, 410)))

@@ -56,7 +56,7 @@ def test_a_silent_camera_ends_the_tracks(world: World) -> None:
     world.frames(2, world.anna)
     counted: list[int] = []
     world.slot.items += [
-        lambda: world.clock.advance(2),
+        lambda: world.clock.sleep(2),
         FrameTimeoutError("nothing"),
         lambda: counted.append(len(world.said)),
     ]
@@ -68,8 +68,8 @@ def test_a_frame_that_is_still_on_its_way_is_waited_for(world: World) -> None:
     """Two frames a second that take half a second to come: within `max_gap_s` of one another."""
     for _ in range(5):
         world.frames(1, world.anna, late_s=0.5)
-        world.slot.items += [lambda: world.clock.advance(0.25), FrameTimeoutError("nothing")]
-        world.slot.items.append(lambda: world.clock.advance(0.15))
+        world.slot.items += [lambda: world.clock.sleep(0.25), FrameTimeoutError("nothing")]
+        world.slot.items.append(lambda: world.clock.sleep(0.15))
     world.run()
     assert world.outcomes() == ["recognized"]
 
@@ -79,7 +79,7 @@ def test_frames_of_long_ago_do_not_keep_a_track_for_as_long(world: World) -> Non
     world.frames(2, world.anna, late_s=3600.0)
     counted: list[int] = []
     world.slot.items += [
-        lambda: world.clock.advance(2),
+        lambda: world.clock.sleep(2),
         FrameTimeoutError("nothing"),
         lambda: counted.append(len(world.said)),
     ]
@@ -130,7 +130,7 @@ def test_the_golden_test_runs_again_when_nobody_is_there(world: World, somebody:
     world.tpu = True
     world.frames(1)
     world.slot.items += [
-        lambda: world.clock.advance(101),
+        lambda: world.clock.sleep(101),
         lambda: setattr(world.actors[-1], "sick", True),
     ]
     world.frames(1, *[world.anna] * somebody)
@@ -145,12 +145,12 @@ def test_the_golden_test_is_put_off_once_and_not_for_ever(world: World) -> None:
     world.frames(1, world.anna)
     world.slot.items += [
         lambda: setattr(world.actors[-1], "sick", True),
-        lambda: world.clock.advance(199),
+        lambda: world.clock.sleep(199),
     ]
     world.frames(1, world.anna)
     world.slot.items += [
         lambda: opened.append(len(world.opened)),
-        lambda: world.clock.advance(1),
+        lambda: world.clock.sleep(1),
     ]
     world.frames(1, world.anna)
     world.run()
@@ -160,7 +160,7 @@ def test_the_golden_test_is_put_off_once_and_not_for_ever(world: World) -> None:
 
 def test_a_sick_cpu_is_for_the_supervisor(world: World) -> None:
     world.slot.items += [
-        lambda: world.clock.advance(101),
+        lambda: world.clock.sleep(101),
         lambda: setattr(world.actors[-1], "sick", True),
     ]
     world.frames(1)
@@ -174,7 +174,7 @@ def test_a_tpu_that_came_back_is_taken_when_nobody_is_there(world: World) -> Non
     world.frames(1, world.anna)
     world.slot.items.append(lambda: setattr(world.board.by_watcher, "found", 1))
     world.frames(1, world.anna)
-    world.slot.items.append(lambda: world.clock.advance(2))
+    world.slot.items.append(lambda: world.clock.sleep(2))
     world.frames(1)
     world.run()
     assert world.opened == ["was unplugged", None]
@@ -194,7 +194,7 @@ def test_a_tpu_that_came_back_is_taken_though_somebody_never_goes(world: World) 
     for wait_s in (299, 1):
         world.slot.items += [
             lambda: opened.append(len(world.opened)),
-            lambda wait_s=wait_s: world.clock.advance(wait_s),
+            lambda wait_s=wait_s: world.clock.sleep(wait_s),
         ]
         world.frames(1, world.anna)
     world.run()

@@ -133,14 +133,14 @@ def test_trouble_is_degraded_and_an_alert_until_it_is_over(
 
 def test_a_clock_nobody_vouches_for_is_an_alert_but_not_degraded(desk: Desk) -> None:
     desk.make_ready()
-    desk.clock.set_synced(False)
+    desk.clock.disciplined = False
     desk.reporter.tick()
     assert set(desk.presence.alerts) == {"clock_unsynced"}
     assert desk.reporter.lifecycle == "ready"
 
 
 def test_before_it_is_ready_only_a_silent_camera_is_alarming(desk: Desk) -> None:
-    desk.clock.set_synced(False)
+    desk.clock.disciplined = False
     desk.reporter.tick()
     assert desk.presence.alerts == {}
     lose_camera(desk)
@@ -181,7 +181,7 @@ def test_the_state_says_what_the_device_works_with(desk: Desk) -> None:
 def test_the_health_message_comes_when_it_is_due(desk: Desk) -> None:
     assert desk.reporter.health() is None
     desk.board.meters.frame(30.0, faces=1, embedded=1)
-    desk.clock.advance(10)
+    desk.clock.sleep(10)
     health = desk.reporter.health()
     assert health is not None
     assert health.uptime_s == 10
@@ -192,7 +192,7 @@ def test_the_health_message_comes_when_it_is_due(desk: Desk) -> None:
     assert desk.reporter.health() is None
     for _ in range(20):
         desk.board.meters.frame(30.0, faces=1, embedded=1)
-    desk.clock.advance(10)
+    desk.clock.sleep(10)
     later = desk.reporter.health()
     assert later is not None
     assert later.fps == 2.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.clock import NS, Clock, SystemClock
+from edgeface.base.clock import NS, Clock
 from edgeface.contract.event import (
     FaceQuality,
     GalleryUsed,
@@ -70,7 +70,7 @@ class Device:
         keepalive_s: int = 10,
         options: ConnectionOptions | None = None,
     ) -> None:
-        self.clock = clock or SystemClock()
+        self.clock = clock or Clock()
         self.key = key or SigningKey.generate()
         self.session = new_session()
         self.topics = topics

@@ -123,7 +123,7 @@ class World:
 
         def step() -> Frame:
             self.actors[-1].actors = [(face(300 + 400 * i), p) for i, p in enumerate(who)]
-            self.clock.advance(0.1)
+            self.clock.sleep(0.1)
             captured_ns = self.clock.boottime_ns() - round(late_s * 1e9)
             return Frame(IMAGE, "stage", 0, START, captured_ns)
 
