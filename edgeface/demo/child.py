@@ -22,11 +22,6 @@ class DemoError(EdgefaceError, RuntimeError):
     """Raised when the demo cannot go on; the message says what was waited for and what came."""
 
 
-def command(*arguments: str | Path) -> list[str]:
-    """`python -m edgeface ARGUMENTS` with this interpreter, ended by the kernel with the demo."""
-    return tethered([sys.executable, "-m", "edgeface", *map(str, arguments)])
-
-
 def environment() -> dict[str, str]:
     """This process's, with this very package found first, and output not held back."""
     paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]
@@ -36,30 +31,37 @@ def environment() -> dict[str, str]:
     }
 
 
+def _begin(arguments: Sequence[str | Path]) -> subprocess.Popen[bytes]:
+    """`python -m edgeface ARGUMENTS` with this interpreter, ended by the kernel with the demo, in a
+    group of its own, so that Ctrl-C reaches the demo alone."""
+    return subprocess.Popen(
+        tethered([sys.executable, "-m", "edgeface", *map(str, arguments)]),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(),
+        process_group=0,
+    )
+
+
 def run_to_end(name: str, arguments: Sequence[str | Path], log: Path, timeout_s: float) -> str:
     """Run a verb; what it said. Raises DemoError with its last words when it fails."""
-    try:
-        done = subprocess.run(
-            command(*arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-            timeout=timeout_s,
-            check=False,
-            process_group=0,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DemoError(f"`edgeface {name}` did not end within {timeout_s:g} s") from error
-    text = done.stdout.decode(errors="replace")
+    with _begin(arguments) as process:
+        try:
+            said, _ = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise DemoError(f"`edgeface {name}` did not end within {timeout_s:g} s") from error
+        finally:
+            process.kill()
+    text = said.decode(errors="replace")
     log.write_text(text, encoding="utf-8")
-    if done.returncode:
-        raise DemoError(f"`edgeface {name}` ended with {done.returncode}:\n{tail(log)}")
+    if process.returncode:
+        raise DemoError(f"`edgeface {name}` ended with {process.returncode}:\n{tail(log)}")
     return text
 
 
 class Child:
-    """A long-lived process in a group of its own, so that Ctrl-C reaches the demo alone.
+    """A long-lived process.
 
     `on_line(line)` and, once, `on_end(exit code)` are called from a thread and must only enqueue.
     """
@@ -72,18 +74,10 @@ class Child:
         on_line: Callable[[str], None],
         on_end: Callable[[int], None],
     ) -> None:
-        self.name: Final = name
         self.log: Final = log
         self._on_line = on_line
         self._on_end = on_end
-        self._process = subprocess.Popen(
-            command(*arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environment(),
-            process_group=0,
-        )
+        self._process = _begin(arguments)
         assert self._process.stdout is not None
         self._thread = threading.Thread(
             target=self._pump, args=(self._process.stdout,), name=f"read {name}", daemon=True

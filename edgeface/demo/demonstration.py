@@ -16,14 +16,13 @@ from edgeface.base.errors import StateError
 from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
-from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, write_enrolment
-from edgeface.demo.plan import DEVICE, Plan, camera_section, simulated_section
-from edgeface.demo.portraits import take_portraits
+from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrolment
+from edgeface.demo.plan import DEVICE, People, Plan, camera_section, simulated_section
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import Recordings, Timeline
 from edgeface.demo.screen import LAST_LINE, Screen
-from edgeface.demo.sheet import Sheet, draw_sheet
-from edgeface.demo.steps import People, Steps
+from edgeface.demo.sheet import draw_sheet
+from edgeface.demo.steps import Steps
 from edgeface.demo.workplace import Workplace
 from edgeface.mqtt.localbroker import find_mosquitto
 from edgeface.settings.camera import SimulatedCamera
@@ -75,7 +74,7 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
 
 def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bool:
     """Whether everything went as it has to, with the broker up and the configuration written."""
-    people, enrolled_from = _enrol(processes, simulated=plan.camera is None)
+    people = _enrol(processes, simulated=plan.camera is None)
     _start(processes)
     steps = Steps(processes, people, plan.pace, recordings)
     trouble = []
@@ -88,23 +87,13 @@ def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bo
     checks = [*steps.checks(), *trouble, end]
     with _undisturbed():
         processes.close()
-    simulated = people.stranger is not None
-    sheet = Sheet(
-        subtitle=f"What a {'simulated' if simulated else 'real'} camera saw, what the daemon "
-        "decided, and what the door did.",
-        enrolled_from=enrolled_from,
-        enrolled=people.enrolled,
-        how=("another crop, in other light,", "than the camera sees") if simulated else (),
-        rows=steps.rows(),
-        frames=recordings.frames(),
-    )
-    draw_sheet(sheet, plan.output)
+    draw_sheet(people, steps.rows(), recordings.frames(), plan.output)
     processes.screen.summary(checks)
     return all(check.passed for check in checks)
 
 
-def _enrol(processes: Processes, *, simulated: bool) -> tuple[People, Path]:
-    """Enrol by the real verb; who is there, and a photograph that was enrolled."""
+def _enrol(processes: Processes, *, simulated: bool) -> People:
+    """Enrol by the real verb; who is there."""
     workplace = processes.workplace
     if simulated:
         name, stranger = NAMES[COLLINS], NAMES[HOPPER]
@@ -124,7 +113,7 @@ def _enrol(processes: Processes, *, simulated: bool) -> tuple[People, Path]:
     if found is None:
         raise DemoError(f"`edgeface enroll` named no person:\n{said}")
     processes.say("enroll", f"{name} is {found[0]}, {how}")
-    return People(found[0], name, stranger), pictures[0]
+    return People(found[0], name, stranger, pictures[0])
 
 
 def _start(processes: Processes) -> None:

@@ -1,4 +1,4 @@
-"""What the demo is to do: where, with which camera, at what pace."""
+"""What the demo is to do: where, with which camera, at what pace, and about whom."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ class Plan:
     keep: bool = False
     """Leave configuration, gallery, logs and recorded frames."""
     pace: Pace = field(default_factory=Pace)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who comes."""
+
+    person_id: str
+    enrolled: str
+    """As the screen calls them."""
+    stranger: str | None
+    """None: a real camera; no stranger has to come."""
+    photograph: Path
+    """One that was enrolled."""
 
 
 def simulated_section(pace: Pace) -> Mapping[str, Any]:

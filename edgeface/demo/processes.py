@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from edgeface.base.backoff import Backoff
 from edgeface.base.errors import StateError
@@ -44,8 +44,8 @@ class Processes:
         self.screen: Final = screen
         self.story: Final = Story(self.topics)
         self.broker: Final = LocalBroker(workplace.folder / "broker", persistence=True)
-        self.daemon_lines: Final[list[dict[str, Any]]] = []
-        """What the daemon logged."""
+        self.recognized = 0
+        """How often the daemon's log says that somebody was."""
         self.timeline: Final = timeline
         self.codes: Final[dict[str, int]] = {}
         """Exit codes of the processes that have been stopped."""
@@ -184,15 +184,14 @@ class Processes:
         self._subscribed += 1
 
     def _heard(self, message: Message, at_s: float, utc_s: float) -> None:
-        told = self.story.hear(message, at_s, utc_s, self._key)
-        if told is None:
+        happening = self.story.hear(message, at_s, utc_s, self._key)
+        if happening is None:
             return
-        happening = told.happening
         if message.topic == self.topics.event:
             self.screen.event(happening, self.in_view(happening))
             if happening.door_s is not None:
                 self.screen.door(happening, self.in_view(happening))
-        elif happening.historical and told.news:  # the log topic may say it more than once
+        elif happening.historical and happening.first_s == at_s:  # the log may say it again
             self.screen.late(happening)
 
     def _door_said(self, line: str, at_s: float) -> None:
@@ -201,4 +200,4 @@ class Processes:
             self.screen.door(happening, self.in_view(happening))
 
     def _daemon_said(self, line: str, _at_s: float) -> None:
-        self.daemon_lines.append(json_object(line))
+        self.recognized += json_object(line).get("message") == "recognized"

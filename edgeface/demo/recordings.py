@@ -74,26 +74,22 @@ class Timeline:
     def __init__(self, camera: SimulatedCamera, recordings: Recordings) -> None:
         self._visits = Visits(camera)
         self._recordings = recordings
-        self._known: dict[datetime, int | None] = {}
+        self._known: dict[datetime, str] = {}
 
-    def visit_at(self, captured_at: datetime) -> int | None:
-        """Which visit was on at a moment; None when nobody was there, or no frame tells."""
+    def in_view(self, captured_at: datetime) -> str:
+        """The name of who was in view at a moment; `NOBODY` also when no frame tells."""
         if captured_at in self._known:
             return self._known[captured_at]
         frames = self._recordings.frames()
         if not frames:
-            return None
+            return NOBODY
         nearest = min(frames, key=lambda f: abs((f.captured_at - captured_at).total_seconds()))
         ahead_s = (captured_at - nearest.captured_at).total_seconds()
         visit = self._visits.at(max(0, nearest.sequence + round(ahead_s * self._visits.fps)))
+        name = NOBODY if visit is None else NAMES[self._visits.photograph_of(visit)]
         if abs(ahead_s) < NEAR_S:
-            self._known[captured_at] = visit
-        return visit
-
-    def in_view(self, captured_at: datetime) -> str:
-        """The name of who was in view at a moment, or `NOBODY`."""
-        visit = self.visit_at(captured_at)
-        return NOBODY if visit is None else NAMES[self._visits.photograph_of(visit)]
+            self._known[captured_at] = name
+        return name
 
 
 def _read(path: Path) -> RecordedFrame:

@@ -33,14 +33,14 @@ class Screen:
 
     def headline(self, text: str) -> None:
         """A line of its own with room around it."""
-        self._write(f"\n{self._paint(text, 'bold')}\n")
+        self.text(f"\n{self._paint(text, 'bold')}\n")
 
     def line(self, at_s: float, who: str, text: str, colour: Colour | None = None) -> None:
         """One thing that happened; long texts go on below."""
         head = f"{at_s:6.1f} s  {who:<10}"
         lines = textwrap.wrap(text, _WIDTH - len(_INDENT), break_on_hyphens=False) or [""]
         first, *rest = [self._paint(part, colour) if colour else part for part in lines]
-        self._write("\n".join([head + first, *(_INDENT + part for part in rest)]))
+        self.text("\n".join([head + first, *(_INDENT + part for part in rest)]))
 
     def event(self, happening: Happening, in_view: str | None) -> None:
         """An event as it arrived."""
@@ -73,27 +73,23 @@ class Screen:
         self.headline("What was to happen, and what did")
         for check in checks:
             mark = self._paint("ok ", "green") if check.passed else self._paint("NOT", "red")
-            self._write(f"  {mark}  {check.what}")
+            self.text(f"  {mark}  {check.what}")
             if check.passed:
-                self._write(f"       {self._paint(check.seen, 'dim')}")
+                self.text(f"       {self._paint(check.seen, 'dim')}")
             else:
-                self._write(f"       expected: {check.expected}\n       seen:     {check.seen}")
+                self.text(f"       expected: {check.expected}\n       seen:     {check.seen}")
 
-    def text(self, text: str = "") -> None:
+    def text(self, text: str) -> None:
         """A line as it is."""
-        self._write(text)
+        print(text, file=self._stream, flush=True)
 
     def _paint(self, text: str, colour: Colour) -> str:
         return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._coloured else text
 
-    def _write(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-
 
 def describe(found: Recognition) -> str:
     """The decision in one clause, with the numbers it stands on."""
-    track = found.track
-    match = found.match
+    track, match = found.track, found.match
     if match is not None:
         margin = "none (nobody else is enrolled)" if match.margin is None else f"{match.margin:.2f}"
         extrapolated = " (extrapolated)" if match.threshold_extrapolated else ""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -26,6 +25,7 @@ from edgeface.demo.canvas import (
     fill,
     fit,
 )
+from edgeface.demo.plan import People
 from edgeface.demo.recordings import RecordedFace, RecordedFrame
 from edgeface.demo.story import Happening
 
@@ -42,38 +42,25 @@ GAP: Final = 10
 FACES_WIDE: Final = 2.3
 """Width of a cut-out in widths of the face."""
 
-
-@dataclass(frozen=True, slots=True)
-class SheetRow:
-    """One happening and what the door did."""
-
-    title: str
-    happening: Happening
-    remarks: tuple[str, ...] = ()
-    """Lines for the panel, besides the decision's own numbers."""
+_Sighting: TypeAlias = tuple[RecordedFrame, RecordedFace]
+"""A frame, and in it the face of the track."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """What is to be drawn."""
+def draw_sheet(
+    people: People,
+    rows: Sequence[tuple[str, Happening]],
+    frames: Sequence[RecordedFrame],
+    output: Path,
+) -> None:
+    """Write the PNG, a row for each happening with its title.
 
-    subtitle: str
-    enrolled_from: Path
-    """The photograph that was enrolled."""
-    enrolled: str
-    how: tuple[str, ...]
-    """Lines about that photograph."""
-    rows: Sequence[SheetRow]
-    frames: Sequence[RecordedFrame]
-
-
-def draw_sheet(sheet: Sheet, output: Path) -> None:
-    """Write the PNG. Raises StateError when it cannot be written."""
-    canvas = Canvas(WIDTH, HEADER + ROW * len(sheet.rows) + FOOTER)
-    _header(canvas, sheet)
-    for number, row in enumerate(sheet.rows):
-        _row(canvas, HEADER + number * ROW, row, sheet.frames)
-    foot = HEADER + ROW * len(sheet.rows)
+    Raises StateError when it cannot be written.
+    """
+    foot = HEADER + ROW * len(rows)
+    canvas = Canvas(WIDTH, foot + FOOTER)
+    _header(canvas, people)
+    for number, (title, happening) in enumerate(rows):
+        _row(canvas, HEADER + number * ROW, title, happening, frames)
     canvas.text(
         (MARGIN, foot + 8),
         "A photograph may pass: liveness is not assessed yet. For an entrance use card and face "
@@ -87,9 +74,11 @@ def draw_sheet(sheet: Sheet, output: Path) -> None:
         raise StateError(f"{output}: cannot write the picture: {error.strerror}") from error
 
 
-def _header(canvas: Canvas, sheet: Sheet) -> None:
+def _header(canvas: Canvas, people: People) -> None:
     canvas.text((MARGIN, 30), "edgeface demo", 34, bold=True)
-    canvas.text((MARGIN, 78), sheet.subtitle, 17, SOFT)
+    camera = "real" if people.stranger is None else "simulated"
+    did = "saw, what the daemon decided, and what the door did."
+    canvas.text((MARGIN, 78), f"What a {camera} camera {did}", 17, SOFT)
     x = MARGIN
     legend: tuple[tuple[Rgb, str], ...] = (
         (AMBER, "a face that is looked at"),
@@ -100,7 +89,7 @@ def _header(canvas: Canvas, sheet: Sheet) -> None:
     for colour, text in legend:
         canvas.frame((x, 119, x + 14, 133), colour, 3)
         x = canvas.text((x + 22, 117), text, 14, INK) + 26
-    picture = cv2.imread(str(sheet.enrolled_from))
+    picture = cv2.imread(str(people.photograph))
     if picture is None:
         return
     portrait = fill(np.asarray(picture, np.uint8), 112, 124)
@@ -109,83 +98,82 @@ def _header(canvas: Canvas, sheet: Sheet) -> None:
     canvas.frame((left, 24, left + 112, 148), LINE)
     right = left - 16
     canvas.text((right, 36), "A photograph that was enrolled:", 14, SOFT, align="right")
-    canvas.text((right, 58), sheet.enrolled, 17, INK, bold=True, align="right")
-    for number, line in enumerate(sheet.how):
-        canvas.text((right, 84 + 20 * number), line, 14, SOFT, align="right")
+    canvas.text((right, 58), people.enrolled, 17, INK, bold=True, align="right")
+    if people.stranger is not None:
+        how = ("another crop, in other light,", "than the camera sees")
+        for number, line in enumerate(how):
+            canvas.text((right, 84 + 20 * number), line, 14, SOFT, align="right")
 
 
-def _row(canvas: Canvas, top: int, row: SheetRow, frames: Sequence[RecordedFrame]) -> None:
+def _row(
+    canvas: Canvas, top: int, title: str, happening: Happening, frames: Sequence[RecordedFrame]
+) -> None:
     canvas.band((MARGIN, top, WIDTH - MARGIN, top + 1), LINE)
-    right = canvas.text((MARGIN, top + 12), row.title, 18, bold=True)
-    when = "at" if row.happening.live_s is not None else "in the log at"
-    canvas.text((right + 14, top + 16), f"{when} {row.happening.first_s:.1f} s", 14, SOFT)
-    found = row.happening.event
-    track = [item for item in frames if _face_of(item, found.track.id) is not None]
+    right = canvas.text((MARGIN, top + 12), title, 18, bold=True)
+    when = "at" if happening.live_s is not None else "in the log at"
+    canvas.text((right + 14, top + 16), f"{when} {happening.first_s:.1f} s", 14, SOFT)
+    found = happening.event
+    track = [
+        (frame, face) for frame in frames for face in frame.faces if face.track_id == found.track.id
+    ]
     y = top + 44
-    decided = _nearest(track, row.happening)
+    # The frame that the decision rests on, or the one next to it.
+    decided = min(
+        track, key=lambda item: abs(item[0].captured_at - found.captured_at), default=None
+    )
     if decided is not None:
-        image = decided.image()
+        image = decided[0].image()
         if image is not None:
             canvas.picture(MARGIN, y, fill(image, *PICTURE))
     canvas.frame((MARGIN, y, MARGIN + PICTURE[0], y + PICTURE[1]), LINE)
     left = MARGIN + PICTURE[0] + 2 * GAP
-    for frame in _chosen(track, decided):
-        _tile(canvas, left, y, frame, row, is_decided=frame is decided, first=track[0])
+    for item in _chosen(track, decided):
+        since_s = (item[0].captured_at - track[0][0].captured_at).total_seconds()
+        _tile(canvas, (left, y), *item, happening, since_s, is_decided=item is decided)
         left += TILE[0] + GAP
     panel = MARGIN + PICTURE[0] + 2 * GAP + TILES * (TILE[0] + GAP) + GAP
-    _panel(canvas, panel, y, row)
+    _panel(canvas, panel, y, happening)
 
 
 def _tile(
     canvas: Canvas,
-    left: int,
-    top: int,
+    at: tuple[int, int],
     frame: RecordedFrame,
-    row: SheetRow,
+    face: RecordedFace,
+    happening: Happening,
+    since_s: float,
     *,
     is_decided: bool,
-    first: RecordedFrame,
 ) -> None:
     """One cut-out with its label and, below it, time and size."""
-    found = row.happening.event
-    face = _face_of(frame, found.track.id)
     image = frame.image()
-    assert face is not None
-    width, height = TILE
+    (left, top), (width, height) = at, TILE
     if image is not None:
         wide = max(40.0, FACES_WIDE * face.box.width)
         part = cut(image, face.box.centre, (wide, wide * height / width))
         canvas.picture(left, top, fill(part, width, height))
-    after = frame.captured_at >= found.captured_at
-    label, colour = _label(row, face, after=after)
+    after = frame.captured_at >= happening.event.captured_at
+    label, colour = _label(happening, face, after=after)
     bottom = top + height
     canvas.band((left, bottom - 24, left + width, bottom), colour)
     text = fit(label, 13, width - 8, bold=True)
     canvas.text((left + width // 2, bottom - 19), text, 13, WHITE, bold=True, align="middle")
-    canvas.frame(
-        (left, top, left + width, bottom),
-        colour if is_decided else LINE,
-        4 if is_decided else 1,
-    )
+    box = (left, top, left + width, bottom)
     if is_decided:
+        canvas.frame(box, colour, 4)
         canvas.pill(left + 8, top + 8, "decided", 12, colour)
-    since_s = (frame.captured_at - first.captured_at).total_seconds()
+    else:
+        canvas.frame(box, LINE)
     size = "" if face.face_px is None else f"   {face.face_px:.0f} px"
-    canvas.text(
-        (left + width // 2, bottom + 8),
-        f"+{since_s:.1f} s{size}",
-        13,
-        INK if is_decided else SOFT,
-        bold=is_decided,
-        align="middle",
-    )
+    when, below = f"+{since_s:.1f} s{size}", (left + width // 2, bottom + 8)
+    canvas.text(below, when, 13, INK if is_decided else SOFT, bold=is_decided, align="middle")
 
 
-def _label(row: SheetRow, face: RecordedFace, *, after: bool) -> tuple[str, Rgb]:
+def _label(happening: Happening, face: RecordedFace, *, after: bool) -> tuple[str, Rgb]:
     """What was known about the face at that moment."""
-    found = row.happening.event
+    found = happening.event
     if after and found.match is not None:
-        return f"{row.happening.name} {found.match.score:.2f}", GREEN
+        return f"{happening.name} {found.match.score:.2f}", GREEN
     if after:
         score = (found.why or {}).get("score")
         return found.event_type + (f" {score:.2f}" if isinstance(score, float) else ""), RED
@@ -194,9 +182,8 @@ def _label(row: SheetRow, face: RecordedFace, *, after: bool) -> tuple[str, Rgb]
     return "looked at", AMBER
 
 
-def _panel(canvas: Canvas, left: int, top: int, row: SheetRow) -> None:
+def _panel(canvas: Canvas, left: int, top: int, happening: Happening) -> None:
     """The decision in numbers, and what the door did."""
-    happening = row.happening
     found = happening.event
     why = found.why or {}
     opened = happening.opened
@@ -217,28 +204,23 @@ def _panel(canvas: Canvas, left: int, top: int, row: SheetRow) -> None:
     elif isinstance(score, float):
         lines.append(f"best score {score:.2f}, threshold {threshold:.2f}")
     lines.append(f"{found.track.agreeing} of {found.track.frames} frames name the same person")
-    lines += row.remarks
+    if happening.live_s is None:
+        lines.append("waited in the outbox, never sent live")
+        if happening.historical:
+            lines.append("later on event/log: historical")
+    elif found.match is not None:
+        lines.append(f"{happening.latency_ms} ms from capture to event")
     for number, line in enumerate(lines):
         text = fit(line, 15, width)
         canvas.text((left, top + 110 + 23 * number), text, 15)
 
 
-def _face_of(frame: RecordedFrame, track_id: int) -> RecordedFace | None:
-    return next((face for face in frame.faces if face.track_id == track_id), None)
-
-
-def _nearest(track: Sequence[RecordedFrame], happening: Happening) -> RecordedFrame | None:
-    """The frame that the decision rests on, or the one next to it."""
-    at = happening.event.captured_at
-    return min(track, key=lambda f: abs((f.captured_at - at).total_seconds()), default=None)
-
-
-def _chosen(track: Sequence[RecordedFrame], decided: RecordedFrame | None) -> list[RecordedFrame]:
+def _chosen(track: list[_Sighting], decided: _Sighting | None) -> list[_Sighting]:
     """At most `TILES` frames over the whole track, the one of the decision among them."""
     if decided is None or len(track) <= TILES:
-        return list(track)
+        return track
     places = {round(at) for at in np.linspace(0, len(track) - 1, TILES)}
-    wanted = list(track).index(decided)
+    wanted = track.index(decided)
     if wanted not in places:
         inner = sorted(places)[1:-1]
         places.remove(min(inner, key=lambda place: abs(place - wanted)))

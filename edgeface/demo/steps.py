@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from edgeface.contract.event import Recognition
 from edgeface.demo import checks
 from edgeface.demo.checks import Check
-from edgeface.demo.plan import Pace
+from edgeface.demo.plan import Pace, People
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import NOBODY, Recordings
-from edgeface.demo.sheet import SheetRow
 from edgeface.demo.story import Happening
-from edgeface.demo.waiting import waiting_events
 
 OUTBOX_S: Final = 5.0
 """From the daemon's decision to its event on disk, at most."""
@@ -24,17 +21,6 @@ LINGER_S: Final = 0.7
 """After the last opening, for some more pictures of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class People:
-    """Who comes."""
-
-    person_id: str
-    enrolled: str
-    """As the screen calls them."""
-    stranger: str | None
-    """None: a real camera; no stranger has to come."""
-
-
 class Steps:
     """Takes them in order; `take` stops at the first that does not come about."""
 
@@ -42,8 +28,10 @@ class Steps:
         self, processes: Processes, people: People, pace: Pace, recordings: Recordings
     ) -> None:
         self._opened: Happening | None = None
-        self._waiting: list[Recognition] = []
-        """On disk while the broker was away, a recognition among them."""
+        self._on_disk = 0
+        """Events while the broker was away, `_late` among them."""
+        self._late: Recognition | None = None
+        """The recognition that waited on disk; what comes of it later is historical."""
         self._opened_again: Happening | None = None
         self._processes = processes
         self._people = people
@@ -68,7 +56,7 @@ class Steps:
         if people.stranger is not None:
             found.append(checks.stranger_check(people.stranger, self._of(people.stranger)))
         found += [
-            checks.waited_check(len(self._waiting)),
+            checks.waited_check(self._on_disk),
             checks.logged_check(waited),
             checks.stayed_shut_check(waited, back_s),
         ]
@@ -79,24 +67,20 @@ class Steps:
         found.append(checks.complete_log_check(story))
         return found
 
-    def rows(self) -> list[SheetRow]:
-        """The rows of the contact sheet."""
-        people, waited = self._people, self._waited()
-        found: list[SheetRow] = []
-        if self._opened is not None:
-            found.append(_live(f"{people.enrolled}, enrolled", self._opened))
+    def rows(self) -> list[tuple[str, Happening]]:
+        """The rows of the contact sheet, each with its title."""
+        people, stranger = self._people, None
         if people.stranger is not None:
             seen = [item for item in self._of(people.stranger) if item.live_s is not None]
             seen.sort(key=lambda item: item.event.track.frames)
-            found += [_live(f"{people.stranger}, a stranger", item) for item in seen[-1:]]
-        if waited is not None:
-            remarks: tuple[str, ...] = ("waited in the outbox, never sent live",)
-            if waited.historical:
-                remarks += ("later on event/log: historical",)
-            found.append(SheetRow(f"{people.enrolled}, while the broker is gone", waited, remarks))
-        if self._opened_again is not None:
-            found.append(_live(f"{people.enrolled}, with the broker back", self._opened_again))
-        return found
+            stranger = seen[-1] if seen else None
+        rows = (
+            (f"{people.enrolled}, enrolled", self._opened),
+            (f"{people.stranger}, a stranger", stranger),
+            (f"{people.enrolled}, while the broker is gone", self._waited()),
+            (f"{people.enrolled}, with the broker back", self._opened_again),
+        )
+        return [(title, happening) for title, happening in rows if happening is not None]
 
     def _open(self) -> bool:
         self._opened = self._next_opening()
@@ -105,7 +89,7 @@ class Steps:
     def _stay_shut(self, stranger: str) -> bool:
         def seen() -> Happening | None:
             for item in self._of(stranger):
-                if item.event.event_type == "unknown" and item.live_s and item.is_complete:
+                if item.event.event_type == "unknown" and item.live_s and item.door_s:
                     return item
             return None
 
@@ -122,8 +106,8 @@ class Steps:
         processes.say("broker", "stopped: the door and the daemon are on their own now")
         if self._people.stranger is None:
             processes.say("demo", "And now come back into view.")
-        before = self._decided()
-        if not processes.until(lambda: self._decided() > before, self._pace.step_s):
+        before = processes.recognized
+        if not processes.until(lambda: processes.recognized > before, self._pace.step_s):
             return False
         processes.say(
             "daemon", f"decides: recognized {self._people.enrolled}, and cannot tell anybody"
@@ -131,14 +115,15 @@ class Steps:
         return bool(processes.until(self._look_into_outbox, OUTBOX_S))
 
     def _look_into_outbox(self) -> bool:
-        waiting = waiting_events(self._processes.workplace.outbox)
-        if any(item.match is not None for item in waiting):
-            self._waiting = waiting
-        return bool(self._waiting)
+        waiting = self._processes.workplace.waiting_events()
+        recognitions = [item for item in waiting if item.match is not None]
+        if recognitions:
+            self._on_disk, self._late = len(waiting), recognitions[-1]
+        return self._late is not None
 
     def _come_back(self) -> bool:
         """Start the broker once the event has grown old; wait for its log copy and for the door."""
-        processes, on_disk = self._processes, len(self._waiting)
+        processes, on_disk = self._processes, self._on_disk
         many = "1 event waits" if on_disk == 1 else f"{on_disk} events wait"
         processes.say("outbox", f"{many} on disk, until the broker is back")
         if not processes.until(self._is_old, self._pace.step_s):
@@ -161,17 +146,12 @@ class Steps:
         return True
 
     def _is_old(self) -> bool:
-        late = self._late()
-        assert late is not None
-        return datetime.now(UTC) > late.valid_until + timedelta(seconds=AFTER_VALIDITY_S)
-
-    def _late(self) -> Recognition | None:
-        """The recognition that waited on disk; what comes of it later is historical."""
-        return next((item for item in reversed(self._waiting) if item.match is not None), None)
+        assert self._late is not None
+        return datetime.now(UTC) > self._late.valid_until + timedelta(seconds=AFTER_VALIDITY_S)
 
     def _waited(self) -> Happening | None:
-        """What was heard of it since."""
-        late = self._late()
+        """What was heard since of the recognition that waited."""
+        late = self._late
         return None if late is None else self._processes.story.happenings.get(late.event_id)
 
     def _open_again(self) -> bool:
@@ -196,10 +176,6 @@ class Steps:
 
         return self._processes.until(found, self._pace.step_s)
 
-    def _decided(self) -> int:
-        """How often the daemon's log says that somebody was recognized."""
-        return sum(line.get("message") == "recognized" for line in self._processes.daemon_lines)
-
     def _is_the_moment(self) -> bool:
         """Nobody is in view, and the enrolled person comes next."""
         timeline = self._processes.timeline
@@ -220,9 +196,3 @@ class Steps:
 
     def _is_enrolled(self, happening: Happening) -> bool:
         return self._processes.in_view(happening) == self._people.enrolled
-
-
-def _live(title: str, happening: Happening) -> SheetRow:
-    if happening.event.match is None:
-        return SheetRow(title, happening)
-    return SheetRow(title, happening, (f"{happening.latency_ms} ms from capture to event",))

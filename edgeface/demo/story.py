@@ -47,20 +47,6 @@ class Happening:
         match = self.event.match
         return None if match is None else match.display_name or match.person_id
 
-    @property
-    def is_complete(self) -> bool:
-        """The door has said something about a live event; a late one it never sees."""
-        return self.live_s is None or self.door_s is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a message changed."""
-
-    happening: Happening
-    news: bool
-    """The first that was heard of this event."""
-
 
 @dataclass(slots=True)
 class DoorStory:
@@ -93,8 +79,8 @@ class Story:
 
     def hear(
         self, message: Message, at_s: float, utc_s: float, key: VerifyingKey | None
-    ) -> Told | None:
-        """A message from the broker. `key`: the device's, once it is known."""
+    ) -> Happening | None:
+        """A message from the broker; the event it is of. `key`: the device's, once it is known."""
         if message.topic == self._topics.state:
             self._hear_state(message.payload)
         elif message.topic == self._topics.status:
@@ -132,7 +118,7 @@ class Story:
 
     def _hear_event(
         self, message: Message, at_s: float, utc_s: float, key: VerifyingKey | None
-    ) -> Told | None:
+    ) -> Happening | None:
         try:
             found = event.parse(message.payload)
         except ContractError as error:
@@ -142,7 +128,6 @@ class Story:
             self.gaps.append(found)
             return None
         happening = self.happenings.get(found.event_id)
-        news = happening is None
         if happening is None:
             latency_ms = round((utc_s - found.captured_at.timestamp()) * 1000)
             happening = Happening(found, at_s, latency_ms)
@@ -155,7 +140,7 @@ class Story:
         else:
             happening.logged_s = at_s
             happening.historical = found.historical
-        return Told(happening, news)
+        return happening
 
     def _hear_state(self, payload: bytes) -> None:
         state = json_object(payload)

@@ -1,14 +1,23 @@
-"""The demo's folder: the configuration that the daemon gets, its state, logs and recordings."""
+"""The demo's folder: the configuration that the daemon gets, its state, logs and recordings.
+
+The daemon holds its outbox locked. So a copy of the file and of its write-ahead log is looked at:
+what has been committed is in one of them (https://www.sqlite.org/wal.html).
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
+from edgeface.base.errors import ContractError
+from edgeface.contract import event
+from edgeface.contract.event import Recognition
 from edgeface.demo.plan import DEVICE, SITE
 
 _TEMPLATE: Final = """\
@@ -54,6 +63,23 @@ class Workplace:
         lines = (f"  {key}: {_yaml(value)}" for key, value in camera.items())
         text = _TEMPLATE.format(site=SITE, device=DEVICE, camera="\n".join(lines), port=port)
         self.config.write_text(text, encoding="utf-8")
+
+    def waiting_events(self) -> list[Recognition]:
+        """The events on disk that the broker has not taken yet, oldest first.
+
+        Empty also where the copy was made at a moment that makes no sense; look again then.
+        """
+        with tempfile.TemporaryDirectory(prefix="edgeface-demo-") as folder:
+            copy = Path(folder) / self.outbox.name
+            found: list[Recognition] = []
+            with suppress(OSError, sqlite3.Error, ContractError):
+                for suffix in ("", "-wal"):
+                    shutil.copyfile(f"{self.outbox}{suffix}", f"{copy}{suffix}")
+                with closing(sqlite3.connect(copy)) as database:
+                    rows = database.execute("SELECT payload FROM event ORDER BY id").fetchall()
+                parsed = [event.parse(bytes(payload)) for (payload,) in rows]
+                found = [item for item in parsed if isinstance(item, Recognition)]
+            return found
 
     def __enter__(self) -> Self:
         return self

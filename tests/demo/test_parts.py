@@ -23,7 +23,6 @@ from edgeface.demo.child import Child, DemoError, environment, run_to_end
 from edgeface.demo.photographs import COLLINS, HOPPER, write_enrolment
 from edgeface.demo.plan import camera_section
 from edgeface.demo.recordings import NOBODY, Recordings, Timeline
-from edgeface.demo.waiting import waiting_events
 from edgeface.demo.workplace import Workplace
 from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
@@ -82,16 +81,17 @@ def test_the_configuration_is_one_that_the_daemon_takes() -> None:
     assert not workplace.folder.exists()
 
 
-def test_what_waits_in_a_locked_outbox_is_seen(tmp_path: Path) -> None:
+def test_what_waits_in_a_locked_outbox_is_seen() -> None:
     clock = ManualClock()
-    path = tmp_path / "outbox.sqlite"
-    assert waiting_events(path) == []
-    with Outbox(path, TOPICS, new_session(), clock=clock) as outbox:
-        assert waiting_events(path) == []
-        outbox.append(sighting(clock))
-        outbox.append(sighting(clock, event_type="unknown", match=None))
-        eventually(lambda: len(waiting_events(path)) == 2)
-        first, second = waiting_events(path)
+    with Workplace(keep=False) as workplace:
+        workplace.state.mkdir()
+        assert workplace.waiting_events() == []
+        with Outbox(workplace.outbox, TOPICS, new_session(), clock=clock) as outbox:
+            assert workplace.waiting_events() == []
+            outbox.append(sighting(clock))
+            outbox.append(sighting(clock, event_type="unknown", match=None))
+            eventually(lambda: len(workplace.waiting_events()) == 2)
+            first, second = workplace.waiting_events()
     assert (first.event_type, second.event_type, second.seq) == ("recognized", "unknown", 2)
 
 
@@ -176,14 +176,12 @@ def test_the_truth_is_read_from_the_recorded_frames(tmp_path: Path) -> None:
     start = datetime(2026, 11, 21, 16, tzinfo=UTC)
     frames = tmp_path / "frames"
     timeline = Timeline(camera, Recordings(frames))
-    assert timeline.visit_at(start) is None
+    assert timeline.in_view(start) == NOBODY
     frames.mkdir()
     image = np.zeros((90, 160, 3), np.uint8)
     frame = Frame(image, "door", 15, start + timedelta(seconds=1.5), 0)
     (frames / "a.json").write_text(json.dumps(description(frame, FrameResult((), ()))))
     seconds = (0.5, 1.2, 2.9, 3.5, 4.5, 7.5)
-    shown = [timeline.visit_at(start + timedelta(seconds=at)) for at in seconds]
-    assert shown == [None, 0, 0, None, 1, 2]
     seen = [timeline.in_view(start + timedelta(seconds=at)) for at in seconds]
     eileen, grace = "Eileen Collins", "Grace Hopper"
     assert seen == [NOBODY, eileen, eileen, NOBODY, grace, eileen]

@@ -10,8 +10,10 @@ import pytest
 
 from edgeface.base.errors import StateError
 from edgeface.demo.canvas import GREEN, RED, Canvas, Rgb, cut, fill, fit, text_width
+from edgeface.demo.plan import People
 from edgeface.demo.recordings import Recordings
-from edgeface.demo.sheet import FOOTER, HEADER, ROW, WIDTH, Sheet, SheetRow, draw_sheet
+from edgeface.demo.sheet import FOOTER, HEADER, ROW, WIDTH, draw_sheet
+from edgeface.demo.story import Happening
 from edgeface.service.recorder import Recorder
 from tests.support.doorstep import Scene
 from tests.support.hearsay import Hearsay
@@ -21,9 +23,9 @@ from tests.support.people import gallery, identity
 @pytest.fixture
 def recordings(tmp_path: Path) -> Recordings:
     """A track of ten recorded frames of somebody who is enrolled."""
-    ann = identity(np.random.default_rng(11))
-    doorstep = Scene(gallery([ann], ["p_annaannaaa"]))
-    doorstep.play(0, (500, ann))
+    visitor = identity(np.random.default_rng(11))
+    doorstep = Scene(gallery([visitor], ["p_annaannaaa"]))
+    doorstep.play(0, (500, visitor))
     with Recorder(tmp_path / "frames", max_queued=30) as recorder:
         for _ in range(20):
             frame = doorstep.frame()
@@ -37,7 +39,11 @@ def coloured(path: Path, colour: Rgb) -> int:
     return int(np.count_nonzero((picture == np.array(colour[::-1])).all(axis=2)))
 
 
-def sheet(recordings: Recordings, hearsay: Hearsay, *, opens: bool, folder: Path) -> Sheet:
+def ann(photograph: Path) -> People:
+    return People("p_annaannaaa", "Ann", "Bob", photograph)
+
+
+def rows(recordings: Recordings, hearsay: Hearsay, *, opens: bool) -> list[tuple[str, Happening]]:
     frames = recordings.frames()
     event = hearsay.live()
     hearsay.door(event, opens=opens)
@@ -46,18 +52,18 @@ def sheet(recordings: Recordings, hearsay: Hearsay, *, opens: bool, folder: Path
     object.__setattr__(event.track, "id", frames[0].faces[0].track_id)
     object.__setattr__(happening.event, "track", event.track)
     object.__setattr__(happening.event, "captured_at", frames[2].captured_at)
-    photograph = folder / "ann.png"
-    cv2.imwrite(str(photograph), np.full((50, 40, 3), 128, np.uint8))
-    rows = [SheetRow("Ann, enrolled", happening, ("a remark",)), SheetRow("Ann again", happening)]
-    return Sheet("What was seen.", photograph, "Ann", ("another crop",), rows, frames)
+    return [("Ann, enrolled", happening), ("Ann again", happening)]
 
 
 def test_every_happening_is_a_row_in_the_colour_of_what_the_door_did(
     recordings: Recordings, hearsay: Hearsay, tmp_path: Path
 ) -> None:
     opened, shut = tmp_path / "opened.png", tmp_path / "shut.png"
-    draw_sheet(sheet(recordings, hearsay, opens=True, folder=tmp_path), opened)
-    draw_sheet(sheet(recordings, hearsay, opens=False, folder=tmp_path), shut)
+    photograph = tmp_path / "ann.png"
+    cv2.imwrite(str(photograph), np.full((50, 40, 3), 128, np.uint8))
+    for path in (opened, shut):
+        found = rows(recordings, hearsay, opens=path is opened)
+        draw_sheet(ann(photograph), found, recordings.frames(), path)
     picture = cv2.imread(str(opened))
     assert picture is not None
     assert picture.shape == (HEADER + 2 * ROW + FOOTER, WIDTH, 3)
@@ -68,9 +74,8 @@ def test_every_happening_is_a_row_in_the_colour_of_what_the_door_did(
 def test_a_happening_whose_frames_were_not_recorded_still_has_its_numbers(
     recordings: Recordings, hearsay: Hearsay, tmp_path: Path
 ) -> None:
-    whole = sheet(recordings, hearsay, opens=True, folder=tmp_path)
-    bare = Sheet(whole.subtitle, tmp_path / "none.png", "Ann", (), whole.rows, [])
-    draw_sheet(bare, tmp_path / "bare.png")
+    found = rows(recordings, hearsay, opens=True)
+    draw_sheet(ann(tmp_path / "none.png"), found, [], tmp_path / "bare.png")
     assert coloured(tmp_path / "bare.png", GREEN) > 2000
 
 
@@ -84,10 +89,9 @@ def test_recordings_are_read_as_they_grow(recordings: Recordings, tmp_path: Path
     assert frames[0].image() is None
 
 
-def test_a_picture_that_cannot_be_written_is_told(hearsay: Hearsay, tmp_path: Path) -> None:
-    empty = Sheet("", tmp_path / "none.png", "Ann", (), [], [])
+def test_a_picture_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="cannot write the picture"):
-        draw_sheet(empty, tmp_path / "absent" / "sheet.png")
+        draw_sheet(ann(tmp_path / "none.png"), [], [], tmp_path / "absent" / "sheet.png")
 
 
 @pytest.mark.parametrize(
