@@ -1,4 +1,8 @@
-"""The command `edgeface`: chooses the verb, and turns errors into one line and an exit code."""
+"""The command `edgeface`: chooses the verb, and turns errors into one line and an exit code.
+
+A verb's module has its name, `add_arguments(parser)` and `run(args) -> int`. It is imported only
+when its verb was chosen, so that `edgeface --help` costs no import of numpy or OpenCV.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,30 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from edgeface import __version__
 from edgeface.base.errors import EdgefaceError
 from edgeface.cli.plain import plain
-from edgeface.cli.verbs import VERBS
+
+VERBS: Final[dict[str, str]] = {
+    "run": "run the daemon",
+    "demo": "show the main job with a broker, a daemon and a door",
+    "door": "run the reference door controller",
+    "call": "ask a device over MQTT: ping, verify, enroll, why, ...",
+    "enroll": "enrol a person from photographs",
+    "gallery": "list, show, remove, export, import or audit people",
+    "fleet": "look after one gallery for all devices of a site",
+    "config": "check or show a configuration, or print its schema",
+    "certs": "make the fleet's certificates and access list",
+    "keys": "make the administrator's key pair for sealed answers",
+    "models": "check the model packages",
+    "evaluate": "measure error rates of a model on labelled images",
+    "compare": "compare the faces of two photographs",
+    "bench": "measure speed and memory",
+    "doctor": "look for what this machine lacks",
+}
+"""Each with its line of help."""
 
 WRONG_COMMAND_LINE = 2
 INTERRUPTED = 130

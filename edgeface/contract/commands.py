@@ -2,7 +2,7 @@
 
 To add one: the request with its name in `Verb` (`command_requests`), the data of its answer
 (`answers`), a line in `COMMANDS`, and a line in the table of handlers
-(`edgeface.service.commanding.desk`). Whether it is on is for `edgeface.settings.commands`, what a
+(`edgeface.service.commanding.desk`). Whether it is on is for `edgeface.settings.daemon`, what a
 person types for `edgeface.cli.call`; tests name what is left, as the examples in `docs`.
 """
 

@@ -1,12 +1,14 @@
-"""Sections `identity`, `health`, `log` and `service`: the daemon itself."""
+"""Sections `identity`, `gallery`, `commands`, `health`, `log` and `service`: the daemon itself."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from edgeface.settings.base import Place, Seconds, Section
+from edgeface.settings.base import Place, Seconds, Section, as_tuple
+
+CommandName = Literal["ping", "verify", "identify", "enroll", "reload", "gallery", "why"]
 
 
 class IdentitySettings(Section):
@@ -14,6 +16,53 @@ class IdentitySettings(Section):
 
     key_file: Place | None = None
     """The device's Ed25519 key; null: made at the first start in `state_dir`."""
+
+
+class GallerySettings(Section):
+    """Where the people come from and how they are kept. No photograph is ever kept."""
+
+    source: Literal["local", "fleet"] = "local"
+    """`local`: enrolled on this device. `fleet`: from the site's broker; no local changes."""
+    encrypt: bool = True
+    """Rows of the store are encrypted."""
+    key_file: Place | None = None
+    """The store's key; null: made at the first start in `state_dir`."""
+    unsynced_clock: Literal["refuse", "allow"] = "refuse"
+    """What happens to people with a validity window while the clock is not synchronised."""
+    fleet_folder: Place | None = None
+    """Pinned keys, encryption keys and floor, as `edgeface fleet device add` wrote them; null:
+    `fleet` in `state_dir`."""
+    grace_days: Annotated[int, Field(ge=0, le=365)] = 7
+    """How long the last good gallery is used when nobody confirms it any more."""
+
+
+class CommandsSettings(Section):
+    """What may be asked of the device over MQTT. Who may ask is for the broker's access list."""
+
+    enabled: Annotated[tuple[CommandName, ...], BeforeValidator(as_tuple)] = get_args(CommandName)
+    """The commands in use; `enroll` needs an `administrator_key_file` besides."""
+    administrator_key_file: Place | None = None
+    """X25519 public key (PEM) that enrolments and snapshots are sealed to; null: both are off."""
+    snapshot: bool = False
+    """Whether the administrator may ask for a picture."""
+    verify_timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    """Seconds until `verify` and `identify` are answered when the request does not say."""
+    verify_timeout_max_s: Annotated[float, Field(ge=1, le=60)] = 15.0
+    """The most that a request may ask for."""
+    enroll_timeout_s: Annotated[float, Field(ge=5, le=600)] = 60.0
+    """Seconds for an enrolment when the request does not say."""
+    enroll_timeout_max_s: Annotated[float, Field(ge=5, le=600)] = 180.0
+    """The most that a request may ask for."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> CommandsSettings:
+        if self.snapshot and self.administrator_key_file is None:
+            raise ValueError("snapshot needs an administrator_key_file to seal it to")
+        if self.verify_timeout_s > self.verify_timeout_max_s:
+            raise ValueError("verify_timeout_s is more than verify_timeout_max_s")
+        if self.enroll_timeout_s > self.enroll_timeout_max_s:
+            raise ValueError("enroll_timeout_s is more than enroll_timeout_max_s")
+        return self
 
 
 class HealthSettings(Section):

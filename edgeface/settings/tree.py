@@ -8,14 +8,14 @@ from pydantic import Field
 
 from edgeface.settings.base import Identifier, Place, Section
 from edgeface.settings.camera import Camera
-from edgeface.settings.commands import CommandsSettings
 from edgeface.settings.daemon import (
+    CommandsSettings,
+    GallerySettings,
     HealthSettings,
     IdentitySettings,
     LogSettings,
     ServiceSettings,
 )
-from edgeface.settings.gallery import GallerySettings
 from edgeface.settings.models import ModelsSettings
 from edgeface.settings.mqtt import HomeAssistantSettings, MqttSettings, OutboxSettings
 from edgeface.settings.recognition import (

@@ -15,9 +15,8 @@ import pytest
 from edgeface import __version__
 from edgeface.base.errors import ClosedError, EdgefaceError, ModelError, SettingsError
 from edgeface.cli import main as main_module
-from edgeface.cli.main import main
+from edgeface.cli.main import VERBS, main
 from edgeface.cli.plain import plain_json
-from edgeface.cli.verbs import VERBS
 
 
 @pytest.fixture
@@ -160,7 +159,7 @@ def test_nothing_heavy_is_imported_before_the_verb_is_known(argv: list[str]) -> 
         check=True,
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "edgeface.cli.verbs" in imported
+    assert "edgeface.cli.main" in imported
     assert imported.isdisjoint({"numpy", "cv2", "paho", "cryptography", "sqlite3"})
 
 

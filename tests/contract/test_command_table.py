@@ -7,7 +7,7 @@ from typing import get_args
 from edgeface.contract.command_requests import Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.security.roles import DETAILS
-from edgeface.settings.commands import CommandsSettings
+from edgeface.settings.daemon import CommandsSettings
 
 
 def test_every_verb_is_in_the_table_once() -> None:

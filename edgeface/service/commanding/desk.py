@@ -34,7 +34,7 @@ from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.recognizing import rules_of
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
-from edgeface.settings.commands import CommandsSettings
+from edgeface.settings.daemon import CommandsSettings
 
 _log = logging.getLogger(__name__)
 
