@@ -67,11 +67,6 @@ class CaptureReader:
         )
         self._thread.start()
 
-    @property
-    def drops(self) -> int:
-        """Decoded pictures that were replaced before anybody read them."""
-        return self._slot.drops
-
     def read(self, timeout_s: float) -> Picture:
         """The latest picture, once. Raises FrameTimeoutError, or CameraError when it was lost."""
         try:

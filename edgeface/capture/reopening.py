@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, Clock
@@ -34,7 +34,6 @@ class CameraHealth:
     """Times it was opened again."""
     last_error: str | None = None
     """Why it was closed last; None again once a frame has come."""
-    last_frame_boottime_ns: int | None = None
 
 
 class ReopeningSource:
@@ -55,6 +54,12 @@ class ReopeningSource:
         clock: Clock | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        self.name: Final = source.name
+        """Id for `Frame.source`, logs and `~/state`."""
+        self.live: Final = source.live
+        """See `FrameSource.live`."""
+        self.health = CameraHealth()
+        """The counters as they are now; may be read from any thread."""
         self._source = source
         self._stall_ns = round(stall_timeout_s * NS)
         self._backoff = backoff if backoff is not None else Backoff(floor_s=0.0, cap_s=30.0)
@@ -64,22 +69,6 @@ class ReopeningSource:
         self._silent_since_ns: int | None = None
         self._retry_ns = 0
         self._sequence: int | None = None
-        self._health = CameraHealth()
-
-    @property
-    def name(self) -> str:
-        """Id for `Frame.source`, logs and `~/state`."""
-        return self._source.name
-
-    @property
-    def live(self) -> bool:
-        """See `FrameSource.live`."""
-        return self._source.live
-
-    @property
-    def health(self) -> CameraHealth:
-        """The counters as they are now; may be read from any thread."""
-        return self._health
 
     def open(self, *, again: bool = False) -> None:
         """Open for the first time. Raises CameraError or RuntimeMissingError; may be repeated.
@@ -98,7 +87,7 @@ class ReopeningSource:
                 raise
             self._lose(error)
         else:
-            self._health = replace(self._health, connected=True)
+            self.health = replace(self.health, connected=True)
         self._is_open = True
 
     def read(self, timeout_s: float) -> Frame:
@@ -120,7 +109,7 @@ class ReopeningSource:
                     return frame
             else:
                 self._reopen_when_due(deadline_ns)
-        why = self._health.last_error
+        why = self.health.last_error
         raise FrameTimeoutError(
             f"camera {self.name!r}: no frame within {timeout_s:g} s" + (f": {why}" if why else "")
         )
@@ -129,7 +118,7 @@ class ReopeningSource:
         """Release everything; safe to call twice."""
         self._is_open = False
         self._source.close()
-        self._health = replace(self._health, connected=False)
+        self.health = replace(self.health, connected=False)
 
     def _read_once(self, deadline_ns: int) -> Frame | None:
         # Silence counts from the first read that got nothing: a slow reader is no stalled camera.
@@ -144,7 +133,7 @@ class ReopeningSource:
             self._silent_since_ns = since_ns
             silent_ns = self._clock.boottime_ns() - since_ns
             if silent_ns >= self._stall_ns:
-                self._health = replace(self._health, stalls=self._health.stalls + 1)
+                self.health = replace(self.health, stalls=self.health.stalls + 1)
                 self._give_up(f"no frame for {silent_ns / NS:.1f} s")
             return None
         except CameraError as error:
@@ -160,17 +149,16 @@ class ReopeningSource:
         self._silent_since_ns = None
         missed = 0 if self._sequence is None else frame.sequence - self._sequence - 1
         self._sequence = frame.sequence
-        self._health = replace(
-            self._health,
+        self.health = replace(
+            self.health,
             connected=True,
-            frames=self._health.frames + 1,
-            skipped=self._health.skipped + max(0, missed),
+            frames=self.health.frames + 1,
+            skipped=self.health.skipped + max(0, missed),
             last_error=None,
-            last_frame_boottime_ns=frame.boottime_ns,
         )
 
     def _lose(self, error: CameraError) -> None:
-        self._health = replace(self._health, losses=self._health.losses + 1)
+        self.health = replace(self.health, losses=self.health.losses + 1)
         self._give_up(str(error))
 
     def _give_up(self, why: str) -> None:
@@ -178,7 +166,7 @@ class ReopeningSource:
         self._source.close()
         pause_s = self._backoff.next_s()
         self._retry_ns = self._clock.boottime_ns() + round(pause_s * NS)
-        self._health = replace(self._health, connected=False, last_error=why)
+        self.health = replace(self.health, connected=False, last_error=why)
         _log.warning("camera %s closed: %s; opening again in %.1f s", self.name, why, pause_s)
 
     def _reopen_when_due(self, deadline_ns: int) -> None:
@@ -194,7 +182,7 @@ class ReopeningSource:
             self._lose(error)
             return
         self._silent_since_ns = None
-        self._health = replace(self._health, connected=True, reopened=self._health.reopened + 1)
+        self.health = replace(self.health, connected=True, reopened=self.health.reopened + 1)
 
     def __enter__(self) -> Self:
         self.open()

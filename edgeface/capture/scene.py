@@ -48,16 +48,6 @@ class Pose:
     """Standard deviation of the defocus blur."""
 
 
-@dataclass(frozen=True, slots=True)
-class Light:
-    """How the sensor saw one frame."""
-
-    gain: float
-    """Exposure; 1 is right."""
-    noise: float
-    """Standard deviation in grey levels."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Sprite:
     """A cut-out visitor: premultiplied BGRA uint8, full size first, each next one half of it."""
@@ -222,10 +212,13 @@ def place_visitor(image: Image, sprite: Sprite, pose: Pose) -> None:
     )
 
 
-def expose(image: Image, bank: Image, offset: tuple[int, int], light: Light) -> Image:
-    """A new picture with the gain applied and noise added, taken from the bank at `offset`."""
+def expose(
+    image: Image, bank: Image, offset: tuple[int, int], gain: float, noise_sigma: float
+) -> Image:
+    """A new picture with the gain applied (exposure; 1 is right) and noise added, taken from the
+    bank at `offset`; `noise_sigma` is its standard deviation in grey levels."""
     height, width = image.shape[:2]
     x, y = offset
     noise = bank[y : y + height, x : x + width]
-    share = light.noise / NOISE_SIGMA
-    return np.asarray(cv2.addWeighted(image, light.gain, noise, share, -128 * share), np.uint8)
+    share = noise_sigma / NOISE_SIGMA
+    return np.asarray(cv2.addWeighted(image, gain, noise, share, -128 * share), np.uint8)

@@ -105,7 +105,7 @@ class SimulatedSource(FrameSource):
             scene.place_visitor(image, sprite, self._pose(visit, number, sprite))
         rng = np.random.default_rng([self._seed, 3, number])
         x, y = (int(at) for at in rng.integers(0, scene.NOISE_MARGIN_PX, 2, endpoint=True))
-        return scene.expose(image, self._noise, (x, y), self._light(number))
+        return scene.expose(image, self._noise, (x, y), *self._light(number))
 
     def _start(self) -> None:
         if not self._visits.photographs:
@@ -184,9 +184,9 @@ class SimulatedSource(FrameSource):
     def _near_px(self, photograph_px: int) -> float:
         return min(NEAR_HEIGHT * self._size[1], MOST_ENLARGED * photograph_px)
 
-    def _light(self, number: int) -> scene.Light:
-        """Exposure drifts as a camera's regulation does; darker frames are noisier."""
+    def _light(self, number: int) -> tuple[float, float]:
+        """Gain and noise: the exposure drifts as by a camera's regulation; darker is noisier."""
         time_s = number / self._visits.fps
         phase = float(np.random.default_rng([self._seed, 6]).uniform(0, 6.28))
         gain = 1.0 + 0.11 * math.sin(phase + 0.9 * time_s) + 0.05 * math.sin(2.9 * time_s)
-        return scene.Light(gain=gain, noise=2.2 + 9.0 * max(0.0, 1.0 - gain))
+        return gain, 2.2 + 9.0 * max(0.0, 1.0 - gain)

@@ -21,22 +21,15 @@ class LatestSlot(Generic[T]):
         self._changed = threading.Condition()
         self._items: list[T] = []
         self._closed = False
-        self._drops = 0
-
-    @property
-    def drops(self) -> int:
+        self.drops = 0
         """Items replaced before anybody took them."""
-        with self._changed:
-            return self._drops
 
-    def put(self, item: T) -> bool:
-        """Hand in an item without waiting; True when it replaced one. Raises ClosedError."""
+    def put(self, item: T) -> None:
+        """Hand in an item without waiting. Raises ClosedError."""
         with self._changed:
             self._refuse_if_closed()
-            replaced = bool(self._items)
-            self._drops += replaced
+            self.drops += len(self._items)
             self._store(item)
-            return replaced
 
     def put_when_free(self, item: T, timeout_s: float) -> bool:
         """Hand in an item once the slot is empty, for sources that must not lose a frame.

@@ -35,7 +35,7 @@ from edgeface.base.messages import (
     Subscription,
 )
 from edgeface.mqtt.options import PROTOCOL_MAX_INFLIGHT, ConnectionOptions, new_client
-from edgeface.security.tls import Mishaps, explain_closing, explain_failure, explain_refusal
+from edgeface.security.tls import explain_closing, explain_failure, explain_refusal
 
 MAX_INBOUND_PACKET_BYTES: Final = 1024 * 1024
 """Told to the broker, which then sends nothing larger."""
@@ -72,7 +72,9 @@ class Connection:
         self._connack: ReasonCode | None = None
         self._over = False
         self._client = new_client(options)
-        self._mishaps = Mishaps(self._client)
+        self._mishap: str | None = None
+        """paho's words for the last failure of the socket, which it only logs."""
+        self._client.on_log = self._on_log
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_publish = self._on_publish
@@ -124,9 +126,7 @@ class Connection:
             self.abort()
             certificate = options.cert_file is not None
             if connack is None:
-                reason = explain_closing(
-                    self._mishaps.last, tls=options.tls, certificate=certificate
-                )
+                reason = explain_closing(self._mishap, tls=options.tls, certificate=certificate)
                 raise ConnectError(options, "disconnected", reason)
             reason = explain_refusal(
                 connack.value, str(connack), username=options.username, certificate=certificate
@@ -272,6 +272,10 @@ class Connection:
             self._signals.append(Lost(reason, text))
 
     # paho's callbacks; they run inside `_work` and only take notes.
+
+    def _on_log(self, _client: mqtt.Client, _data: Any, level: int, text: str) -> None:
+        if level == mqtt.MQTT_LOG_ERR:
+            self._mishap = text
 
     def _on_connect(
         self, _client: mqtt.Client, _data: Any, _flags: Any, reason: ReasonCode, answer: Any

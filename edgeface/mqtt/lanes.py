@@ -6,7 +6,6 @@ Pure bookkeeping for the publisher's thread; nothing here touches the network or
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from edgeface.base.backoff import Backoff
@@ -72,16 +71,6 @@ class LiveLane:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """What to ask the outbox for."""
-
-    limit: int
-    exclude: frozenset[str]
-    generation: int
-    """Goes back with the answer: one of an earlier generation is stale."""
-
-
 class LogLane:
     """The order and flow of log copies on one connection after another."""
 
@@ -106,11 +95,6 @@ class LogLane:
     def idle(self) -> bool:
         """Whether everything that the outbox had was delivered."""
         return not (self._in_flight or self._waiting or self._fetching or self._more)
-
-    @property
-    def refusing(self) -> bool:
-        """Whether the broker refuses events and has taken none since."""
-        return self._blocked_until_s is not None or self._probing
 
     def begin(self, receive_maximum: int) -> None:
         """A new connection: start again from the oldest event. Some slots of the broker's Receive
@@ -138,8 +122,9 @@ class LogLane:
         """The outbox has something new."""
         self._more = True
 
-    def fetch(self, now_s: float) -> Fetch | None:
-        """What to ask the outbox for now, if anything."""
+    def fetch(self, now_s: float) -> tuple[frozenset[str], int] | None:
+        """What to ask the outbox for now, if anything: `FETCH_AHEAD` events but for those with
+        these ids. The number goes back with the answer: one of an earlier question is stale."""
         if self._fetching or self._waiting or not self._more:
             return None
         if self._blocked_until_s is not None:
@@ -148,7 +133,7 @@ class LogLane:
             self._blocked_until_s, self._probing = None, True
         self._fetching = True
         exclude = frozenset(row.event_id for row in self._in_flight.values())
-        return Fetch(FETCH_AHEAD, exclude, self._generation)
+        return exclude, self._generation
 
     def arrived(self, rows: list[Row], generation: int) -> None:
         """The outbox's answer; an empty one means that there is no more."""

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -49,7 +49,7 @@ def free_port() -> int:
 class LocalBroker:
     """mosquitto with everybody allowed, on 127.0.0.1 only, its files in `folder`.
 
-    `start()` returns when it answers; `stop()` and `restart()` keep the port. Unless `persistence`
+    `start()` returns when it answers; `stop()` keeps the port. Unless `persistence`
     is on, retained messages are gone after a restart. `extra` are more lines of its configuration.
     """
 
@@ -69,11 +69,6 @@ class LocalBroker:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
-    def running(self) -> bool:
-        """Whether the process lives."""
-        return self._process is not None and self._process.poll() is None
-
-    @property
     def log(self) -> str:
         """What mosquitto wrote to its log."""
         path = self._folder / "mosquitto.log"
@@ -81,34 +76,26 @@ class LocalBroker:
 
     def start(self) -> None:
         """Start and wait until it answers. Raises BrokerError with mosquitto's own words."""
-        if self.running:
+        if self._process is not None and self._process.poll() is None:
             return
         program = find_mosquitto()
         self._folder.mkdir(parents=True, exist_ok=True)
-        for attempt in range(_ATTEMPTS):
-            choose = self.port == 0
+        choose = self.port == 0
+        # Somebody else may take a port that was free a moment ago.
+        for _ in range(_ATTEMPTS if choose else 1):
             if choose:
                 self.port = free_port()
             if self._launch(program):
                 return
-            # Somebody else may have taken a port that was free a moment ago.
-            if not choose or attempt == _ATTEMPTS - 1:
-                break
-            self.port = 0
         raise BrokerError(f"mosquitto did not start on {HOST}:{self.port}: {self.log[-500:]}")
 
     def stop(self) -> None:
         """Stop it as systemd would; its clients are told. Safe to call twice."""
-        self._end(kill=False)
+        self._end(subprocess.Popen.terminate)
 
     def kill(self) -> None:
         """SIGKILL: nobody is told."""
-        self._end(kill=True)
-
-    def restart(self) -> None:
-        """Stop and start on the same port."""
-        self.stop()
-        self.start()
+        self._end(subprocess.Popen.kill)
 
     def __enter__(self) -> Self:
         self.start()
@@ -152,14 +139,11 @@ class LocalBroker:
             lines.append("persistence false")
         return [*lines, *self._extra]
 
-    def _end(self, *, kill: bool) -> None:
+    def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        if kill:
-            process.kill()
-        else:
-            process.terminate()
+        how(process)
         try:
             process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:

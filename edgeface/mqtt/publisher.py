@@ -34,7 +34,7 @@ from edgeface.base.messages import (
 from edgeface.contract import event
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.device_session import DeviceSession
-from edgeface.mqtt.lanes import LiveLane, LogLane
+from edgeface.mqtt.lanes import FETCH_AHEAD, LiveLane, LogLane
 from edgeface.mqtt.link import Handler, LinkStatus, OnPuback
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
@@ -165,7 +165,10 @@ class Publisher:
 
     def _serve(self, connection: Connection, stop: threading.Event) -> None:
         """One connection, from its CONNACK to its end."""
-        self._begin(connection)
+        self._connection = connection
+        self._log_lane.begin(connection.receive_maximum)
+        self._connections, self._error = self._connections + 1, None
+        self._subscribing = connection.subscribe(item for item, _ in self._handlers)
         lost = Lost(0, "the publisher failed")
         try:
             lost = self._converse(connection, stop)
@@ -174,12 +177,6 @@ class Publisher:
         finally:
             connection.abort()
             self._finish(lost, stopping=stop.is_set())
-
-    def _begin(self, connection: Connection) -> None:
-        self._connection = connection
-        self._log_lane.begin(connection.receive_maximum)
-        self._connections, self._error = self._connections + 1, None
-        self._subscribing = connection.subscribe(item for item, _ in self._handlers)
 
     def _finish(self, lost: Lost, *, stopping: bool) -> None:
         self._connection = None
@@ -248,14 +245,12 @@ class Publisher:
                 done(0)
         if not self._ready:
             return
-        request = self._log_lane.fetch(time.monotonic())
-        if request is not None:
-            generation = request.generation
-
-            def reply(rows: list[Row]) -> None:
-                self._post(lambda: self._log_lane.arrived(rows, generation))
-
-            self._outbox.fetch(request.limit, request.exclude, reply)
+        if (wanted := self._log_lane.fetch(time.monotonic())) is not None:
+            exclude, generation = wanted
+            arrived = self._log_lane.arrived
+            self._outbox.fetch(
+                FETCH_AHEAD, exclude, lambda rows: self._post(partial(arrived, rows, generation))
+            )
         while connection.free > 0 and (waiting := self._log_lane.next()) is not None:
             self._send_log_copy(connection, waiting)
 

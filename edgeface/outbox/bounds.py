@@ -1,20 +1,46 @@
-"""The bounds of the outbox: how much waits, and what has to go when it is too much."""
+"""The bounds of the outbox: how much waits, what has to go when it is too much, and what went, as
+few ranges as it takes, until a `gap` event has announced it."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from typing import Final
 
 from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import ContractError
 from edgeface.contract import event
-from edgeface.contract.event import DroppedRange, DropReason
-from edgeface.outbox.gaps import merge
+from edgeface.contract.event import DroppedRange, DropReason, Loss
 from edgeface.outbox.outbox_file import OutboxFile
 from edgeface.outbox.rows import Row
 from edgeface.settings.mqtt import OutboxSettings
 
 AGE_CHECK_S: Final = 60.0
 _CHUNK: Final = 256
+MAX_RANGES: Final = 64
+"""Ranges in one gap event; more go into the next one."""
+
+
+def merge(known: Iterable[DroppedRange], more: Iterable[DroppedRange]) -> list[DroppedRange]:
+    """`known` with `more` added; a range that goes on where the last one of its session ends with
+    the same reason becomes part of it."""
+    merged = list(known)
+    for new in more:
+        last = merged[-1] if merged else None
+        ends_before = None if last is None else (last.session, last.reason, last.last_seq + 1)
+        if last is not None and ends_before == (new.session, new.reason, new.first_seq):
+            merged[-1] = dataclasses.replace(
+                last, last_seq=new.last_seq, dropped=last.dropped + new.dropped
+            )
+        else:
+            merged.append(new)
+    return merged
+
+
+def take(ranges: list[DroppedRange]) -> tuple[Loss, list[DroppedRange]]:
+    """What the next gap event says, and what is left for another one."""
+    now, later = ranges[:MAX_RANGES], ranges[MAX_RANGES:]
+    return Loss(dropped=sum(item.dropped for item in now), ranges=tuple(now)), later
 
 
 def lost_with(rows: list[Row], reason: DropReason) -> list[DroppedRange]:

@@ -257,11 +257,6 @@ class OutboxFile:
             (MAX_DEAD_LETTERS,),
         )
 
-    def dead_letters(self) -> list[DeadLetter]:
-        """The undeliverable events, oldest first."""
-        found = self._db.execute("SELECT utc_ns, reason, payload FROM dead_letter ORDER BY id")
-        return [DeadLetter(*item) for item in found]
-
     def shrink_log(self) -> bool:
         """Move the WAL into the file and cut it to nothing; whether that freed anything. SQLite
         does it by itself only once the WAL has 1,000 pages."""

@@ -21,8 +21,7 @@ from edgeface.base.ids import uuid7
 from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
-from edgeface.outbox.bounds import Enforcer, lost_with
-from edgeface.outbox.gaps import merge, take
+from edgeface.outbox.bounds import Enforcer, lost_with, merge, take
 from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxStatus, Row
 from edgeface.settings.mqtt import OutboxSettings

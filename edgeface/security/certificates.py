@@ -68,14 +68,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         name = _subject(f"edgeface CA {now:%Y-%m-%d} {secrets.token_hex(2)}")
-        public = key.public_key()
-        certificate = (
-            _builder(name, name, public, now, days)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_key_usage(authority=True), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .sign(key, hashes.SHA256())
-        )
+        builder = _builder(name, name, key.public_key(), now, days, authority=True)
+        certificate = builder.sign(key, hashes.SHA256())
         authority = cls(folder, certificate, key)
         content = private_pem(key, None if passphrase is None else passphrase.encode())
         write_file(folder / f"{AUTHORITY}.key", content, PRIVATE)
@@ -144,12 +138,8 @@ class Authority:
         old = sorted((self.folder / REPLACED).glob(f"{name}-*.pem"))
         paths = [path for path in old if facts_of(read_certificate(path)).name == name]
         current = self.folder / f"{name}.pem"
-        if not replaced_only:
-            if not current.exists() and not paths:
-                self._held(name)
-            if current.exists():
-                certificate = self._held(name)
-                paths.append(self._set_aside(certificate, name))
+        if not replaced_only and (current.exists() or not paths):
+            paths.append(self._set_aside(name))
         listed = list(self._revocations())
         known = {item.serial_number for item in listed}
         now = datetime.now(UTC)
@@ -182,32 +172,31 @@ class Authority:
                 "give fewer days, or make a new authority"
             )
         key = ec.generate_private_key(ec.SECP256R1())
-        public = key.public_key()
-        issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         use = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        issuer, public = self._certificate.subject, key.public_key()
         builder = (
-            _builder(_subject(name), self._certificate.subject, public, now, days)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(authority=False), critical=True)
+            _builder(_subject(name), issuer, public, now, days, authority=False)
             .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-            .add_extension(issuer_id, critical=False)
+            .add_extension(self._issuer_id(), critical=False)
         )
         if hosts:
             alternatives = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
             builder = builder.add_extension(alternatives, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         if replace:
-            self._set_aside(self._held(name), name)
+            self._set_aside(name)
         write_file(key_path, private_pem(key), PRIVATE, replace=replace)
         write_file(path, _pem(certificate), PUBLIC, replace=replace)
         return path
 
-    def _set_aside(self, certificate: x509.Certificate, name: str) -> Path:
-        folder = self.folder / REPLACED
-        path = folder / f"{name}-{certificate.serial_number:x}.pem"
+    def _set_aside(self, name: str) -> Path:
+        certificate = self._held(name)
+        path = self.folder / REPLACED / f"{name}-{certificate.serial_number:x}.pem"
         write_file(path, _pem(certificate), PUBLIC, replace=True)
         return path
+
+    def _issuer_id(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
     def _revocations(self) -> Iterable[x509.RevokedCertificate]:
         path = self.folder / f"{REVOKED}.pem"
@@ -230,10 +219,7 @@ class Authority:
             .last_update(max(now - _BACKDATED, self._certificate.not_valid_before_utc))
             .next_update(self._certificate.not_valid_after_utc)
             .add_extension(x509.CRLNumber(int(now.timestamp() * 1000)), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
-                critical=False,
-            )
+            .add_extension(self._issuer_id(), critical=False)
         )
         for item in items:
             builder = builder.add_revoked_certificate(item)
@@ -248,24 +234,10 @@ def _builder(
     public: ec.EllipticCurvePublicKey,
     now: datetime,
     days: int,
+    *,
+    authority: bool,
 ) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + timedelta(days=days))
-    )
-
-
-def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-
-def _key_usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
+    usage = x509.KeyUsage(
         digital_signature=not authority,
         key_cert_sign=authority,
         crl_sign=authority,
@@ -276,6 +248,23 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+    basic = x509.BasicConstraints(ca=authority, path_length=0 if authority else None)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATED)
+        .not_valid_after(now + timedelta(days=days))
+        .add_extension(basic, critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+    )
+
+
+def _subject(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -61,13 +62,6 @@ class VerifyingKey:
         fits = self.verify(signed_bytes(message.topic, message.payload), signature)
         return None if fits else "wrong_signature"
 
-    def is_in(self, path: Path) -> bool:
-        """Whether this file holds this key."""
-        try:
-            return VerifyingKey.load(path).kid == self.kid
-        except StateError:
-            return False
-
     def pem(self) -> bytes:
         """SubjectPublicKeyInfo in PEM."""
         return public_pem(self._key)
@@ -102,7 +96,10 @@ class SigningKey:
             raise StateError(f"{path}: cannot make the device's key: {error.strerror}") from error
         key = cls.load(path)
         public_path = path.with_name(path.name + ".pub")
-        if not key.public.is_in(public_path) and os.access(path.parent, os.W_OK):
+        pinned: bytes | None = None
+        with suppress(StateError):
+            pinned = VerifyingKey.load(public_path).raw
+        if pinned != key.public.raw and os.access(path.parent, os.W_OK):
             write_file(public_path, key.public.pem(), PUBLIC, replace=True)
         return key
 

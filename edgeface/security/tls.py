@@ -5,9 +5,7 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
-
-import paho.mqtt.client as mqtt
+from typing import Final
 
 from edgeface.base.errors import BrokerError, StateError
 from edgeface.base.files import read_small
@@ -86,19 +84,6 @@ def read_password(path: Path) -> str:
     return password
 
 
-class Mishaps:
-    """Keeps what paho only logs: why a socket broke. Sets itself as the client's `on_log`."""
-
-    def __init__(self, client: mqtt.Client) -> None:
-        self.last: str | None = None
-        """paho's words for the last failure of the socket."""
-        client.on_log = self._note
-
-    def _note(self, _client: mqtt.Client, _data: Any, level: int, text: str) -> None:
-        if level == mqtt.MQTT_LOG_ERR:
-            self.last = text
-
-
 def explain_failure(
     error: BaseException | None, *, host: str, tls: bool, ca_file: Path | None
 ) -> str:
@@ -123,7 +108,8 @@ def explain_failure(
 
 
 def explain_closing(mishap: str | None, *, tls: bool, certificate: bool) -> str:
-    """Why the broker closed the connection before its CONNACK; `mishap` is `Mishaps.last`."""
+    """Why the broker closed the connection before its CONNACK; `mishap` is what paho logged of
+    the last failure of the socket."""
     told = None if mishap is None else _alert(mishap)
     if told is not None:
         return told

@@ -90,7 +90,7 @@ def test_the_latest_frame_wins_and_the_steps_count_the_others() -> None:
     drained(capture, reader, 2, 3, 4)
     picture = reader.read(WAIT_S)
     assert (picture.image[0, 0, 0], picture.step) == (4, 3)
-    assert reader.drops == 2
+    assert reader._slot.drops == 2
 
 
 def test_no_frame_is_a_timeout_and_the_end_a_loss() -> None:

@@ -92,7 +92,8 @@ def test_a_broker_that_comes_and_goes_only_delays(tmp_path: Path) -> None:
         device = new_device(tmp_path / "d", site, "door-1")
         with following(device, broker.port):
             eventually(lambda: device.replica.messages_received > 0, 20)
-            broker.restart()
+            broker.stop()
+            broker.start()
             eventually(lambda: device.replica.standing == "current", 20)
             broker.stop()
             eventually(lambda: device.replica._wire is None)

@@ -89,7 +89,8 @@ def test_the_log_gets_every_event_over_many_broker_restarts(
         for _ in range(3):
             for _ in range(20):
                 device.see()
-            broker.restart()
+            broker.stop()
+            broker.start()
             for _ in range(20):
                 device.see()
         device.wait_connected()
@@ -222,7 +223,8 @@ def test_a_broker_that_refuses_the_log_keeps_the_events_and_raises_an_alert(
         witness.wait(lambda all_: any(a.topic == refused and a.message.payload for a in all_))
         assert device.outbox.status.depth == 1
         acl.write_text("\n".join([*rules, f"topic readwrite {TOPICS.base}/#"]) + "\n")
-        broker.restart()
+        broker.stop()
+        broker.start()
         witness.wait_subscribed(2)
         eventually(lambda: device.outbox.status.depth == 0)
         eventually(lambda: "broker_refused" not in device.presence.alerts)

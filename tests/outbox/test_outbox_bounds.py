@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeface.base.clock import ManualClock
 from edgeface.contract import event
 from edgeface.contract.event import DroppedRange
-from edgeface.outbox.gaps import MAX_RANGES, merge, take
+from edgeface.outbox.bounds import MAX_RANGES, merge, take
 from tests.support.outboxes import announced, numbers, take_one, writer
 
 

@@ -239,7 +239,8 @@ def test_a_revoked_certificate_is_refused_and_the_name_can_be_issued_anew(tmp_pa
         made = Authority.open(folder)
         assert made.revoke(DEVICE) == 1
         make_clients(made)
-        broker.restart()
+        broker.stop()
+        broker.start()
         connect(certified(broker, DEVICE))
         connect(certified(broker, DOOR))
         thief = replace(
@@ -269,7 +270,8 @@ def test_a_renewed_certificate_works_at_the_next_connection_and_the_old_one_unti
         connect(certified(broker, DEVICE))
         connect(old)
         assert made.revoke(DEVICE, replaced_only=True) == 1
-        broker.restart()
+        broker.stop()
+        broker.start()
         connect(certified(broker, DEVICE))
         assert "certificate" in refusal(old)
 
