@@ -11,6 +11,7 @@ Exit status: 0 only if all of it went right.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 
@@ -39,8 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 0 when all of it went right, 1 otherwise."""
     from edgeface.demo.demonstration import demonstrate
-    from edgeface.demo.plan import Pace, Plan
+    from edgeface.demo.plan import Plan
     from edgeface.demo.screen import Screen
 
-    pace = Pace() if args.camera is None else Pace(step_s=90.0, again=False)
-    return demonstrate(Plan(args.output, args.camera, args.keep, pace), Screen())
+    plan = Plan(args.output, args.camera, args.keep)
+    if args.camera is not None:
+        plan = replace(plan, step_s=90.0, again=False)
+    return demonstrate(plan, Screen())

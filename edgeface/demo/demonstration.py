@@ -17,7 +17,7 @@ from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
 from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrolment
-from edgeface.demo.plan import DEVICE, People, Plan, camera_section, simulated_section
+from edgeface.demo.plan import DEVICE, People, Plan, camera_section
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import Recordings, Timeline
 from edgeface.demo.screen import LAST_LINE, Screen
@@ -40,7 +40,7 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
     Raises an EdgefaceError for what keeps the demo from beginning or going on. However it ends, no
     process of it is left.
     """
-    camera = simulated_section(plan.pace) if plan.camera is None else camera_section(plan.camera)
+    camera = plan.visitors if plan.camera is None else camera_section(plan.camera)
     find_mosquitto()
     _check_output(plan.output)
     leaving = _handled(_leave, signal.SIGTERM, signal.SIGHUP)
@@ -76,7 +76,7 @@ def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bo
     """Whether everything went as it has to, with the broker up and the configuration written."""
     people = _enrol(processes, simulated=plan.camera is None)
     _start(processes)
-    steps = Steps(processes, people, plan.pace, recordings)
+    steps = Steps(processes, people, plan, recordings)
     trouble = []
     try:
         steps.take()

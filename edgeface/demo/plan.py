@@ -14,21 +14,16 @@ SITE: Final = "demo"
 DEVICE: Final = "door-1"
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How the simulated visitors come, and how long a step may take."""
-
-    size: tuple[int, int] = (1280, 720)
-    """Width and height of the frames in pixels."""
-    fps: float = 15.0
-    visit_s: float = 4.0
-    gap_s: float = 1.0
-    step_s: float = 40.0
-    """A step that has not come about by then has failed."""
-    away_s: float = 2.5
-    """Somebody before a real camera is away when no face was seen for so long."""
-    again: bool = True
-    """After the broker is back, wait until the door has opened again."""
+VISITORS: Final[dict[str, Any]] = {
+    "source": "simulated",
+    "photographs": (COLLINS, HOPPER, COLLINS, COLLINS),
+    "size": (1280, 720),
+    "fps": 15.0,
+    "visit_s": 4.0,
+    "gap_s": 1.0,
+    "loop": True,
+}
+"""The section `camera` for the simulated one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,12 @@ class Plan:
     """A real camera: see `camera_section`. None: the simulated one."""
     keep: bool = False
     """Leave configuration, gallery, logs and recorded frames."""
-    pace: Pace = field(default_factory=Pace)
+    step_s: float = 40.0
+    """A step that has not come about by then has failed."""
+    again: bool = True
+    """After the broker is back, wait until the door has opened again."""
+    visitors: Mapping[str, Any] = field(default_factory=lambda: VISITORS)
+    """Those of the simulated camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +55,6 @@ class People:
     """None: a real camera; no stranger has to come."""
     photograph: Path
     """One that was enrolled."""
-
-
-def simulated_section(pace: Pace) -> Mapping[str, Any]:
-    """The section `camera` for the simulated one: Eileen Collins, Grace Hopper, and Eileen Collins
-    twice more, over and over."""
-    return {
-        "source": "simulated",
-        "photographs": (COLLINS, HOPPER, COLLINS, COLLINS),
-        "size": pace.size,
-        "fps": pace.fps,
-        "visit_s": pace.visit_s,
-        "gap_s": pace.gap_s,
-        "loop": True,
-    }
 
 
 def camera_section(what: str) -> Mapping[str, Any]:

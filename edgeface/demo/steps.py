@@ -8,7 +8,7 @@ from typing import Final
 from edgeface.contract.event import Recognition
 from edgeface.demo import checks
 from edgeface.demo.checks import Check
-from edgeface.demo.plan import Pace, People
+from edgeface.demo.plan import People, Plan
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import NOBODY, Recordings
 from edgeface.demo.story import Happening
@@ -17,6 +17,8 @@ OUTBOX_S: Final = 5.0
 """From the daemon's decision to its event on disk, at most."""
 AFTER_VALIDITY_S: Final = 0.1
 BEFORE_VISIT_S: Final = 0.3
+AWAY_S: Final = 2.5
+"""Somebody before a real camera is away when no face was seen for so long."""
 LINGER_S: Final = 0.7
 """After the last opening, for some more pictures of it."""
 
@@ -25,7 +27,7 @@ class Steps:
     """Takes them in order; `take` stops at the first that does not come about."""
 
     def __init__(
-        self, processes: Processes, people: People, pace: Pace, recordings: Recordings
+        self, processes: Processes, people: People, plan: Plan, recordings: Recordings
     ) -> None:
         self._opened: Happening | None = None
         self._on_disk = 0
@@ -35,7 +37,7 @@ class Steps:
         self._opened_again: Happening | None = None
         self._processes = processes
         self._people = people
-        self._pace = pace
+        self._plan = plan
         self._recordings = recordings
 
     def take(self) -> bool:
@@ -45,7 +47,7 @@ class Steps:
             and (self._people.stranger is None or self._stay_shut(self._people.stranger))
             and self._lose_the_broker()
             and self._come_back()
-            and (not self._pace.again or self._open_again())
+            and (not self._plan.again or self._open_again())
         )
 
     def checks(self) -> list[Check]:
@@ -60,7 +62,7 @@ class Steps:
             checks.logged_check(waited),
             checks.stayed_shut_check(waited, back_s),
         ]
-        if self._pace.again:
+        if self._plan.again:
             found.append(checks.opened_again_check(people.enrolled, self._opened_again))
         if people.stranger is not None:
             found.append(checks.nobody_else_check(story, self._is_enrolled))
@@ -93,21 +95,21 @@ class Steps:
                     return item
             return None
 
-        return self._processes.until(seen, self._pace.step_s) is not None
+        return self._processes.until(seen, self._plan.step_s) is not None
 
     def _lose_the_broker(self) -> bool:
         """Stop the broker between two visits, and wait for a recognition without it."""
         processes = self._processes
         if self._people.stranger is None:
             processes.say("demo", "Please step out of view.")
-        if not processes.until(self._is_the_moment, self._pace.step_s):
+        if not processes.until(self._is_the_moment, self._plan.step_s):
             return False
         processes.broker.stop()
         processes.say("broker", "stopped: the door and the daemon are on their own now")
         if self._people.stranger is None:
             processes.say("demo", "And now come back into view.")
         before = processes.recognized
-        if not processes.until(lambda: processes.recognized > before, self._pace.step_s):
+        if not processes.until(lambda: processes.recognized > before, self._plan.step_s):
             return False
         processes.say(
             "daemon", f"decides: recognized {self._people.enrolled}, and cannot tell anybody"
@@ -126,7 +128,7 @@ class Steps:
         processes, on_disk = self._processes, self._on_disk
         many = "1 event waits" if on_disk == 1 else f"{on_disk} events wait"
         processes.say("outbox", f"{many} on disk, until the broker is back")
-        if not processes.until(self._is_old, self._pace.step_s):
+        if not processes.until(self._is_old, self._plan.step_s):
             return False
         processes.broker.start()
         processes.say("broker", "started again; the waiting recognition is no longer valid")
@@ -136,7 +138,7 @@ class Steps:
             logged = waited is not None and waited.logged_s is not None
             return logged and door.ready > 1 and door.connected
 
-        if not processes.until(all_of_it, self._pace.step_s):
+        if not processes.until(all_of_it, self._plan.step_s):
             return False
         waited = self._waited()
         if waited is not None and not waited.opened:
@@ -174,7 +176,7 @@ class Steps:
                     return item
             return None
 
-        return self._processes.until(found, self._pace.step_s)
+        return self._processes.until(found, self._plan.step_s)
 
     def _is_the_moment(self) -> bool:
         """Nobody is in view, and the enrolled person comes next."""
@@ -185,7 +187,7 @@ class Steps:
             return timeline.in_view(now) == NOBODY and coming == self._people.enrolled
         frames = self._recordings.frames()
         newest = frames[-1].captured_at if frames else datetime.fromtimestamp(0, UTC)
-        return (datetime.now(UTC) - newest).total_seconds() > self._pace.away_s
+        return (datetime.now(UTC) - newest).total_seconds() > AWAY_S
 
     def _of(self, name: str) -> list[Happening]:
         return [

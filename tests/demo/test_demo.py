@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import re
 import signal
@@ -20,13 +19,13 @@ from edgeface.base.errors import EdgefaceError
 from edgeface.demo.child import DemoError, environment
 from edgeface.demo.demonstration import demonstrate
 from edgeface.demo.photographs import COLLINS
-from edgeface.demo.plan import Pace, Plan
+from edgeface.demo.plan import VISITORS, Plan
 from edgeface.demo.screen import LAST_LINE, Screen
 from edgeface.gallery.opening import open_gallery
 from edgeface.settings.loading import load_settings
 from tests.support.cameras import simulated
 
-SMALL = Pace(size=(960, 540), fps=12.0, visit_s=2.4, gap_s=0.6, again=False)
+SMALL = VISITORS | {"size": (960, 540), "fps": 12.0, "visit_s": 2.4, "gap_s": 0.6}
 
 
 def children() -> list[psutil.Process]:
@@ -36,7 +35,7 @@ def children() -> list[psutil.Process]:
 def test_the_door_opens_for_the_right_face_only_and_never_for_a_late_word(tmp_path: Path) -> None:
     before = children()
     out, picture = io.StringIO(), tmp_path / "sheet.png"
-    code = demonstrate(Plan(picture, pace=SMALL), Screen(out))
+    code = demonstrate(Plan(picture, again=False, visitors=SMALL), Screen(out))
     said = out.getvalue()
     assert code == 0, said
     assert children() == before
@@ -137,7 +136,7 @@ def test_a_step_that_fails_is_told_in_its_own_words_and_leaves_no_process(
 
     monkeypatch.setattr("edgeface.demo.demonstration.write_enrolment", faceless)
     with pytest.raises(DemoError, match=r"(?s)`edgeface enroll` ended with 1:.*no face found"):
-        demonstrate(Plan(tmp_path / "sheet.png", pace=SMALL), Screen(io.StringIO()))
+        demonstrate(Plan(tmp_path / "sheet.png", visitors=SMALL), Screen(io.StringIO()))
     assert children() == before
 
 
@@ -146,8 +145,8 @@ def test_what_does_not_come_about_in_time_is_told_with_what_was_expected(
 ) -> None:
     before = children()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    out, hurried = io.StringIO(), dataclasses.replace(SMALL, step_s=0.1)
-    plan = Plan(tmp_path / "sheet.png", keep=True, pace=hurried)
+    out = io.StringIO()
+    plan = Plan(tmp_path / "sheet.png", keep=True, step_s=0.1, again=False, visitors=SMALL)
     assert demonstrate(plan, Screen(out)) == 1
     said = out.getvalue()
     assert "NOT  the door opens for Eileen Collins, who is enrolled" in said
