@@ -188,15 +188,12 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _passphrase(args: argparse.Namespace) -> str | None:
-    from edgeface.security.tls import read_secret
+    from edgeface.security.tls import read_password
 
     path: Path | None = args.passphrase_file
     if path is None:
         return None
     try:
-        passphrase = read_secret(path, "passphrase").split("\n", 1)[0].rstrip("\r")
+        return read_password(path, "passphrase")
     except BrokerError as error:  # what it is of a broker's password; no broker is asked here
         raise StateError(str(error)) from error
-    if not passphrase:
-        raise StateError(f"{path}: the first line, which is the passphrase, is empty")
-    return passphrase

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgeface.cli.common import add_json, add_models
 
-SAME, DIFFERENT, UNUSABLE = 0, 1, 2
+SAME, DIFFERENT = 0, 1
 DEFAULT_FMR = 1e-4
 
 

@@ -26,7 +26,7 @@ from edgeface.cli.plain import warn
 from edgeface.settings.faults import settings_error
 from edgeface.settings.fleet import load_fleet
 from edgeface.settings.loading import DEFAULT_FILE, dump_settings, load_settings
-from edgeface.settings.schema import settings_schema
+from edgeface.settings.tree import settings_schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,29 +42,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(common)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
 
-    def action(name: str, text: str) -> argparse.ArgumentParser:
-        return actions.add_parser(name, help=text, description=text, parents=[common])
+    def action(
+        name: str, text: str, act: Callable[[Settings, GalleryStore, argparse.Namespace], None]
+    ) -> argparse.ArgumentParser:
+        found = actions.add_parser(name, help=text, description=text, parents=[common])
+        found.set_defaults(act=act)
+        return found
 
-    action("list", "list everyone").add_argument("--json", action="store_true")
-    details = action("show", "show people in detail")
+    action("list", "list everyone", _list).add_argument("--json", action="store_true")
+    details = action("show", "show people in detail", _show)
     details.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
     details.add_argument("--json", action="store_true")
-    remove = action("remove", "erase people and all their templates")
+    remove = action("remove", "erase people and all their templates", _remove)
     remove.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
-    export = action("export", "write everyone into one file")
+    export = action("export", "write everyone into one file", _export)
     export.add_argument("file", type=Path)
     way = export.add_mutually_exclusive_group()
     way.add_argument(
         "--key-file", type=Path, help="key of the export, made where absent; default: the gallery's"
     )
     way.add_argument("--plain", action="store_true", help="do not encrypt: templates are readable")
-    take = action("import", "take over an export, all of it or nothing")
+    take = action("import", "take over an export, all of it or nothing", _import)
     take.add_argument("file", type=Path)
     take.add_argument("--key-file", type=Path, help="key of the export; default: the gallery's")
     take.add_argument(
         "--replace", action="store_true", help="overwrite people who are here already"
     )
-    action("audit", "look for what is weak").add_argument("--json", action="store_true")
+    action("audit", "look for what is weak", _audit).add_argument("--json", action="store_true")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,25 +77,13 @@ def run(args: argparse.Namespace) -> int:
     if args.action in ("remove", "import"):
         refuse_in_fleet_mode(settings)
     with open_gallery(settings) as store:
-        match args.action:
-            case "list":
-                _list(store, as_json=args.json)
-            case "show":
-                _show(store, args.people, as_json=args.json)
-            case "remove":
-                _remove(store, args.people)
-            case "export":
-                _export(settings, store, args)
-            case "import":
-                _import(settings, store, args)
-            case _:
-                _audit(settings, store, as_json=args.json)
+        args.act(settings, store, args)
     return 0
 
 
-def _list(store: GalleryStore, *, as_json: bool) -> None:
+def _list(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
     rows = [_described(store, person_id) for person_id in store.ids()]
-    if as_json:
+    if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     width = max((len(row["display_name"] or "-") for row in rows), default=0)
@@ -104,9 +96,10 @@ def _list(store: GalleryStore, *, as_json: bool) -> None:
     print(f"{len(rows)} people, revision {store.position().revision}", file=sys.stderr)
 
 
-def _show(store: GalleryStore, names: list[str], *, as_json: bool) -> None:
-    rows = [_described(store, person_id) for person_id in find_people(store, names, damaged=True)]
-    if as_json:
+def _show(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    ids = find_people(store, args.people, damaged=True)
+    rows = [_described(store, person_id) for person_id in ids]
+    if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     for row in rows:
@@ -119,8 +112,8 @@ def _show(store: GalleryStore, names: list[str], *, as_json: bool) -> None:
             print(f"  templates {count} in space {space}")
 
 
-def _remove(store: GalleryStore, names: list[str]) -> None:
-    ids = find_people(store, names, damaged=True)
+def _remove(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    ids = find_people(store, args.people, damaged=True)
     with store.change() as change:
         for person_id in ids:
             change.remove(person_id)
@@ -162,9 +155,9 @@ def _transport_key(settings: Settings, key_file: Path | None, *, create: bool) -
     return key
 
 
-def _audit(settings: Settings, store: GalleryStore, *, as_json: bool) -> None:
+def _audit(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
     report = audit_of(store, load_package(settings.models.embedder), settings.decision)
-    if as_json:
+    if args.json:
         print(json.dumps(asdict(report), indent=2))
         return
     for line in audit_lines(report):

@@ -53,8 +53,9 @@ class Steps:
     def checks(self) -> list[Check]:
         """What came of it."""
         people, story, waited = self._people, self._processes.story, self._waited()
+        name = people.enrolled
         back_s = story.door.ready_s if story.door.ready > 1 else None
-        found = [checks.opened_check(people.enrolled, self._opened)]
+        found = [checks.opened_check(f"the door opens for {name}, who is enrolled", self._opened)]
         if people.stranger is not None:
             found.append(checks.stranger_check(people.stranger, self._of(people.stranger)))
         found += [
@@ -63,7 +64,8 @@ class Steps:
             checks.stayed_shut_check(waited, back_s),
         ]
         if self._plan.again:
-            found.append(checks.opened_again_check(people.enrolled, self._opened_again))
+            again = f"the door opens again for {name} afterwards"
+            found.append(checks.opened_check(again, self._opened_again))
         if people.stranger is not None:
             found.append(checks.nobody_else_check(story, self._is_enrolled))
         found.append(checks.complete_log_check(story))

@@ -76,11 +76,11 @@ def read_secret(path: Path, what: str) -> str:
         raise BrokerError(f"{path}: cannot read the {what}: no UTF-8") from error
 
 
-def read_password(path: Path) -> str:
+def read_password(path: Path, what: str = "broker's password") -> str:
     """The first line of the file. Raises BrokerError, also when it is empty."""
-    password = read_secret(path, "broker's password").split("\n", 1)[0].rstrip("\r")
+    password = read_secret(path, what).split("\n", 1)[0].rstrip("\r")
     if not password:
-        raise BrokerError(f"{path}: the first line, which is the broker's password, is empty")
+        raise BrokerError(f"{path}: the first line, which is the {what}, is empty")
     return password
 
 

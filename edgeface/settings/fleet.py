@@ -104,16 +104,15 @@ def load_fleet(folder: Path) -> FleetFiles:
 
 
 def _device(file: YamlFile, before: Sequence[YamlFile], site: YamlFile) -> DeviceFile:
-    merged = merge([site, file])
-    faults = {_of_device(fault, file) for fault in merged.faults} | {*_own_faults(file, site)}
+    settings, found, marks = merge([site, file])
+    faults = {_of_device(fault, file) for fault in found} | {*_own_faults(file, site)}
     for other in before:
         if "device" in file.values and file.values["device"] == other.values.get("device"):
             first = other.marks["device",]
             text = f"{file.values['device']} is given twice, first in {first.file}:{first.line}"
             faults.add(Fault(file.marks["device",], "device", text))
             break
-    settings = None if faults else merged.settings
-    return DeviceFile(file.path, settings, tuple(sorted(faults)), merged.marks)
+    return DeviceFile(file.path, None if faults else settings, tuple(sorted(faults)), marks)
 
 
 def _of_device(fault: Fault, file: YamlFile) -> Fault:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,37 +38,30 @@ def load_settings(path: Path, extra_dirs: Sequence[Path] | None = None) -> Setti
     paths = [path]
     for folder in folders:
         paths += sorted(found for found in folder.glob("*.yaml") if found.name[0] != ".")
-    merged = merge([read_yaml(found, order) for order, found in enumerate(paths)])
-    if merged.settings is None or merged.faults:
-        raise settings_error(merged.faults)
-    return merged.settings
+    settings, faults, _ = merge([read_yaml(found, order) for order, found in enumerate(paths)])
+    if settings is None or faults:
+        raise settings_error(faults)
+    return settings
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What several files say together."""
+def merge(files: Sequence[YamlFile]) -> tuple[Settings | None, list[Fault], dict[Keys, Mark]]:
+    """`files`, at least one, as one configuration; later ones change what earlier ones say.
 
-    settings: Settings | None
-    """None when there are faults that leave none."""
-    faults: tuple[Fault, ...]
-    marks: dict[Keys, Mark]
-    """The place of each key path that holds."""
-
-
-def merge(files: Sequence[YamlFile]) -> Merged:
-    """`files`, at least one, as one configuration; later ones change what earlier ones say."""
+    The settings are None when there are faults that leave none; the marks are the places of the
+    key paths that hold.
+    """
     faults = [fault for file in files for fault in file.faults]
     values, marks = _merge([file for file in files if not file.broken])
     if any(file.broken for file in files):
-        return Merged(None, tuple(faults), marks)
+        return None, faults, marks
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
         given = {(fault.mark, fault.keys) for fault in faults}
         found_faults = [_fault(details, marks) for details in error.errors()]
         faults += [fault for fault in found_faults if (fault.mark, fault.keys) not in given]
-        return Merged(None, tuple(faults), marks)
-    return Merged(settings, tuple(faults), marks)
+        return None, faults, marks
+    return settings, faults, marks
 
 
 def dump_settings(settings: Settings) -> str:

@@ -12,8 +12,7 @@ import yaml
 from edgeface.settings.fleet import load_fleet
 from edgeface.settings.loading import load_settings
 from edgeface.settings.places import shipped, shipped_models
-from edgeface.settings.schema import settings_schema
-from edgeface.settings.tree import Settings
+from edgeface.settings.tree import Settings, settings_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "config" / "fleet"
