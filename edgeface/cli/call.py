@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgeface.base.errors import ContractError, SettingsError, StateError
 from edgeface.base.files import drafted
 from edgeface.cli.broker_options import add_broker_options, place_of
-from edgeface.cli.plain import plain_json
+from edgeface.cli.plain import plain_json, warn
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
     from edgeface.contract.answers import AnyAnswer
@@ -156,10 +156,9 @@ def _show(
     shown["signature"] = "good" if key is not None else "unchecked"
     print(plain_json(shown))
     if key is None and args.command in ("verify", "identify"):
-        print(
-            "edgeface: warning: nobody has checked who answered, which the broker's owner may have "
-            "done; open no door for it without --key FILE, the device's public key",
-            file=sys.stderr,
+        warn(
+            "nobody has checked who answered, which the broker's owner may have done; open no door "
+            "for it without --key FILE, the device's public key"
         )
     if answer.status != "ok":
         return REFUSED

@@ -40,7 +40,6 @@ _days.__name__ = "number of days"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verbs of the verb."""
-    parser.description = __doc__
     verbs = parser.add_subparsers(dest="certs_verb", required=True, metavar="VERB")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(

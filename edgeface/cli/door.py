@@ -1,6 +1,9 @@
-"""`edgeface door`: the reference door controller, whose loop is `edgeface/door/loop.py`.
+"""Follows one device and opens for a recognition that is signed by its key, fresh by this
+machine's clock, and new. Every message is judged; a refusal is shown with its reason and counted.
 
-With `--verify` it asks once about the person of a presented card.
+A PHOTOGRAPH MAY PASS: edgeface does not yet check for liveness ("pad": {"assessed": false}).
+Card and face (the command `verify`) is the way for an entrance; do not let a face alone open it.
+The clock of this machine has to be right: keep NTP running.
 """
 
 from __future__ import annotations
@@ -34,20 +37,9 @@ OPENED: Final = 0
 SHUT: Final = 1
 _MAX_WITHIN_S: Final = 60.0
 
-DESCRIPTION: Final = """\
-Follows one device and opens for a recognition that is signed by its key, fresh by this
-machine's clock, and new. Every message is judged; a refusal is shown with its reason and counted.
-
-A PHOTOGRAPH MAY PASS: edgeface does not yet check for liveness ("pad": {"assessed": false}).
-Card and face (the command `verify`) is the way for an entrance; do not let a face alone open it.
-The clock of this machine has to be right: keep NTP running.
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.description = DESCRIPTION
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--site", help="site id; default: that of the configuration")
     parser.add_argument("--device", required=True, help="device id")
     parser.add_argument(

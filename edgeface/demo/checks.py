@@ -73,11 +73,12 @@ def stayed_shut_check(waited: Happening | None, door_ready_s: float | None) -> C
 
 def nobody_else_check(story: Story, is_enrolled: Callable[[Happening], bool]) -> Check:
     """No other opening, by what the camera really showed."""
-    wrong = [item for item in story.openings if not is_enrolled(item)]
+    openings = [item for item in story.happenings.values() if item.opened]
+    wrong = [item for item in openings if not is_enrolled(item)]
     return Check(
         "the door opens for nobody else",
         "every OPEN while she, and only she, was in view",
-        f"{len(story.openings)} openings, {len(wrong)} of them wrong",
+        f"{len(openings)} openings, {len(wrong)} of them wrong",
         not wrong,
     )
 

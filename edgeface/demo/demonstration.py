@@ -17,13 +17,12 @@ from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
 from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrolment
-from edgeface.demo.plan import DEVICE, People, Plan, camera_section
+from edgeface.demo.plan import DEVICE, People, Plan, Workplace, camera_section
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import Recordings, Timeline
 from edgeface.demo.screen import LAST_LINE, Screen
 from edgeface.demo.sheet import draw_sheet
 from edgeface.demo.steps import Steps
-from edgeface.demo.workplace import Workplace
 from edgeface.mqtt.localbroker import find_mosquitto
 from edgeface.settings.camera import SimulatedCamera
 from edgeface.settings.loading import load_settings

@@ -1,13 +1,24 @@
-"""What the demo is to do: where, with which camera, at what pace, and about whom."""
+"""What the demo is to do: with which camera, at what pace, about whom, and in which folder.
+
+The daemon holds its outbox locked. So a copy of the file and of its write-ahead log is looked at:
+what has been committed is in one of them (https://www.sqlite.org/wal.html).
+"""
 
 from __future__ import annotations
 
+import json
+import shutil
+import sqlite3
+import tempfile
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from edgeface.base.errors import SettingsError
+from edgeface.base.errors import ContractError, SettingsError
+from edgeface.contract import event
+from edgeface.contract.event import Recognition
 from edgeface.demo.photographs import COLLINS, HOPPER
 
 SITE: Final = "demo"
@@ -24,6 +35,27 @@ VISITORS: Final[dict[str, Any]] = {
     "loop": True,
 }
 """The section `camera` for the simulated one."""
+
+_TEMPLATE: Final = """\
+# Written by `edgeface demo`; this is the whole configuration of the daemon it starts.
+site: {site}
+device: {device}
+state_dir: state        # device key, gallery, outbox
+
+camera:
+{camera}
+
+mqtt:
+  host: 127.0.0.1       # the demo's own mosquitto; TLS is off because it is on this machine
+  port: {port}
+
+decision:
+  validity_s: 3         # 5 by default; shorter, so that an event grows old within the demo
+
+log:
+  level: info
+  format: json
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +111,55 @@ def camera_section(what: str) -> Mapping[str, Any]:
         f"--camera {what}: neither the number of a camera (0 is /dev/video0) nor picamera2, an "
         "address such as rtsp://..., or a video file"
     )
+
+
+class Workplace:
+    """A private folder, removed at the end unless it is to be kept."""
+
+    def __init__(self, *, keep: bool) -> None:
+        self.folder: Final = Path(tempfile.mkdtemp(prefix="edgeface-demo-"))
+        self.keep: Final = keep
+        self.config: Final = self.folder / "edgeface.yaml"
+        self.state: Final = self.folder / "state"
+        self.public_key: Final = self.state / "device.key.pub"
+        self.outbox: Final = self.state / "outbox.sqlite"
+        self.frames: Final = self.folder / "frames"
+
+    def log_of(self, name: str) -> Path:
+        """Where the output of a process goes."""
+        return self.folder / f"{name}.log"
+
+    def write_config(self, camera: Mapping[str, Any], port: int) -> None:
+        """Write the configuration file; `camera` is its section."""
+        lines = (f"  {key}: {_yaml(value)}" for key, value in camera.items())
+        text = _TEMPLATE.format(site=SITE, device=DEVICE, camera="\n".join(lines), port=port)
+        self.config.write_text(text, encoding="utf-8")
+
+    def waiting_events(self) -> list[Recognition]:
+        """The events on disk that the broker has not taken yet, oldest first.
+
+        Empty also where the copy was made at a moment that makes no sense; look again then.
+        """
+        with tempfile.TemporaryDirectory(prefix="edgeface-demo-") as folder:
+            copy = Path(folder) / self.outbox.name
+            found: list[Recognition] = []
+            with suppress(OSError, sqlite3.Error, ContractError):
+                for suffix in ("", "-wal"):
+                    shutil.copyfile(f"{self.outbox}{suffix}", f"{copy}{suffix}")
+                with closing(sqlite3.connect(copy)) as database:
+                    rows = database.execute("SELECT payload FROM event ORDER BY id").fetchall()
+                parsed = [event.parse(bytes(payload)) for (payload,) in rows]
+                found = [item for item in parsed if isinstance(item, Recognition)]
+            return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.keep:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _yaml(value: Any) -> str:
+    """JSON is YAML; Path as text."""
+    return json.dumps(value, default=str)

@@ -14,11 +14,10 @@ from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Subscription
 from edgeface.contract.topics import Topics
 from edgeface.demo.child import KILLED_S, Child, DemoError, tail
-from edgeface.demo.plan import DEVICE, SITE
+from edgeface.demo.plan import DEVICE, SITE, Workplace
 from edgeface.demo.recordings import Timeline
 from edgeface.demo.screen import Screen
 from edgeface.demo.story import Happening, Story, json_object
-from edgeface.demo.workplace import Workplace
 from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions

@@ -111,11 +111,6 @@ class Story:
             return happening
         return None
 
-    @property
-    def openings(self) -> list[Happening]:
-        """The events for which the door opened."""
-        return [item for item in self.happenings.values() if item.opened]
-
     def _hear_event(
         self, message: Message, at_s: float, utc_s: float, key: VerifyingKey | None
     ) -> Happening | None:

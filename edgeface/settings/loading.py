@@ -24,20 +24,18 @@ DROP_INS = "conf.d"
 _SCALARS = ("site", "device", "state_dir")
 
 
-def load_settings(path: Path, extra_dirs: Sequence[Path] | None = None) -> Settings:
+def load_settings(path: Path) -> Settings:
     """The settings of `path` and its drop-ins.
 
-    Drop-ins are the `*.yaml` of every folder of `extra_dirs`, by default `conf.d` beside `path`,
-    in the order of their names. A mapping is merged key by key, anything else replaces what came
-    before; a drop-in with another `camera.source` replaces the whole section. A relative path
-    starts at the folder of the file that names it.
+    Drop-ins are the `*.yaml` of `conf.d` beside `path`, in the order of their names. A mapping is
+    merged key by key, anything else replaces what came before; a drop-in with another
+    `camera.source` replaces the whole section. A relative path starts at the folder of the file
+    that names it.
 
     Raises `SettingsError` with one line for every fault: `file:line:column: key.path: message`.
     """
-    folders = [path.parent / DROP_INS] if extra_dirs is None else list(extra_dirs)
-    paths = [path]
-    for folder in folders:
-        paths += sorted(found for found in folder.glob("*.yaml") if found.name[0] != ".")
+    drop_ins = (path.parent / DROP_INS).glob("*.yaml")
+    paths = [path, *sorted(found for found in drop_ins if found.name[0] != ".")]
     settings, faults, _ = merge([read_yaml(found, order) for order, found in enumerate(paths)])
     if settings is None or faults:
         raise settings_error(faults)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from edgeface.base.errors import SettingsError
 from edgeface.settings.base import PlacedText
@@ -84,13 +85,13 @@ class _Reader:
             root = yaml.compose(data.decode("utf-8-sig"), Loader=_CoreLoader)
             if root is not None and root.tag != _TAG + "null":
                 if not isinstance(root, yaml.MappingNode):
-                    raise _RefusedError(root.start_mark, "should be a mapping of sections")
+                    raise _refused(root, "should be a mapping of sections")
                 self._file.values = self._value(root, ())
-        except _RefusedError as error:
-            self._break(error.mark.line, error.mark.column, error.message)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            problem = f"is not YAML: {error.problem or error.context}"
+            problem = str(error.problem or error.context)
+            if not isinstance(error, ConstructorError):
+                problem = f"is not YAML: {problem}"
             self._break(mark.line if mark else 0, mark.column if mark else 0, problem)
         except yaml.reader.ReaderError as error:
             self._break_at(data.decode("utf-8-sig")[: error.position], "holds a control character")
@@ -122,7 +123,7 @@ class _Reader:
     def _value(self, node: yaml.Node, keys: Keys) -> Any:
         self._nodes += 1
         if id(node) in self._open or self._nodes > NODES_MAX:
-            raise _RefusedError(node.start_mark, "has aliases that never end")
+            raise _refused(node, "has aliases that never end")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, keys)
         self._open.add(id(node))
@@ -182,8 +183,6 @@ class _Reader:
         return None
 
 
-class _RefusedError(Exception):
-    def __init__(self, mark: yaml.Mark, message: str) -> None:
-        super().__init__(message)
-        self.mark = mark
-        self.message = message
+def _refused(node: yaml.Node, problem: str) -> ConstructorError:
+    """It is YAML, but no configuration."""
+    return ConstructorError(None, None, problem, node.start_mark)

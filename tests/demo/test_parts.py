@@ -21,9 +21,8 @@ from edgeface.base.errors import SettingsError
 from edgeface.contract.event import new_session
 from edgeface.demo.child import Child, DemoError, environment, run_to_end
 from edgeface.demo.photographs import COLLINS, HOPPER, write_enrolment
-from edgeface.demo.plan import camera_section
+from edgeface.demo.plan import Workplace, camera_section
 from edgeface.demo.recordings import NOBODY, Recordings, Timeline
-from edgeface.demo.workplace import Workplace
 from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult

@@ -100,12 +100,12 @@ class TestKeys:
         )
         with Ledger(site.folder.ledger_file) as ledger:
             bundle = add_device(site.folder, ledger.state(), "door-7", extras)
-        file = tmp_path / "edgeface.yaml"
+        file = bundle / "edgeface.yaml"
         file.write_text(
             "site: x\ndevice: y\ncamera: {source: images, folder: .}\n"
             "mqtt: {host: broker.example.org}\n"
         )
-        settings = load_settings(file, [bundle / "conf.d"])
+        settings = load_settings(file)
         assert (settings.site, settings.device) == ("hq", "door-7")
         assert settings.gallery.source == "fleet"
         sealing = tmp_path / "state" / "fleet" / "sealing.pub"
@@ -127,9 +127,9 @@ class TestKeys:
         self, site: FleetSite, tmp_path: Path, device: str
     ) -> None:
         bundle = site.add_device(device)
-        file = tmp_path / "edgeface.yaml"
+        file = bundle / "edgeface.yaml"
         file.write_text("camera: {source: images, folder: .}\n")
-        assert load_settings(file, [bundle / "conf.d"]).device == device
+        assert load_settings(file).device == device
 
     def test_a_device_that_could_not_be_added_can_be_added_again(
         self, site: FleetSite, tmp_path: Path
