@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -178,12 +179,13 @@ def _opened(answer: AnyAnswer, secret: AdministratorSecret) -> bytes:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Also where there is a file that others may read until now, and to a device or pipe."""
+    """Also where there is a file that others may read until now, where a link points to, and to a
+    device or pipe."""
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
             return
-        with drafted(path, replace=True) as file:
+        with drafted(Path(os.path.realpath(path)), replace=True) as file:
             file.write(content)
     except OSError as error:
         raise StateError(f"{path}: cannot be written: {error.strerror}") from error

@@ -82,10 +82,9 @@ def offer(inbox: Inbox, item: Message | LinkNews, policy: DoorPolicy) -> None:
 def _told(news: LinkNews, options: ConnectionOptions, topics: Topics) -> dict[str, Any]:
     if news.kind == "ready":
         return {"door": "ready", "topic": topics.event}
-    line = {"door": news.kind, "reason": news.reason}
-    return line | (
-        {"broker": f"{options.host}:{options.port}"} if news.kind == "unreachable" else {}
-    )
+    away = news.kind == "unreachable"
+    where = {"broker": f"{options.host}:{options.port}"} if away else {}
+    return {"door": news.kind, **where, "reason": news.reason}
 
 
 def _judged(verdict: Verdict) -> dict[str, Any]:

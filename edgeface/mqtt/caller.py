@@ -155,7 +155,7 @@ def read_answer(message: Message, verb: Verb, key: VerifyingKey | None) -> AnyAn
     command = COMMANDS[verb]
     kind = command.progress if answer.status == "progress" else command.answer
     if kind is None:
-        raise ContractError("out_of_range", f"status: {verb} has no progress")
+        raise ContractError("inconsistent", f"status: {verb} has no progress")
     if codec.from_json(kind, message.payload).data is None:
         raise ContractError("missing_field", "data: missing")
     return answer

@@ -37,9 +37,10 @@ class Listener:
         *,
         backoff: Backoff | None = None,
     ) -> None:
-        """`hear` is called from the listener's thread, with every message and what becomes of the
-        connection; it must not raise. Raises BrokerError when a file that the options name cannot
-        be used."""
+        """The first of `wanted` is what it is there for: it is `ready` also when the broker refuses
+        the others. `hear` is called from the listener's thread, with every message and what becomes
+        of the connection; it must not raise. Raises BrokerError when a file that the options name
+        cannot be used."""
         self._options = options
         self._wanted = tuple(wanted)
         self._hear = hear
@@ -84,7 +85,7 @@ class Listener:
                 try:
                     self._connection = Connection(self._options)
                     break
-                except BrokerError as error:
+                except OSError as error:  # a BrokerError, or too many open files
                     self._hear(LinkNews("unreachable", str(error)))
 
     def _listen(self) -> None:
@@ -93,7 +94,7 @@ class Listener:
                 if isinstance(signal, Message):
                     self._hear(signal)
                 elif isinstance(signal, Subscribed):
-                    if signal.reasons and max(signal.reasons) < FAILURE:
+                    if signal.reasons and signal.reasons[0] < FAILURE:
                         self._backoff.reset()
                         self._hear(LinkNews("ready"))
                     else:

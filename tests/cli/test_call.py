@@ -11,15 +11,18 @@ from typing import Any, cast
 import pytest
 
 from edgeface.base.errors import ContractError
+from edgeface.base.messages import Message
 from edgeface.cli.call import _ask, _show, _write_private
 from edgeface.cli.main import main
 from edgeface.contract.answers import AnyAnswer
 from edgeface.contract.command_requests import Verb
-from edgeface.mqtt.caller import Caller
+from edgeface.mqtt.caller import Caller, read_answer
 from edgeface.mqtt.localbroker import free_port
 from edgeface.security.keys import SigningKey, VerifyingKey
 from edgeface.security.sealing import AdministratorKey, AdministratorSecret
 from tests.support.daemon import write_config
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +121,16 @@ def test_what_was_sealed_is_written_for_nobody_else_also_over_a_file_that_all_ma
     assert out.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_was_sealed_is_written_where_a_link_points_to(tmp_path: Path) -> None:
+    stick, link = tmp_path / "stick.export", tmp_path / "person.export"
+    stick.write_text("from yesterday")
+    link.symlink_to(stick)
+    _write_private(link, b"templates")
+    assert link.is_symlink()
+    assert stick.read_bytes() == b"templates"
+    assert stick.stat().st_mode & 0o777 == 0o600
+
+
 def answer_with(verb: Verb, data: dict[str, Any]) -> AnyAnswer:
     return AnyAnswer(
         status="ok",
@@ -150,3 +163,11 @@ def test_pages_of_a_gallery_that_go_round_end() -> None:
 
     with pytest.raises(ContractError, match="never end"):
         _ask(cast("Caller", Hostile()), "gallery", {}, None)
+
+
+def test_progress_of_a_verb_that_has_none_is_no_fault_of_the_command_line() -> None:
+    payload = json.loads((EXAMPLES / "answer-verify.json").read_text()) | {"status": "progress"}
+    message = Message("t", json.dumps(payload).encode(), 1, False)
+    with pytest.raises(ContractError) as caught:
+        read_answer(message, "verify", None)
+    assert caught.value.reason == "inconsistent"

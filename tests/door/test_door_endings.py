@@ -63,3 +63,23 @@ def test_a_broker_that_breaks_the_protocol_does_not_silence_the_door_for_good(
                 assert door.next()["door"] == "refused"
             assert door.next()["door"] == "disconnected"
             server.accept()[0].close()
+
+
+def test_a_door_that_may_not_read_the_status_is_ready_all_the_same(tmp_path: Path) -> None:
+    """What it acts upon is the event; of the status it says in time that there is none."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        with DoorProcess(pin(tmp_path, KEY), "--port", server.getsockname()[1]) as door:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(packet(0x20, b"\0\0\0"))
+                subscribe = connection.recv(1000)
+                connection.sendall(packet(0x90, subscribe[2:4] + b"\0\x01\x87"))
+                assert door.next()["door"] == "ready"
+                assert door.next()["door"] == "silent"
+
+
+def test_a_broker_that_is_not_there_is_named_before_the_reason(tmp_path: Path) -> None:
+    with DoorProcess(pin(tmp_path, KEY), "--port", free_port()) as door:
+        assert list(door.next("unreachable")) == ["door", "broker", "reason"]
