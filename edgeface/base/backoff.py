@@ -35,14 +35,14 @@ class Backoff:
         self.failures = 0
         """Since the last attempt that proved good."""
 
-    @property
-    def limit_s(self) -> float:
-        """The longest that the next wait can be."""
-        return self._limit_s(self.failures)
+    def limit_s(self, failures: int) -> float:
+        """The longest wait after so many failures, at least one."""
+        doubled_s = self._base_s * 2.0 ** min(failures - 1, 30)
+        return max(self._floor_s, min(self._cap_s, doubled_s))
 
     def after_s(self, failures: int) -> float:
         """How long to wait after so many failures, at least one."""
-        return self._draw(self._floor_s, self._limit_s(failures - 1))
+        return self._draw(self._floor_s, self.limit_s(failures))
 
     def next_s(self) -> float:
         """How long to wait after one more failure."""
@@ -52,6 +52,3 @@ class Backoff:
     def reset(self) -> None:
         """An attempt has proved good."""
         self.failures = 0
-
-    def _limit_s(self, doublings: int) -> float:
-        return max(self._floor_s, min(self._cap_s, self._base_s * 2.0 ** min(doublings, 30)))

@@ -67,7 +67,13 @@ class Clock:
     def synced(self) -> bool:
         """Whether UTC is disciplined by a time source (NTP, GPS), by adjtimex(2), which changes
         nothing; False where it cannot be asked."""
-        return _kernel_synced()
+        buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
+        if state in {-1, _TIME_ERROR}:
+            return False
+        # `struct timex` begins with `unsigned int modes` and has `int status` after four longs.
+        status_at = 5 * ctypes.sizeof(ctypes.c_long)
+        return not ctypes.c_int.from_buffer(buffer, status_at).value & _STA_UNSYNC
 
 
 class ManualClock(Clock):
@@ -167,15 +173,3 @@ def utc_now(clock: Clock) -> datetime:
 @functools.cache
 def _read_boot_id() -> str:
     return _BOOT_ID.read_text(encoding="ascii").strip()
-
-
-def _kernel_synced() -> bool:
-    """`struct timex` begins with `unsigned int modes` and has `int status` after four longs."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
-    state = libc.adjtimex(buffer)
-    if state in {-1, _TIME_ERROR}:
-        return False
-    status_at = 5 * ctypes.sizeof(ctypes.c_long)
-    status = ctypes.c_int.from_buffer(buffer, status_at).value
-    return not status & _STA_UNSYNC

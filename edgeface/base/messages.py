@@ -31,9 +31,6 @@ class Subscription:
     """One topic filter to receive."""
 
     topic_filter: str
-    qos: int = 1
-    retain_as_published: bool = True
-    """Whether a message that was published as retained can be told from others."""
     retain_handling: int = 0
     """0: retained messages are sent on subscribing, 1: only if new, 2: never."""
 

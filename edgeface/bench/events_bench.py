@@ -38,7 +38,7 @@ from edgeface.contract.event import (
     new_session,
 )
 from edgeface.contract.topics import Topics
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions, new_client

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from edgeface.base.clock import Clock, boottime_of_sensor, stamp_at
-from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError, RuntimeMissingError
+from edgeface.base.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture.bounded import call_bounded
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
@@ -154,8 +154,6 @@ class Picamera2Source(FrameSource):
         return _stream(chosen["main"], "RGB888"), _stream(chosen["lores"], "YUV420")
 
     def _next(self, timeout_s: float) -> Picture:
-        if self._camera is None:
-            raise ClosedError(f"camera {self.name!r} is not open")
         self._drop_stale_job()
         before_ns = self._clock.boottime_ns()
         with self._request(timeout_s) as request:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -48,30 +47,28 @@ class Visits:
     """
 
     def __init__(self, camera: SimulatedCamera) -> None:
-        self.photographs: Final = camera.photographs
-        self.fps: Final = camera.fps
-        self.visit_s: Final = camera.visit_s
-        self._gap_s = camera.gap_s
-        self._loop = camera.loop
+        self._camera = camera
+        self._period_s = camera.gap_s + camera.visit_s
+        """From one visit to the next."""
 
     def at(self, number: int) -> int | None:
         """Which visit frame `number` (`Frame.sequence`) shows, counted from 0; None when nobody is
         there."""
-        visit, into_s = divmod(number / self.fps, self._gap_s + self.visit_s)
-        return int(visit) if into_s >= self._gap_s and not self.over_at(number) else None
+        visit, into_s = divmod(number / self._camera.fps, self._period_s)
+        return int(visit) if into_s >= self._camera.gap_s and not self.over_at(number) else None
 
     def into_s(self, visit: int, number: int) -> float:
         """How long a visit has lasted at a frame."""
-        return number / self.fps - visit * (self._gap_s + self.visit_s) - self._gap_s
+        return number / self._camera.fps - visit * self._period_s - self._camera.gap_s
 
     def over_at(self, number: int) -> bool:
         """Whether the last visitor has gone for good."""
-        end_s = len(self.photographs) * (self._gap_s + self.visit_s) + self._gap_s
-        return not self._loop and number / self.fps >= end_s
+        end_s = len(self._camera.photographs) * self._period_s + self._camera.gap_s
+        return not self._camera.loop and number / self._camera.fps >= end_s
 
     def photograph_of(self, visit: int) -> Path:
         """Who comes at a visit: the photographs in turn."""
-        return self.photographs[visit % len(self.photographs)]
+        return self._camera.photographs[visit % len(self._camera.photographs)]
 
 
 class SimulatedSource(FrameSource):
@@ -82,8 +79,7 @@ class SimulatedSource(FrameSource):
     def __init__(self, camera: SimulatedCamera, clock: Clock | None = None) -> None:
         super().__init__(camera.name, clock)
         self._visits = Visits(camera)
-        self._size = camera.size
-        self._seed = camera.seed
+        self._camera = camera
         self._pacer = Pacer(self._clock, camera.fps, late="drop")
         self._number = -1
         self._hallway: Image | None = None
@@ -96,24 +92,24 @@ class SimulatedSource(FrameSource):
         Raises CameraError when the visitor's photograph cannot be read.
         """
         if self._hallway is None or self._noise is None:
-            self._hallway = scene.hallway(self._size, self._seed)
-            self._noise = scene.noise_bank(self._size, self._seed)
+            self._hallway = scene.hallway(self._camera.size, self._camera.seed)
+            self._noise = scene.noise_bank(self._camera.size, self._camera.seed)
         image = self._hallway.copy()
         visit = self._visits.at(number)
         if visit is not None:
             sprite = self._load(self._visits.photograph_of(visit))
             scene.place_visitor(image, sprite, self._pose(visit, number, sprite))
-        rng = np.random.default_rng([self._seed, 3, number])
+        rng = np.random.default_rng([self._camera.seed, 3, number])
         x, y = (int(at) for at in rng.integers(0, scene.NOISE_MARGIN_PX, 2, endpoint=True))
         return scene.expose(image, self._noise, (x, y), *self._light(number))
 
     def _start(self) -> None:
-        if not self._visits.photographs:
+        if not self._camera.photographs:
             raise CameraError("the simulated camera needs a photograph: set camera.photographs")
-        for path in self._visits.photographs:
+        for path in self._camera.photographs:
             if not path.is_file():
                 raise CameraError(f"no photograph {path}; set camera.photographs to existing files")
-        self._load(self._visits.photographs[0])
+        self._load(self._camera.photographs[0])
         self.render(self._number + 1)  # makes the hallway before the clock runs
         self._pacer.start(self._number + 1)
 
@@ -149,11 +145,11 @@ class SimulatedSource(FrameSource):
         time_s = self._visits.into_s(visit, number)
         x, y, height_px = self._place(visit, time_s, sprite.photograph_px)
         x_then, _, _ = self._place(visit, time_s - EXPOSURE_S, sprite.photograph_px)
-        rng = np.random.default_rng([self._seed, 4, visit])
+        rng = np.random.default_rng([self._camera.seed, 4, visit])
         phase, amount, hunt_s = rng.uniform((0, 3, 0.2), (6.28, 7, 0.9))
         share = height_px / self._near_px(sprite.photograph_px)
         # Out of focus far away; once near, the lens hunts for a moment.
-        near_s = time_s - WALK_UNTIL * self._visits.visit_s
+        near_s = time_s - WALK_UNTIL * self._camera.visit_s
         hunting = 1.4 * math.exp(-(((near_s - hunt_s) / 0.15) ** 2))
         return scene.Pose(
             height_px=height_px,
@@ -167,10 +163,10 @@ class SimulatedSource(FrameSource):
 
     def _place(self, visit: int, time_s: float, photograph_px: int) -> tuple[float, float, float]:
         """x and y of the head's centre and the height of the photograph, in pixels."""
-        width, height = self._size
-        rng = np.random.default_rng([self._seed, 5, visit])
+        width, height = self._camera.size
+        rng = np.random.default_rng([self._camera.seed, 5, visit])
         phase, sway, side, tall = rng.uniform((0, 0.03, -1, -0.03), (6.28, 0.06, 1, 0.03))
-        share = time_s / self._visits.visit_s
+        share = time_s / self._camera.visit_s
         walked = min(1.0, max(0.0, share / WALK_UNTIL))
         nearness = 1 / (FAR_TO_NEAR + (1 - FAR_TO_NEAR) * walked)
         walking = 1.0 - walked**6
@@ -182,11 +178,11 @@ class SimulatedSource(FrameSource):
         return x * width, y * height, nearness * self._near_px(photograph_px)
 
     def _near_px(self, photograph_px: int) -> float:
-        return min(NEAR_HEIGHT * self._size[1], MOST_ENLARGED * photograph_px)
+        return min(NEAR_HEIGHT * self._camera.size[1], MOST_ENLARGED * photograph_px)
 
     def _light(self, number: int) -> tuple[float, float]:
         """Gain and noise: the exposure drifts as by a camera's regulation; darker is noisier."""
-        time_s = number / self._visits.fps
-        phase = float(np.random.default_rng([self._seed, 6]).uniform(0, 6.28))
+        time_s = number / self._camera.fps
+        phase = float(np.random.default_rng([self._camera.seed, 6]).uniform(0, 6.28))
         gain = 1.0 + 0.11 * math.sin(phase + 0.9 * time_s) + 0.05 * math.sin(2.9 * time_s)
         return gain, 2.2 + 9.0 * max(0.0, 1.0 - gain)

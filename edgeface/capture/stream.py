@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from edgeface.base.clock import NS, Clock, Stamp, stamp_now
-from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
+from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader, ReaderSource
 from edgeface.capture.source import FrameSource, Picture
@@ -59,7 +59,7 @@ class FileStreamSource(FrameSource):
         self._path = path
         self._loop = camera.loop
         self.live = camera.pace == "real_time"
-        self._capture: cv2.VideoCapture | None = None
+        self._capture = cv2.VideoCapture()
         self._pacer: Pacer | None = None
         self._at = 0
         """How many frames of this pass were gone past."""
@@ -71,7 +71,7 @@ class FileStreamSource(FrameSource):
     def _start(self) -> None:
         if not self._path.is_file():
             raise CameraError(f"no video file {self._path}; set camera.url to one that exists")
-        self._capture = self._open_capture()
+        self._open_capture()
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         fps = fps if 0.1 <= fps <= 1000 else USUAL_FPS
         self._pacer = Pacer(self._clock, fps, late="drop") if self.live else None
@@ -121,8 +121,6 @@ class FileStreamSource(FrameSource):
 
         FFmpeg says the same of a frame that it cannot decode as of the end; only then it goes on.
         """
-        if self._capture is None:
-            raise ClosedError(f"camera {self.name!r} is not open")
         for damaged in range(MOST_DAMAGED + 1):
             if self._capture.grab():
                 return damaged
@@ -134,8 +132,7 @@ class FileStreamSource(FrameSource):
         if not self._loop:
             raise EndOfStreamError(f"{self._path} has played to its end")
         # Opened anew: seeking back to the first frame is not reliable in every container.
-        self._stop()
-        self._capture = self._open_capture()
+        self._open_capture()
         self._rewound()
 
     def _rewound(self) -> None:
@@ -145,8 +142,6 @@ class FileStreamSource(FrameSource):
 
     def _retrieve(self) -> Image | None:
         """The frame; None when it is damaged."""
-        if self._capture is None:
-            raise ClosedError(f"camera {self.name!r} is not open")
         done, image = self._capture.retrieve()
         if done and image is not None:
             return np.asarray(image, np.uint8)
@@ -154,17 +149,12 @@ class FileStreamSource(FrameSource):
         self._good -= 1
         return None
 
-    def _open_capture(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self._path))
-        if not capture.isOpened():
-            capture.release()
+    def _open_capture(self) -> None:
+        if not self._capture.open(str(self._path)):
             raise CameraError(f"{self._path} is not a video that OpenCV can decode")
-        return capture
 
     def _stop(self) -> None:
-        capture, self._capture = self._capture, None
-        if capture is not None:
-            capture.release()
+        self._capture.release()
 
 
 class NetworkStreamSource(ReaderSource):

@@ -73,6 +73,7 @@ class Timeline:
 
     def __init__(self, camera: SimulatedCamera, recordings: Recordings) -> None:
         self._visits = Visits(camera)
+        self._fps = camera.fps
         self._recordings = recordings
         self._known: dict[datetime, str] = {}
 
@@ -85,7 +86,7 @@ class Timeline:
             return NOBODY
         nearest = min(frames, key=lambda f: abs((f.captured_at - captured_at).total_seconds()))
         ahead_s = (captured_at - nearest.captured_at).total_seconds()
-        visit = self._visits.at(max(0, nearest.sequence + round(ahead_s * self._visits.fps)))
+        visit = self._visits.at(max(0, nearest.sequence + round(ahead_s * self._fps)))
         name = NOBODY if visit is None else NAMES[self._visits.photograph_of(visit)]
         if abs(ahead_s) < NEAR_S:
             self._known[captured_at] = name

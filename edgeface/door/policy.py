@@ -109,13 +109,10 @@ class DoorPolicy:
         # 4. Is it the first time?
         if found.event_id in self._seen:
             return refuse("duplicate")
-        self._remember(found, now)
+        self._seen[found.event_id] = found.valid_until
+        while len(self._seen) > MAX_REMEMBERED and next(iter(self._seen.values())) <= now:
+            self._seen.popitem(last=False)
         # 5. Is it a name?
         if found.event_type != "recognized":
             return refuse(f"not_recognized:{found.event_type}")
         return Verdict(True, "ok", found)
-
-    def _remember(self, found: event.Recognition, now: datetime) -> None:
-        self._seen[found.event_id] = found.valid_until
-        while len(self._seen) > MAX_REMEMBERED and next(iter(self._seen.values())) <= now:
-            self._seen.popitem(last=False)

@@ -33,16 +33,12 @@ class Client:
         """Topics of what was sent and not acknowledged, by `mid`."""
 
     def __enter__(self) -> Self:
-        self.open()
+        self._connection = Connection(self._options)
+        self._connection.open()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def open(self) -> None:
-        """Connect."""
-        self._connection = Connection(self._options)
-        self._connection.open()
 
     def close(self) -> None:
         """Leave; safe to call twice."""
@@ -61,7 +57,7 @@ class Client:
         deadline = time.monotonic() + self._options.connect_timeout_s
         what, kept = ", ".join(topic_filters), list(self._signals)
         self._signals.clear()
-        while mid is not None:
+        while True:
             signal = self._next(deadline - time.monotonic())
             if signal is None:
                 raise BrokerError(f"the broker does not answer a subscription to {what}")

@@ -170,23 +170,20 @@ class Connection:
             self._in_flight[sent.mid] = time.monotonic()
         return sent.mid
 
-    def subscribe(self, subscriptions: Iterable[Subscription]) -> int | None:
-        """Ask for topic filters; the `mid` that the SUBACK will name. None when there are none."""
+    def subscribe(self, subscriptions: Iterable[Subscription]) -> int:
+        """Ask for topic filters, at least one; the `mid` that the SUBACK will name."""
         wanted = [
             (
                 item.topic_filter,
+                # A message that was published as retained can be told from others.
                 SubscribeOptions(
-                    qos=item.qos,
-                    retainAsPublished=item.retain_as_published,
-                    retainHandling=item.retain_handling,
+                    qos=1, retainAsPublished=True, retainHandling=item.retain_handling
                 ),
             )
             for item in subscriptions
         ]
-        if not wanted:
-            return None
         code, mid = self._client.subscribe(wanted)
-        if code != mqtt.MQTT_ERR_SUCCESS:
+        if code != mqtt.MQTT_ERR_SUCCESS or mid is None:
             raise BrokerError(f"cannot subscribe: {mqtt.error_string(code)}")
         return mid
 

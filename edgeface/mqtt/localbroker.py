@@ -133,10 +133,8 @@ class LocalBroker:
         ]
         if os.geteuid() == 0:
             lines.append("user root")  # else it becomes `mosquitto`, who may not read the folder
-        if self._persistence:
-            lines += ["persistence true", f"persistence_location {self._folder}/"]
-        else:
-            lines.append("persistence false")
+        kept = "true" if self._persistence else "false"
+        lines += [f"persistence {kept}", f"persistence_location {self._folder}/"]
         return [*lines, *self._extra]
 
     def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:

@@ -33,9 +33,8 @@ from edgeface.base.messages import (
 )
 from edgeface.contract import event
 from edgeface.mqtt.connection import Connection
-from edgeface.mqtt.device_session import DeviceSession
 from edgeface.mqtt.lanes import FETCH_AHEAD, LiveLane, LogLane
-from edgeface.mqtt.link import Handler, LinkStatus, OnPuback
+from edgeface.mqtt.link import DeviceSession, Handler, LinkStatus, OnPuback
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.sharing import SharedConnection

@@ -70,19 +70,15 @@ class SharedConnection:
         """How many publications it takes now."""
         return 1 if self._open else 0
 
-    def subscribe(self, subscriptions: Iterable[Subscription]) -> int | None:
+    def subscribe(self, subscriptions: Iterable[Subscription]) -> int:
         """As `Connection.subscribe`."""
         wanted = list(subscriptions)
-        if not wanted:
-            return None
         self._number += 1
         number = self._number
         self._filters.update(item.topic_filter for item in wanted)
 
         def ask(connection: Connection) -> None:
-            mid = connection.subscribe(wanted)
-            if mid is not None:
-                self._asked[mid] = number
+            self._asked[connection.subscribe(wanted)] = number
 
         self._borrow(ask)
         return number

@@ -114,9 +114,9 @@ class Outbox:
             lambda: self._replies.append(lambda: reply(self._writer.oldest(limit, hidden)))
         )
 
-    def delivered(self, *event_ids: str) -> None:
-        """The log copies of these events were acknowledged."""
-        self._submit(lambda: self._writer.settle(*event_ids))
+    def delivered(self, event_id: str) -> None:
+        """The log copy of this event was acknowledged."""
+        self._submit(lambda: self._writer.settle(event_id))
 
     def undeliverable(self, row: Row, reason: str) -> None:
         """This event was refused for what is in it: keep it as a dead letter, announce the gap."""

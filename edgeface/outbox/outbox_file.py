@@ -213,23 +213,22 @@ class OutboxFile:
     def oldest(self, limit: int) -> list[Row]:
         """The events that have waited longest, in (session, seq) order: sessions follow one
         another, and within one the rows were added by sequence number."""
-        found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM event ORDER BY id LIMIT ?",  # noqa: S608
-            (limit,),
-        )
-        return [_row(item) for item in found]
+        return self._first("", limit)
 
     def aged(
         self, boot_id: str, created_before_ns: int, utc_before_ns: int | None, limit: int
     ) -> list[Row]:
         """Events of this boot created before a boot time, and, where `utc_before_ns` is given,
         events of other boots with a trusted time before it."""
-        found = self._db.execute(
-            f"SELECT {_COLUMNS} FROM event WHERE (boot_id = ? AND created_boottime_ns < ?) "  # noqa: S608
-            "OR (boot_id <> ? AND clock_synced AND created_utc_ns < ?) ORDER BY id LIMIT ?",
-            (boot_id, created_before_ns, boot_id, utc_before_ns, limit),
+        where = (
+            "WHERE (boot_id = ? AND created_boottime_ns < ?) "
+            "OR (boot_id <> ? AND clock_synced AND created_utc_ns < ?)"
         )
-        return [_row(item) for item in found]
+        return self._first(where, boot_id, created_before_ns, boot_id, utc_before_ns, limit)
+
+    def _first(self, where: str, *values: object) -> list[Row]:
+        query = f"SELECT {_COLUMNS} FROM event {where} ORDER BY id LIMIT ?"  # noqa: S608
+        return [_row(item) for item in self._db.execute(query, values)]
 
     def gaps(self) -> list[DroppedRange]:
         """Dropped ranges that no gap event has announced, without any that cannot be one."""

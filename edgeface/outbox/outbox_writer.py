@@ -107,17 +107,12 @@ class Writer:
         self._unsaved.append(row)
         return row
 
-    def settle(self, *event_ids: str) -> None:
-        """They need not be sent again; deleted from the file with the next batch."""
-        unsaved = {row.event_id for row in self._unsaved}
-        in_memory = unsaved.intersection(event_ids)
-        if in_memory:
-            self._unsaved = [row for row in self._unsaved if row.event_id not in in_memory]
-        on_disk = [event_id for event_id in event_ids if event_id not in in_memory]
-        if on_disk and self._file is not None:
-            now_ns = self._clock.monotonic_ns()
-            for event_id in on_disk:
-                self._settled.setdefault(event_id, now_ns)
+    def settle(self, event_id: str) -> None:
+        """It need not be sent again; deleted from the file with the next batch."""
+        count = len(self._unsaved)
+        self._unsaved = [row for row in self._unsaved if row.event_id != event_id]
+        if len(self._unsaved) == count and self._file is not None:
+            self._settled.setdefault(event_id, self._clock.monotonic_ns())
 
     def give_up(self, row: Row, reason: str) -> None:
         """Make a dead letter of an event that cannot be delivered for what is in it."""

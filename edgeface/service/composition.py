@@ -12,7 +12,7 @@ from edgeface.contract.event import Sighting, new_session
 from edgeface.contract.topics import Topics
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.mqtt.announcer import Announcer
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher

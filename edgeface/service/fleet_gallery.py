@@ -15,7 +15,7 @@ from edgeface.fleet.device.subscriber import Subscriber
 from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.opening import open_or_replace
 from edgeface.gallery.store import GalleryStore
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder
 from edgeface.service.local_gallery import LOAD_S

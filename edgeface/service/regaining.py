@@ -34,7 +34,7 @@ def watch_accelerator(board: Board, pulse: Pulse) -> None:
             pulse.beat()
             pulse.stop.wait(1.0)
             continue
-        with pulse.patience(backoff.limit_s + PROBE_S):
+        with pulse.patience(backoff.limit_s(backoff.failures + 1) + PROBE_S):
             if pulse.stop.wait(backoff.next_s()):
                 return
             if _usable(board):

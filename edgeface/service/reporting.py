@@ -8,7 +8,7 @@ from edgeface import __version__
 from edgeface.base.clock import NS, utc_now
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.report import GalleryState, Health, Lifecycle, OutboxState, State
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox

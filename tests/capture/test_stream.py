@@ -100,26 +100,37 @@ def damaged(video: Path, path: Path, frames: Iterable[int]) -> Path:
     return path
 
 
-def by_ffmpeg(path: str) -> cv2.VideoCapture:
-    """It says of a damaged frame what it says of the end."""
-    return _open(path, cv2.CAP_FFMPEG)
-
-
-def by_opencv(path: str) -> cv2.VideoCapture:
-    """It finds the damage only when the frame is fetched."""
-    return _open(path, cv2.CAP_OPENCV_MJPEG)
-
-
 _open = cv2.VideoCapture
 
 
-@pytest.mark.parametrize("decoder", [by_ffmpeg, by_opencv])
+class ByFfmpeg:
+    """It says of a damaged frame what it says of the end."""
+
+    backend = cv2.CAP_FFMPEG
+
+    def __init__(self) -> None:
+        self._capture = _open()
+
+    def open(self, path: str) -> bool:
+        return self._capture.open(path, self.backend)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._capture, name)
+
+
+class ByOpencv(ByFfmpeg):
+    """It finds the damage only when the frame is fetched."""
+
+    backend = cv2.CAP_OPENCV_MJPEG
+
+
+@pytest.mark.parametrize("decoder", [ByFfmpeg, ByOpencv])
 @pytest.mark.parametrize("pace", ["real_time", "as_fast_as_possible"])
 def test_what_comes_after_a_damaged_frame_is_shown(
     video: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    decoder: Callable[[str], cv2.VideoCapture],
+    decoder: type[ByFfmpeg],
     pace: str,
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", decoder)
@@ -137,12 +148,12 @@ def test_what_comes_after_a_damaged_frame_is_shown(
         assert [frame.boottime_ns - began_ns for frame in frames[: len(left)]] == due_ns
 
 
-@pytest.mark.parametrize("decoder", [by_ffmpeg, by_opencv])
+@pytest.mark.parametrize("decoder", [ByFfmpeg, ByOpencv])
 def test_a_file_without_a_good_frame_is_an_error_and_no_end(
     video: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    decoder: Callable[[str], cv2.VideoCapture],
+    decoder: type[ByFfmpeg],
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", decoder)
     path = damaged(video, tmp_path / "ruin.avi", range(FRAMES))

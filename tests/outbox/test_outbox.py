@@ -100,7 +100,8 @@ def test_rows_come_oldest_first_without_those_excluded_or_delivered(tmp_path: Pa
         outbox.fetch(10, (), replies.put)
         rows = replies.get(timeout=5)
         assert [row.seq for row in rows] == [1, 2, 3, 4, 5, 6]
-        outbox.delivered(rows[0].event_id, rows[3].event_id)
+        outbox.delivered(rows[0].event_id)
+        outbox.delivered(rows[3].event_id)
         outbox.fetch(2, {rows[1].event_id}, replies.put)
         assert [row.seq for row in replies.get(timeout=5)] == [3, 5]
     assert [row.seq for row in OutboxFile(tmp_path / "outbox.db").oldest(10)] == [2, 3, 5, 6]

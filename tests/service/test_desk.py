@@ -14,7 +14,7 @@ import yaml
 from edgeface.base.clock import Clock
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.event import Track
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.recognition.index import GalleryIndex
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board

@@ -13,8 +13,7 @@ from edgeface.capture.reopening import CameraHealth
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract import codec
 from edgeface.inference.models import AcceleratorState
-from edgeface.mqtt.device_session import DeviceSession
-from edgeface.mqtt.link import LinkStatus
+from edgeface.mqtt.link import DeviceSession, LinkStatus
 from edgeface.mqtt.presence import Presence
 from edgeface.outbox.rows import OutboxStatus
 from edgeface.recognition.frame import Frame

@@ -20,7 +20,7 @@ from edgeface.contract.event import (
     new_session,
 )
 from edgeface.contract.topics import Topics
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher

@@ -19,7 +19,7 @@ from edgeface.contract.answers import Answer, Code, EnrollProgress, Error
 from edgeface.contract.command_requests import Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
-from edgeface.mqtt.device_session import DeviceSession
+from edgeface.mqtt.link import DeviceSession
 from edgeface.recognition.decision import DecisionRules
 from edgeface.security.sealing import AdministratorKey, Context
 from edgeface.service.board import Board
