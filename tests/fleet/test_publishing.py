@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from edgeface.base.errors import BrokerError, GalleryError, StateError
-from edgeface.base.messages import Publication
+from edgeface.base.messages import Acknowledged, Message, Publication, Signal
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.record import Tombstone, verify_person
 from edgeface.fleet.protocol.terms import Version
+from edgeface.mqtt.connection import Connection
 from tests.support.broker import Witness, running_broker
 from tests.support.fleet_site import (
     PASSPHRASE,
@@ -281,6 +282,23 @@ class TestForeignManifests:
         with pytest.raises(GalleryError, match="somebody else"):
             site.publish()
         assert site.retained()[TOPICS.manifest] == b"theirs"
+
+    def test_one_that_comes_together_with_the_last_acknowledgement_is_seen(
+        self, site: FleetSite, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        theirs = Message(TOPICS.manifest, b"theirs", 1, retain=False)
+
+        class Batch(Connection):
+            def poll(self, timeout_s: float) -> list[Signal]:
+                found = super().poll(timeout_s)
+                return (
+                    [*found, theirs] if any(isinstance(s, Acknowledged) for s in found) else found
+                )
+
+        monkeypatch.setattr("edgeface.mqtt.client.Connection", Batch)
+        with quick_broker(site.folder.connection()) as broker:
+            broker.send_all([(0, Publication("edgeface/v1/hq/x", b"ours"))], lambda _: None)
+            assert broker.known(TOPICS.manifest) == b"theirs"
 
     def test_a_broker_that_lost_everything_gets_the_same_bytes_again(self, site: FleetSite) -> None:
         site.put({number: [number] for number in range(4)})

@@ -138,9 +138,11 @@ class MemoryAdministrator:
         return self.latest
 
     def fetch(self, topic: str) -> bytes | None:
-        message = self._broker.retained.get(topic)
-        if message is not None:
-            self.latest[topic] = message
+        self.retained([topic])
+        return self.known(topic)
+
+    def known(self, topic: str) -> bytes | None:
+        message = self.latest.get(topic)
         return None if message is None else message.payload
 
     def send_all(

@@ -51,8 +51,15 @@ class Broker(Client):
 
     def fetch(self, topic: str) -> bytes | None:
         """The retained payload of one topic; None when there is none."""
-        message = self.retained([topic], lambda latest: topic in latest).get(topic)
-        return message.payload if message is not None and message.payload else None
+        self.retained([topic], lambda latest: topic in latest)
+        return self.known(topic)
+
+    def known(self, topic: str) -> bytes | None:
+        """The payload that came last, without asking again; None when there is none."""
+        while self.hear(0.0) is not None:  # it may have come together with an acknowledgement
+            pass
+        message = self.latest.get(topic)
+        return None if message is None else message.payload or None
 
     def send_all(
         self, items: Iterable[tuple[_Key, Publication]], acknowledged: Callable[[list[_Key]], None]

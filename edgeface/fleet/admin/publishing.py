@@ -94,11 +94,7 @@ class SitePublisher:
         """Raise GalleryError unless the broker's manifest is the one that ours grew from, or ours
         itself. `known`: the one that came last, without asking again."""
         topic = self._topics.manifest
-        if known:
-            message = broker.latest.get(topic)
-            found = None if message is None else message.payload or None
-        else:
-            found = broker.fetch(topic)
+        found = broker.known(topic) if known else broker.fetch(topic)
         state = self._ledger.state()
         published = state.floor.version
         again = "send everything again with `edgeface fleet publish --all`"
