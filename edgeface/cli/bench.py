@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeface.cli.common import add_json, add_kind, at_least, run_kind
+from edgeface.cli.common import add_json, add_kind, at_least
 
 if TYPE_CHECKING:
     from edgeface.capture.source import FrameSource
@@ -121,11 +121,6 @@ def _add_sync(kinds: Any) -> None:
     parser.add_argument("--fps", type=float, default=10.0, help="of the frames (default 10)")
     parser.add_argument("--folder", metavar="DIR", help="where files are made; default: temporary")
     add_json(parser)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Measure and print."""
-    return run_kind(args)
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:

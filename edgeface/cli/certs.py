@@ -63,7 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     def verb(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return verbs.add_parser(name, help=text, description=text, parents=[common, *parents])
 
-    verb("init", "make the authority", signing, lasting)
+    parser.set_defaults(run=_sign)
+    verb("init", "make the authority", signing, lasting).set_defaults(run=_init)
     sub = verb("broker", "make the broker's key and certificate", signing, lasting)
     sub.add_argument("hosts", nargs="+", metavar="HOST", help="a DNS name or address of the broker")
     for role, (metavar, who) in _CLIENTS.items():
@@ -76,8 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sub.add_argument("name", metavar="NAME", help="as 'show' lists it")
     sub.add_argument("--replaced", action="store_true", help="only those that were renewed")
     sub = verb("show", "what certificates there are and how long they are good")
+    sub.set_defaults(run=_show)
     sub.add_argument("file", nargs="?", type=Path, help="one certificate in PEM (default: all)")
     sub = verb("acl", "print mosquitto's access list of all clients that have a certificate")
+    sub.set_defaults(run=_acl)
     sub.add_argument(
         "--user",
         action="append",
@@ -85,19 +88,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROLE.SITE.NAME",
         help="one more that has none, with a password; alone, no folder is needed",
     )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Do it and say where the files are. Raises StateError, ContractError."""
-    match args.certs_verb:
-        case "show":
-            return _show(args)
-        case "acl":
-            return _acl(args)
-        case "init":
-            return _init(args)
-        case _:
-            return _sign(args)
 
 
 def _init(args: argparse.Namespace) -> int:

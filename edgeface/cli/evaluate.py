@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edgeface.cli.common import add_json, add_kind, add_models, run_kind
+from edgeface.cli.common import add_json, add_kind, add_models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,11 +108,6 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
         metavar="PX",
         help="shorter side of the smallest face that counts, at the input size (default 24)",
     )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Measure and print. 0, or the code of the error."""
-    return run_kind(args)
 
 
 def _verification(args: argparse.Namespace) -> dict[str, Any]:

@@ -7,9 +7,8 @@ the devices before `publish`.
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 ACTIONS: Final = {
     "init": "make a site: keys, settings, an empty gallery",
@@ -29,42 +28,17 @@ ACTIONS: Final = {
 """Each is the module `fleet_NAME`, with `add_arguments(parser)` and `run(args) -> int`."""
 
 
-class _ActionParser(argparse.ArgumentParser):
-    """Imports its action's module only when that was chosen."""
-
-    def __init__(self, *, action: str | None = None, **options: Any) -> None:
-        super().__init__(**options)
-        self._action = action
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        if self._action is not None:
-            module = importlib.import_module(f"edgeface.cli.fleet_{self._action}")
-            self._action = None
-            self.description = module.__doc__
-            self.formatter_class = argparse.RawDescriptionHelpFormatter
-            self.add_argument(
-                "-s",
-                "--site-dir",
-                type=Path,
-                default=Path(),
-                metavar="DIR",
-                help="the site's folder; default: the current one",
-            )
-            self.set_defaults(run_action=module.run)
-            module.add_arguments(self)
-        return super().parse_known_args(args, namespace)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the actions of `edgeface fleet`."""
-    actions = parser.add_subparsers(
-        dest="action", metavar="ACTION", required=True, parser_class=_ActionParser
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "-s",
+        "--site-dir",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the site's folder; default: the current one",
     )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in ACTIONS.items():
-        actions.add_parser(name, help=text, action=name)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the action."""
-    code: int = args.run_action(args)
-    return code
+        actions.add_parser(name, help=text, module=f"fleet_{name}", parents=[common])

@@ -1,7 +1,8 @@
 """The command `edgeface`: chooses the verb, and turns errors into one line and an exit code.
 
-A verb's module has its name, `add_arguments(parser)` and `run(args) -> int`. It is imported only
-when its verb was chosen, so that `edgeface --help` costs no import of numpy or OpenCV.
+A verb's module has its name, `add_arguments(parser)` and `run(args) -> int`, unless what it adds
+sets a `run` of its own. It is imported only when its verb was chosen, so that `edgeface --help`
+costs no import of numpy or OpenCV.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from edgeface import __version__
 from edgeface.base.errors import EdgefaceError
@@ -46,27 +47,37 @@ they take from the models while they wait for each other. The systemd unit says 
 that was started by hand is to be the same."""
 
 
-def build_parser(verb: str | None = None) -> argparse.ArgumentParser:
-    """The parser with every verb's line of help, and the arguments of `verb` alone.
+class VerbParser(argparse.ArgumentParser):
+    """Imports its verb's module only when the verb was chosen."""
 
-    Imports the module of `verb` and no other verb's.
-    """
+    def __init__(self, *, module: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._module = module
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._module is not None:
+            module = importlib.import_module(f"edgeface.cli.{self._module}")
+            self._module = None
+            self.description = module.__doc__
+            self.formatter_class = argparse.RawDescriptionHelpFormatter
+            self.set_defaults(run=vars(module).get("run"))
+            module.add_arguments(self)
+        return super().parse_known_args(args, namespace)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every verb's line of help."""
     parser = argparse.ArgumentParser(
         prog="edgeface",
         description="Recognises faces at a door, on the device, and tells it over MQTT.",
         epilog="'edgeface VERB --help' shows the arguments of a verb.",
     )
     parser.add_argument("--version", action="version", version=f"edgeface {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", required=True)
+    verbs = parser.add_subparsers(
+        dest="verb", metavar="VERB", title="verbs", required=True, parser_class=VerbParser
+    )
     for name, text in VERBS.items():
-        if name != verb:
-            verbs.add_parser(name, help=text, add_help=False)
-            continue
-        module = importlib.import_module(f"edgeface.cli.{name}")
-        chosen = verbs.add_parser(name, help=text, description=module.__doc__)
-        chosen.formatter_class = argparse.RawDescriptionHelpFormatter
-        chosen.set_defaults(run=module.run)
-        module.add_arguments(chosen)
+        verbs.add_parser(name, help=text, module=name)
     return parser
 
 
@@ -84,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # OpenBLAS reads it once, when numpy is first imported: that is with the verb's module.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        parser = build_parser(chosen)
+        parser = build_parser()
         if not arguments:
             parser.print_help(sys.stderr)
             return WRONG_COMMAND_LINE

@@ -26,4 +26,4 @@ def test_every_command_of_the_page_can_be_parsed() -> None:
     found = re.findall(r"^edgeface (certs [^#>\n]+)", PAGE, re.MULTILINE)
     assert len(found) >= 7
     for line in found:
-        assert build_parser("certs").parse_args(line.split()).verb == "certs"
+        assert build_parser().parse_args(line.split()).verb == "certs"
