@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--skip",
         action="append",
         default=[],
-        choices=[name for name, _ in CHECKS],
+        choices=list(CHECKS),
         help="leave a check out, the camera while the daemon runs, say",
     )
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args.config)
     _tell("ok", "config", str(args.config))
     faults = 0
-    for name, check in CHECKS:
+    for name, check in CHECKS.items():
         if name in args.skip:
             _tell("--", name, "left out")
             continue
@@ -145,13 +145,7 @@ def _clock(_: Settings) -> str:
     return "synchronised"
 
 
-CHECKS: tuple[tuple[str, Check], ...] = (
-    ("python", _python),
-    ("state", _state),
-    ("models", _models),
-    ("accelerator", _accelerator),
-    ("gallery", _gallery),
-    ("camera", _camera),
-    ("broker", _broker),
-    ("clock", _clock),
-)
+CHECKS: dict[str, Check] = {
+    check.__name__.removeprefix("_"): check
+    for check in (_python, _state, _models, _accelerator, _gallery, _camera, _broker, _clock)
+}

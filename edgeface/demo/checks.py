@@ -89,7 +89,7 @@ def complete_log_check(story: Story) -> Check:
     expected = "events 1 to n of the session, each signed, and nothing malformed"
     heard = story.happenings.values()
     numbers = sorted(item.event.seq for item in heard if item.logged_s is not None)
-    faults = [*story.faults, *(f"the door refused: {reason}" for reason in story.door.odd)]
+    faults = [*story.faults, *(f"the door refused: {reason}" for reason in story.door_odd)]
     faults += [f"event {item.event.seq} is not signed" for item in heard if not item.signed]
     faults += [f"a gap of {gap.lost.dropped} events" for gap in story.gaps]
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:

@@ -68,7 +68,6 @@ class Child:
 
     def __init__(
         self,
-        name: str,
         arguments: Sequence[str | Path],
         log: Path,
         on_line: Callable[[str], None],
@@ -78,9 +77,13 @@ class Child:
         self._on_line = on_line
         self._on_end = on_end
         self._process = _begin(arguments)
-        assert self._process.stdout is not None
+        output = self._process.stdout
+        assert output is not None
         self._thread = threading.Thread(
-            target=self._pump, args=(self._process.stdout,), name=f"read {name}", daemon=True
+            target=self._pump,
+            args=(self._process.stdout,),
+            name=f"read {arguments[0]}",
+            daemon=True,
         )
         self._thread.start()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -50,7 +50,7 @@ class Processes:
         """Exit codes of the processes that have been stopped."""
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._children: dict[str, Child] = {}
-        self._listeners: list[Listener] = []
+        self._listening = ExitStack()
         self._subscribed = 0
         self._key: VerifyingKey | None = None
         self._failure: DemoError | None = None
@@ -72,7 +72,7 @@ class Processes:
         # a session that the broker keeps.
         self._listen("demo-screen", 0, topics.event, topics.state, topics.status)
         self._listen("demo-log", SESSION_EXPIRY_S, topics.event_log)
-        if not self.until(lambda: self._subscribed == len(self._listeners), 10.0):
+        if not self.until(lambda: self._subscribed == 2, 10.0):
             raise DemoError("nobody could subscribe at the demo's broker")
 
     def _listen(self, client_id: str, expiry_s: int, *topics: str) -> None:
@@ -80,9 +80,8 @@ class Processes:
             self.broker.host, self.broker.port, client_id, session_expiry_s=expiry_s
         )
         soon = Backoff(cap_s=1.0)
-        listener = Listener(options, [Subscription(t) for t in topics], self._hear, backoff=soon)
-        listener.start()
-        self._listeners.append(listener)
+        wanted = [Subscription(topic) for topic in topics]
+        self._listening.enter_context(Listener(options, wanted, self._hear, backoff=soon))
 
     def start_daemon(self) -> int:
         """`edgeface run`; its process id, once it has made its key."""
@@ -98,7 +97,7 @@ class Processes:
         who = ["--site", SITE, "--device", DEVICE, "--key", str(self.workplace.public_key)]
         clock = ["--same-clock"] if same_clock else []
         child = self._start("door", ["door", *where, *who, *clock, "--json"], self._door_said)
-        if not self.until(lambda: self.story.door.connected, 20.0):
+        if not self.until(lambda: self.story.door_connected, 20.0):
             raise DemoError(f"the door did not subscribe within 20 s:\n{tail(child.log)}")
         return child.pid
 
@@ -136,9 +135,7 @@ class Processes:
         self._failure = None
         self._stop_child("daemon", DAEMON_STOP_S)
         self._stop_child("door", DOOR_STOP_S)
-        listeners, self._listeners = self._listeners, []
-        for listener in listeners:
-            listener.close()
+        self._listening.close()
         self.broker.stop()
 
     def _start(
@@ -151,7 +148,7 @@ class Processes:
         def on_end(code: int) -> None:
             self._tasks.put(lambda: self._ended(name, code))
 
-        child = Child(name, arguments, self.workplace.log_of(name), on_line, on_end)
+        child = Child(arguments, self.workplace.log_of(name), on_line, on_end)
         self._children[name] = child
         return child
 

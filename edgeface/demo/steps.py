@@ -54,7 +54,7 @@ class Steps:
         """What came of it."""
         people, story, waited = self._people, self._processes.story, self._waited()
         name = people.enrolled
-        back_s = story.door.ready_s if story.door.ready > 1 else None
+        back_s = story.door_ready_s if story.door_ready > 1 else None
         found = [checks.opened_check(f"the door opens for {name}, who is enrolled", self._opened)]
         if people.stranger is not None:
             found.append(checks.stranger_check(people.stranger, self._of(people.stranger)))
@@ -67,7 +67,8 @@ class Steps:
             again = f"the door opens again for {name} afterwards"
             found.append(checks.opened_check(again, self._opened_again))
         if people.stranger is not None:
-            found.append(checks.nobody_else_check(story, self._is_enrolled))
+            in_view = self._processes.in_view
+            found.append(checks.nobody_else_check(story, lambda item: in_view(item) == name))
         found.append(checks.complete_log_check(story))
         return found
 
@@ -136,9 +137,9 @@ class Steps:
         processes.say("broker", "started again; the waiting recognition is no longer valid")
 
         def all_of_it() -> bool:
-            waited, door = self._waited(), processes.story.door
+            waited, story = self._waited(), processes.story
             logged = waited is not None and waited.logged_s is not None
-            return logged and door.ready > 1 and door.connected
+            return logged and story.door_ready > 1 and story.door_connected
 
         if not processes.until(all_of_it, self._plan.step_s):
             return False
@@ -159,7 +160,7 @@ class Steps:
         return None if late is None else self._processes.story.happenings.get(late.event_id)
 
     def _open_again(self) -> bool:
-        self._opened_again = self._next_opening(self._processes.story.door.ready_s or 0.0)
+        self._opened_again = self._next_opening(self._processes.story.door_ready_s)
         if self._opened_again is None:
             return False
         self._processes.until(lambda: None, LINGER_S)
@@ -197,6 +198,3 @@ class Steps:
             for item in self._processes.story.happenings.values()
             if self._processes.in_view(item) == name
         ]
-
-    def _is_enrolled(self, happening: Happening) -> bool:
-        return self._processes.in_view(happening) == self._people.enrolled

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edgeface.base.errors import ContractError
@@ -48,25 +48,18 @@ class Happening:
         return None if match is None else match.display_name or match.person_id
 
 
-@dataclass(slots=True)
-class DoorStory:
-    """The door as a process."""
-
-    ready: int = 0
-    """How often it has subscribed: once, and again after the broker was away."""
-    ready_s: float | None = None
-    connected: bool = False
-    odd: list[str] = field(default_factory=list)
-    """Refusals that belong to no event: forged, retained, malformed."""
-
-
 class Story:
     """Fed with what arrives, in any order."""
 
     def __init__(self, topics: Topics) -> None:
         self.happenings: dict[str, Happening] = {}
         """By event id, in order of their first arrival."""
-        self.door = DoorStory()
+        self.door_ready = 0
+        """How often the door has subscribed: once, and again after the broker was away."""
+        self.door_ready_s = 0.0
+        self.door_connected = False
+        self.door_odd: list[str] = []
+        """The door's refusals that belong to no event: forged, retained, malformed."""
         self.lifecycle: str | None = None
         """The daemon's, from `~/state`."""
         self.reasons: tuple[str, ...] = ()
@@ -93,14 +86,14 @@ class Story:
         """A line of the door; the event it is about, where that is known already."""
         what = str(line.get("door"))
         if what == "ready":
-            self.door.ready += 1
-            self.door.ready_s, self.door.connected = at_s, True
+            self.door_ready += 1
+            self.door_ready_s, self.door_connected = at_s, True
         elif what == "disconnected":
-            self.door.connected = False
+            self.door_connected = False
         elif what in ("open", "shut"):
             event_id, reason = line.get("event_id"), str(line.get("reason"))
             if not isinstance(event_id, str):
-                self.door.odd.append(reason)
+                self.door_odd.append(reason)
                 return None
             verdict = (at_s, what == "open", reason)
             happening = self.happenings.get(event_id)

@@ -103,7 +103,7 @@ def test_the_output_of_a_process_is_kept_and_told_line_by_line(tmp_path: Path) -
     lines: list[str] = []
     ends: list[int] = []
     config = tmp_path / "edgeface.yaml"
-    child = Child("config", ["config", "show", config], tmp_path / "log", lines.append, ends.append)
+    child = Child(["config", "show", config], tmp_path / "log", lines.append, ends.append)
     eventually(lambda: bool(ends))
     assert ends == [2]
     assert "no such file" in " ".join(lines).lower()
@@ -127,7 +127,7 @@ def test_a_process_that_does_not_heed_sigterm_is_killed(tmp_path: Path) -> None:
         "--json",
     ]
     lines: list[str] = []
-    child = Child("door", door, tmp_path / "log", lines.append, lambda code: None)
+    child = Child(door, tmp_path / "log", lines.append, lambda code: None)
     eventually(lambda: any("unreachable" in line for line in lines))
     os.kill(child.pid, signal.SIGSTOP)
     assert child.stop(0.2) == -signal.SIGKILL
@@ -144,7 +144,7 @@ broker = LocalBroker(folder / "broker")
 broker.start()
 key = folder / "key.pub"
 arguments = ["door", "--site", "demo", "--device", "door-1", "--key", key, "--json"]
-Child("door", [*arguments, "--port", str(broker.port)], folder / "log", print, print)
+Child([*arguments, "--port", str(broker.port)], folder / "log", print, print)
 print("begun", flush=True)
 time.sleep(60)
 """

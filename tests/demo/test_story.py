@@ -83,12 +83,12 @@ def test_the_door_comes_and_goes(hearsay: Hearsay) -> None:
     story = hearsay.story
     for what, at_s in (("ready", 1.0), ("disconnected", 2.0), ("unreachable", 3.0)):
         story.hear_door({"door": what}, at_s)
-    assert (story.door.ready, story.door.connected) == (1, False)
+    assert (story.door_ready, story.door_connected) == (1, False)
     story.hear_door({"door": "ready"}, 4.0)
-    assert (story.door.ready, story.door.connected, story.door.ready_s) == (2, True, 4.0)
+    assert (story.door_ready, story.door_connected, story.door_ready_s) == (2, True, 4.0)
 
 
 def test_a_refusal_of_no_event_is_noted_as_odd(hearsay: Hearsay) -> None:
     hearsay.story.hear_door({"door": "shut", "reason": "wrong_signature"}, 1.0)
     hearsay.story.hear_door({"message": "no line of a door"}, 1.0)
-    assert hearsay.story.door.odd == ["wrong_signature"]
+    assert hearsay.story.door_odd == ["wrong_signature"]
