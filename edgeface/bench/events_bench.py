@@ -218,11 +218,11 @@ def file_system_of(path: Path) -> str:
 @contextmanager
 def _publishing(outbox: _MeteredOutbox, topics: Topics, port: int) -> Iterator[LatestSlot[Frame]]:
     """The daemon's messaging, connected, and a thread that makes recognitions of frames."""
-    clock = outbox.clock
-    presence = Presence(topics, outbox.session, clock=clock)
+    me = DeviceSession(topics, outbox.session, SigningKey.generate(), outbox.clock)
+    presence = Presence(me)
     publisher = Publisher(
         ConnectionOptions("127.0.0.1", port, "bench-device"),
-        DeviceSession(topics, outbox.session, SigningKey.generate(), clock),
+        me,
         outbox,
         presence,
     )

@@ -79,16 +79,14 @@ class CaptureReader:
         self._taken = number
         return Picture(picture.image, picture.stamp, step=step)
 
-    def close(self) -> bool:
-        """Stop reading and release; False when the driver held the thread and it was left."""
+    def close(self) -> None:
+        """Stop reading and release; a thread that the driver holds is left."""
         self._stop.set()
         self._thread.join(CLOSE_TIMEOUT_S)
         if self._thread.is_alive():
             _log.warning(
                 "%s did not let go within %g s; its thread is left", self._what, CLOSE_TIMEOUT_S
             )
-            return False
-        return True
 
     def _open(
         self, open_capture: Callable[[], cv2.VideoCapture], timeout_s: float

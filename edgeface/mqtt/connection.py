@@ -196,7 +196,11 @@ class Connection:
         """Work the network until something happened, `wake()` was called, or the time is over."""
         if not self._over and not self._signals:
             self._work(timeout_s)
-        self._check_overdue()
+        # A broker that keeps the connection but acknowledges nothing is as good as gone.
+        limit_s = 2.0 * self._options.keepalive_s
+        oldest = next(iter(self._in_flight.values()), None)
+        if oldest is not None and time.monotonic() - oldest > limit_s:
+            self._end(0, f"no PUBACK within {limit_s:.0f} s")
         signals, self._signals = self._signals, []
         return signals
 
@@ -255,13 +259,6 @@ class Connection:
                 client.loop_misc()
         except Exception as error:  # noqa: BLE001 - paho raises anything on a malformed packet
             self._end(0, f"malformed packet from the broker: {error!r}")
-
-    def _check_overdue(self) -> None:
-        """A broker that keeps the connection but acknowledges nothing is as good as gone."""
-        limit_s = 2.0 * self._options.keepalive_s
-        oldest = next(iter(self._in_flight.values()), None)
-        if not self._over and oldest is not None and time.monotonic() - oldest > limit_s:
-            self._end(0, f"no PUBACK within {limit_s:.0f} s")
 
     def _end(self, reason: int, text: str) -> None:
         if not self._over:

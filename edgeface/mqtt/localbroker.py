@@ -106,7 +106,20 @@ class LocalBroker:
 
     def _launch(self, program: Path) -> bool:
         config = self._folder / "mosquitto.conf"
-        config.write_text("\n".join(self._configuration()) + "\n", encoding="utf-8")
+        lines = [
+            f"listener {self.port} {HOST}",
+            "allow_anonymous true",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            "set_tcp_nodelay true",
+            f"persistence {'true' if self._persistence else 'false'}",
+            f"persistence_location {self._folder}/",
+            *self._extra,
+        ]
+        if os.geteuid() == 0:
+            lines.append("user root")  # else it becomes `mosquitto`, who may not read the folder
+        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         with (self._folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
                 tethered([str(program), "-c", str(config)]),
@@ -121,21 +134,6 @@ class LocalBroker:
             time.sleep(0.01)
         self.kill()
         return False
-
-    def _configuration(self) -> list[str]:
-        lines = [
-            f"listener {self.port} {HOST}",
-            "allow_anonymous true",
-            "log_type error",
-            "log_type warning",
-            "log_type notice",
-            "set_tcp_nodelay true",
-        ]
-        if os.geteuid() == 0:
-            lines.append("user root")  # else it becomes `mosquitto`, who may not read the folder
-        kept = "true" if self._persistence else "false"
-        lines += [f"persistence {kept}", f"persistence_location {self._folder}/"]
-        return [*lines, *self._extra]
 
     def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
         process, self._process = self._process, None

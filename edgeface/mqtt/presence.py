@@ -13,12 +13,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, get_args
 
-from edgeface.base.clock import NS, Clock, utc_now
+from edgeface.base.clock import NS, utc_now
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract import codec
 from edgeface.contract.report import Alert, AlertId, Health, State, Status
-from edgeface.contract.topics import Topics
+from edgeface.mqtt.link import DeviceSession
 
 _log = logging.getLogger(__name__)
 
@@ -30,10 +30,8 @@ class Presence:
     """The device's own retained topics. `on_change` is called, from any thread, when `changes()`
     has something; it must only enqueue."""
 
-    def __init__(self, topics: Topics, session: str, *, clock: Clock) -> None:
-        self.session: Final = session
-        self._topics = topics
-        self._clock = clock
+    def __init__(self, me: DeviceSession) -> None:
+        self._me = me
         self._lock = threading.Lock()
         self._on_change: Callable[[], None] = lambda: None
         self._state: State | None = None
@@ -73,7 +71,7 @@ class Presence:
             if detail is None:
                 del self._alerts[alert]
             else:
-                self._alerts[alert] = (detail, since or utc_now(self._clock))
+                self._alerts[alert] = (detail, since or utc_now(self._me.clock))
             self._alerts_dirty.add(alert)
             self._state_dirty |= detail is None or known is None
         if detail is None:
@@ -94,12 +92,12 @@ class Presence:
             publications += [self._alert_publication(alert) for alert in get_args(AlertId)]
             self._alerts_dirty.clear()
             self._status_wrong = False
-            self._status_sent_ns = self._clock.monotonic_ns()
+            self._status_sent_ns = self._me.clock.monotonic_ns()
         return [*publications, self._status("online")]
 
     def changes(self) -> list[Publication]:
         """What has changed since it was last sent and may be sent now."""
-        now_ns = self._clock.monotonic_ns()
+        now_ns = self._me.clock.monotonic_ns()
         interval_ns = MIN_INTERVAL_S * NS
         with self._lock:
             publications = [self._alert_publication(alert) for alert in sorted(self._alerts_dirty)]
@@ -130,7 +128,7 @@ class Presence:
             status = codec.from_json(Status, message.payload)
         except ContractError:
             status = None
-        right = Status("online", self.session)
+        right = Status("online", self._me.session)
         with self._lock:
             if self._stopped or status == right or self._status_wrong:
                 return
@@ -140,21 +138,21 @@ class Presence:
 
     def health(self, health: Health) -> Publication:
         """The message for `~/health`: not retained, QoS 0."""
-        return Publication(self._topics.health, codec.to_json(health), qos=0)
+        return Publication(self._me.topics.health, codec.to_json(health), qos=0)
 
     def _status(self, status: str) -> Publication:
-        payload = codec.dump({"status": status, "session": self.session})
-        return Publication(self._topics.status, payload, retain=True)
+        payload = codec.dump({"status": status, "session": self._me.session})
+        return Publication(self._me.topics.status, payload, retain=True)
 
     def _state_publication(self, state: State) -> Publication:
         self._state_dirty = False
-        self._state_sent_ns = self._clock.monotonic_ns()
+        self._state_sent_ns = self._me.clock.monotonic_ns()
         complete = dataclasses.replace(state, alerts=tuple(sorted(self._alerts)))
-        return Publication(self._topics.state, codec.to_json(complete), retain=True)
+        return Publication(self._me.topics.state, codec.to_json(complete), retain=True)
 
     def _alert_publication(self, alert: AlertId) -> Publication:
-        topic, known = self._topics.alert(alert), self._alerts.get(alert)
+        topic, known = self._me.topics.alert(alert), self._alerts.get(alert)
         if known is None:
             return Publication(topic, b"", retain=True)
-        found = Alert(alert=alert, session=self.session, since=known[1], detail=known[0][:1000])
+        found = Alert(alert=alert, session=self._me.session, since=known[1], detail=known[0][:1000])
         return Publication(topic, codec.to_json(found), retain=True)

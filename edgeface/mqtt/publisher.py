@@ -69,7 +69,6 @@ class Publisher:
     ) -> None:
         self._options = options
         self._me = me
-        self._topics = me.topics
         self._outbox = outbox
         self._presence = presence
         self._drain_s = drain_s
@@ -87,7 +86,7 @@ class Publisher:
         self._error: str | None = None
         self._shared: list[SharedConnection] = []
         self._handlers: list[tuple[Subscription, Handler]] = [
-            (Subscription(self._topics.status, retain_handling=2), presence.saw_status)
+            (Subscription(self._me.topics.status, retain_handling=2), presence.saw_status)
         ]
         outbox.when_committed(lambda row: self._post(lambda: self._committed(row)))
         presence.when_changed(lambda: self._post(lambda: None))
@@ -199,7 +198,9 @@ class Publisher:
         stop_by_s: float | None = None
         said_farewell = False
         while True:
-            self._work_tasks()
+            with suppress(queue.Empty):
+                while True:
+                    self._tasks.get_nowait()()
             if self._ready:
                 self._outgoing.extend((item, None) for item in self._presence.changes())
                 self._announce_gaps()
@@ -225,16 +226,11 @@ class Publisher:
                     connection.close()
                     return Lost(0, "stopped")
 
-    def _work_tasks(self) -> None:
-        with suppress(queue.Empty):
-            while True:
-                self._tasks.get_nowait()()
-
     def _send(self, connection: Connection) -> None:
         """As much as the broker takes now: live events first, then the rest, then the log."""
         while self._ready and connection.free > 0 and (live := self._live.next()) is not None:
             row, expiry_s = live
-            self._publish_event(connection, self._topics.event, row.payload, expiry_s)
+            self._publish_event(connection, self._me.topics.event, row.payload, expiry_s)
         while self._outgoing and connection.free > 0:
             publication, done = self._outgoing.popleft()
             mid = connection.publish(publication)
@@ -262,11 +258,11 @@ class Publisher:
             self._outbox.undeliverable(row, f"cannot be read back: {error}")
             return
         limit = connection.maximum_packet_bytes
-        signed_size = len(payload) + 2 * len(self._topics.event_log) + 3 * _PACKET_OVERHEAD_BYTES
+        signed_size = len(payload) + 2 * len(self._me.topics.event_log) + 3 * _PACKET_OVERHEAD_BYTES
         if limit is not None and signed_size > limit:
             self._outbox.undeliverable(row, f"larger than the broker's {limit} bytes")
             return
-        mid = self._publish_event(connection, self._topics.event_log, payload, None)
+        mid = self._publish_event(connection, self._me.topics.event_log, payload, None)
         self._log_lane.sent(mid, row)
 
     def _publish_event(
@@ -321,7 +317,7 @@ class Publisher:
             return
         fate = self._log_lane.acknowledged(signal.mid, signal.reason, time.monotonic())
         if fate is None:  # a live copy: sent once, whatever became of it
-            self._note(self._topics.event, signal.reason)
+            self._note(self._me.topics.event, signal.reason)
             return
         match fate:
             case row, "delivered":
@@ -330,7 +326,7 @@ class Publisher:
             case row, "undeliverable":
                 self._outbox.undeliverable(row, signal.name)
             case _:
-                self._note(self._topics.event_log, signal.reason)
+                self._note(self._me.topics.event_log, signal.reason)
 
     def _received(self, message: Message) -> None:
         for shared in self._shared:

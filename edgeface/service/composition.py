@@ -75,7 +75,7 @@ class Composition:
         self.slot: LatestSlot[Frame] = LatestSlot()
         self.supervisor = Supervisor(settings.service)
         self.outbox = self._make_outbox(settings)
-        self.presence = Presence(self.me.topics, self.me.session, clock=self.clock)
+        self.presence = Presence(self.me)
         self.publisher = self._make_publisher(settings)
         self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)

@@ -190,10 +190,12 @@ def test_a_driver_that_holds_the_thread_does_not_hold_close(
     monkeypatch.setattr(reader_module, "CLOSE_TIMEOUT_S", 0.02)
     capture = ScriptedCapture()
     reader = start(capture)
-    assert not reader.close()
+    reader.close()
+    assert reader._thread.is_alive()
     capture.frames.put(1)  # the driver comes back: the thread ends and releases
     assert capture.released.wait(WAIT_S)
-    assert reader.close()
+    reader.close()
+    assert not reader._thread.is_alive()
 
 
 def test_a_call_that_returns_too_late_has_its_result_released() -> None:

@@ -15,7 +15,9 @@ from edgeface.contract import codec, event
 from edgeface.contract.event import Identity, Match, Outcome
 from edgeface.contract.report import AlertId, State
 from edgeface.mqtt.homeassistant import announcement, discovery, hold_s
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.presence import Presence
+from edgeface.security.keys import SigningKey
 from edgeface.settings.tree import Settings
 from tests.support.homeassistant import discovery_faults, render
 from tests.support.messages import PERSON, TOPICS, sighting
@@ -241,7 +243,8 @@ def test_what_is_not_known_is_unknown() -> None:
 
 
 def test_there_is_a_problem_sensor_for_every_alert_and_the_state_names_those_that_stand() -> None:
-    presence = Presence(TOPICS, "7f3a0011", clock=ManualClock())
+    me = DeviceSession(TOPICS, "7f3a0011", SigningKey.generate(), ManualClock())
+    presence = Presence(me)
     presence.set_state(
         codec.from_json(State, (EXAMPLES / "state.json").read_bytes())  # with other alerts
     )

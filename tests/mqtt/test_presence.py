@@ -9,7 +9,9 @@ import pytest
 from edgeface.base.clock import ManualClock
 from edgeface.base.messages import Message, Publication
 from edgeface.contract.report import OutboxState, State
+from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.presence import Presence
+from edgeface.security.keys import SigningKey
 from tests.support.messages import TOPICS
 
 SESSION = "aaaaaaaa"
@@ -40,7 +42,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def presence(clock: ManualClock) -> Presence:
-    return Presence(TOPICS, SESSION, clock=clock)
+    return Presence(DeviceSession(TOPICS, SESSION, SigningKey.generate(), clock))
 
 
 def body(publication: Publication) -> object:

@@ -36,7 +36,8 @@ class Desk:
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.board = Board(settings_of(health={"interval_s": 10.0}))
-        self.presence = Presence(TOPICS, "ab" * 16, clock=self.clock)
+        me = DeviceSession(TOPICS, "ab" * 16, SigningKey.generate(), self.clock)
+        self.presence = Presence(me)
         others: dict[str, Any] = {
             "outbox": SimpleNamespace(status=OutboxStatus()),
             "publisher": SimpleNamespace(status=LinkStatus()),
@@ -45,7 +46,7 @@ class Desk:
         self.outbox = others["outbox"]
         self.reporter = Reporter(
             self.board,
-            DeviceSession(TOPICS, self.presence.session, SigningKey.generate(), self.clock),
+            me,
             self.presence,
             slot=LatestSlot[Frame](),
             **others,

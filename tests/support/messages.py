@@ -77,7 +77,8 @@ class Device:
         self.outbox = Outbox(
             folder / "outbox.db", topics, self.session, clock=self.clock, limits=limits
         )
-        self.presence = Presence(topics, self.session, clock=self.clock)
+        me = DeviceSession(topics, self.session, self.key, self.clock)
+        self.presence = Presence(me)
         self.publisher = Publisher(
             options
             or ConnectionOptions(
@@ -86,7 +87,7 @@ class Device:
                 f"edgeface-{topics.site}-{topics.device}",
                 keepalive_s=keepalive_s,
             ),
-            DeviceSession(topics, self.session, self.key, self.clock),
+            me,
             self.outbox,
             self.presence,
             backoff=Backoff(base_s=0.2, cap_s=0.2),
