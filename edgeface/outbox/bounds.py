@@ -11,7 +11,7 @@ from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import ContractError
 from edgeface.contract import event
 from edgeface.contract.event import DroppedRange, DropReason, Loss
-from edgeface.outbox.outbox_file import OutboxFile
+from edgeface.outbox.outbox_file import BrokenFileError, OutboxFile
 from edgeface.outbox.rows import Row
 from edgeface.settings.mqtt import OutboxSettings
 
@@ -79,13 +79,14 @@ class Enforcer:
 
     def enforce(self, file: OutboxFile, added: list[Row]) -> list[tuple[list[Row], DropReason]]:
         """Drop from `file`, within a transaction, what is too old or too much now that `added` are
-        in it; what was dropped, and why."""
+        in it; what was dropped, and why. Raises BrokenFileError when it cannot be made less."""
         dropped: list[tuple[list[Row], DropReason]] = []
 
         def drop(rows: list[Row], reason: DropReason) -> bool:
+            before = file.count
             dropped.append((rows, reason))
             file.remove(row.event_id for row in rows)
-            return bool(rows)
+            return file.count < before  # where a bit of an id has flipped, its index finds nothing
 
         if self.age_due(file):
             self._age_checked_ns = self._clock.monotonic_ns()
@@ -93,11 +94,11 @@ class Enforcer:
                 pass
         # A gap event may exceed the bound, or announcing a loss would cause the next one.
         most = self._limits.max_events + sum(row.kind == "gap" for row in added)
-        more = True
-        while more and (file.count > most or file.size > self._limits.max_bytes):
+        while file.count > most or file.size > self._limits.max_bytes:
             excess = file.count - most
             oldest = file.oldest(min(max(excess, 1), _CHUNK))
-            more = drop(oldest, "count" if excess > 0 else "bytes")
+            if not drop(oldest, "count" if excess > 0 else "bytes"):
+                raise BrokenFileError(f"{file.path}: its oldest events cannot be deleted")
         return dropped
 
     def _aged(self, file: OutboxFile) -> list[Row]:

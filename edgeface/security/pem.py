@@ -36,6 +36,8 @@ def load_private(path: Path, kind: type[K], name: str, passphrase: bytes | None 
         key = serialization.load_pem_private_key(content, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if b"ENCRYPTED" in content:
+            if passphrase is None:
+                raise StateError(f"{path}: under a passphrase, and none was given") from error
             raise StateError(f"{path}: the passphrase does not open this key") from error
         raise StateError(f"{path}: not a private key in PEM form") from error
     if not isinstance(key, kind):

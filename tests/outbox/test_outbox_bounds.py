@@ -12,7 +12,7 @@ from edgeface.base.clock import ManualClock
 from edgeface.contract import event
 from edgeface.contract.event import DroppedRange
 from edgeface.outbox.bounds import MAX_RANGES, merge, take
-from tests.support.outboxes import announced, numbers, take_one, writer
+from tests.support.outboxes import announced, numbers, take_one, waiting, writer
 
 
 def test_beyond_the_count_the_oldest_go_and_one_gap_event_names_them(tmp_path: Path) -> None:
@@ -75,6 +75,25 @@ def test_events_that_are_too_old_go(tmp_path: Path) -> None:
     found.flush(last=False)
     assert numbers(found) == [2]
     assert announced(found).lost.ranges[0].reason == "age"
+
+
+@pytest.mark.parametrize("limits", [{"max_age_s": 100.0}, {"max_events": 1}], ids=["age", "count"])
+def test_an_event_that_its_index_does_not_find_any_more_does_not_hold_the_writer_up(
+    tmp_path: Path, limits: dict[str, float]
+) -> None:
+    """A bit of its id has flipped in the table: it cannot be deleted, and others can."""
+    clock, path = ManualClock(), tmp_path / "outbox.db"
+    first = writer(path, clock, "aaaaaaaa")
+    found = take_one(first, clock).event_id.encode() + b"aaaaaaaa"
+    first.close()
+    content = path.read_bytes()
+    assert content.count(found) == 1
+    path.write_bytes(content.replace(found, bytes([found[0] ^ 1]) + found[1:]))
+    second = writer(path, clock, "bbbbbbbb", **limits)
+    clock.sleep(150)
+    take_one(second, clock)
+    assert second.status.degraded is None
+    assert [row.session for row in waiting(second)][-1:] == ["bbbbbbbb"]
 
 
 @pytest.mark.parametrize(("synced", "left"), [(True, []), (False, [1])], ids=["synced", "unsynced"])

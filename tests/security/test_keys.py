@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from edgeface.base.errors import StateError
+from edgeface.base.files import PRIVATE, write_file
 from edgeface.base.messages import Message
 from edgeface.security.keys import SigningKey, VerifyingKey
 
@@ -86,3 +87,14 @@ def test_a_message_without_one_signature_is_unsigned(
 def test_no_text_is_a_signature_by_chance(signature: str) -> None:
     message = Message("a", b"b", 1, False, (("sig", signature),))
     assert SigningKey.generate().public.reason_against(message) == "wrong_signature"
+
+
+@pytest.mark.parametrize(
+    ("passphrase", "said"), [(None, "none was given"), (b"wrong", "does not open")]
+)
+def test_a_key_under_a_passphrase_says_so(
+    tmp_path: Path, passphrase: bytes | None, said: str
+) -> None:
+    write_file(tmp_path / "key", SigningKey.generate().pem(b"right"), PRIVATE)
+    with pytest.raises(StateError, match=said):
+        SigningKey.load(tmp_path / "key", passphrase)
