@@ -122,8 +122,11 @@ def _ask(
 
     wait_s = arguments.get("timeout_s", COMMANDS[verb].wait_s) + _GRACE_S
 
+    def show(answer: AnyAnswer) -> None:
+        print(json.dumps(answer.data), file=sys.stderr, flush=True)
+
     def ask(more: dict[str, Any]) -> AnyAnswer:
-        return caller.call(verb, arguments | more, wait_s, key=key, progress=_show_progress)
+        return caller.call(verb, arguments | more, wait_s, key=key, progress=show)
 
     answer = ask({})
     while verb == "gallery" and answer.data is not None and answer.data["next"] is not None:
@@ -136,10 +139,6 @@ def _ask(
         answer.data["person_ids"].extend(page.data["person_ids"])
         answer.data["next"] = following  # type: ignore[index]
     return answer
-
-
-def _show_progress(answer: AnyAnswer) -> None:
-    print(json.dumps(answer.data), file=sys.stderr, flush=True)
 
 
 def _show(

@@ -131,7 +131,8 @@ class Workplace:
 
     def write_config(self, camera: Mapping[str, Any], port: int) -> None:
         """Write the configuration file; `camera` is its section."""
-        lines = (f"  {key}: {_yaml(value)}" for key, value in camera.items())
+        # JSON is YAML.
+        lines = (f"  {key}: {json.dumps(value, default=str)}" for key, value in camera.items())
         text = _TEMPLATE.format(site=SITE, device=DEVICE, camera="\n".join(lines), port=port)
         self.config.write_text(text, encoding="utf-8")
 
@@ -158,8 +159,3 @@ class Workplace:
     def __exit__(self, *_: object) -> None:
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _yaml(value: Any) -> str:
-    """JSON is YAML; Path as text."""
-    return json.dumps(value, default=str)

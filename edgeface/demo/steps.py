@@ -92,13 +92,13 @@ class Steps:
         return self._opened is not None
 
     def _stay_shut(self, stranger: str) -> bool:
-        def seen() -> Happening | None:
-            for item in self._of(stranger):
-                if item.event.event_type == "unknown" and item.live_s and item.door_s:
-                    return item
-            return None
+        def seen() -> bool:
+            return any(
+                item.event.event_type == "unknown" and item.live_s and item.door_s
+                for item in self._of(stranger)
+            )
 
-        return self._processes.until(seen, self._plan.step_s) is not None
+        return bool(self._processes.until(seen, self._plan.step_s))
 
     def _lose_the_broker(self) -> bool:
         """Stop the broker between two visits, and wait for a recognition without it."""
@@ -128,10 +128,12 @@ class Steps:
 
     def _come_back(self) -> bool:
         """Start the broker once the event has grown old; wait for its log copy and for the door."""
-        processes, on_disk = self._processes, self._on_disk
+        processes, on_disk, late = self._processes, self._on_disk, self._late
+        assert late is not None
+        old_at = late.valid_until + timedelta(seconds=AFTER_VALIDITY_S)
         many = "1 event waits" if on_disk == 1 else f"{on_disk} events wait"
         processes.say("outbox", f"{many} on disk, until the broker is back")
-        if not processes.until(self._is_old, self._plan.step_s):
+        if not processes.until(lambda: datetime.now(UTC) > old_at, self._plan.step_s):
             return False
         processes.broker.start()
         processes.say("broker", "started again; the waiting recognition is no longer valid")
@@ -149,10 +151,6 @@ class Steps:
                 processes.now_s(), "door", "SHUT: it is connected and never saw the late one", "red"
             )
         return True
-
-    def _is_old(self) -> bool:
-        assert self._late is not None
-        return datetime.now(UTC) > self._late.valid_until + timedelta(seconds=AFTER_VALIDITY_S)
 
     def _waited(self) -> Happening | None:
         """What was heard since of the recognition that waited."""

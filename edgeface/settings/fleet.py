@@ -105,7 +105,11 @@ def load_fleet(folder: Path) -> FleetFiles:
 
 def _device(file: YamlFile, before: Sequence[YamlFile], site: YamlFile) -> DeviceFile:
     settings, found, marks = merge([site, file])
-    faults = {_of_device(fault, file) for fault in found} | {*_own_faults(file, site)}
+    # What is missing from both files is told of the device's, where it is sure to be missing.
+    faults = {
+        replace(fault, mark=file.marks[()]) if fault.message.startswith("is missing") else fault
+        for fault in (*found, *_own_faults(file, site))
+    }
     for other in before:
         if "device" in file.values and file.values["device"] == other.values.get("device"):
             first = other.marks["device",]
@@ -113,11 +117,6 @@ def _device(file: YamlFile, before: Sequence[YamlFile], site: YamlFile) -> Devic
             faults.add(Fault(file.marks["device",], "device", text))
             break
     return DeviceFile(file.path, None if faults else settings, tuple(sorted(faults)), marks)
-
-
-def _of_device(fault: Fault, file: YamlFile) -> Fault:
-    """What is missing from both files is told of the device's, where it is sure to be missing."""
-    return replace(fault, mark=file.marks[()]) if fault.message.startswith("is missing") else fault
 
 
 def _own_faults(file: YamlFile, site: YamlFile) -> Iterator[Fault]:

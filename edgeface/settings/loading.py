@@ -119,7 +119,10 @@ def _fault(details: ErrorDetails, marks: dict[Keys, Mark]) -> Fault:
     mark = marks[keys]
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
-        return Fault(mark, dotted(keys), "is not a known key" + _suggestion(details["loc"]))
+        *above, key = details["loc"]
+        close = difflib.get_close_matches(str(key), _known_keys(above), n=1)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        return Fault(mark, dotted(keys), f"is not a known key{meant}")
     if kind == "union_tag_not_found":
         return Fault(mark, dotted((*keys, "source")), f"is missing; one of {_sources()}")
     if kind == "union_tag_invalid":
@@ -137,11 +140,11 @@ def _schema() -> dict[str, Any]:
     return Settings.model_json_schema()
 
 
-def _known_keys(loc: tuple[str | int, ...]) -> dict[str, Any]:
-    """The properties that the schema knows at `loc`, without the last part."""
+def _known_keys(loc: Sequence[str | int]) -> dict[str, Any]:
+    """The properties that the schema knows at `loc`."""
     schema = _schema()
     node = schema
-    for part in loc[:-1]:
+    for part in loc:
         below = node.get("properties", {}).get(part)
         if below is None:
             below = {"$ref": node.get("discriminator", {}).get("mapping", {}).get(part, "")}
@@ -149,11 +152,6 @@ def _known_keys(loc: tuple[str | int, ...]) -> dict[str, Any]:
         node = schema["$defs"].get(name, below)
     known: dict[str, Any] = node.get("properties", {})
     return known
-
-
-def _suggestion(loc: tuple[str | int, ...]) -> str:
-    close = difflib.get_close_matches(str(loc[-1]), _known_keys(loc), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _sources() -> str:
