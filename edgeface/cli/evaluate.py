@@ -113,10 +113,9 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
 def _verification(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.evaluation.opener import Opener, existing
     from edgeface.evaluation.pictures import PictureRoot
-    from edgeface.evaluation.plots import plot_verification
     from edgeface.evaluation.protocol import read_protocol
     from edgeface.evaluation.stills import embed_pictures
-    from edgeface.evaluation.verification_report import report
+    from edgeface.evaluation.verification_report import plot_verification, report
 
     protocol = read_protocol(existing(args.pairs))
     opener = Opener()
@@ -218,7 +217,7 @@ def _folds(text: str) -> range:
 
 def _detection(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.base.errors import EvaluationError
-    from edgeface.evaluation.detection_run import measure_detection
+    from edgeface.evaluation.detection import measure_detection
     from edgeface.evaluation.opener import existing, parse_size
     from edgeface.evaluation.pictures import PictureRoot
 

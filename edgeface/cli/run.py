@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from edgeface.cli.common import add_config
-from edgeface.service.running import run_to_the_end
+from edgeface.service.daemon import run_to_the_end
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

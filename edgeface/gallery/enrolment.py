@@ -11,9 +11,9 @@ import numpy as np
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import check_person_id, new_person_id
-from edgeface.gallery.build import build_index
 from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.compare import find_lookalikes, find_strays
+from edgeface.gallery.opening import build_index
 from edgeface.gallery.people import readable
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore

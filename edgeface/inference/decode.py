@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.inference.description import DetectorOutput, Level
-from edgeface.inference.tensors import TensorSpec
+from edgeface.inference.network import TensorSpec
 
 Floats = NDArray[np.float32]
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.inference.description import Preprocessing
-from edgeface.inference.tensors import TensorSpec
+from edgeface.inference.network import TensorSpec
 from edgeface.recognition.values import Image
 
 

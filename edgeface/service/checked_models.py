@@ -1,15 +1,25 @@
-"""Both models, opened and proved by their golden test on the accelerator in use."""
+"""Both models, opened and proved by their golden test on the accelerator in use.
+
+A fleet moves to another embedder: the device follows when everybody has templates of it.
+`models.embedder` is in use until the fleet's manifest says that everybody has templates of
+`models.next_embedder`; from then on that is, also after a restart and while the broker is away.
+"""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
-from edgeface.base.errors import ModelError
+from edgeface.base.errors import EdgefaceError, ModelError
+from edgeface.base.files import PRIVATE, write_file
 from edgeface.contract.event import ModelsUsed
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import AcceleratorState, Wanted, open_models
+from edgeface.inference.package import load_package
 from edgeface.recognition.thresholds import Calibration
 from edgeface.settings.tree import Settings
 
@@ -64,3 +74,60 @@ def open_checked(
             raise
         return open_checked(settings, f"the golden test on the Edge TPU failed: {error}")
     return models
+
+
+CHOICE_NAME: Final = "embedder-space"
+"""In the state folder: the space of the embedder that was changed to."""
+
+_log = logging.getLogger(__name__)
+
+
+def next_space(settings: Settings) -> str | None:
+    """The space of the embedder that waits; None when none does, or it cannot be used."""
+    if settings.models.next_embedder is None or settings.gallery.source != "fleet":
+        return None
+    try:
+        return load_package(settings.models.next_embedder).space_id
+    except ModelError as error:
+        _log.error("models.next_embedder: %s", error)
+        return None
+
+
+def in_use(settings: Settings) -> Settings:
+    """`settings` with the next embedder in the place of the first, if it was changed to."""
+    space = next_space(settings)
+    return changed(settings) if space is not None and _chosen(settings) == space else settings
+
+
+def changed(settings: Settings) -> Settings:
+    """`settings` with the next embedder in the place of the first."""
+    models = settings.models
+    update = {"embedder": models.next_embedder or models.embedder, "next_embedder": None}
+    return settings.model_copy(update={"models": models.model_copy(update=update)})
+
+
+def change(settings: Settings, space: str) -> Settings | None:
+    """The settings from now on, remembered over a restart; None when the next embedder is not, or
+    no longer, the one of `space`, fails its check, or the choice cannot be kept."""
+    if next_space(settings) != space:
+        return None
+    after = changed(settings)
+    try:
+        open_checked(after, accelerator="cpu")
+        write_file(_file(settings), f"{space}\n".encode(), PRIVATE, replace=True)
+    except EdgefaceError as error:
+        _log.error("the next embedder is not taken into use: %s", error)
+        return None
+    _log.info("everybody has templates of the next embedder: it is taken into use")
+    return after
+
+
+def _chosen(settings: Settings) -> str | None:
+    try:
+        return _file(settings).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _file(settings: Settings) -> Path:
+    return settings.state_dir / CHOICE_NAME

@@ -20,12 +20,11 @@ from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
-from edgeface.service.camera_trial import CameraTrial
-from edgeface.service.capturing import Capture
+from edgeface.service.capturing import CameraTrial, Capture
+from edgeface.service.checked_models import in_use
 from edgeface.service.commanding.desk import CommandDesk
 from edgeface.service.fleet_gallery import FleetGallery
 from edgeface.service.local_gallery import LocalGallery
-from edgeface.service.model_change import in_use
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
 from edgeface.service.reporting import Reporter

@@ -18,8 +18,8 @@ from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder
+from edgeface.service.checked_models import next_space
 from edgeface.service.local_gallery import LOAD_S
-from edgeface.service.model_change import next_space
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse

@@ -6,8 +6,7 @@ import logging
 from typing import Final
 
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
-from edgeface.gallery.build import GalleryWatch
-from edgeface.gallery.opening import last_set_aside, open_or_replace
+from edgeface.gallery.opening import GalleryWatch, last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board

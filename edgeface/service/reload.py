@@ -9,13 +9,12 @@ from typing import Final
 
 from edgeface.base.errors import EdgefaceError
 from edgeface.service.board import TpuOrder
-from edgeface.service.camera_trial import CameraTrial
-from edgeface.service.checked_models import open_checked
+from edgeface.service.capturing import CameraTrial
+from edgeface.service.checked_models import change, in_use, open_checked
 from edgeface.service.commanding.reloads import Reloaded
 from edgeface.service.composition import Composition
 from edgeface.service.fleet_gallery import provision_of
 from edgeface.service.logs import configure
-from edgeface.service.model_change import change, in_use
 from edgeface.service.worker import WorkerSpec
 from edgeface.settings.camera import Camera
 from edgeface.settings.loading import load_settings

@@ -3,9 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeface.evaluation.impostors import PairScores, cross_person_scores, true_accepts
+from edgeface.evaluation.impostors import (
+    PairScores,
+    cross_person_scores,
+    draw_weights,
+    percentile_interval,
+    true_accepts,
+)
 from edgeface.evaluation.rates import NOT_FOUND
-from edgeface.evaluation.subjects import draw_weights, percentile_interval
 
 
 def _unit(rows: list[list[float]]) -> np.ndarray:

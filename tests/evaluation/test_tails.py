@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeface.evaluation.tails import Tail, fit_tail, tail_through
+from edgeface.evaluation.calibration import Tail, fit_tail, tail_through
 
 
 def _sample(shape: float, scale: float, n: int) -> np.ndarray:

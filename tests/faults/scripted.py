@@ -23,7 +23,7 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.thresholds import Calibration
 from edgeface.service.board import ModelFacts
 from edgeface.service.composition import RECOGNIZER, Composition
-from edgeface.service.running import run_to_the_end
+from edgeface.service.daemon import run_to_the_end
 from edgeface.service.worker import Pulse, WorkerSpec
 from edgeface.settings.tree import Settings
 from tests.support.messages import PERSON, sighting

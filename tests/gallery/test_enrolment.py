@@ -220,7 +220,7 @@ def test_of_two_photos_that_disagree_both_are_strays() -> None:
 
 
 def test_lookalikes_come_nearest_first_with_their_best_template(store: GalleryStore) -> None:
-    from edgeface.gallery.build import build_index
+    from edgeface.gallery.opening import build_index
 
     put(store, ALICE, 1, 2)
     put(store, BOB, 3)

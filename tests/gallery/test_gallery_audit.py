@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeface.gallery.audit import audit, nearest_pairs, supported_templates
-from edgeface.gallery.build import build_index
+from edgeface.gallery.opening import build_index
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
 from tests.support.gallery import (

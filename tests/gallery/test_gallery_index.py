@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgeface.base.errors import GalleryError
-from edgeface.gallery.build import GalleryWatch, build_index
 from edgeface.gallery.database import set_aside
+from edgeface.gallery.opening import GalleryWatch, build_index
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.templates import decode_template

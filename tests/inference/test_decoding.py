@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeface.inference.decode import Candidates, LevelDecoder, best_first, level_shapes, suppress
 from edgeface.inference.description import DetectorOutput, Level
-from edgeface.inference.tensors import Quantization, TensorSpec
+from edgeface.inference.network import Quantization, TensorSpec
 from tests.support.yardstick import in_yardsticks
 
 LEVEL = Level(stride=8, score="s", box="b", landmarks="l")

@@ -7,9 +7,9 @@ import pytest
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.embedder import Embedder
+from edgeface.inference.network import TensorSpec
 from edgeface.inference.package import load_package
 from edgeface.inference.runtimes import Runtime
-from edgeface.inference.tensors import TensorSpec
 from edgeface.recognition.values import Image
 from tests.support.packages import INPUT_SCALE, edit_description, seal, write_embedder
 from tests.support.tflite import Graph

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference import runtimes
-from edgeface.inference.network import Network
+from edgeface.inference.network import Network, Quantization, TensorSpec, find_tensor, read_spec
 from edgeface.inference.runtimes import PROBE_MODEL, Runtime, find_runtime, probe_runtime
-from edgeface.inference.tensors import Quantization, TensorSpec, find_tensor, read_spec
 from tests.support.tflite import OPS, Graph, relu_model
 
 

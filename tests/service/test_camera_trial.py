@@ -19,8 +19,7 @@ from edgeface.capture.images import ImagesSource
 from edgeface.capture.slot import LatestSlot
 from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
-from edgeface.service.camera_trial import CameraTrial
-from edgeface.service.capturing import Capture
+from edgeface.service.capturing import CameraTrial, Capture
 from edgeface.service.commanding.outcome import CommandRefusedError
 from edgeface.service.commanding.reloads import Reloaded, told
 from edgeface.service.composition import CAPTURE

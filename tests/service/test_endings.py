@@ -133,7 +133,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(
 def test_a_thread_left_behind_does_not_keep_the_process() -> None:
     code = (
         "import threading\n"
-        "from edgeface.service.running import leave\n"
+        "from edgeface.service.daemon import leave\n"
         "threading.Thread(target=threading.Event().wait).start()\n"
         "raise SystemExit(leave(5))\n"
     )

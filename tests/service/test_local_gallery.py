@@ -19,9 +19,9 @@ from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import load_package
 from edgeface.service import local_gallery
 from edgeface.service.board import Board
+from edgeface.service.checked_models import change
 from edgeface.service.fleet_gallery import FleetGallery
 from edgeface.service.local_gallery import LocalGallery
-from edgeface.service.model_change import change
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.places import shipped_models

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.service.notify import Notifier
+from edgeface.service.signals import Notifier
 
 
 @pytest.fixture

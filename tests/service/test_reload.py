@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from edgeface.service.board import Board
-from edgeface.service.camera_trial import CameraTrial
+from edgeface.service.capturing import CameraTrial
 from edgeface.service.composition import CAPTURE, RECOGNIZER
 from edgeface.service.reload import reload
 from edgeface.service.worker import WorkerSpec
