@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 
-from edgeface.base.backoff import Backoff
 from edgeface.base.clock import Clock
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import FrameSource
@@ -47,10 +46,4 @@ def make_source(
 
     Not opened. `stop`: ends every wait between two attempts to open.
     """
-    return ReopeningSource(
-        make_backend(camera, clock),
-        stall_timeout_s=camera.stall_timeout_s,
-        backoff=Backoff(floor_s=0.0, base_s=camera.reopen_min_s, cap_s=camera.reopen_max_s),
-        clock=clock,
-        stop=stop,
-    )
+    return ReopeningSource(make_backend(camera, clock), camera, clock, stop)

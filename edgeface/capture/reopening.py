@@ -12,6 +12,7 @@ from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.source import FrameSource
 from edgeface.recognition.frame import Frame
+from edgeface.settings.camera import CameraBase
 
 _log = logging.getLogger(__name__)
 
@@ -41,16 +42,14 @@ class ReopeningSource:
 
     The first `open()` lets errors through: a camera that was never there is for a person to put
     right. Afterwards `read()` closes a source that delivered nothing for `stall_timeout_s` or
-    failed, and opens it again after a pause of `backoff`, which starts anew with each frame. No
+    failed, and opens it again after a pause, which starts anew with each frame. No
     wait is longer than the caller's timeout, and each ends when `stop` is set.
     """
 
     def __init__(
         self,
         source: FrameSource,
-        *,
-        stall_timeout_s: float = 5.0,
-        backoff: Backoff | None = None,
+        camera: CameraBase,
         clock: Clock | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -61,10 +60,10 @@ class ReopeningSource:
         self.health = CameraHealth()
         """The counters as they are now; may be read from any thread."""
         self._source = source
-        self._stall_ns = round(stall_timeout_s * NS)
-        self._backoff = backoff if backoff is not None else Backoff(floor_s=0.0, cap_s=30.0)
+        self._stall_ns = round(camera.stall_timeout_s * NS)
+        self._backoff = Backoff(floor_s=0.0, base_s=camera.reopen_min_s, cap_s=camera.reopen_max_s)
         self._clock = clock or Clock()
-        self._stop = stop if stop is not None else threading.Event()
+        self._stop = stop or threading.Event()
         self._is_open = False
         self._silent_since_ns: int | None = None
         self._retry_ns = 0

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import touch_private
@@ -70,14 +70,6 @@ _GAP: Final = [field.name for field in dataclasses.fields(DroppedRange)]
 
 class BrokenFileError(StateError):
     """Raised when the file is no outbox of this version and has to be set aside."""
-
-
-class DeadLetter(NamedTuple):
-    """An event that cannot be delivered for what is in it."""
-
-    utc_ns: int
-    reason: str
-    payload: bytes
 
 
 def fault_of(error: Exception) -> str:
@@ -246,8 +238,9 @@ class OutboxFile:
             map(attrgetter(*_GAP), ranges),
         )
 
-    def bury(self, letters: Iterable[DeadLetter]) -> None:
-        """Keep undeliverable events for a look, the newest 1,000."""
+    def bury(self, letters: Iterable[tuple[int, str, bytes]]) -> None:
+        """Keep undeliverable events for a look, the newest 1,000: of each the time in ns
+        (UTC), why, and its payload."""
         self._db.executemany(
             "INSERT INTO dead_letter (utc_ns, reason, payload) VALUES (?, ?, ?)", letters
         )

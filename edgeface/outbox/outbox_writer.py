@@ -22,7 +22,7 @@ from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
 from edgeface.outbox.bounds import Enforcer, lost_with, merge, take
-from edgeface.outbox.outbox_file import DeadLetter, OutboxFile, fault_of
+from edgeface.outbox.outbox_file import OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxStatus, Row
 from edgeface.settings.mqtt import OutboxSettings
 
@@ -60,7 +60,7 @@ class Writer:
         self._unsaved: list[Row] = []
         self._settled: dict[str, int] = {}
         """Ids of events that may go, and since when, on CLOCK_MONOTONIC; the oldest first."""
-        self._letters: list[DeadLetter] = []
+        self._letters: list[tuple[int, str, bytes]] = []
         self._gaps: list[DroppedRange] = []
         self._gaps_changed = False
         self._unknown_loss = False
@@ -99,8 +99,7 @@ class Writer:
             self._seq -= 1
             self._previous = identity["previous"]
             _log.error("an event does not keep the contract and was not sent: %r", error)
-            letter = repr(sighting).encode(errors="replace")
-            self._bury(DeadLetter(self._clock.utc_ns(), f"contract: {error}", letter))
+            self._bury(f"contract: {error}", repr(sighting).encode(errors="replace"))
             return None
         expires_ns = sighting.captured_boottime_ns + round(sighting.validity_s * NS)
         row = self._row(identity, payload, expires_ns)
@@ -118,7 +117,7 @@ class Writer:
         """Make a dead letter of an event that cannot be delivered for what is in it."""
         _log.error("event %s cannot be delivered (%s): dead letter", row.event_id, reason)
         self.settle(row.event_id)
-        self._bury(DeadLetter(self._clock.utc_ns(), reason, row.payload))
+        self._bury(reason, row.payload)
         self._lose([row], "refused")
 
     def announce(self) -> None:
@@ -199,8 +198,8 @@ class Writer:
             payload=payload,
         )
 
-    def _bury(self, letter: DeadLetter) -> None:
-        self._letters.append(letter)
+    def _bury(self, reason: str, payload: bytes) -> None:
+        self._letters.append((self._clock.utc_ns(), reason, payload))
         del self._letters[:-MAX_UNSAVED]
         self._report(dead_letters=self.status.dead_letters + 1)
 

@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 
-from edgeface.base.backoff import Backoff
 from edgeface.base.clock import Clock
 from edgeface.base.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture import picamera2 as back_end
@@ -18,8 +17,7 @@ from edgeface.capture.picamera2 import (
     bgr_of_yuv420,
     detect_stream_size,
 )
-from edgeface.capture.reopening import ReopeningSource
-from tests.support.cameras import picamera2
+from tests.support.cameras import picamera2, reopening
 from tests.support.picamera2_standin import Rig
 
 WAIT_S = 10.0
@@ -187,9 +185,7 @@ def test_a_close_that_hangs_is_left_behind(rig: Rig, monkeypatch: pytest.MonkeyP
 
 
 def test_a_stalled_camera_is_opened_again(rig: Rig) -> None:
-    keeper = ReopeningSource(
-        small(), stall_timeout_s=0.02, backoff=Backoff(floor_s=0, base_s=0.001, cap_s=0.002)
-    )
+    keeper = reopening(small(), stall_timeout_s=0.02, reopen_min_s=0.001, reopen_max_s=0.002)
     with keeper:
         first = keeper.read(WAIT_S)
         rig.stalled.set()

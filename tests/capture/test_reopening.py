@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
-from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, ManualClock, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import FrameSource, Picture
+from tests.support.cameras import reopening
 
 SILENT, LOST, END, FRAME = "silent", "lost", "end", "frame"
 
@@ -58,12 +58,7 @@ def clock() -> ManualClock:
 def keeper(
     source: Scripted, clock: ManualClock, draw: Callable[[float, float], float] = max
 ) -> ReopeningSource:
-    return ReopeningSource(
-        source,
-        stall_timeout_s=5.0,
-        backoff=Backoff(floor_s=0, base_s=0.5, cap_s=30, draw=draw),
-        clock=clock,
-    )
+    return reopening(source, clock, draw=draw)
 
 
 def test_the_first_open_lets_the_error_through(clock: ManualClock) -> None:
@@ -178,7 +173,7 @@ def test_a_stop_ends_the_wait_for_the_next_attempt() -> None:
         except FrameTimeoutError as error:
             errors.append(error)
 
-    kept = ReopeningSource(source, stop=stop, backoff=Backoff(draw=draw))
+    kept = reopening(source, stop=stop, draw=draw)
     kept.open()
     reader = threading.Thread(target=read)
     reader.start()

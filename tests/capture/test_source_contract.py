@@ -11,9 +11,9 @@ import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
-from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.source import FrameSource
 from edgeface.recognition.frame import Frame
+from tests.support.cameras import reopening
 
 WAIT_S = 10.0
 Make = Callable[..., FrameSource]
@@ -26,7 +26,7 @@ def read_some(source: FrameSource, count: int) -> list[Frame]:
 @pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "reopening"])
 def test_frames_carry_the_name_and_a_rising_sequence(make: Make, wrapped: bool) -> None:
     bare = make(name="front-door")
-    with ReopeningSource(bare) if wrapped else bare as source:
+    with reopening(bare) if wrapped else bare as source:
         frames = read_some(source, 20)
         assert source.name == "front-door"
     assert {frame.source for frame in frames} == {"front-door"}

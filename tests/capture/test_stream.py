@@ -12,15 +12,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, ManualClock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
-from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.stream import (
     file_of,
     redacted,
 )
-from tests.support.cameras import network, video_file
+from tests.support.cameras import network, reopening, video_file
 from tests.support.mjpeg_server import MjpegServer, unused_port
 from tests.support.pictures import FPS, FRAMES, number_of
 
@@ -252,7 +250,7 @@ def test_a_damaged_picture_of_a_network_stream_is_left_out(server: MjpegServer) 
 
 def test_a_network_stream_that_was_cut_is_opened_again(server: MjpegServer) -> None:
     inner = network(server.url, stall_timeout_s=2.0)
-    with ReopeningSource(inner, backoff=Backoff(floor_s=0, base_s=0.01, cap_s=0.05)) as source:
+    with reopening(inner, reopen_min_s=0.01, reopen_max_s=0.05) as source:
         source.read(WAIT_S)
         server.cut.set()
         while source.health.connected:

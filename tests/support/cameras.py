@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from edgeface.base.clock import Clock
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.picamera2 import Picamera2Source
+from edgeface.capture.reopening import ReopeningSource
 from edgeface.capture.simulated import SimulatedSource, Visits
+from edgeface.capture.source import FrameSource
 from edgeface.capture.stream import FileStreamSource, NetworkStreamSource
 from edgeface.capture.v4l2 import V4l2Source
 from edgeface.settings.camera import (
+    CameraBase,
     ImagesCamera,
     Picamera2Camera,
     SimulatedCamera,
@@ -47,3 +52,16 @@ def visits(*photographs: Path, **wanted: Any) -> Visits:
 def simulated(*photographs: Path, clock: Clock | None = None, **wanted: Any) -> SimulatedSource:
     camera = SimulatedCamera.model_construct(photographs=photographs, **wanted)
     return SimulatedSource(camera, clock)
+
+
+def reopening(
+    source: FrameSource,
+    clock: Clock | None = None,
+    stop: threading.Event | None = None,
+    draw: Callable[[float, float], float] | None = None,
+    **wanted: Any,
+) -> ReopeningSource:
+    found = ReopeningSource(source, CameraBase.model_construct(**wanted), clock, stop)
+    if draw is not None:
+        found._backoff._draw = draw
+    return found
