@@ -80,10 +80,7 @@ def run(args: argparse.Namespace) -> int:
 
         place, topics, key, show = _given(args)
         policy = DoorPolicy(topics, key, lambda: datetime.now(UTC), same_clock=args.same_clock)
-        try:
-            follow(place.options, topics, policy, inbox, show, partial(_open, args.on_open))
-        finally:
-            show({"door": "stopped", "counts": dict(policy.counts)})
+        follow(place.options, topics, policy, inbox, show, partial(_open, args.on_open))
     return 0
 
 

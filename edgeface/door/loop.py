@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -39,13 +40,15 @@ def follow(
     show: Show,
     act: Act,
 ) -> None:
-    """Judge what comes until there is a None in the inbox. Raises BrokerError when a file that the
-    options name cannot be used."""
+    """Judge what comes until there is a None in the inbox, and show what was counted. Raises
+    BrokerError when a file that the options name cannot be used."""
     # Retained copies are asked for on purpose: to be refused where somebody can see it. The status
     # is not acted upon: it tells whether anything can come at all.
     wanted = (Subscription(topics.event), Subscription(topics.status))
     heard, deadline_s = False, None
-    with Listener(options, wanted, lambda item: offer(inbox, item, policy)):
+    listener = Listener(options, wanted, lambda item: offer(inbox, item, policy))
+    with ExitStack() as at_last, listener:
+        at_last.callback(lambda: show({"door": "stopped", "counts": dict(policy.counts)}))
         while True:
             try:
                 left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())

@@ -83,3 +83,11 @@ def test_a_door_that_may_not_read_the_status_is_ready_all_the_same(tmp_path: Pat
 def test_a_broker_that_is_not_there_is_named_before_the_reason(tmp_path: Path) -> None:
     with DoorProcess(pin(tmp_path, KEY), "--port", free_port()) as door:
         assert list(door.next("unreachable")) == ["door", "broker", "reason"]
+
+
+def test_a_door_that_could_not_begin_has_not_stopped(tmp_path: Path) -> None:
+    missing = ("--tls", "required", "--ca", tmp_path / "ca.pem")
+    with DoorProcess(pin(tmp_path, KEY), *missing, stderr=subprocess.PIPE) as door:
+        out, err = door.process.communicate(timeout=20)
+    assert (door.process.returncode, out) == (4, "")
+    assert "ca.pem: cannot be used for TLS" in err
