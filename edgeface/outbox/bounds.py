@@ -68,14 +68,12 @@ class Enforcer:
     def __init__(self, limits: OutboxSettings, clock: Clock) -> None:
         self._limits = limits
         self._clock = clock
-        self._age_checked_ns: int | None = None
+        self._age_checked_ns = clock.monotonic_ns() - round(AGE_CHECK_S * NS)
 
     def age_due(self, file: OutboxFile) -> bool:
         """Whether it is time to look for events that are too old."""
-        checked_ns = self._age_checked_ns
-        return file.count > 0 and (
-            checked_ns is None or self._clock.monotonic_ns() - checked_ns >= AGE_CHECK_S * NS
-        )
+        since_ns = self._clock.monotonic_ns() - self._age_checked_ns
+        return file.count > 0 and since_ns >= AGE_CHECK_S * NS
 
     def enforce(self, file: OutboxFile, added: list[Row]) -> list[tuple[list[Row], DropReason]]:
         """Drop from `file`, within a transaction, what is too old or too much now that `added` are
