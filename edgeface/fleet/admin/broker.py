@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeVar
 
+from edgeface.base.errors import BrokerError
 from edgeface.base.messages import Acknowledged, Message, Publication
 from edgeface.mqtt.client import Client
 from edgeface.mqtt.options import ConnectionOptions
@@ -75,6 +76,8 @@ class Broker(Client):
             for key, publication in items:
                 while self.free <= 0:
                     self._settle(flying, done)
+                    if self.free <= 0 and not flying:
+                        raise BrokerError("the broker takes no messages")
                 flying[self.send(publication)] = key
                 if len(done) >= _GROUP:
                     group, done = done, []
