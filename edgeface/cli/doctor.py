@@ -80,10 +80,7 @@ def _models(settings: Settings) -> str:
     from edgeface.inference.golden import check_golden
     from edgeface.inference.models import open_models
 
-    wanted = settings.models
-    opened = open_models(
-        wanted.detector, wanted.embedder, wanted.accelerator, wanted.edgetpu_device, wanted.threads
-    )
+    opened = open_models(settings.models)
     for model in opened[:2]:
         check_golden(model.package, model).require()
     state = opened[2]

@@ -125,7 +125,7 @@ def _verification(args: argparse.Namespace) -> dict[str, Any]:
     result = report(protocol, pictures, all_pairs=args.all_pairs)
     if args.plot:
         plot_verification(result, Path(args.plot), Path(args.pairs).stem)
-    return result.to_mapping()
+    return result.mapping
 
 
 def _print_verification(measured: dict[str, Any]) -> None:
@@ -171,7 +171,7 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
     with PictureRoot(existing(args.root)) as root:
-        result = calibrate(
+        return calibrate(
             root,
             protocols,
             detector,
@@ -179,7 +179,6 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
             fit_folds=args.fit_folds,
             check_folds=args.check_folds,
         )
-    return result.to_mapping()
 
 
 def _print_calibration(measured: dict[str, Any]) -> None:

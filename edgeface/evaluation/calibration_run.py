@@ -3,54 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from edgeface.base.errors import EvaluationError
-from edgeface.evaluation.calibration import (
-    CalibrationFit,
-    Delivered,
-    check_calibration,
-    fit_calibration,
-)
+from edgeface.evaluation.calibration import check_calibration, fit_calibration
 from edgeface.evaluation.impostors import PairScores, cross_person_scores
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import Protocol
 from edgeface.evaluation.stills import EmbeddedPictures, embed_pictures
 from edgeface.recognition.values import FaceDetector, FaceEmbedder
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationReport:
-    """A calibration with what it delivers on people it has not seen."""
-
-    fit: CalibrationFit
-    checks: tuple[Delivered, ...]
-    check_impostors: int
-    pictures: int
-    pictures_not_found: int
-
-    def to_mapping(self) -> dict[str, Any]:
-        """JSON-able; `calibration` is what goes into `model.yaml`."""
-        return {
-            "calibration": self.fit.calibration.to_mapping(),
-            "fitted_tail": {"shape": self.fit.tail.shape, "scale": self.fit.tail.scale},
-            "impostors": self.fit.impostors,
-            "people": self.fit.people,
-            "check_impostors": self.check_impostors,
-            "checks": [
-                asdict(check)
-                | {
-                    "within_factor_two": check.within_factor_two,
-                    "consistent": check.consistent,
-                }
-                for check in self.checks
-            ],
-            "pictures": self.pictures,
-            "faces_not_found": self.pictures_not_found,
-        }
 
 
 def calibrate(
@@ -59,14 +23,15 @@ def calibrate(
     detector: FaceDetector,
     embedder: FaceEmbedder,
     *,
-    fit_folds: Iterable[int] = range(1, 6),
-    check_folds: Iterable[int] = range(6, 11),
-    progress: bool = True,
-) -> CalibrationReport:
+    fit_folds: Iterable[int],
+    check_folds: Iterable[int],
+) -> dict[str, Any]:
     """Fit on every cross-person pair of the pictures of `fit_folds`, check on `check_folds`.
 
-    Several protocols over the same pictures are taken together. Raises EvaluationError if the two
-    parts share a person, or a protocol does not say who is on its pictures.
+    JSON-able; `calibration` is what goes into `model.yaml`, `checks` what it delivers on people it
+    has not seen. Several protocols over the same pictures are taken together. Raises
+    EvaluationError if the two parts share a person, or a protocol does not say who is on its
+    pictures.
     """
     fit_people = _people(protocols, fit_folds)
     check_people = _people(protocols, check_folds)
@@ -75,16 +40,23 @@ def calibrate(
         raise EvaluationError(f"{len(shared)} people are in both parts: {min(shared)}, ...")
     everything = fit_people | check_people
     names = list(everything)
-    pictures = embed_pictures(root, names, detector, embedder, quiet=not progress)
+    pictures = embed_pictures(root, names, detector, embedder)
     fit = fit_calibration(_impostors(names, fit_people, pictures))
     other = _impostors(names, check_people, pictures)
-    return CalibrationReport(
-        fit=fit,
-        checks=tuple(check_calibration(fit.calibration, other)),
-        check_impostors=len(other),
-        pictures=len(names),
-        pictures_not_found=int((~pictures.found).sum()),
-    )
+    return {
+        "calibration": fit.calibration.to_mapping(),
+        "fitted_tail": asdict(fit.tail),
+        "impostors": fit.impostors,
+        "people": fit.people,
+        "check_impostors": len(other),
+        "checks": [
+            asdict(check)
+            | {"within_factor_two": check.within_factor_two, "consistent": check.consistent}
+            for check in check_calibration(fit.calibration, other)
+        ],
+        "pictures": len(names),
+        "faces_not_found": int((~pictures.found).sum()),
+    }
 
 
 def _people(protocols: Sequence[Protocol], folds: Iterable[int]) -> dict[str, str]:

@@ -207,8 +207,6 @@ def measure_detection(
     reference: str | None = None,
     input_size_px: tuple[int, int] | None = None,
     min_face_px: float = MIN_FACE_PX,
-    opener: Opener | None = None,
-    quiet: bool = False,
 ) -> dict[str, Any]:
     """What `edgeface evaluate detection` prints, JSON-able.
 
@@ -219,7 +217,7 @@ def measure_detection(
 
     Raises EvaluationError, ModelError or RuntimeMissingError.
     """
-    run = _Run(opener or Opener(), detector, reference, input_size_px, min_face_px, quiet)
+    run = _Run(detector, reference, input_size_px, min_face_px)
     return {
         "detector": detector,
         "reference": reference,
@@ -236,13 +234,12 @@ class _Run:
 
     def __init__(
         self,
-        opener: Opener,
         detector: str,
         reference: str | None,
         size_px: tuple[int, int] | None,
         min_face_px: float,
-        quiet: bool,
     ) -> None:
+        opener = Opener()
         self._detector: Detector | YuNet = opener.detector(
             detector, score_threshold=LOWEST_SCORE, max_faces=MAX_FACES
         )
@@ -252,7 +249,6 @@ class _Run:
         )
         self.size_px = size_px or self._detector.input_size_px or (320, 240)
         self._min_face_px = min_face_px
-        self._quiet = quiet
         self._pairs: list[tuple[Face, Face]] = []
         self.spent_ms: list[float] = []
 
@@ -264,7 +260,7 @@ class _Run:
             raise EvaluationError(f"{boxes}: no picture has {only!r} in its name")
         matches = Matches()
         self._pairs = []
-        for name in shown("annotated pictures", names, quiet=self._quiet):
+        for name in shown("annotated pictures", names):
             image = root.read(name)
             found = self._detect(image)
             smallest = self._smallest_px(image)
@@ -279,7 +275,7 @@ class _Run:
             raise EvaluationError(f"no picture has {one_face!r} in its name")
         self._pairs = []
         missed: list[str] = []
-        for name in shown("pictures of one face", names, quiet=self._quiet):
+        for name in shown("pictures of one face", names):
             image = root.read(name)
             found = [face for face in self._detect(image) if face.score >= self._threshold]
             if not found:

@@ -21,12 +21,10 @@ class Opener:
     """Opens models with one runtime, found when it is first needed."""
 
     def __init__(
-        self,
-        runtime: Runtime | None = None,
-        meter: Callable[[str, Interpreter], Interpreter] | None = None,
+        self, meter: Callable[[str, Interpreter], Interpreter] = lambda _, inner: inner
     ) -> None:
         """`meter` may wrap the interpreter of the `detector` and of the `embedder`."""
-        self._runtime = runtime
+        self._runtime: Runtime | None = None
         self._meter = meter
 
     def detector(
@@ -50,8 +48,7 @@ class Opener:
     def _interpreter(self, which: str, content: bytes) -> Interpreter:
         if self._runtime is None:
             self._runtime = find_runtime()
-        interpreter = self._runtime.interpreter(content)
-        return interpreter if self._meter is None else self._meter(which, interpreter)
+        return self._meter(which, self._runtime.interpreter(content))
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -57,13 +57,12 @@ class Progress:
         self._stream.flush()
 
 
-def shown(label: str, names: Sequence[str], *, quiet: bool = False) -> Iterator[str]:
-    """The names one by one, with a `Progress` unless `quiet`."""
-    progress = None if quiet else Progress(label, len(names))
+def shown(label: str, names: Sequence[str]) -> Iterator[str]:
+    """The names one by one, with a `Progress`."""
+    progress = Progress(label, len(names))
     for done, name in enumerate(names, 1):
         yield name
-        if progress is not None:
-            progress.show(done)
+        progress.show(done)
 
 
 def embed_pictures(
@@ -71,8 +70,6 @@ def embed_pictures(
     names: Sequence[str],
     detector: FaceDetector,
     embedder: FaceEmbedder,
-    *,
-    quiet: bool = False,
 ) -> EmbeddedPictures:
     """Decode, find the one face that counts, align and embed each picture.
 
@@ -81,7 +78,7 @@ def embed_pictures(
     """
     rows: list[NDArray[np.float32] | None] = []
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for name in shown("pictures", names, quiet=quiet):
+    for name in shown("pictures", names):
         clock = [time.perf_counter()]
         image = root.read(name)
         clock.append(time.perf_counter())

@@ -5,7 +5,6 @@ Its picture needs matplotlib, which the extra `eval` brings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from edgeface.evaluation.protocol import Protocol
 from edgeface.evaluation.rates import (
     NOT_FOUND,
     EqualError,
-    FoldAccuracy,
     Scores,
     TrueAccept,
     equal_error,
@@ -33,53 +31,15 @@ FARS = (1e-1, 1e-2, 1e-3, 1e-4)
 class VerificationReport:
     """What was measured."""
 
-    accuracy: FoldAccuracy | None
-    """None with a single fold."""
     eer: EqualError
-    tar: tuple[TrueAccept, ...]
+    tar: list[TrueAccept]
     genuine: PairScores
     impostor: PairScores
     """The impostor pairs that EER and TAR were measured on."""
-    pairs: int
-    people: int
-    pictures: int
-    pictures_not_found: int
-    pairs_not_found: int
-    """Pairs of the protocol with at least one picture in which no face was found."""
-    stage_ms: dict[str, float]
-    all_pairs: bool
-
-    def to_mapping(self) -> dict[str, Any]:
-        """JSON-able. `tar_at_far` maps each FAR to the rate, null where it is not measurable."""
-        return {
-            "accuracy": None if self.accuracy is None else self.accuracy.mean,
-            "accuracy_std": None if self.accuracy is None else self.accuracy.deviation,
-            "accuracy_by_fold": None if self.accuracy is None else list(self.accuracy.by_fold),
-            "eer": self.eer.rate,
-            "eer_threshold": self.eer.threshold,
-            "tar_at_far": {f"{point.far:g}": point.rate for point in self.tar},
-            "tar_at_far_details": [
-                {
-                    "far": point.far,
-                    "tar": point.rate,
-                    "interval_95": point.interval_95,
-                    "threshold": point.threshold,
-                    "expected_errors": point.expected_errors,
-                    "measurable": point.rate is not None,
-                }
-                for point in self.tar
-            ],
-            "threshold": self.eer.threshold if self.accuracy is None else self.accuracy.threshold,
-            "pairs": self.pairs,
-            "genuine_pairs": len(self.genuine),
-            "impostor_pairs": len(self.impostor),
-            "all_pairs": self.all_pairs,
-            "people": self.people,
-            "pictures": self.pictures,
-            "faces_not_found": self.pictures_not_found,
-            "pairs_not_found": self.pairs_not_found,
-            "stage_ms": self.stage_ms,
-        }
+    mapping: dict[str, Any]
+    """All of it, JSON-able. `tar_at_far` maps each FAR to the rate, null where it is not
+    measurable; `accuracy` is null with a single fold, and `pairs_not_found` counts the pairs with
+    at least one picture in which no face was found."""
 
 
 def pair_scores(protocol: Protocol, pictures: EmbeddedPictures) -> Scores:
@@ -109,12 +69,7 @@ def impostors_of(protocol: Protocol, pictures: EmbeddedPictures) -> PairScores:
 
 
 def report(
-    protocol: Protocol,
-    pictures: EmbeddedPictures,
-    *,
-    all_pairs: bool = False,
-    fars: Sequence[float] = FARS,
-    replicates: int = 200,
+    protocol: Protocol, pictures: EmbeddedPictures, *, all_pairs: bool = False
 ) -> VerificationReport:
     """Measure. With `all_pairs` EER and TAR use every cross-person pair as an impostor.
 
@@ -133,20 +88,40 @@ def report(
     )
     people = len(protocol.people)
     missing = ~pictures.found
-    return VerificationReport(
-        accuracy=fold_accuracy(scores, same, protocol.folds),
-        eer=equal_error(genuine.scores, impostor.scores),
-        tar=tuple(true_accepts(genuine, impostor, fars, people, replicates=replicates)),
-        genuine=genuine,
-        impostor=impostor,
-        pairs=len(protocol.pairs),
-        people=people,
-        pictures=len(protocol.pictures),
-        pictures_not_found=int(missing.sum()),
-        pairs_not_found=int((missing[protocol.a] | missing[protocol.b]).sum()),
-        stage_ms=pictures.stage_ms,
-        all_pairs=all_pairs,
-    )
+    accuracy = fold_accuracy(scores, same, protocol.folds)
+    eer = equal_error(genuine.scores, impostor.scores)
+    tar = true_accepts(genuine, impostor, FARS, people)
+    mapping = {
+        "accuracy": None if accuracy is None else accuracy.mean,
+        "accuracy_std": None if accuracy is None else accuracy.deviation,
+        "accuracy_by_fold": None if accuracy is None else list(accuracy.by_fold),
+        "eer": eer.rate,
+        "eer_threshold": eer.threshold,
+        "tar_at_far": {f"{point.far:g}": point.rate for point in tar},
+        "tar_at_far_details": [_details(point) for point in tar],
+        "threshold": eer.threshold if accuracy is None else accuracy.threshold,
+        "pairs": len(protocol.pairs),
+        "genuine_pairs": len(genuine),
+        "impostor_pairs": len(impostor),
+        "all_pairs": all_pairs,
+        "people": people,
+        "pictures": len(protocol.pictures),
+        "faces_not_found": int(missing.sum()),
+        "pairs_not_found": int((missing[protocol.a] | missing[protocol.b]).sum()),
+        "stage_ms": pictures.stage_ms,
+    }
+    return VerificationReport(eer, tar, genuine, impostor, mapping)
+
+
+def _details(point: TrueAccept) -> dict[str, Any]:
+    return {
+        "far": point.far,
+        "tar": point.rate,
+        "interval_95": point.interval_95,
+        "threshold": point.threshold,
+        "expected_errors": point.expected_errors,
+        "measurable": point.rate is not None,
+    }
 
 
 def operating_curve(genuine: Scores, impostor: Scores) -> tuple[Scores, Scores]:

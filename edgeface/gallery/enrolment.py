@@ -1,4 +1,7 @@
-"""Enrol a person: store what passed the gate, and say what looks odd about it."""
+"""Enrol a person: store what passed the gate, and say what looks odd about it.
+
+Odd is somebody else's photo, or somebody who is there already.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,78 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import check_person_id, new_person_id
 from edgeface.gallery.cipher import DamagedRowError
-from edgeface.gallery.compare import find_lookalikes, find_strays
 from edgeface.gallery.opening import build_index
 from edgeface.gallery.people import readable
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
+from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Embedding
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A picture that does not look like the others of the same person."""
+
+    number: int
+    """Its place among the pictures."""
+    score: float
+    """Its best cosine to any of the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookalike:
+    """Somebody in the gallery who looks like the person to be enrolled."""
+
+    person_id: str
+    display_name: str | None
+    score: float
+    """The best cosine of any picture to any template."""
+
+
+def find_strays(
+    embeddings: NDArray[np.float32], known: NDArray[np.float32], minimum: float
+) -> tuple[Stray, ...]:
+    """Pictures whose cosine to every other one, and to what is known of the person, is below
+    `minimum`.
+
+    `embeddings` `(k, 128)` and `known` `(m, 128)` have unit rows. Of two pictures alone that do not
+    agree both are named, as nobody can tell which is the wrong one.
+    """
+    everything = np.concatenate([embeddings, known])
+    if len(everything) < 2:
+        return ()
+    scores = embeddings @ everything.T
+    scores[np.arange(len(embeddings)), np.arange(len(embeddings))] = -np.inf
+    best = scores.max(axis=1)
+    return tuple(Stray(int(k), float(best[k])) for k in np.flatnonzero(best < minimum))
+
+
+def find_lookalikes(
+    embeddings: NDArray[np.float32],
+    index: GalleryIndex,
+    minimum: float,
+    except_for: Sequence[str] = (),
+) -> tuple[Lookalike, ...]:
+    """People of the index with a template whose cosine to one of `embeddings` `(k, 128)` reaches
+    `minimum`, nearest first."""
+    if not len(index.matrix) or not len(embeddings):
+        return ()
+    per_template = index.matrix.cosines(embeddings).max(axis=0)
+    per_person = np.full(len(index.people), -np.inf, dtype=np.float32)
+    np.maximum.at(per_person, index.owners, per_template)
+    order = np.argsort(-per_person, kind="stable")
+    return tuple(
+        Lookalike(index.people[p], index.display_names[p], float(per_person[p]))
+        for p in order[per_person[order] >= minimum]
+        if index.people[p] not in except_for
+    )
+
 
 SAME_PERSON_FMR: Final = 1e-2
 """Photos of one person should reach the score that one in a hundred pairs of strangers reaches: a

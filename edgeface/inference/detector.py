@@ -16,9 +16,8 @@ from edgeface.inference.decode import (
     suppress,
 )
 from edgeface.inference.description import DetectorDescription
-from edgeface.inference.network import network_of
+from edgeface.inference.network import Preprocessor, network_of
 from edgeface.inference.package import ModelPackage
-from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.values import Box, Face, Image
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.description import EmbedderDescription
-from edgeface.inference.network import network_of
+from edgeface.inference.network import Preprocessor, network_of
 from edgeface.inference.package import ModelPackage
-from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.values import Embedding, Image
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, TypeAlias
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
@@ -11,8 +10,10 @@ from edgeface.inference.description import COMPILED_FILE, MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.edgetpu import LIBRARY, EdgeTpu
 from edgeface.inference.embedder import Embedder
-from edgeface.inference.package import ModelPackage, find_package, load_package
+from edgeface.inference.package import ModelPackage, load_package
 from edgeface.inference.runtimes import Interpreter, Runtime, find_runtime
+from edgeface.settings.models import ModelsSettings
+from edgeface.settings.recognition import DetectionSettings
 
 Wanted: TypeAlias = Literal["auto", "cpu", "edgetpu"]
 
@@ -32,19 +33,14 @@ class AcceleratorState:
 
 
 def open_models(
-    detector: Path | str,
-    embedder: Path | str,
-    accelerator: Wanted = "auto",
-    edgetpu_device: str = "",
-    threads: int = 1,
+    settings: ModelsSettings,
+    detection: DetectionSettings | None = None,
     *,
-    score_threshold: float | None = None,
-    max_faces: int = 8,
     lost: str | None = None,
     runtime: Runtime | None = None,
     edgetpu_library: str = LIBRARY,
 ) -> tuple[Detector, Embedder, AcceleratorState]:
-    """Load, check and open a detector and an embedder (package folders, or names that ship).
+    """Load, check and open the detector and the embedder of the settings.
 
     Both run on the same accelerator; the Edge TPU is used only when both have a file for it.
     `auto` without a TPU or without such files means the CPU, which is not degraded. `edgetpu` that
@@ -58,11 +54,11 @@ def open_models(
     Raises ModelError (a package or model that cannot be used) or RuntimeMissingError (no TFLite
     runtime works).
     """
-    detector_package = load_package(find_package(detector))
-    embedder_package = load_package(find_package(embedder))
+    detection = detection or DetectionSettings()
+    accelerator, threads = settings.accelerator, settings.threads
+    packages = (load_package(settings.detector), load_package(settings.embedder))
     runtime = runtime or find_runtime()
-    packages = (detector_package, embedder_package)
-    tpu = EdgeTpu(runtime, edgetpu_device, edgetpu_library)
+    tpu = EdgeTpu(runtime, settings.edgetpu_device, edgetpu_library)
     reason = lost if lost is not None else _why_not(tpu, accelerator, packages)
     interpreters: tuple[Interpreter, ...] = ()
     if accelerator != "cpu" and reason is None:
@@ -83,13 +79,13 @@ def open_models(
         reason=reason,
         runtime=f"{runtime.name} {runtime.version}",
     )
-    opened = Detector(
-        detector_package,
+    detector = Detector(
+        packages[0],
         interpreters[0],
-        score_threshold=score_threshold,
-        max_faces=max_faces,
+        score_threshold=detection.score_threshold,
+        max_faces=detection.max_faces,
     )
-    return opened, Embedder(embedder_package, interpreters[1]), state
+    return detector, Embedder(packages[1], interpreters[1]), state
 
 
 def open_on_cpu(package: ModelPackage, runtime: Runtime, threads: int = 1) -> Detector | Embedder:

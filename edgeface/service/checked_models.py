@@ -56,16 +56,8 @@ def open_checked(
     was given up before; `accelerator` replaces the configured one. Raises ModelError or
     RuntimeMissingError.
     """
-    detector, embedder, state = open_models(
-        settings.models.detector,
-        settings.models.embedder,
-        accelerator or settings.models.accelerator,
-        settings.models.edgetpu_device,
-        settings.models.threads,
-        score_threshold=settings.detection.score_threshold,
-        max_faces=settings.detection.max_faces,
-        lost=lost,
-    )
+    wanted = settings.models.model_copy(update={"accelerator": accelerator} if accelerator else {})
+    detector, embedder, state = open_models(wanted, settings.detection, lost=lost)
     models = Models(detector, embedder, state, embedder.package.calibration)
     try:
         models.check()

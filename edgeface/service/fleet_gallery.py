@@ -14,7 +14,6 @@ from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import Subscriber
 from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.opening import open_or_replace
-from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder
@@ -67,7 +66,14 @@ class FleetGallery:
             self._provision = self._board.by_main.provision
             provision = provision_of(settings)
             store = open_or_replace(settings)
-            replica = self._replica(settings, provision, store, facts.space)
+            replica = Replica(
+                settings.site,
+                store,
+                provision,
+                space=facts.space,
+                grace_s=settings.gallery.grace_days * DAY_S,
+                clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
+            )
         with store:
             self._take(replica, pulse)
             Subscriber(
@@ -79,18 +85,6 @@ class FleetGallery:
                 # The publisher minds the broker; its connection is only waited for here.
                 backoff=Backoff(cap_s=1.0),
             ).run(pulse.stop)
-
-    def _replica(
-        self, settings: Settings, provision: Provision, store: GalleryStore, space: str
-    ) -> Replica:
-        return Replica(
-            settings.site,
-            store,
-            provision,
-            space=space,
-            grace_s=settings.gallery.grace_days * DAY_S,
-            clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
-        )
 
     def _take(self, replica: Replica, pulse: Pulse) -> None:
         """Tell the others what there is now."""

@@ -184,7 +184,7 @@ def embedded_by_daemon(source: FrameSource, folder: Path, models: dict[str, str]
     """The same frames and gallery, through the daemon's worker with its default settings."""
     settings = settings_of(models={"accelerator": "cpu", **models})
     board = Board(settings)
-    _, embedder, _ = open_models(settings.models.detector, settings.models.embedder, "cpu")
+    _, embedder, _ = open_models(settings.models)
     board.by_gallery.index = strangers(20, embedder.space_id)
 
     class Slot:

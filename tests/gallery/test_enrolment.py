@@ -8,8 +8,15 @@ import pytest
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import is_person_id
-from edgeface.gallery.compare import find_lookalikes, find_strays
-from edgeface.gallery.enrolment import Bar, Wish, bar_for, check_wish, enrol
+from edgeface.gallery.enrolment import (
+    Bar,
+    Wish,
+    bar_for,
+    check_wish,
+    enrol,
+    find_lookalikes,
+    find_strays,
+)
 from edgeface.gallery.gate import Gate, Portrait, Refused, explain
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.quality import GATES, Quality, QualityLimits

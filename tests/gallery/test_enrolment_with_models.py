@@ -18,6 +18,7 @@ from edgeface.inference.embedder import Embedder
 from edgeface.inference.models import open_models
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.values import Face, Image
+from edgeface.settings.models import ModelsSettings
 from edgeface.settings.places import shipped_models
 from tests.support.gallery import write_photo
 
@@ -31,7 +32,7 @@ def models() -> Models:
     for name in ("face_detector", "facenet"):
         if not (folder / name / "model.yaml").is_file():
             pytest.skip(f"no model package {folder / name}")
-    detector, embedder, _ = open_models(folder / "face_detector", folder / "facenet", "cpu")
+    detector, embedder, _ = open_models(ModelsSettings(accelerator="cpu"))
     return detector, embedder
 
 

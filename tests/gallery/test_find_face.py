@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgeface.base.errors import GalleryError
+from edgeface.gallery.gate import MAX_SIDE_PX, read_photo
 from edgeface.gallery.locate import FaceProblem, find_face
-from edgeface.gallery.photo import MAX_SIDE_PX, read_photo
 from edgeface.recognition.values import Box, Face
 from tests.support.gallery import PaintedDetector, picture, write_photo
 

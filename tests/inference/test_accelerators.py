@@ -14,6 +14,7 @@ from edgeface.inference.edgetpu import EdgeTpu, explain
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_models
 from edgeface.inference.runtimes import Runtime
+from edgeface.settings.models import ModelsSettings
 from tests.support.edgetpu import COMPILED_MARK, build_edgetpu
 from tests.support.packages import (
     detector_model,
@@ -38,8 +39,14 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def open_both(folder: Path, *args: Any, **options: Any) -> Any:
-    return open_models(folder / "detector", folder / "embedder", *args, **options)
+def open_both(folder: Path, accelerator: Any = "auto", device: str = "", **options: Any) -> Any:
+    settings = ModelsSettings(
+        detector=folder / "detector",
+        embedder=folder / "embedder",
+        accelerator=accelerator,
+        edgetpu_device=device,
+    )
+    return open_models(settings, **options)
 
 
 @pytest.mark.parametrize(
@@ -192,12 +199,12 @@ def test_the_cpu_needs_no_reason(compiled: Path) -> None:
 
 def test_packages_in_the_wrong_places_are_refused(pristine: Path) -> None:
     with pytest.raises(ModelError, match="face-embedding, not a face detector"):
-        open_models(pristine / "embedder", pristine / "detector")
+        open_models(ModelsSettings(detector=pristine / "embedder", embedder=pristine / "detector"))
 
 
 def test_a_name_that_is_nowhere_is_refused(pristine: Path) -> None:
     with pytest.raises(ModelError, match="no_such_model: no such model package"):
-        open_models("no_such_model", pristine / "embedder")
+        open_models(ModelsSettings(detector=Path("no_such_model"), embedder=pristine / "embedder"))
 
 
 def test_the_probe_needs_nothing_of_ours(

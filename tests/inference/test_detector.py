@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from edgeface.base.errors import ModelError
 from edgeface.inference.description import Preprocessing
 from edgeface.inference.detector import Detector
-from edgeface.inference.network import Quantization, TensorSpec
+from edgeface.inference.network import Preprocessor, Quantization, TensorSpec
 from edgeface.inference.package import load_package
-from edgeface.inference.preprocess import Preprocessor
 from edgeface.inference.runtimes import Runtime
 from tests.support.packages import detector_model, edit_description, write_detector
 from tests.support.yardstick import in_yardsticks

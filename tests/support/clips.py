@@ -20,7 +20,7 @@ from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.settings.camera import StreamCamera
-from edgeface.settings.places import shipped_models
+from edgeface.settings.models import ModelsSettings
 from tests.support.people import everybody, gallery
 
 PERSON = "p_herherherhe"
@@ -62,10 +62,7 @@ class ClipDoor:
     """The models that ship, and a gallery made from single frames."""
 
     def __init__(self) -> None:
-        models = shipped_models()
-        self.detector, self.embedder, _ = open_models(
-            models / "face_detector", models / "facenet", "cpu"
-        )
+        self.detector, self.embedder, _ = open_models(ModelsSettings(accelerator="cpu"))
         self.calibration = self.embedder.package.calibration
 
     def enrol(self, frame: Frame, name: str = PERSON) -> GalleryIndex:

@@ -15,7 +15,7 @@ from edgeface.base.clock import NS
 from edgeface.base.ids import new_person_id
 from edgeface.contract.answers import EnrollData, EnrollProgress, Hint
 from edgeface.contract.command_requests import Enroll
-from edgeface.gallery.compare import find_lookalikes
+from edgeface.gallery.enrolment import find_lookalikes
 from edgeface.gallery.gate import explain
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.portable import export_one
