@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgeface.capture.reopening import CameraHealth
-from edgeface.fleet.device.provision import Provision
+from edgeface.fleet.device.trusted import Provision
 from edgeface.inference.models import AcceleratorState
 from edgeface.inference.package import ModelPackage
 from edgeface.recognition.index import GalleryIndex

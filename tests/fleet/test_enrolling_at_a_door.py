@@ -15,7 +15,7 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.demo.photographs import COLLINS
-from edgeface.fleet.protocol.reported import read_reported
+from edgeface.fleet.admin.standing import read_reported
 from edgeface.security.keys import SigningKey
 from tests.support.broker import Arrival, Witness, running_broker
 from tests.support.commands import write_person

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from edgeface.base.messages import Message
+from edgeface.fleet.admin.standing import confirms
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.reported import confirms
 from edgeface.gallery.database import set_aside
 from tests.support.fleet_device import DAY_S, FleetDevice, Times, follow, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from edgeface.contract.gallery_report import Reported
-from edgeface.fleet.protocol.reported import applied_version, confirms, read_reported
+from edgeface.fleet.admin.standing import applied_version, confirms, read_reported
 from edgeface.fleet.protocol.terms import Version
 from edgeface.inference.package import load_package
 from edgeface.mqtt.localbroker import LocalBroker

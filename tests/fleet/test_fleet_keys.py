@@ -10,7 +10,7 @@ import pytest
 
 from edgeface.base.errors import BadIdError, BrokerError, GalleryError, SettingsError, StateError
 from edgeface.cli.main import main
-from edgeface.fleet.admin.adminkeys import encryption_file, make_keys
+from edgeface.fleet.admin.adminkeys import key_file, make_keys
 from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master
@@ -220,7 +220,7 @@ class TestRekey:
                 fleet.drop_old_keys()
         assert KeyRing.load(bundle).administrators.keys() == {keys.signing}
         assert len(list(site.folder.keys.glob("administrator-*"))) == 2
-        assert encryption_file(site.folder.keys, keys.encryption).exists()
+        assert key_file(site.folder.keys, "encryption", keys.encryption).exists()
         site.put({5: [5]})
         with site.fleet() as fleet:
             fleet.publish(lambda: b"battery staple")

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from edgeface.base.errors import BrokerError
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.protocol.reported import applied_version
+from edgeface.fleet.admin.standing import applied_version
 from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import FleetDevice, Times, memory_site

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.fleet.device.provision import load_provision
-from edgeface.fleet.protocol.reported import applied_version, read_reported
+from edgeface.fleet.admin.standing import applied_version, read_reported
+from edgeface.fleet.device.trusted import load_provision
 from edgeface.inference.package import load_package
 from edgeface.security.keys import SigningKey
 from edgeface.settings.places import shipped_models

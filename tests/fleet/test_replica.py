@@ -11,9 +11,9 @@ import pytest
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message
 from edgeface.contract.topics import Topics
+from edgeface.fleet.admin.standing import applied_version, read_reported
 from edgeface.fleet.device.requests import MAX_OUTSTANDING
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.reported import applied_version, read_reported
 from edgeface.gallery.database import set_aside
 from edgeface.gallery.store import GalleryStore
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.device.tables import FleetTables
-from edgeface.fleet.device.trusted import Trusted
+from edgeface.fleet.device.trusted import Trusted, load_provision
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.record import SignedRecord
 from edgeface.fleet.protocol.terms import RefusedError

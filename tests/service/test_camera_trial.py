@@ -20,7 +20,7 @@ from edgeface.capture.slot import LatestSlot
 from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
 from edgeface.service.capturing import CameraTrial, Capture
-from edgeface.service.commanding.outcome import CommandRefusedError
+from edgeface.service.commanding.admission import CommandRefusedError
 from edgeface.service.commanding.reloads import Reloaded, told
 from edgeface.service.composition import CAPTURE
 from edgeface.service.reload import reload

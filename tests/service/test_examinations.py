@@ -17,9 +17,8 @@ from edgeface.contract.event import ModelsUsed
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.values import Embedding, Face
 from edgeface.security.sealing import AdministratorSecret, Context
-from edgeface.service.commanding.admission import Address, Request
+from edgeface.service.commanding.admission import Address, CommandRefusedError, Outcome, Request
 from edgeface.service.commanding.enrolling import Enrolling
-from edgeface.service.commanding.outcome import CommandRefusedError, Outcome
 from edgeface.service.commanding.peephole import Examination, Glance, Peephole
 from edgeface.service.commanding.picturing import MAX_JPEG_BYTES, jpeg
 from edgeface.service.commanding.verifying import Identifying, Verifying

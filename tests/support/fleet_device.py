@@ -10,10 +10,10 @@ from typing import Any
 from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.ledger import Ledger
+from edgeface.fleet.admin.standing import applied_version
 from edgeface.fleet.device.own_report import OwnReport
-from edgeface.fleet.device.provision import load_provision
 from edgeface.fleet.device.replica import Replica, ReplicaClock
-from edgeface.fleet.protocol.reported import applied_version
+from edgeface.fleet.device.trusted import load_provision
 from edgeface.gallery.store import GalleryStore
 from edgeface.security.keys import SigningKey
 from tests.support.fleet_site import FleetSite, new_site, person_id

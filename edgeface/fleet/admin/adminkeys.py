@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.files import PRIVATE, PUBLIC, write_file
 from edgeface.fleet.protocol.keyring import ENCRYPTION_KEY_BYTES, encryption_key_id
 from edgeface.gallery.key_file import load_key
-from edgeface.security.keys import SigningKey, VerifyingKey
+from edgeface.security.keys import SigningKey
 from edgeface.security.sealing import AdministratorSecret
 
 MIN_PASSPHRASE: Final = 8
+
+Kind: TypeAlias = Literal["administrator", "freshness", "encryption"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +40,11 @@ def make_keys(folder: Path, passphrase: bytes) -> KeySet:
     freshness = SigningKey.generate()
     encryption = secrets.token_bytes(ENCRYPTION_KEY_BYTES)
     keys = KeySet(signing.kid, freshness.kid, encryption_key_id(encryption))
-    write_file(administrator_file(folder, keys.signing), signing.pem(passphrase), PRIVATE)
+    write_file(key_file(folder, "administrator", keys.signing), signing.pem(passphrase), PRIVATE)
     write_file(public_file(folder, keys.signing), signing.public.pem(), PUBLIC)
-    write_file(freshness_file(folder, keys.freshness), freshness.pem(), PRIVATE)
-    write_file(encryption_file(folder, keys.encryption), encryption.hex().encode() + b"\n", PRIVATE)
+    write_file(key_file(folder, "freshness", keys.freshness), freshness.pem(), PRIVATE)
+    content = encryption.hex().encode() + b"\n"
+    write_file(key_file(folder, "encryption", keys.encryption), content, PRIVATE)
     return keys
 
 
@@ -57,17 +60,18 @@ def ensure_sealing_key(path: Path) -> bytes:
 def drop_keys(folder: Path, keys: KeySet) -> None:
     """Delete the files of keys that publish no more."""
     for path in (
-        administrator_file(folder, keys.signing),
+        key_file(folder, "administrator", keys.signing),
         public_file(folder, keys.signing),
-        freshness_file(folder, keys.freshness),
-        encryption_file(folder, keys.encryption),
+        key_file(folder, "freshness", keys.freshness),
+        key_file(folder, "encryption", keys.encryption),
     ):
         path.unlink(missing_ok=True)
 
 
-def administrator_file(folder: Path, kid: str) -> Path:
-    """The administrator's private key, under a passphrase."""
-    return folder / f"administrator-{kid}.key"
+def key_file(folder: Path, kind: Kind, kid: str) -> Path:
+    """The administrator's private key, under a passphrase; the private key for freshness, without
+    one: a timer uses it; or the key under which records are sealed: devices have it too."""
+    return folder / f"{kind}-{kid}.key"
 
 
 def public_file(folder: Path, kid: str) -> Path:
@@ -75,21 +79,6 @@ def public_file(folder: Path, kid: str) -> Path:
     return folder / f"administrator-{kid}.pub"
 
 
-def freshness_file(folder: Path, kid: str) -> Path:
-    """The private key for freshness, without a passphrase: a timer uses it."""
-    return folder / f"freshness-{kid}.key"
-
-
-def encryption_file(folder: Path, kid: str) -> Path:
-    """The key under which records are sealed; devices have it too."""
-    return folder / f"encryption-{kid}.key"
-
-
 def load_encryption_key(folder: Path, kid: str) -> bytes:
     """32 bytes. Raises StateError or GalleryError."""
-    return load_key(encryption_file(folder, kid), create=False)
-
-
-def load_public_key(folder: Path, kid: str) -> VerifyingKey:
-    """Raises StateError."""
-    return VerifyingKey.load(public_file(folder, kid))
+    return load_key(key_file(folder, "encryption", kid), create=False)

@@ -14,10 +14,9 @@ from edgeface.base.files import PRIVATE, PUBLIC, write_file
 from edgeface.base.ids import check_id
 from edgeface.fleet.admin.adminkeys import (
     KeySet,
-    encryption_file,
     ensure_sealing_key,
+    key_file,
     load_encryption_key,
-    load_public_key,
     public_file,
 )
 from edgeface.fleet.admin.ledger import LedgerState
@@ -135,10 +134,10 @@ def write_fleet_folder(
         SEALING_FILE: (ensure_sealing_key(folder.sealing_key), PUBLIC),
     }
     for item in keys:
-        public = load_public_key(folder.keys, item.signing)
+        public = VerifyingKey.load(public_file(folder.keys, item.signing))
         wanted[public_file(target, item.signing).name] = (public.pem(), PUBLIC)
         cipher = load_encryption_key(folder.keys, item.encryption).hex().encode() + b"\n"
-        wanted[encryption_file(target, item.encryption).name] = (cipher, PRIVATE)
+        wanted[key_file(target, "encryption", item.encryption).name] = (cipher, PRIVATE)
     for name, (content, mode) in wanted.items():
         write_file(target / name, content, mode, replace=True)
     for path in target.iterdir():

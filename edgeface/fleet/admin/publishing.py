@@ -10,7 +10,7 @@ from typing import Final
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Publication
-from edgeface.fleet.admin.adminkeys import freshness_file, load_public_key
+from edgeface.fleet.admin.adminkeys import key_file, public_file
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.ledger import Ledger, Outgoing, SendStage
 from edgeface.fleet.admin.site import SiteFolder
@@ -21,7 +21,7 @@ from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, read_manifest
 from edgeface.fleet.protocol.terms import NOTHING, Version
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import SigningKey
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 HOUR_S: Final = 3600
 
@@ -87,7 +87,7 @@ class SitePublisher:
         state = self._ledger.state()
         if state.manifest is None:
             return None
-        ring = KeyRing([load_public_key(self._folder.keys, state.keys.signing)], [])
+        ring = KeyRing([VerifyingKey.load(public_file(self._folder.keys, state.keys.signing))], [])
         return read_manifest(state.manifest, ring, site=self._folder.site)
 
     def _check(self, broker: Broker, *, lost: bool, known: bool = False) -> None:
@@ -152,7 +152,7 @@ class SitePublisher:
     def _freshness(self) -> bytes:
         manifest = self.manifest()
         assert manifest is not None
-        key = freshness_file(self._folder.keys, self._ledger.state().keys.freshness)
+        key = key_file(self._folder.keys, "freshness", self._ledger.state().keys.freshness)
         issued_s = int(self._now())
         expires_s = issued_s + self._folder.settings.freshness_hours * HOUR_S
         # Before it is sent: the bound on what a freeze can do must never be told too early.

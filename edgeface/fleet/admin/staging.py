@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeface.base.errors import EdgefaceError, GalleryError
-from edgeface.fleet.admin.adminkeys import (
-    KeySet,
-    administrator_file,
-    freshness_file,
-    load_encryption_key,
-)
+from edgeface.fleet.admin.adminkeys import KeySet, key_file, load_encryption_key
 from edgeface.fleet.admin.ledger import SendStage, keys_text
 from edgeface.fleet.admin.master import Draft, Master, content_digest
 from edgeface.fleet.admin.site import DAY_S
@@ -38,8 +33,8 @@ class PublishingKeys(NamedTuple):
 
 def load_publishing_keys(folder: Path, keys: KeySet, passphrase: bytes) -> PublishingKeys:
     """From the site's folder of keys. Raises StateError or GalleryError."""
-    signer = SigningKey.load(administrator_file(folder, keys.signing), passphrase)
-    freshness = SigningKey.load(freshness_file(folder, keys.freshness))
+    signer = SigningKey.load(key_file(folder, "administrator", keys.signing), passphrase)
+    freshness = SigningKey.load(key_file(folder, "freshness", keys.freshness))
     return PublishingKeys(signer, freshness.public, load_encryption_key(folder, keys.encryption))
 
 

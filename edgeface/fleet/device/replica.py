@@ -20,11 +20,10 @@ from edgeface.base.files import PRIVATE, write_file
 from edgeface.base.messages import Message, Subscription
 from edgeface.contract.gallery_report import Standing
 from edgeface.fleet.device.catch_up import CatchUp
-from edgeface.fleet.device.provision import Provision
 from edgeface.fleet.device.refusals import Refusals
 from edgeface.fleet.device.requests import Key
 from edgeface.fleet.device.tables import FleetTables
-from edgeface.fleet.device.trusted import Trusted
+from edgeface.fleet.device.trusted import Provision, Trusted
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.terms import RefusedError
 from edgeface.gallery.store import GalleryStore

@@ -1,4 +1,4 @@
-"""Which requests a device takes: the checks before anything is done.
+"""Which requests a device takes, the checks before anything is done, and what may become of them.
 
 A request is taken once: a transaction that was seen is refused for as long as the request could
 still be good. The transactions remembered are bounded; while the device's clock is trusted, a new
@@ -12,15 +12,40 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec, command_requests
-from edgeface.contract.answers import Code
+from edgeface.contract.answers import Code, Sealed
 from edgeface.contract.command_requests import TRANSACTION, Command, Verb
 from edgeface.contract.commands import COMMANDS, as_verb
 from edgeface.contract.topics import CLIENT, Topics
+
+
+class CommandRefusedError(Exception):
+    """Raised when a command cannot be done; becomes the error of its answer."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.code: Code = code
+
+
+Outcome: TypeAlias = Callable[[], object]
+"""Called by the commands' thread: makes the data of the answer, or raises CommandRefusedError.
+What is slow (sealing, encoding) is done there and not in the thread of the models."""
+Seal: TypeAlias = Callable[[bytes], Sealed]
+"""Seals content to the administrator, as the answer to one request."""
+
+
+def refusing(code: Code, message: str) -> Outcome:
+    """An outcome that is a refusal."""
+
+    def raise_it() -> object:
+        raise CommandRefusedError(code, message)
+
+    return raise_it
+
 
 MAX_TRANSACTIONS: Final = 10_000
 """Remembered at most."""
@@ -83,13 +108,9 @@ class Admission:
         self._now_s = now_s
         self._synced = synced
         self._enabled = enabled
-        self._seen: OrderedDict[str, float] = OrderedDict()
+        self.seen: Final[OrderedDict[str, float]] = OrderedDict()
+        """Transactions kept against a second use, and until when."""
         codec.prepare(*(item.request for item in COMMANDS.values()))
-
-    @property
-    def remembered(self) -> int:
-        """Transactions kept against a second use."""
-        return len(self._seen)
 
     def judge(self, message: Message, received_boottime_ns: int) -> Request | RefusedRequest:
         """Take or refuse a message."""
@@ -135,24 +156,24 @@ class Admission:
             return refuse(
                 "expires_too_late", f"it ends more than {command_requests.MAX_AHEAD_S:.0f} s ahead"
             )
-        if command.transaction in self._seen:
+        if command.transaction in self.seen:
             return refuse("repeated", "this transaction was used before")
         self._forget(now_s, synced)
-        if len(self._seen) >= MAX_TRANSACTIONS:
+        if len(self.seen) >= MAX_TRANSACTIONS:
             return refuse("busy", "too many requests")
-        self._seen[command.transaction] = command.expires_at.timestamp()
+        self.seen[command.transaction] = command.expires_at.timestamp()
         return request
 
     def _forget(self, now_s: float, synced: bool) -> None:
         """Make room, if there is none, by what has ended."""
-        if len(self._seen) < MAX_TRANSACTIONS:
+        if len(self.seen) < MAX_TRANSACTIONS:
             return
-        ended = [name for name, until_s in self._seen.items() if until_s <= now_s]
+        ended = [name for name, until_s in self.seen.items() if until_s <= now_s]
         for name in ended:
-            del self._seen[name]
+            del self.seen[name]
         if not synced and not ended:
             # Nothing ends on a clock that stands in the past, and the door has to go on.
-            self._seen.popitem(last=False)
+            self.seen.popitem(last=False)
 
     def _read(
         self, message: Message

@@ -23,9 +23,16 @@ from edgeface.mqtt.link import DeviceSession
 from edgeface.recognition.decision import DecisionRules
 from edgeface.security.sealing import AdministratorKey, Context
 from edgeface.service.board import Board
-from edgeface.service.commanding.admission import Address, Admission, RefusedRequest, Request
+from edgeface.service.commanding.admission import (
+    Address,
+    Admission,
+    CommandRefusedError,
+    Outcome,
+    RefusedRequest,
+    Request,
+    Seal,
+)
 from edgeface.service.commanding.enrolling import Enrolling
-from edgeface.service.commanding.outcome import CommandRefusedError, Outcome, Seal
 from edgeface.service.commanding.peephole import Examination, Peephole
 from edgeface.service.commanding.picturing import Picturing
 from edgeface.service.commanding.reloads import Reloads, told

@@ -23,9 +23,8 @@ from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.templates import encode_template
-from edgeface.service.commanding.admission import Request
+from edgeface.service.commanding.admission import Outcome, Request, Seal, refusing
 from edgeface.service.commanding.evidence import Evidence, take_crop
-from edgeface.service.commanding.outcome import Outcome, Seal, refusing
 from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import face_quality
 

@@ -18,8 +18,7 @@ from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.pipeline import FrameResult, Gallery, PipelineRules, Sight
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import FaceEmbedder
-from edgeface.service.commanding.admission import Request
-from edgeface.service.commanding.outcome import Outcome, refusing
+from edgeface.service.commanding.admission import Outcome, Request, refusing
 from edgeface.service.sightings import Circumstances
 
 _log = logging.getLogger(__name__)

@@ -9,8 +9,7 @@ import numpy as np
 
 from edgeface.contract.answers import SnapshotData
 from edgeface.recognition.values import Image
-from edgeface.service.commanding.admission import Request
-from edgeface.service.commanding.outcome import CommandRefusedError, Outcome, Seal
+from edgeface.service.commanding.admission import CommandRefusedError, Outcome, Request, Seal
 from edgeface.service.commanding.peephole import Glance
 
 MAX_SIDE_PX: Final = 640

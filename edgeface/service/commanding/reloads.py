@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edgeface.contract.answers import ReloadData
-from edgeface.service.commanding.outcome import CommandRefusedError
+from edgeface.service.commanding.admission import CommandRefusedError
 
 
 @dataclass(frozen=True, slots=True)

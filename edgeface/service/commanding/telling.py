@@ -20,7 +20,7 @@ from edgeface.contract.event import Sighting
 from edgeface.contract.report import Lifecycle
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board
-from edgeface.service.commanding.outcome import CommandRefusedError
+from edgeface.service.commanding.admission import CommandRefusedError
 
 _MAX_WHY_BYTES = 48 * 1024
 MAX_TRACES: Final = 64
@@ -31,8 +31,7 @@ class Traces:
     """The newest decisions, for `why`. Written by the thread of the models, read by that of the
     commands. Gone with the process."""
 
-    def __init__(self, limit: int = MAX_TRACES) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, Sighting] = OrderedDict()
 
@@ -41,7 +40,7 @@ class Traces:
         with self._lock:
             self._kept[sighting.track.id] = sighting
             self._kept.move_to_end(sighting.track.id)
-            while len(self._kept) > self._limit:
+            while len(self._kept) > MAX_TRACES:
                 self._kept.popitem(last=False)
 
     def find(self, track: int | None) -> Sighting | None:

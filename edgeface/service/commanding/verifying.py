@@ -9,9 +9,8 @@ from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.verification import Verification, verify
-from edgeface.service.commanding.admission import Request
+from edgeface.service.commanding.admission import Outcome, Request, refusing
 from edgeface.service.commanding.evidence import Evidence, Looks, seen, take_crop
-from edgeface.service.commanding.outcome import Outcome, refusing
 from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import match_of
 

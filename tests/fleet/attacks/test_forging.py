@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Message
-from edgeface.fleet.admin.adminkeys import freshness_file
+from edgeface.fleet.admin.adminkeys import key_file
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.freshness import encode_freshness
@@ -118,7 +118,7 @@ class TestForge:
     ) -> None:
         (path,) = site.folder.keys.glob("freshness-*.key")
         stolen = SigningKey.load(path)
-        assert path == freshness_file(site.folder.keys, stolen.kid)
+        assert path == key_file(site.folder.keys, "freshness", stolen.kid)
         insert(device, TOPICS.manifest, forged_manifest(device, Version(1, 2), None, stolen))
         wire = encode_tombstone(
             site="hq", person_id=person_id(1), version=Version(1, 1), signer=stolen
