@@ -14,9 +14,8 @@ from typing import Any, Final, Literal
 from edgeface.bench.memory import forget_peak, resident_now_mib, resident_peak_mib
 from edgeface.contract.event import new_session
 from edgeface.contract.topics import Topics
-from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.replica import Replica, ReplicaClock
-from edgeface.fleet.device.subscriber import Subscriber
+from edgeface.fleet.device.subscriber import OwnReport, Subscriber
 from edgeface.fleet.device.trusted import load_provision
 from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.store import GalleryStore

@@ -15,6 +15,17 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import BrokerError, StateError
+from edgeface.security.certificate_facts import (
+    AUTHORITY,
+    certificates_in,
+    facts_of,
+    is_issued_by,
+    read_certificate,
+    users_in,
+)
+from edgeface.security.certificates import AUTHORITY_DAYS, LEAF_DAYS, Authority
+from edgeface.security.roles import User, acl_file
+from edgeface.security.tls import read_password
 
 _DEFAULT_FOLDER: Final = Path("certs")
 _SOON_DAYS: Final = 45
@@ -91,8 +102,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _init(args: argparse.Namespace) -> int:
-    from edgeface.security.certificates import AUTHORITY_DAYS, Authority
-
     days = args.days or AUTHORITY_DAYS
     Authority.create(args.dir, days=days, passphrase=_passphrase(args))
     print(f"{args.dir}/ca.key       stays here; who has it can be any client of the broker")
@@ -102,8 +111,7 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _sign(args: argparse.Namespace) -> int:
-    from edgeface.security.certificates import LEAF_DAYS, Authority
-    from edgeface.security.roles import User
+    from edgeface.security.certificates import Authority
 
     authority = Authority.open(args.dir, passphrase=_passphrase(args))
     verb = args.certs_verb
@@ -130,9 +138,6 @@ def _sign(args: argparse.Namespace) -> int:
 
 
 def _acl(args: argparse.Namespace) -> int:
-    from edgeface.security.certificate_facts import AUTHORITY, users_in
-    from edgeface.security.roles import User, acl_file
-
     users = [User.parse(text) for text in args.user]
     if not users or (args.dir / f"{AUTHORITY}.pem").exists():
         users += users_in(args.dir)
@@ -141,13 +146,6 @@ def _acl(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from edgeface.security.certificate_facts import (
-        certificates_in,
-        facts_of,
-        is_issued_by,
-        read_certificate,
-    )
-
     one: Path | None = args.file
     paths = certificates_in(args.dir) if one is None else (one,)
     authority = read_certificate(paths[0]) if one is None else None
@@ -177,8 +175,6 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _passphrase(args: argparse.Namespace) -> str | None:
-    from edgeface.security.tls import read_password
-
     path: Path | None = args.passphrase_file
     if path is None:
         return None

@@ -16,7 +16,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edgeface.base.errors import EvaluationError
 from edgeface.cli.common import add_json, add_kind, add_models
+from edgeface.evaluation.calibration_run import calibrate
+from edgeface.evaluation.detection import measure_detection
+from edgeface.evaluation.opener import Opener, existing, parse_size
+from edgeface.evaluation.pictures import PictureRoot
+from edgeface.evaluation.protocol import read_protocol
+from edgeface.evaluation.stills import embed_pictures
+from edgeface.evaluation.verification_report import plot_verification, report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -111,12 +119,6 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
 
 
 def _verification(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.evaluation.opener import Opener, existing
-    from edgeface.evaluation.pictures import PictureRoot
-    from edgeface.evaluation.protocol import read_protocol
-    from edgeface.evaluation.stills import embed_pictures
-    from edgeface.evaluation.verification_report import plot_verification, report
-
     protocol = read_protocol(existing(args.pairs))
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
@@ -162,11 +164,6 @@ def _print_verification(measured: dict[str, Any]) -> None:
 
 
 def _calibration(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.evaluation.calibration_run import calibrate
-    from edgeface.evaluation.opener import Opener, existing
-    from edgeface.evaluation.pictures import PictureRoot
-    from edgeface.evaluation.protocol import read_protocol
-
     protocols = [read_protocol(existing(path)) for path in args.pairs]
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
@@ -215,11 +212,6 @@ def _folds(text: str) -> range:
 
 
 def _detection(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.base.errors import EvaluationError
-    from edgeface.evaluation.detection import measure_detection
-    from edgeface.evaluation.opener import existing, parse_size
-    from edgeface.evaluation.pictures import PictureRoot
-
     if not args.boxes and not args.one_face:
         raise EvaluationError("nothing to measure on: give --boxes, --one-face or both")
     with PictureRoot(existing(args.root)) as root:

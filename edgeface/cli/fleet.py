@@ -27,6 +27,9 @@ ACTIONS: Final = {
 }
 """Each is the module `fleet_NAME`, with `add_arguments(parser)` and `run(args) -> int`."""
 
+SHOWN: Final = ("list", "diff", "status")
+"""Those that take `--json` and nothing else: they have no `add_arguments`."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the actions of `edgeface fleet`."""
@@ -39,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the site's folder; default: the current one",
     )
+    shown = argparse.ArgumentParser(add_help=False)
+    shown.add_argument("--json", action="store_true")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in ACTIONS.items():
-        actions.add_parser(name, help=text, module=f"fleet_{name}", parents=[common])
+        parents = [common, shown] if name in SHOWN else [common]
+        actions.add_parser(name, help=text, module=f"fleet_{name}", parents=parents)

@@ -9,11 +9,6 @@ from edgeface.cli.fleet_site import open_master
 from edgeface.fleet.admin.master import Draft
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `edgeface fleet diff`."""
-    parser.add_argument("--json", action="store_true")
-
-
 def run(args: argparse.Namespace) -> int:
     """Return 0, whether anything differs or not."""
     with open_master(args) as master:

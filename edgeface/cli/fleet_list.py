@@ -11,11 +11,6 @@ from edgeface.cli.fleet_site import open_master
 from edgeface.gallery.person import person_to_mapping
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `edgeface fleet list`."""
-    parser.add_argument("--json", action="store_true")
-
-
 def run(args: argparse.Namespace) -> int:
     """Return 0."""
     with open_master(args) as master:

@@ -21,11 +21,6 @@ from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.standing import DeviceStanding
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `edgeface fleet status`."""
-    parser.add_argument("--json", action="store_true")
-
-
 def run(args: argparse.Namespace) -> int:
     """Return 0 when every device has the gallery that is published and has confirmed every
     erasure, else 1."""

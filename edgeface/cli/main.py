@@ -61,7 +61,7 @@ class VerbParser(argparse.ArgumentParser):
             self.description = module.__doc__
             self.formatter_class = argparse.RawDescriptionHelpFormatter
             self.set_defaults(run=vars(module).get("run"))
-            module.add_arguments(self)
+            vars(module).get("add_arguments", lambda _: None)(self)
         return super().parse_known_args(args, namespace)
 
 

@@ -8,9 +8,8 @@ from typing import Final
 from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.replica import Replica, ReplicaClock
-from edgeface.fleet.device.subscriber import Subscriber
+from edgeface.fleet.device.subscriber import OwnReport, Subscriber
 from edgeface.fleet.device.trusted import Provision, load_provision
 from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.opening import open_or_replace

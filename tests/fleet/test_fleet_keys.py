@@ -10,11 +10,10 @@ import pytest
 
 from edgeface.base.errors import BadIdError, BrokerError, GalleryError, SettingsError, StateError
 from edgeface.cli.main import main
-from edgeface.fleet.admin.adminkeys import key_file, make_keys
 from edgeface.fleet.admin.devices import Extras, add_device, registered, remove_device
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.site import SiteFolder
+from edgeface.fleet.admin.site import SiteFolder, key_file, make_keys
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.terms import Version

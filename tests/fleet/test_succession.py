@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from edgeface.fleet.protocol.floor import Floor
-from edgeface.fleet.protocol.freshness import encode_freshness, read_freshness
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.manifest import check_not_expired, read_manifest
+from edgeface.fleet.protocol.manifest import (
+    check_not_expired,
+    encode_freshness,
+    read_freshness,
+    read_manifest,
+)
 from edgeface.fleet.protocol.terms import RefusedError, Version
 from tests.support.gallery_vectors import (
     ADMINISTRATOR,

@@ -11,8 +11,8 @@ from edgeface.contract.gallery_report import Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.standing import applied_version
-from edgeface.fleet.device.own_report import OwnReport
 from edgeface.fleet.device.replica import Replica, ReplicaClock
+from edgeface.fleet.device.subscriber import OwnReport
 from edgeface.fleet.device.trusted import load_provision
 from edgeface.gallery.store import GalleryStore
 from edgeface.security.keys import SigningKey

@@ -24,10 +24,15 @@ from edgeface.fleet.admin.master import Master, make_site
 from edgeface.fleet.admin.publishing import Published
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.bucket import read_bucket
-from edgeface.fleet.protocol.freshness import read_freshness
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.manifest import NOBODY, Manifest, check_not_expired, read_manifest
+from edgeface.fleet.protocol.manifest import (
+    NOBODY,
+    Manifest,
+    check_not_expired,
+    read_freshness,
+    read_manifest,
+)
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
 from edgeface.fleet.protocol.terms import NOTHING, Version

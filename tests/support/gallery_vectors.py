@@ -15,9 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.fleet.protocol.bucket import BUCKETS, Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.keyring import KeyRing, encryption_key_id, signed
-from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest, read_manifest
+from edgeface.fleet.protocol.manifest import (
+    NOBODY,
+    encode_freshness,
+    encode_manifest,
+    read_manifest,
+)
 from edgeface.fleet.protocol.payload import Payload, encode_payload
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.terms import Version

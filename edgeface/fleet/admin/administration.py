@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from edgeface.base.errors import GalleryError
-from edgeface.fleet.admin.adminkeys import KeySet, drop_keys, make_keys
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.devices import registered, write_fleet_folder
 from edgeface.fleet.admin.master import Draft, Master
 from edgeface.fleet.admin.publishing import Published, SitePublisher
-from edgeface.fleet.admin.site import DAY_S
+from edgeface.fleet.admin.site import DAY_S, KeySet, drop_keys, make_keys
 from edgeface.fleet.admin.staging import load_publishing_keys, stage, stage_rekey
 from edgeface.fleet.admin.standing import DeviceStanding, judge, note_receipts, read_standings
 from edgeface.mqtt.options import ConnectionOptions

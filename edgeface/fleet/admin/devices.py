@@ -12,15 +12,15 @@ from typing import Final
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.base.files import PRIVATE, PUBLIC, write_file
 from edgeface.base.ids import check_id
-from edgeface.fleet.admin.adminkeys import (
+from edgeface.fleet.admin.ledger import LedgerState
+from edgeface.fleet.admin.site import (
     KeySet,
+    SiteFolder,
     ensure_sealing_key,
     key_file,
     load_encryption_key,
     public_file,
 )
-from edgeface.fleet.admin.ledger import LedgerState
-from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.floor import FLOOR_FILE
 from edgeface.security.keys import SigningKey, VerifyingKey
 

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from edgeface.contract import codec
-from edgeface.fleet.admin.adminkeys import KeySet
 from edgeface.fleet.admin.ledger_file import connect, explained
+from edgeface.fleet.admin.site import KeySet
 from edgeface.fleet.protocol.bucket import Entry
 from edgeface.fleet.protocol.floor import Floor
 from edgeface.fleet.protocol.framing import digest_of

@@ -11,9 +11,8 @@ from typing import Any, Literal, Self
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.files import PUBLIC, locked, write_file
-from edgeface.fleet.admin.adminkeys import KeySet, ensure_sealing_key, make_keys
 from edgeface.fleet.admin.ledger import Ledger
-from edgeface.fleet.admin.site import SITE_FILE, SiteFolder
+from edgeface.fleet.admin.site import SITE_FILE, KeySet, SiteFolder, ensure_sealing_key, make_keys
 from edgeface.fleet.protocol.payload import Payload, encode_payload, payload_of
 from edgeface.fleet.protocol.record import MAX_SPACES
 from edgeface.gallery.cipher import DamagedRowError

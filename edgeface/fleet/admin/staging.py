@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgeface.base.errors import EdgefaceError, GalleryError
-from edgeface.fleet.admin.adminkeys import KeySet, key_file, load_encryption_key
 from edgeface.fleet.admin.ledger import SendStage, keys_text
 from edgeface.fleet.admin.master import Draft, Master, content_digest
-from edgeface.fleet.admin.site import DAY_S
+from edgeface.fleet.admin.site import DAY_S, KeySet, key_file, load_encryption_key
 from edgeface.fleet.protocol.bucket import BUCKETS, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.manifest import NOBODY, encode_manifest

@@ -17,9 +17,14 @@ from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, read_bucket
 from edgeface.fleet.protocol.floor import FLOOR_FILE, Floor
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.freshness import read_freshness
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.manifest import NOBODY, Manifest, check_not_expired, read_manifest
+from edgeface.fleet.protocol.manifest import (
+    NOBODY,
+    Manifest,
+    check_not_expired,
+    read_freshness,
+    read_manifest,
+)
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import (
     OnPersonTopic,

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.messages import Message
-from edgeface.fleet.admin.adminkeys import key_file
+from edgeface.fleet.admin.site import key_file
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.freshness import encode_freshness
 from edgeface.fleet.protocol.keyring import encryption_key_id
-from edgeface.fleet.protocol.manifest import NOBODY
+from edgeface.fleet.protocol.manifest import NOBODY, encode_freshness
 from edgeface.fleet.protocol.record import encode_record, encode_tombstone
 from edgeface.fleet.protocol.terms import Version
 from edgeface.security.keys import SigningKey
