@@ -25,10 +25,10 @@ from edgeface.capture.source import FrameSource
 from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener
 from edgeface.inference.detector import Detector
 from edgeface.inference.runtimes import Interpreter
-from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
+from edgeface.recognition.templates import CodedRows
 
 DECODE = "decode"
 INVOKE = ("invoke detector", "invoke embedder")

@@ -29,9 +29,8 @@ from edgeface.gallery.person import (
     decode_templates,
     packed_templates,
 )
-from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.templates import DIMENSIONS
+from edgeface.recognition.templates import DIMENSIONS, CodedRows
 
 _KEY_CHECK = b"edgeface"
 

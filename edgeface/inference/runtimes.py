@@ -130,13 +130,13 @@ def probe_runtime(name: str) -> Runtime:
     return runtime
 
 
-def find_runtime(names: Sequence[str] = tuple(RUNTIMES)) -> Runtime:
+def find_runtime() -> Runtime:
     """The first runtime that runs the probe model.
 
     Raises RuntimeMissingError naming why each was refused and what to install.
     """
     reasons = []
-    for name in names:
+    for name in RUNTIMES:
         try:
             return probe_runtime(name)
         except RuntimeMissingError as error:

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 
 from edgeface.recognition.values import Image, Landmarks
 
-TEMPLATE_ID: Final = "arcface-112"
-"""Name of `TEMPLATE` in a model package; part of the space id."""
-
 TEMPLATE: Final[Landmarks] = np.array(
     [
         [38.2946, 51.6963],
@@ -24,7 +21,7 @@ TEMPLATE: Final[Landmarks] = np.array(
     dtype=np.float32,
 )
 """float32 `(5, 2)`: where the landmarks lie in a crop of `TEMPLATE_SIZE_PX` (ArcFace, Deng et al.,
-CVPR 2019)."""
+CVPR 2019); `arcface-112` in a model package, part of the space id."""
 TEMPLATE.setflags(write=False)
 
 TEMPLATE_SIZE_PX: Final = 112

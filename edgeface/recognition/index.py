@@ -8,8 +8,7 @@ from typing import Literal, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.recognition.coded_rows import CodedRows
-from edgeface.recognition.templates import DIMENSIONS
+from edgeface.recognition.templates import DIMENSIONS, CodedRows
 
 UnsyncedClock: TypeAlias = Literal["refuse", "allow"]
 """What happens to people with a validity window while the clock is not synchronised."""

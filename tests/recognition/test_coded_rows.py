@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgeface.recognition.coded_rows import KEEP_DECODED, CodedRows
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import match
-from edgeface.recognition.templates import decode_codes
+from edgeface.recognition.templates import KEEP_DECODED, CodedRows, decode_codes
 from tests.support.people import everybody, gallery
 
 SIZES = [
@@ -111,7 +110,7 @@ def test_a_ranking_is_that_of_the_decoded_gallery(
     codes[7] = codes_of(8, seed=2)[0]  # the first probe is somebody
     coded = gallery(list(decode_codes(codes).reshape(people, 2, 128)))
     coded = replace(coded, matrix=CodedRows(codes))
-    monkeypatch.setattr("edgeface.recognition.coded_rows.KEEP_DECODED", len(codes))
+    monkeypatch.setattr("edgeface.recognition.templates.KEEP_DECODED", len(codes))
     plain: GalleryIndex = replace(coded, matrix=CodedRows(codes))
     allowed = everybody(plain)
     if off:

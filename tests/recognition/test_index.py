@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.index import GalleryIndex, UnsyncedClock
+from edgeface.recognition.templates import CodedRows
 from tests.support.people import gallery, identity, view
 
 NOW = 1_000_000.0

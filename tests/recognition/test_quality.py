@@ -12,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeface.recognition.alignment import TEMPLATE
-from edgeface.recognition.pose import MEAN_HEAD, head_pose
-from edgeface.recognition.quality import GATES, Quality, QualityLimits, assess, refusal
+from edgeface.recognition.quality import (
+    GATES,
+    MEAN_HEAD,
+    Quality,
+    QualityLimits,
+    assess,
+    head_pose,
+    refusal,
+)
 from edgeface.recognition.values import Box, Face
 from tests.support.people import face
 

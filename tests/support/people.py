@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.recognition.alignment import TEMPLATE
-from edgeface.recognition.coded_rows import CodedRows
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.quality import Quality
-from edgeface.recognition.templates import decode_template, encode_template
+from edgeface.recognition.templates import CodedRows, decode_template, encode_template
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Box, Embedding, Face
 
