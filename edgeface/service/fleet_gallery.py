@@ -90,7 +90,7 @@ class FleetGallery:
         board = self._board
         facts = board.models
         if facts is not None:
-            replica.use_space(facts.space)
+            replica.catch_up.served.use_space(facts.space)
         self._take_provision(replica)
         before, index = board.gallery, replica.index
         board.by_gallery.index = index

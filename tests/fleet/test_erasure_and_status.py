@@ -12,7 +12,7 @@ from edgeface.contract.topics import Topics
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.record import Tombstone, verify_person
+from edgeface.fleet.protocol.record import TombstoneHeader, verify_person
 from edgeface.fleet.protocol.terms import Version
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
@@ -45,8 +45,8 @@ class TestErasure:
         assert sorted(counts(site)) == [person_id(2)]
         wire = site.retained()[TOPICS.person(person_id(1))]
         found = verify_person(wire, ring_of(site), site="hq", person_id=person_id(1))
-        assert isinstance(found, Tombstone)
-        assert found.version == version
+        assert isinstance(found, TombstoneHeader)
+        assert (found.epoch, found.revision) == version
         assert person_id(1).encode() not in site.folder.gallery_file.read_bytes()
 
     def test_the_topic_is_cleared_when_every_device_has_confirmed(self, site: FleetSite) -> None:

@@ -14,7 +14,7 @@ from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.record import Tombstone, verify_person
+from edgeface.fleet.protocol.record import TombstoneHeader, verify_person
 from edgeface.fleet.protocol.terms import Version
 from edgeface.mqtt.connection import Connection
 from tests.support.broker import Witness, running_broker
@@ -185,7 +185,7 @@ class TestInterruption:
         assert counts(site) == {person_id(n): [2] for n in range(1, 6)} | {person_id(9): [1]}
         tombstone = site.retained()[TOPICS.person(person_id(0))]
         found = verify_person(tombstone, ring_of(site), site="hq", person_id=person_id(0))
-        assert isinstance(found, Tombstone)
+        assert isinstance(found, TombstoneHeader)
 
     def test_refresh_finishes_it_too_and_sends_the_same_bytes(self, site: FleetSite) -> None:
         site.put({1: [1], 2: [2]})

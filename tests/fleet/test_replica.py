@@ -308,7 +308,7 @@ class TestSpaces:
         device.site.publish()
         device.settle()
         assert device.replica.covered_by(OTHER_SPACE)
-        device.replica.use_space(OTHER_SPACE)
+        device.replica.catch_up.served.use_space(OTHER_SPACE)
         device.work()
         assert device.people() == ids(1, 2)
         assert device.replica.index.space == OTHER_SPACE

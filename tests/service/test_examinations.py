@@ -117,7 +117,7 @@ def test_the_person_of_the_card_is_a_match_after_three_frames(
     assert (found.seen.frames, found.seen.agreeing, scene.shown) == (3, 3, 3)
     assert found.seen.latency_ms == 300
     assert not found.seen.pad.assessed
-    assert not scene.boards.busy
+    assert scene.boards.now is None
 
 
 def test_only_frames_captured_after_the_receipt_count(scene: Examined, anna: Embedding) -> None:
@@ -220,7 +220,7 @@ def test_without_frames_the_answer_comes_in_time_all_the_same(scene: Examined) -
     assert not scene.ended
     scene.boards.check(now_ns + 2_000_000_000)
     assert scene.code() == "no_frames"
-    assert not scene.boards.busy
+    assert scene.boards.now is None
 
 
 def test_with_one_frame_a_second_there_is_an_answer_in_time(

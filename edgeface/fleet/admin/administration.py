@@ -35,7 +35,7 @@ class Fleet:
         self._folder = master.folder
         self._now = now
         self._connect = connect
-        self._publisher = SitePublisher(self._folder, self._ledger, now=now, connect=connect)
+        self._publisher = SitePublisher(self._folder, self._ledger, now, connect)
 
     def rehearse(self, *, everything: bool = False) -> Draft:
         """What `publish` would do, after it has looked whether it may; nothing is sent or made.

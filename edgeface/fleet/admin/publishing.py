@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -47,9 +46,8 @@ class SitePublisher:
         self,
         folder: SiteFolder,
         ledger: Ledger,
-        *,
-        now: Callable[[], float] = time.time,
-        connect: Callable[[ConnectionOptions], Broker] = Broker,
+        now: Callable[[], float],
+        connect: Callable[[ConnectionOptions], Broker],
     ) -> None:
         self._folder = folder
         self._ledger = ledger

@@ -64,6 +64,7 @@ class SiteFolder:
     def __init__(self, path: Path, settings: SiteSettings) -> None:
         self.path = path
         self.settings = settings
+        self.site = settings.site
         self.keys = path / "keys"
         self.devices = path / "devices"
         self.bundles = path / "bundles"
@@ -84,11 +85,6 @@ class SiteFolder:
                 "`edgeface fleet init`, or name it with --site-dir"
             )
         return cls(path, load_site_settings(file))
-
-    @property
-    def site(self) -> str:
-        """The site's id."""
-        return self.settings.site
 
     def connection(self) -> ConnectionOptions:
         """How the administrator reaches the broker; the broker chooses the client id."""

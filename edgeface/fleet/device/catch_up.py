@@ -144,7 +144,7 @@ class CatchUp:
         self._arrived.clear()
         self.requests.hurry()
         unread = set(self._listed.unread())
-        for number in self._listed.numbers:
+        for number in range(len(self._listed.wanted)):
             if number not in unread:
                 self._drop(number)
                 self._reconsider(number)
@@ -153,7 +153,7 @@ class CatchUp:
             if wire is not None and number in unread and self._trusted.lists(number, wire):
                 self.bucket(number, wire, answers=False)
         for number in self._listed.unread():
-            if self._listed.digest(number) == NOBODY:
+            if self._listed.wanted[number] == NOBODY:
                 self._open(number, ())
             else:
                 self.requests.want(number)

@@ -64,18 +64,14 @@ class Refusals:
         )
         if len(self._found) > MAX_REFUSALS:
             del self._found[next(iter(self._found))]
-        kind = (_kind(topic), reason)
+        parts = topic.split("/")  # `person`, `bucket`, `manifest` or `freshness`
+        place = parts[-2] if parts[-2:-1] in (["person"], ["bucket"]) else parts[-1]
+        kind = (place, reason)
         if kind not in self._told:
             self._told.add(kind)
             _log.warning(
                 "%s refused (%s): %s; more of this kind are only counted", topic, reason, error
             )
-
-
-def _kind(topic: str) -> str:
-    """`person`, `bucket`, `manifest` or `freshness`."""
-    parts = topic.split("/")
-    return parts[-2] if parts[-2:-1] in (["person"], ["bucket"]) else parts[-1]
 
 
 _log = logging.getLogger(__name__)
@@ -181,10 +177,6 @@ class Replica:
         self._keep()
         if self._wire is not None:
             self._ask(self._wire)
-
-    def use_space(self, space: str) -> None:
-        """Another embedder is in use; the index follows with the next `work`."""
-        self.catch_up.served.use_space(space)
 
     def use_provision(self, provision: Provision) -> bool:
         """Keys and floor were read again: what comes from now on is judged by them, and what was

@@ -39,7 +39,7 @@ class ServedIndex:
         self._next_s = 0.0
 
     def use_space(self, space: str) -> None:
-        """Another embedder is in use."""
+        """Another embedder is in use; the index follows with the next `refresh`."""
         if space != self.space:
             self.space = space
             self._loaded = False

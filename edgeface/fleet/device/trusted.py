@@ -29,7 +29,7 @@ from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import (
     OnPersonTopic,
     SignedRecord,
-    Tombstone,
+    TombstoneHeader,
     open_record,
     verify_person,
 )
@@ -68,28 +68,20 @@ class Comparison:
     def __init__(self, held: Sequence[bytes]) -> None:
         """`held` are the digests that a manifest of exactly the people held would list."""
         self._held = list(held)
-        self._wanted: tuple[bytes, ...] = (NOBODY,) * len(self._held)
+        self.wanted: tuple[bytes, ...] = (NOBODY,) * len(self._held)
+        """What the manifest lists, by number of the bucket."""
         self._differing: set[int] = set()
         self._missing: dict[int, dict[str, Entry]] = {}
         self._opened: dict[int, bytes] = {}
 
     def begin(self, wanted: tuple[bytes, ...]) -> None:
         """There is a new manifest, with these digests."""
-        self._wanted = wanted
+        self.wanted = wanted
         self._differing = {
             number for number, digest in enumerate(wanted) if self._held[number] != digest
         }
         for number in [n for n, digest in self._opened.items() if wanted[n] != digest]:
             del self._opened[number], self._missing[number]
-
-    @property
-    def numbers(self) -> range:
-        """Of all buckets."""
-        return range(len(self._wanted))
-
-    def digest(self, number: int) -> bytes:
-        """What the manifest lists."""
-        return self._wanted[number]
 
     def unread(self) -> list[int]:
         """Buckets that differ and whose entries are not known."""
@@ -105,12 +97,12 @@ class Comparison:
         self._held[number] = _UNKNOWN
         self._opened.pop(number, None)
         self._missing.pop(number, None)
-        if self._wanted[number] != NOBODY:
+        if self.wanted[number] != NOBODY:
             self._differing.add(number)
 
     def open(self, number: int, missing: Mapping[str, Entry]) -> None:
         """The entries of a bucket are known; `missing` are those whose record is not held."""
-        self._opened[number] = self._wanted[number]
+        self._opened[number] = self.wanted[number]
         self._missing[number] = dict(missing)
         self._held[number] = _UNKNOWN
 
@@ -200,7 +192,8 @@ class Trusted:
         if not newer and self.manifest is not None and self.manifest.digest == manifest.digest:
             return False
         if now_s is not None:
-            manifest.check_time(now_s)  # 2: a manifest past its end
+            # 2: a manifest past its end
+            check_not_expired("manifest", manifest.version, manifest.header.expires, now_s)
             self.equivocation = None
             self.new_manifest = wire
         self.manifest = manifest
@@ -266,7 +259,7 @@ class Trusted:
 
     def lists(self, number: int, wire: bytes) -> bool:
         """Whether the current manifest has this digest for a bucket."""
-        return self.manifest is not None and digest_of(wire) == self.listed.digest(number)
+        return self.manifest is not None and digest_of(wire) == self.listed.wanted[number]
 
     # Records and tombstones: the targets themselves.
 
@@ -288,15 +281,15 @@ class Trusted:
             raise _not_listed(listed, found)
         return "held"
 
-    def load_tombstone(self, found: Tombstone) -> None:
+    def load_tombstone(self, found: TombstoneHeader) -> None:
         """Absence from the manifest erases, not this; it may only not contradict (5)."""
-        person_id = found.header.person_id
-        if self.manifest is None or found.version > self.manifest.version:
+        person_id, version = found.person_id, Version(found.epoch, found.revision)
+        if self.manifest is None or version > self.manifest.version:
             return
         if self.listed.is_unread(bucket_number(person_id)):
             return
         if self.listed.expected(person_id) or self._tables.entry(person_id):
-            raise RefusedError("rollback", f"tombstone {found.version} of somebody who is listed")
+            raise RefusedError("rollback", f"tombstone {version} of somebody who is listed")
 
     def open_record(self, record: SignedRecord) -> Payload:
         """What is in a record that the current manifest lists (1, 4)."""

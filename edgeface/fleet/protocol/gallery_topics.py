@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edgeface.base.ids import check_id, is_person_id
 from edgeface.contract.topics import PREFIX
 
 
-@dataclass(frozen=True, slots=True)
 class GalleryTopics:
-    """Of one site. Raises ContractError for an id that cannot be part of a topic."""
+    """Of one site; all retained. Raises ContractError for an id that cannot be part of a topic."""
 
-    site: str
-
-    def __post_init__(self) -> None:
-        check_id("site", self.site)
-
-    @property
-    def base(self) -> str:
+    def __init__(self, site: str) -> None:
+        self.site = check_id("site", site)
+        self.base = f"{PREFIX}/{site}/gallery"
         """Without a slash at the end."""
-        return f"{PREFIX}/{self.site}/gallery"
-
-    @property
-    def manifest(self) -> str:
-        """Retained."""
-        return f"{self.base}/manifest"
-
-    @property
-    def freshness(self) -> str:
-        """Retained."""
-        return f"{self.base}/freshness"
+        self.manifest = f"{self.base}/manifest"
+        self.freshness = f"{self.base}/freshness"
+        self.everyone = f"{self.base}/person/+"
+        """Filter that matches every person's topic."""
+        self.buckets = f"{self.base}/bucket/+"
+        """Filter that matches every bucket."""
 
     def bucket(self, number: int) -> str:
         """Retained; `number` is 0 to 255."""
@@ -39,16 +27,6 @@ class GalleryTopics:
     def person(self, person_id: str) -> str:
         """Retained: a record or a tombstone."""
         return f"{self.base}/person/{person_id}"
-
-    @property
-    def everyone(self) -> str:
-        """Filter that matches every person's topic."""
-        return f"{self.base}/person/+"
-
-    @property
-    def buckets(self) -> str:
-        """Filter that matches every bucket."""
-        return f"{self.base}/bucket/+"
 
     def person_of(self, topic: str) -> str | None:
         """The person whose topic this is; None for any other topic."""

@@ -77,10 +77,6 @@ class Manifest:
         """Id of the administrator's key that signed it."""
         return self.header.signing_key
 
-    def check_time(self, now_s: float) -> None:
-        """Raise RefusedError `expired` at `now_s` (UTC epoch seconds, effective time) or later."""
-        check_not_expired("manifest", self.version, self.header.expires, now_s)
-
 
 def encode_manifest(
     *,
@@ -116,7 +112,7 @@ def encode_manifest(
 
 def read_manifest(wire: bytes, ring: KeyRing, *, site: str) -> Manifest:
     """A verified manifest; whether it may follow is for `Floor.admit`, and its time for
-    `check_time`.
+    `check_not_expired`.
 
     Raises RefusedError: `oversized`, `malformed`, `foreign_site`, `unknown_key`, `bad_signature`.
     """
@@ -137,7 +133,8 @@ def read_manifest(wire: bytes, ring: KeyRing, *, site: str) -> Manifest:
 
 
 def check_not_expired(what: str, version: Version, expires_s: int, now_s: float) -> None:
-    """Raise RefusedError `expired` when `now_s` is not before `expires_s`."""
+    """Raise RefusedError `expired` when `now_s` (effective time) is not before `expires_s`; both
+    are UTC epoch seconds."""
     if now_s >= expires_s:
         raise RefusedError("expired", f"{what} {version} expired {now_s - expires_s:.0f} s ago")
 

@@ -91,20 +91,8 @@ class SignedRecord:
         return Version(self.header.epoch, self.header.revision)
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
-    """A tombstone whose signature and place have been verified."""
-
-    header: TombstoneHeader
-    digest: bytes
-
-    @property
-    def version(self) -> Version:
-        """Where in the gallery's history it belongs."""
-        return Version(self.header.epoch, self.header.revision)
-
-
-OnPersonTopic: TypeAlias = SignedRecord | Tombstone
+OnPersonTopic: TypeAlias = SignedRecord | TombstoneHeader
+"""Both verified; a tombstone is no more than its header."""
 
 
 def encode_record(
@@ -175,7 +163,7 @@ def verify_person(wire: bytes, ring: KeyRing, *, site: str, person_id: str) -> O
     `malformed`, `foreign_site`, `wrong_topic`, `unknown_key`, `bad_signature`.
     """
     message = unframe(wire, _KINDS, MAX_RECORD_BYTES, signed=True)
-    header = message.header
+    header: RecordHeader | TombstoneHeader = message.header
     check_site(header.site, site)
     if header.person_id != person_id:
         raise RefusedError("wrong_topic", f"it is of {header.person_id}, not {person_id}")
@@ -184,7 +172,7 @@ def verify_person(wire: bytes, ring: KeyRing, *, site: str, person_id: str) -> O
         return SignedRecord(header, digest_of(wire), message)
     if message.body:
         raise RefusedError("malformed", "a tombstone has no body")
-    return Tombstone(header, digest_of(wire))
+    return header
 
 
 def open_record(record: SignedRecord, ring: KeyRing) -> Payload:

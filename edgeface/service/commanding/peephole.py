@@ -78,29 +78,25 @@ class Peephole:
         """`finish` takes the outcome; it is called from either thread and must only enqueue."""
         self._finish = finish
         self._lock = threading.Lock()
-        self._now: tuple[Examination, int] | None = None
+        self.now: tuple[Examination, int] | None = None
+        """The examination that stands here, and when its answer is due (CLOCK_BOOTTIME)."""
         self._looked_ns: int | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether an examination stands here."""
-        return self._now is not None
 
     def begin(self, examination: Examination, timeout_s: float) -> bool:
         """Let an examination look for `timeout_s` from the receipt of its request; False: another
         one is looking."""
         due_ns = examination.request.received_boottime_ns + round(timeout_s * NS)
         with self._lock:
-            if self._now is not None:
+            if self.now is not None:
                 return False
-            self._now = (examination, due_ns)
+            self.now = (examination, due_ns)
         return True
 
     def look(self, glance: Callable[[], Glance], frame: Frame, now_ns: int) -> None:
         """Show a frame; `glance()` is only called when somebody looks."""
         before_ns, self._looked_ns = self._looked_ns, now_ns
         interval_ns = 0 if before_ns is None else now_ns - before_ns
-        now = self._now
+        now = self.now
         if now is None or frame.boottime_ns <= now[0].request.received_boottime_ns:
             return
         examination, due_ns = now
@@ -116,7 +112,7 @@ class Peephole:
 
     def check(self, now_ns: int) -> None:
         """End an examination whose answer is due: no frame has come that could have ended it."""
-        now = self._now
+        now = self.now
         if now is not None and now_ns >= now[1] and self._take(now):
             outcome = refusing(
                 "no_frames", "the camera or the models deliver nothing at the moment"
@@ -126,7 +122,7 @@ class Peephole:
     def _take(self, now: tuple[Examination, int]) -> bool:
         """Whoever ends it first."""
         with self._lock:
-            if self._now is not now:
+            if self.now is not now:
                 return False
-            self._now = None
+            self.now = None
         return True
