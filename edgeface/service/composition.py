@@ -10,7 +10,7 @@ from edgeface.base.messages import Subscription
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting, new_session
 from edgeface.contract.topics import Topics
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.terms import GalleryTopics
 from edgeface.mqtt.announcer import Announcer
 from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.options import ConnectionOptions

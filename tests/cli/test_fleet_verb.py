@@ -17,8 +17,8 @@ from edgeface.cli.fleet import ACTIONS
 from edgeface.cli.main import main
 from edgeface.fleet.admin.site import SITE_FILE, SiteFolder, load_site_settings
 from edgeface.fleet.admin.standing import DeviceStanding
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
+from edgeface.fleet.protocol.terms import GalleryTopics
 from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.broker import running_broker
 from tests.support.fleet_site import FleetSite

@@ -10,7 +10,7 @@ import pytest
 
 from edgeface.base.messages import Message
 from edgeface.fleet.admin.standing import confirms
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.terms import GalleryTopics
 from edgeface.gallery.database import set_aside
 from tests.support.fleet_device import DAY_S, FleetDevice, Times, follow, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id

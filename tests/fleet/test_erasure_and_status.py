@@ -11,9 +11,8 @@ from edgeface.contract.gallery_report import Receipt
 from edgeface.contract.topics import Topics
 from edgeface.fleet.protocol.bucket import bucket_number
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.record import TombstoneHeader, verify_person
-from edgeface.fleet.protocol.terms import Version
+from edgeface.fleet.protocol.terms import GalleryTopics, Version
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from edgeface.base.errors import ContractError
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket, read_bucket
 from edgeface.fleet.protocol.framing import MAGIC, digest_of
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing, signed
 from edgeface.fleet.protocol.manifest import read_freshness, read_manifest
 from edgeface.fleet.protocol.payload import Payload, decode_payload, encode_payload
 from edgeface.fleet.protocol.record import SignedRecord, TombstoneHeader, open_record, verify_person
-from edgeface.fleet.protocol.terms import RefusedError, Version
+from edgeface.fleet.protocol.terms import GalleryTopics, RefusedError, Version
 from edgeface.gallery.person import StoredTemplate
 from tests.support import gallery_vectors as vectors
 from tests.support import independent_gallery_reader as independent

@@ -13,9 +13,8 @@ from edgeface.base.messages import Acknowledged, Message, Publication, Signal
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.protocol.bucket import bucket_number
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.record import TombstoneHeader, verify_person
-from edgeface.fleet.protocol.terms import Version
+from edgeface.fleet.protocol.terms import GalleryTopics, Version
 from edgeface.mqtt.connection import Connection
 from tests.support.broker import Witness, running_broker
 from tests.support.fleet_site import (

@@ -13,7 +13,7 @@ from edgeface.base.messages import Message
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.standing import applied_version, read_reported
 from edgeface.fleet.device.requests import MAX_OUTSTANDING
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
+from edgeface.fleet.protocol.terms import GalleryTopics
 from edgeface.gallery.database import set_aside
 from edgeface.gallery.store import GalleryStore
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site

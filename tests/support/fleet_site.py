@@ -24,7 +24,6 @@ from edgeface.fleet.admin.master import Master, make_site
 from edgeface.fleet.admin.publishing import Published
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.fleet.protocol.bucket import read_bucket
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import (
     NOBODY,
@@ -35,7 +34,7 @@ from edgeface.fleet.protocol.manifest import (
 )
 from edgeface.fleet.protocol.payload import Payload
 from edgeface.fleet.protocol.record import SignedRecord, open_record, verify_person
-from edgeface.fleet.protocol.terms import NOTHING, Version
+from edgeface.fleet.protocol.terms import NOTHING, GalleryTopics, Version
 from edgeface.gallery.person import Person
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey

@@ -15,8 +15,8 @@ from edgeface.base.messages import Publication
 from edgeface.contract.commands import COMMANDS
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, encode_bucket
 from edgeface.fleet.protocol.framing import HEADER_AT, MAGIC, SIGNATURE_BYTES
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import signed
+from edgeface.fleet.protocol.terms import GalleryTopics
 from edgeface.security.keys import SigningKey
 from tests.support.commands import fields
 from tests.support.fleet_site import person_id

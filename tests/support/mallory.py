@@ -5,10 +5,9 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edgeface.base.messages import Message
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.manifest import Manifest, encode_manifest
 from edgeface.fleet.protocol.payload import Payload
-from edgeface.fleet.protocol.terms import Version
+from edgeface.fleet.protocol.terms import GalleryTopics, Version
 from edgeface.security.keys import SigningKey
 from tests.support.fleet_device import DAY_S, PEOPLE, FleetDevice, ids
 from tests.support.gallery import SPACE, direction, stored

@@ -13,10 +13,9 @@ from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.ledger import Ledger, Outgoing, SendStage
 from edgeface.fleet.admin.site import SiteFolder, key_file, public_file
 from edgeface.fleet.protocol.framing import digest_of
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import Manifest, encode_freshness, read_manifest
-from edgeface.fleet.protocol.terms import NOTHING, Version
+from edgeface.fleet.protocol.terms import NOTHING, GalleryTopics, Version
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey, VerifyingKey
 

@@ -31,7 +31,7 @@ class EarlyMessages:
     """
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[int, bytes] = OrderedDict()
+        self.buckets: Final[OrderedDict[int, bytes]] = OrderedDict()
         self._records: OrderedDict[str, SignedRecord] = OrderedDict()
         self._people: dict[int, set[str]] = {}
         self._in_buckets = 0
@@ -40,14 +40,14 @@ class EarlyMessages:
     def put_bucket(self, number: int, wire: bytes) -> None:
         """Well-formed, but not listed by the current manifest."""
         self.take_bucket(number)
-        self._buckets[number] = wire
+        self.buckets[number] = wire
         self._in_buckets += len(wire)
         while self._in_buckets > MAX_BUCKET_BYTES:
-            self.take_bucket(next(iter(self._buckets)))
+            self.take_bucket(next(iter(self.buckets)))
 
     def take_bucket(self, number: int) -> bytes | None:
         """Remove and return."""
-        wire = self._buckets.pop(number, None)
+        wire = self.buckets.pop(number, None)
         self._in_buckets -= 0 if wire is None else len(wire)
         return wire
 
@@ -72,10 +72,6 @@ class EarlyMessages:
     def of_bucket(self, number: int) -> tuple[str, ...]:
         """Ids of the people in a bucket whose records wait."""
         return tuple(self._people.get(number, ()))
-
-    def bucket_numbers(self) -> tuple[int, ...]:
-        """Of the buckets that wait."""
-        return tuple(self._buckets)
 
 
 def _size(record: SignedRecord) -> int:
@@ -129,7 +125,7 @@ class CatchUp:
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way."""
-        return not self._arrived and self.requests.outstanding == 0
+        return not self._arrived and not self.requests.outstanding
 
     # What comes.
 
@@ -148,7 +144,7 @@ class CatchUp:
             if number not in unread:
                 self._drop(number)
                 self._reconsider(number)
-        for number in self._early.bucket_numbers():
+        for number in tuple(self._early.buckets):
             wire = self._early.take_bucket(number)
             if wire is not None and number in unread and self._trusted.lists(number, wire):
                 self.bucket(number, wire, answers=False)

@@ -23,8 +23,7 @@ from edgeface.fleet.device.catch_up import CatchUp
 from edgeface.fleet.device.requests import Key
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.device.trusted import Provision, Trusted
-from edgeface.fleet.protocol.gallery_topics import GalleryTopics
-from edgeface.fleet.protocol.terms import RefusedError
+from edgeface.fleet.protocol.terms import GalleryTopics, RefusedError
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.sharing import AnyConnection
 from edgeface.recognition.index import GalleryIndex

@@ -31,16 +31,12 @@ class Requests:
         """The number in `_queue` that holds; others of the same key do not count any longer."""
         self._wanted: dict[Key, int] = {}
         """How often each was asked for in vain."""
-        self._outstanding: dict[Key, float] = {}
+        self.outstanding: dict[Key, float] = {}
+        """Asked for and not answered, and since when."""
         self._released: list[Key] = []
         """Those that were outstanding: to be unsubscribed."""
         self._number = 0
         self._last_s = 0.0
-
-    @property
-    def outstanding(self) -> int:
-        """Asked for and not answered."""
-        return len(self._outstanding)
 
     def want(self, key: Key) -> None:
         """Ask for it as soon as there is room; nothing happens when it is wanted already."""
@@ -56,13 +52,13 @@ class Requests:
 
     def released(self) -> list[Key]:
         """What is not being asked for any longer, to be unsubscribed; each once."""
-        found = [key for key in self._released if key not in self._outstanding]
+        found = [key for key in self._released if key not in self.outstanding]
         self._released.clear()
         return found
 
     def restart(self) -> None:
         """A new connection: nothing has been asked for on it."""
-        self._outstanding.clear()
+        self.outstanding.clear()
         self._released.clear()
         self.hurry()
 
@@ -71,7 +67,7 @@ class Requests:
         self._queue.clear()
         for key in self._wanted:
             self._wanted[key] = 0
-            if key not in self._outstanding:
+            if key not in self.outstanding:
                 self._put(key, 0.0)
 
     def arrived(self, key: Key, now_s: float) -> bool:
@@ -85,12 +81,12 @@ class Requests:
 
     def overdue(self, now_s: float) -> list[Key]:
         """Requests that are given up for now; each is made again later."""
-        if not self._outstanding:
+        if not self.outstanding:
             return []
         silent_s = now_s - self._last_s
         found = [
             key
-            for key, sent_s in self._outstanding.items()
+            for key, sent_s in self.outstanding.items()
             if (now_s - sent_s >= ANSWER_S and silent_s >= ANSWER_S) or now_s - sent_s >= LONGEST_S
         ]
         for key in found:
@@ -102,12 +98,12 @@ class Requests:
         """What to subscribe to now."""
         found: list[Key] = []
         while (
-            self._queue and self._queue[0][0] <= now_s and len(self._outstanding) < MAX_OUTSTANDING
+            self._queue and self._queue[0][0] <= now_s and len(self.outstanding) < MAX_OUTSTANDING
         ):
             _, number, key = heapq.heappop(self._queue)
             if self._queued.get(key) == number:
                 del self._queued[key]
-                self._outstanding[key] = now_s
+                self.outstanding[key] = now_s
                 found.append(key)
         return found
 
@@ -116,7 +112,7 @@ class Requests:
         return self._wanted.get(key, 0)
 
     def _release(self, key: Key) -> bool:
-        found = self._outstanding.pop(key, None) is not None
+        found = self.outstanding.pop(key, None) is not None
         if found:
             self._released.append(key)
         return found
