@@ -106,20 +106,7 @@ class LocalBroker:
 
     def _launch(self, program: Path) -> bool:
         config = self._folder / "mosquitto.conf"
-        lines = [
-            f"listener {self.port} {HOST}",
-            "allow_anonymous true",
-            "log_type error",
-            "log_type warning",
-            "log_type notice",
-            "set_tcp_nodelay true",
-            f"persistence {'true' if self._persistence else 'false'}",
-            f"persistence_location {self._folder}/",
-            *self._extra,
-        ]
-        if os.geteuid() == 0:
-            lines.append("user root")  # else it becomes `mosquitto`, who may not read the folder
-        config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        config.write_text("\n".join(self._configuration()) + "\n", encoding="utf-8")
         with (self._folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
                 tethered([str(program), "-c", str(config)]),
@@ -134,6 +121,22 @@ class LocalBroker:
             time.sleep(0.01)
         self.kill()
         return False
+
+    def _configuration(self) -> list[str]:
+        """The lines of its file; a broker that is set up otherwise has its own."""
+        lines = [
+            f"listener {self.port} {HOST}",
+            "allow_anonymous true",
+            "log_type error",
+            "log_type warning",
+            "log_type notice",
+            "set_tcp_nodelay true",
+            f"persistence {'true' if self._persistence else 'false'}",
+            f"persistence_location {self._folder}/",
+            *self._extra,
+        ]
+        # Else it becomes `mosquitto`, who may not read the folder.
+        return [*lines, *(["user root"] if os.geteuid() == 0 else [])]
 
     def _end(self, how: Callable[[subprocess.Popen[bytes]], None]) -> None:
         process, self._process = self._process, None

@@ -81,8 +81,9 @@ def calibrate(args: argparse.Namespace) -> None:
     from models.training.calibrate import table
 
     report = fit(args.package, args.detector, args.pairs, args.root)
-    print(f"{report.fit.impostors} impostor pairs of {report.fit.people} people;", end=" ")
-    print(f"smallest FMR that the data support {report.fit.calibration.smallest_fmr:.0e}")
+    print(f"{report['impostors']} impostor pairs of {report['people']} people;", end=" ")
+    smallest = report["calibration"]["smallest_fmr"]
+    print(f"smallest FMR that the data support {smallest:.0e}")
     print(table(report))
 
 
@@ -99,8 +100,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
     for pairs in args.pairs:
         result = measure(args.out / "embedder.pt", str(args.detector), pairs, args.root)
-        accuracy = result.accuracy
-        text = "none" if accuracy is None else f"{accuracy.mean:.4f} +- {accuracy.deviation:.4f}"
+        mean, deviation = result.mapping["accuracy"], result.mapping["accuracy_std"]
+        text = "none" if mean is None else f"{mean:.4f} +- {deviation:.4f}"
         print(f"{pairs.name}: float accuracy {text}, EER {result.eer.rate:.4f}")
 
 

@@ -19,10 +19,12 @@ from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import DESCRIPTION_FILE, load_package, space_id
 from edgeface.inference.runtimes import find_runtime
-from edgeface.recognition.alignment import TEMPLATE_ID, align
+from edgeface.recognition.alignment import align
 from models.training.networks import STRIDES, DetectorShape
 
 ROOT = Path(__file__).resolve().parents[1]
+TEMPLATE_ID = "arcface-112"
+"""What crops are aligned to: `edgeface.recognition.alignment.TEMPLATE`."""
 LICENCE = "weights trained for this project; see ../LICENSE"
 DETECTOR_DATA = (
     "WIDER FACE (part of val), photographs of people with masks, portraits; pasted faces"
