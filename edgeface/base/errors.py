@@ -48,7 +48,7 @@ class EndOfStreamError(CameraError, EOFError):
 
 
 class GalleryError(EdgefaceError, ValueError):
-    """Raised when a gallery, a photo to enrol or a gallery operation cannot be used."""
+    """Raised when a gallery, a photo to enroll or a gallery operation cannot be used."""
 
 
 class ContractError(EdgefaceError, ValueError):

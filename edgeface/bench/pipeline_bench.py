@@ -58,7 +58,7 @@ class PipelineBench:
     other_share_of_cpu: float
     """Of the processor time of the whole process, decoder's threads included, yardstick not."""
     yardstick_ms: float
-    """Median of the yardstick: a 5x5 Gaussian blur of a 1280x720 colour picture."""
+    """Median of the yardstick: a 5x5 Gaussian blur of a 1280x720 color picture."""
     other_in_yardsticks: float
     resident_start_mib: float
     """After the warm-up."""

@@ -60,7 +60,7 @@ class SyncBench:
     """Per device."""
     full_bytes: float = 0.0
     """Payload per device."""
-    enrolment_s: Spread | None = None
+    enrollment_s: Spread | None = None
     """From the begin of `publish` to an index with the person."""
     erasure_s: Spread | None = None
     """... to an index without the person."""
@@ -78,7 +78,7 @@ class SyncBench:
     opening_peak_mib: Spread | None = None
     """The most of it meanwhile."""
     swap_peak_mib: Spread | None = None
-    """The most of it while one enrolment comes: two indexes are alive for a moment."""
+    """The most of it while one enrollment comes: two indexes are alive for a moment."""
     resident_syncing_mib: Spread | None = None
     """After the full sync."""
     syncing_peak_mib: Spread | None = None
@@ -188,12 +188,12 @@ def bench_sync(
 def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> None:
     say("full sync")
     _full_sync(result, fleet)
-    say("one enrolment")
+    say("one enrollment")
     (person_id,) = site.add(1)
     began_s = time.monotonic()
     version = site.publish().version
     reached = fleet.until(lambda item: item.served >= version)
-    result.enrolment_s = _since(began_s, reached)
+    result.enrollment_s = _since(began_s, reached)
     say("one erasure")
     _erasure(result, site, fleet, person_id)
     if result.changes:
@@ -205,8 +205,8 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
     result.opened_s = Spread.of([state.opened_s for state in states.values()])
     result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
     result.opening_peak_mib = Spread.of([state.peak_mib for state in states.values()])
-    say("one enrolment after it")
-    _last_enrolment(result, site, fleet)
+    say("one enrollment after it")
+    _last_enrollment(result, site, fleet)
 
 
 def _full_sync(result: SyncBench, fleet: _Devices) -> None:
@@ -239,7 +239,7 @@ def _erasure(result: SyncBench, site: SyncSite, fleet: _Devices, person_id: str)
 
 def _catch_up(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     before = fleet.states("pause")
-    site.enrol(site.people[: result.changes])
+    site.enroll(site.people[: result.changes])
     version = site.publish().version
     began_s = time.monotonic()
     fleet.tell("follow")
@@ -254,7 +254,7 @@ def _catch_up(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     )
 
 
-def _last_enrolment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
+def _last_enrollment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     site.add(1)
     version = site.publish().version
     fleet.tell("follow")

@@ -42,10 +42,10 @@ class SyncSite:
         """So many new people; their ids."""
         fresh = [new_person_id() for _ in range(count)]
         self.people += fresh
-        self.enrol(fresh)
+        self.enroll(fresh)
         return fresh
 
-    def enrol(self, people: Iterable[str]) -> None:
+    def enroll(self, people: Iterable[str]) -> None:
         """Give these people (new) templates."""
         wanted = list(people)
         with Master(self.folder) as master:

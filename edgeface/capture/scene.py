@@ -27,7 +27,7 @@ HEAD = 0.36
 
 NOISE_MARGIN_PX = 64
 NOISE_SIGMA = 32.0
-"""Standard deviation of the stored noise, in grey levels about 128."""
+"""Standard deviation of the stored noise, in gray levels about 128."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Pose:
     height_px: float
     """Of the photograph, without the coat."""
     x_px: float
-    """Of the head's centre in the frame."""
+    """Of the head's center in the frame."""
     y_px: float
     roll_deg: float
     opacity: float
@@ -94,8 +94,8 @@ def _coat(photo: Image, coat_px: int) -> NDArray[np.float32]:
     blurred = cv2.GaussianBlur(edge, (0, 0), max(1.0, width / 10), borderType=cv2.BORDER_REPLICATE)
     kept = np.linspace(0.0, 1.0, coat_px, dtype=np.float32)[:, None, None]
     blend = np.clip(kept * 8, 0.0, 1.0)
-    colour = edge * (1.0 - blend) + blurred * blend
-    return np.asarray(colour * (0.95 - 0.6 * kept), np.float32)
+    color = edge * (1.0 - blend) + blurred * blend
+    return np.asarray(color * (0.95 - 0.6 * kept), np.float32)
 
 
 def _coat_mask(coat_px: int, width: int) -> NDArray[np.float32]:
@@ -154,19 +154,19 @@ def _towards(a: Point, b: Point, share: float) -> Point:
     return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
 
 
-def _fill(image: Image, corners: tuple[Point, ...], colour: NDArray[np.float64]) -> None:
+def _fill(image: Image, corners: tuple[Point, ...], color: NDArray[np.float64]) -> None:
     points = np.rint(np.array(corners)).astype(np.int32)
-    blue, green, red = (float(min(255.0, value)) for value in colour)
+    blue, green, red = (float(min(255.0, value)) for value in color)
     cv2.fillConvexPoly(image, points, (blue, green, red), lineType=cv2.LINE_AA)
 
 
 def noise_bank(size: tuple[int, int], seed: int) -> Image:
-    """Sensor noise about 128, `NOISE_MARGIN_PX` larger than the frame; mostly grey, some colour."""
+    """Sensor noise about 128, `NOISE_MARGIN_PX` larger than the frame; mostly gray, some color."""
     width, height = size[0] + NOISE_MARGIN_PX, size[1] + NOISE_MARGIN_PX
     rng = np.random.default_rng([seed, 2])
-    grey = rng.standard_normal((height, width, 1), np.float32) * np.float32(0.9 * NOISE_SIGMA)
-    colour = rng.standard_normal((height, width, 3), np.float32) * np.float32(0.44 * NOISE_SIGMA)
-    return np.asarray(np.clip(np.rint(grey + colour + 128), 0, 255), np.uint8)
+    gray = rng.standard_normal((height, width, 1), np.float32) * np.float32(0.9 * NOISE_SIGMA)
+    color = rng.standard_normal((height, width, 3), np.float32) * np.float32(0.44 * NOISE_SIGMA)
+    return np.asarray(np.clip(np.rint(gray + color + 128), 0, 255), np.uint8)
 
 
 def place_visitor(image: Image, sprite: Sprite, pose: Pose) -> None:
@@ -178,7 +178,7 @@ def place_visitor(image: Image, sprite: Sprite, pose: Pose) -> None:
         level += 1
     source = sprite.levels[level]
     rows, columns = source.shape[:2]
-    # The centre of the head goes to (x_px, y_px), turned about it.
+    # The center of the head goes to (x_px, y_px), turned about it.
     anchor = (columns / 2, HEAD * rows / (1 + COAT))
     turn = math.radians(pose.roll_deg)
     cos, sin = scale * math.cos(turn), scale * math.sin(turn)
@@ -216,7 +216,7 @@ def expose(
     image: Image, bank: Image, offset: tuple[int, int], gain: float, noise_sigma: float
 ) -> Image:
     """A new picture with the gain applied (exposure; 1 is right) and noise added, taken from the
-    bank at `offset`; `noise_sigma` is its standard deviation in grey levels."""
+    bank at `offset`; `noise_sigma` is its standard deviation in gray levels."""
     height, width = image.shape[:2]
     x, y = offset
     noise = bank[y : y + height, x : x + width]

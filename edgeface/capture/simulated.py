@@ -162,7 +162,7 @@ class SimulatedSource(FrameSource):
         )
 
     def _place(self, visit: int, time_s: float, photograph_px: int) -> tuple[float, float, float]:
-        """x and y of the head's centre and the height of the photograph, in pixels."""
+        """x and y of the head's center and the height of the photograph, in pixels."""
         width, height = self._camera.size
         rng = np.random.default_rng([self._camera.seed, 5, visit])
         phase, sway, side, tall = rng.uniform((0, 0.03, -1, -0.03), (6.28, 0.06, 1, 0.03))

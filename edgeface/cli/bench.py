@@ -89,7 +89,7 @@ def _add_sync(kinds: Any) -> None:
     parser = add_kind(
         kinds,
         "sync",
-        "how fast enrolments and erasures reach a fleet of devices, and what it costs them",
+        "how fast enrollments and erasures reach a fleet of devices, and what it costs them",
         _sync,
         _print_sync,
     )
@@ -113,7 +113,7 @@ def _add_sync(kinds: Any) -> None:
         help="people who change while the devices are off (default 40)",
     )
     parser.add_argument(
-        "--while-recognising",
+        "--while-recognizing",
         action="store_true",
         help="instead: frame times of one device before, during and after a full sync of --people",
     )
@@ -167,7 +167,7 @@ def _source(args: argparse.Namespace) -> FrameSource:
 def _sync(args: argparse.Namespace) -> dict[str, Any]:
     """Run it; the mapping has `status`, the exit code."""
     with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
-        return _recognising(args, Path(name)) if args.while_recognising else _fleet(args, name)
+        return _recognizing(args, Path(name)) if args.while_recognizing else _fleet(args, name)
 
 
 def _say(text: str) -> None:
@@ -188,10 +188,10 @@ def _fleet(args: argparse.Namespace, folder: str) -> dict[str, Any]:
     return asdict(result) | {"status": 1 if result.wrong else 0}
 
 
-def _recognising(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    from edgeface.bench.sync_recognising import bench_recognising
+def _recognizing(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    from edgeface.bench.sync_recognizing import bench_recognizing
 
-    result = bench_recognising(
+    result = bench_recognizing(
         folder,
         people=args.people,
         templates=args.templates,

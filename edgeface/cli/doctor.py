@@ -102,7 +102,7 @@ def _gallery(settings: Settings) -> str:
     from edgeface.gallery.opening import open_gallery
 
     if not settings.gallery_file.exists():
-        return "empty: nobody is enrolled yet, so nobody is recognised"
+        return "empty: nobody is enrolled yet, so nobody is recognized"
     with open_gallery(settings) as store:
         count = store.count()
     return f"{count} {'person' if count == 1 else 'people'}"
@@ -136,10 +136,10 @@ def _clock(_: Settings) -> str:
 
     if not Clock().synced():
         raise StateError(
-            "the kernel's clock is not synchronised: doors refuse live events until it is;"
+            "the kernel's clock is not synchronized: doors refuse live events until it is;"
             " see timedatectl"
         )
-    return "synchronised"
+    return "synchronized"
 
 
 CHECKS: dict[str, Check] = {

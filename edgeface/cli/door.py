@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--same-clock",
         action="store_true",
         help="this door runs on the device itself: act also while their common clock is not "
-        "synchronised",
+        "synchronized",
     )
     parser.add_argument(
         "--verify",

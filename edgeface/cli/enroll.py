@@ -1,4 +1,4 @@
-"""Enrol a person from photographs, or add photographs to somebody known.
+"""Enroll a person from photographs, or add photographs to somebody known.
 
 Each photo is examined: one face, large, sharp, well lit, turned to the camera. What passes becomes
 a template; the photographs themselves are not kept.
@@ -15,7 +15,7 @@ from edgeface.base.errors import GalleryError
 from edgeface.cli.common import add_config
 from edgeface.cli.dates import end, start
 from edgeface.cli.plain import warn
-from edgeface.gallery.enrolment import Enrolment, Wish, check_wish, enrol
+from edgeface.gallery.enrollment import Enrollment, Wish, check_wish, enroll
 from edgeface.gallery.gate import Portrait, Refused, bar_in, open_gate
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.store import GalleryStore
@@ -61,18 +61,18 @@ def run(args: argparse.Namespace) -> int:
     with open_gallery(settings) as store:
         for warning in check_wish(store, wish):
             warn(warning)
-        enrolment = _enrol(settings, store, wish, args.photos)
-    for warning in enrolment.warnings:
+        enrollment = _enroll(settings, store, wish, args.photos)
+    for warning in enrollment.warnings:
         warn(warning)
-    what = "enrolled as" if enrolment.is_new else "is"
+    what = "enrolled as" if enrollment.is_new else "is"
     print(
-        f"{enrolment.person.display_name or 'nameless'} {what} {enrolment.person.person_id}, "
-        f"{enrolment.added} new of {enrolment.templates} templates"
+        f"{enrollment.person.display_name or 'nameless'} {what} {enrollment.person.person_id}, "
+        f"{enrollment.added} new of {enrollment.templates} templates"
     )
     return 0
 
 
-def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Path]) -> Enrolment:
+def _enroll(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Path]) -> Enrollment:
     gate, package = open_gate(settings.models, settings.detection, settings.quality)
     portraits: list[Portrait] = []
     for photo in photos:
@@ -89,4 +89,4 @@ def _enrol(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pat
     if not portraits:
         raise GalleryError(f"none of {len(photos)} photos can be used, so nobody was enrolled")
     bar = bar_in(store, settings.decision, package)
-    return enrol(store, package.space_id, portraits, wish, bar, time.time())
+    return enroll(store, package.space_id, portraits, wish, bar, time.time())

@@ -1,4 +1,4 @@
-"""Measure error rates on labelled pictures.
+"""Measure error rates on labeled pictures.
 
 verification: same person or not. calibration: which thresholds give which false match rate, checked
 on other people. detection: how well faces are found.

@@ -22,7 +22,7 @@ ACTIONS: Final = {
     "refresh": "confirm that the published gallery is current; from a timer",
     "status": "what every device has made of it",
     "rekey": "replace the keys",
-    "audit": "what is weak: people taken for one another, thin enrolments",
+    "audit": "what is weak: people taken for one another, thin enrollments",
     "spaces": "which models the people are enrolled for",
 }
 """Each is the module `fleet_NAME`, with `add_arguments(parser)` and `run(args) -> int`."""

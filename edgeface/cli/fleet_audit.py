@@ -1,4 +1,4 @@
-"""Look for what is weak in the master gallery: people taken for one another, thin enrolments, and
+"""Look for what is weak in the master gallery: people taken for one another, thin enrollments, and
 what a gallery of this size risks.
 """
 

@@ -25,23 +25,23 @@ from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
 from edgeface.contract.topics import Topics
-from edgeface.fleet.admin.door_enrolment import (
+from edgeface.fleet.admin.door_enrollment import (
     DoorRequest,
     pinned_key,
     sealing_secret,
     take_templates,
 )
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.photo_enrolment import (
+from edgeface.fleet.admin.photo_enrollment import (
     Examined,
     Terms,
-    enrol_photos,
-    enrol_samples,
-    enrol_tree,
+    enroll_photos,
+    enroll_samples,
+    enroll_tree,
     people_in,
 )
 from edgeface.fleet.admin.site import SiteFolder
-from edgeface.gallery.enrolment import Enrolment, Wish, check_wish
+from edgeface.gallery.enrollment import Enrollment, Wish, check_wish
 from edgeface.gallery.gate import Gate, bar_in, open_gate
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.mqtt.caller import Caller
@@ -64,12 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--valid-to", metavar="DATE", type=end, help="includes the whole day")
     parser.add_argument("--replace", action="store_true", help="forget the templates made so far")
     parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="enrol a tree of one folder for each person"
+        "--folder", type=Path, metavar="DIR", help="enroll a tree of one folder for each person"
     )
     parser.add_argument("--dry-run", action="store_true", help="do everything but store it")
     door = parser.add_argument_group("at a door")
     door.add_argument(
-        "--from-device", metavar="ID", help="enrol who stands before this device of the site"
+        "--from-device", metavar="ID", help="enroll who stands before this device of the site"
     )
     door.add_argument(
         "--frames", type=int, metavar="N", help=f"good and different ones; default: {_FRAMES}"
@@ -89,9 +89,9 @@ def run(args: argparse.Namespace) -> int:
     """Return 0 when somebody was enrolled, or nobody had to be."""
     _check(args)
     if args.from_device is not None:
-        return _enrol_at_door(SiteFolder.open(args.site_dir), args)
+        return _enroll_at_door(SiteFolder.open(args.site_dir), args)
     with open_master(args) as master:
-        return _enrol_tree(master, args) if args.folder else _enrol_one(master, args)
+        return _enroll_tree(master, args) if args.folder else _enroll_one(master, args)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -112,18 +112,18 @@ def _check(args: argparse.Namespace) -> None:
         raise SettingsError(f"--timeout: 1 to {_LONGEST_S:g} seconds, not {args.timeout:g}")
 
 
-def _enrol_one(master: Master, args: argparse.Namespace) -> int:
+def _enroll_one(master: Master, args: argparse.Namespace) -> int:
     wish = _wish(master, args)
     gate, package = _open_gate(master)
-    done = enrol_photos(master, gate, args.photos, wish, _terms(master, package, args))
+    done = enroll_photos(master, gate, args.photos, wish, _terms(master, package, args))
     _report(done)
-    if done.enrolment is None:
+    if done.enrollment is None:
         raise GalleryError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
-    _tell(done.enrolment, dry_run=args.dry_run)
+    _tell(done.enrollment, dry_run=args.dry_run)
     return 0
 
 
-def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
+def _enroll_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     """The site is not locked while the person stands at the door: the timer's refresh goes on."""
     device, settings = args.from_device, folder.settings
     key, secret = pinned_key(folder, device), sealing_secret(folder, args.open_with)
@@ -148,10 +148,10 @@ def _enrol_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
         samples, known_as = take_templates(caller, key, secret, request, show)
     with Master(folder) as master:
         check_wish(master.store, wish)  # what it warned of was said before
-        enrolment = enrol_samples(master, samples, wish, _terms(master, package, args))
+        enrollment = enroll_samples(master, samples, wish, _terms(master, package, args))
     if known_as not in (None, person_id):
         warn(f"{device} would take this person for {known_as}: the same person twice?")
-    _tell(enrolment, dry_run=args.dry_run)
+    _tell(enrollment, dry_run=args.dry_run)
     return 0
 
 
@@ -173,13 +173,13 @@ def _terms(master: Master, package: ModelPackage, args: argparse.Namespace) -> T
     return Terms(package.space_id, bar, time.time(), args.dry_run)
 
 
-def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
+def _tell(enrollment: Enrollment, *, dry_run: bool) -> None:
     """What was stored, or would have been, and what comes next."""
-    for warning in enrolment.warnings:
+    for warning in enrollment.warnings:
         warn(warning)
-    person = enrolment.person
+    person = enrollment.person
     name = person.display_name or "nameless"
-    count = f"{enrolment.added} new of {enrolment.templates} templates"
+    count = f"{enrollment.added} new of {enrollment.templates} templates"
     if dry_run:
         print(f"{name} would be enrolled, {count}; nothing was stored")
         return
@@ -187,11 +187,11 @@ def _tell(enrolment: Enrolment, *, dry_run: bool) -> None:
     print("next: edgeface fleet publish", file=sys.stderr)
 
 
-def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
+def _enroll_tree(master: Master, args: argparse.Namespace) -> int:
     total = len(people_in(args.folder))
     gate, package = _open_gate(master)
     counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
-    results = enrol_tree(master, gate, args.folder, _terms(master, package, args))
+    results = enroll_tree(master, gate, args.folder, _terms(master, package, args))
     for number, done in enumerate(results, 1):
         _erase_bar()
         _report(done)
@@ -199,12 +199,12 @@ def _enrol_tree(master: Master, args: argparse.Namespace) -> int:
         if done.skipped is not None:
             counts["skipped"] += 1
             print(f"skipped  {done.name}: {done.skipped}")
-        elif done.enrolment is None:
+        elif done.enrollment is None:
             counts["failed"] += 1
             print(f"FAILED   {done.name}: no usable photo")
         else:
             counts["enrolled"] += 1
-            for warning in done.enrolment.warnings:
+            for warning in done.enrollment.warnings:
                 warn(f"{done.name}: {warning}")
         _show_bar(number, total)
     _erase_bar()

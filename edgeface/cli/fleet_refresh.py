@@ -1,7 +1,7 @@
 """Tell the devices that the published gallery is current; run it from a timer.
 
 It needs the freshness key, which can sign nothing else, and no passphrase. Without it the devices
-stop recognising when the last freshness and their grace time are over: that bounds for how long
+stop recognizing when the last freshness and their grace time are over: that bounds for how long
 somebody who controls the broker can withhold an erasure. It also finishes an interrupted publish,
 and clears the topics of removed people when all devices have confirmed.
 """

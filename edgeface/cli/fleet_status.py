@@ -1,6 +1,6 @@
 """What every registered device has made of the gallery, from the reports that it signs.
 
-A device that is behind, or silent, stops recognising at the latest at the time named there,
+A device that is behind, or silent, stops recognizing at the latest at the time named there,
 whatever the broker holds back. Exit code 0: every device has what is published and has confirmed
 every erasure, 1: not yet.
 """
@@ -75,5 +75,5 @@ def _lines(item: DeviceStanding) -> list[str]:
     if item.unconfirmed:
         lines.append(f"  {len(item.unconfirmed)} erasures not confirmed")
     if item.frozen_until_s is not None:
-        lines.append(f"  stops recognising at {show(item.frozen_until_s)} at the latest")
+        lines.append(f"  stops recognizing at {show(item.frozen_until_s)} at the latest")
     return lines

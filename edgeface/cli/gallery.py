@@ -5,7 +5,7 @@ show    one person in detail
 remove  erase people with all their templates
 export  everyone into one file, encrypted with the gallery's key unless --key-file or --plain
 import  take over an export, all of it or nothing
-audit   what is weak: people taken for one another, thin enrolments, the threshold for this size
+audit   what is weak: people taken for one another, thin enrollments, the threshold for this size
 """
 
 from __future__ import annotations
@@ -190,8 +190,8 @@ def audit_lines(report: Audit) -> Iterable[str]:
     for pair in report.confusable:
         yield f"confusable, a door calls them ambiguous: {_pair(pair)}"
     for people, text in (
-        (report.without_templates, "not enrolled for the model in use, never recognised"),
-        (report.damaged, "stored data damaged, not recognised: enrol or import again"),
+        (report.without_templates, "not enrolled for the model in use, never recognized"),
+        (report.damaged, "stored data damaged, not recognized: enroll or import again"),
         (report.expired, "validity has ended"),
         (report.one_template, "one template only, a second photo would help"),
     ):

@@ -1,4 +1,4 @@
-"""Make the key pair that enrolments at the door and snapshots are sealed to.
+"""Make the key pair that enrollments at the door and snapshots are sealed to.
 
 The private half (mode 0600) stays with the administrator and opens them with `edgeface call
 --open-with`. Its public half, FILE.pub, goes onto the devices, as commands.administrator_key_file.

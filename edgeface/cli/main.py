@@ -23,14 +23,14 @@ VERBS: Final[dict[str, str]] = {
     "demo": "show the main job with a broker, a daemon and a door",
     "door": "run the reference door controller",
     "call": "ask a device over MQTT: ping, verify, enroll, why, ...",
-    "enroll": "enrol a person from photographs",
+    "enroll": "enroll a person from photographs",
     "gallery": "list, show, remove, export, import or audit people",
     "fleet": "look after one gallery for all devices of a site",
     "config": "check or show a configuration, or print its schema",
     "certs": "make the fleet's certificates and access list",
     "keys": "make the administrator's key pair for sealed answers",
     "models": "check the model packages",
-    "evaluate": "measure error rates of a model on labelled images",
+    "evaluate": "measure error rates of a model on labeled images",
     "compare": "compare the faces of two photographs",
     "bench": "measure speed and memory",
     "doctor": "look for what this machine lacks",
@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with every verb's line of help."""
     parser = argparse.ArgumentParser(
         prog="edgeface",
-        description="Recognises faces at a door, on the device, and tells it over MQTT.",
+        description="Recognizes faces at a door, on the device, and tells it over MQTT.",
         epilog="'edgeface VERB --help' shows the arguments of a verb.",
     )
     parser.add_argument("--version", action="version", version=f"edgeface {__version__}")

@@ -25,7 +25,7 @@ WHITE: Final[Rgb] = (255, 255, 255)
 GREEN: Final[Rgb] = (36, 150, 62)
 RED: Final[Rgb] = (200, 48, 48)
 AMBER: Final[Rgb] = (214, 140, 0)
-GREY: Final[Rgb] = (140, 146, 154)
+GRAY: Final[Rgb] = (140, 146, 154)
 BELOW: Final[Rgb] = (243, 232, 230)
 ABOVE: Final[Rgb] = (226, 240, 228)
 """The two sides of a threshold."""
@@ -60,7 +60,7 @@ class Canvas:
         at: tuple[int, int],
         text: str,
         size_px: int,
-        colour: Rgb = INK,
+        color: Rgb = INK,
         *,
         bold: bool = False,
         align: Align = "left",
@@ -77,7 +77,7 @@ class Canvas:
         ground = self._page[at[1] : at[1] + size[1], first : first + size[0]]
         smooth = cv2.resize(large, size, interpolation=cv2.INTER_AREA)[:, :, None] / 255.0
         share = smooth[: ground.shape[0], : ground.shape[1]]
-        ground[:] = np.rint(ground * (1 - share) + np.array(colour[::-1]) * share)
+        ground[:] = np.rint(ground * (1 - share) + np.array(color[::-1]) * share)
         return left + width
 
     def picture(self, left: int, top: int, picture: Image) -> None:
@@ -85,25 +85,25 @@ class Canvas:
         height, width = picture.shape[:2]
         self._page[top : top + height, left : left + width] = picture
 
-    def band(self, box: tuple[int, int, int, int], colour: Rgb) -> None:
+    def band(self, box: tuple[int, int, int, int], color: Rgb) -> None:
         """A filled rectangle."""
         left, top, right, bottom = box
-        self._page[top:bottom, left:right] = colour[::-1]
+        self._page[top:bottom, left:right] = color[::-1]
 
-    def frame(self, box: tuple[int, int, int, int], colour: Rgb, thick: int = 1) -> None:
+    def frame(self, box: tuple[int, int, int, int], color: Rgb, thick: int = 1) -> None:
         """The outline of a rectangle, inside it."""
         left, top, right, bottom = box
         within = self._page[top + thick : bottom - thick, left + thick : right - thick].copy()
-        self.band(box, colour)
+        self.band(box, color)
         self.picture(left + thick, top + thick, within)
 
-    def pill(self, left: int, top: int, text: str, size_px: int, colour: Rgb) -> int:
-        """A word on a coloured ground; its right end."""
+    def pill(self, left: int, top: int, text: str, size_px: int, color: Rgb) -> int:
+        """A word on a colored ground; its right end."""
         height = round(1.55 * size_px)
         right = left + text_width(text, size_px, bold=True) + round(1.2 * size_px)
         middle, round_px = top + height // 2, height // 2
         ends = ((left + round_px, middle), (right - round_px, middle))
-        cv2.line(self._page, *ends, colour[::-1], height, cv2.LINE_AA)
+        cv2.line(self._page, *ends, color[::-1], height, cv2.LINE_AA)
         where = ((left + right) // 2, middle - round((_BASELINE - _CAPITALS / 2) * size_px))
         self.text(where, text, size_px, WHITE, bold=True, align="middle")
         return right
@@ -115,7 +115,7 @@ class Canvas:
         scores: Sequence[float],
         fused: float | None,
         threshold: float | None,
-        colour: Rgb,
+        color: Rgb,
     ) -> None:
         """A scale of cosines: a dot for each frame, a mark for the fused score, a line for the
         threshold. 44 pixels high."""
@@ -134,13 +134,13 @@ class Canvas:
             self.band((limit, axis - 9, left + width, axis + 10), ABOVE)
             self.band((limit - 1, axis - 12, limit + 1, axis + 13), INK)
             self.text((limit, axis + 11), f"threshold {threshold:.2f}", 11, align="middle")
-        self.band((left, axis, left + width, axis + 1), GREY)
+        self.band((left, axis, left + width, axis + 1), GRAY)
         for score in scores:
-            cv2.circle(self._page, (x(score), axis), 4, colour[::-1], 1, cv2.LINE_AA)
+            cv2.circle(self._page, (x(score), axis), 4, color[::-1], 1, cv2.LINE_AA)
         if fused is not None:
             tip = x(fused)
             corners = np.array([(tip, axis - 3), (tip - 7, axis - 15), (tip + 7, axis - 15)])
-            cv2.fillPoly(self._page, [corners.astype(np.int32)], colour[::-1], cv2.LINE_AA)
+            cv2.fillPoly(self._page, [corners.astype(np.int32)], color[::-1], cv2.LINE_AA)
 
 
 def text_width(text: str, size_px: int, *, bold: bool = False) -> int:
@@ -171,12 +171,12 @@ def _font(size_px: int, *, bold: bool) -> tuple[float, int]:
     return _CAPITALS * large / _CAPITALS_PX, round((0.115 if bold else 0.075) * large)
 
 
-def cut(image: Image, centre: tuple[float, float], size: tuple[float, float]) -> Image:
+def cut(image: Image, center: tuple[float, float], size: tuple[float, float]) -> Image:
     """A part of a BGR picture about a point, as large as fits; moved inwards at the edges."""
     height, width = image.shape[:2]
     wide, high = min(width, round(size[0])), min(height, round(size[1]))
-    left = min(max(0, round(centre[0] - wide / 2)), width - wide)
-    top = min(max(0, round(centre[1] - high / 2)), height - high)
+    left = min(max(0, round(center[0] - wide / 2)), width - wide)
+    top = min(max(0, round(center[1] - high / 2)), height - high)
     return image[top : top + high, left : left + wide]
 
 

@@ -16,7 +16,7 @@ from edgeface.base.errors import StateError
 from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
-from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrolment
+from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrollment
 from edgeface.demo.plan import DEVICE, People, Plan, Workplace, camera_section
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import Recordings, Timeline
@@ -27,7 +27,7 @@ from edgeface.mqtt.localbroker import find_mosquitto
 from edgeface.settings.camera import SimulatedCamera
 from edgeface.settings.loading import load_settings
 
-ENROL_S: Final = 60.0
+ENROLL_S: Final = 60.0
 READY_S: Final = 60.0
 YOU: Final = "You"
 _TERMINATED: Final = 128
@@ -73,7 +73,7 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
 
 def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bool:
     """Whether everything went as it has to, with the broker up and the configuration written."""
-    people = _enrol(processes, simulated=plan.camera is None)
+    people = _enroll(processes, simulated=plan.camera is None)
     _start(processes)
     steps = Steps(processes, people, plan, recordings)
     trouble = []
@@ -91,12 +91,12 @@ def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bo
     return all(check.passed for check in checks)
 
 
-def _enrol(processes: Processes, *, simulated: bool) -> People:
-    """Enrol by the real verb; who is there."""
+def _enroll(processes: Processes, *, simulated: bool) -> People:
+    """Enroll by the real verb; who is there."""
     workplace = processes.workplace
     if simulated:
         name, stranger = NAMES[COLLINS], NAMES[HOPPER]
-        pictures = [write_enrolment(workplace.folder)]
+        pictures = [write_enrollment(workplace.folder)]
         how = "from one photograph, cropped and in other light than the camera will see her"
     else:
         name, stranger = YOU, None
@@ -107,7 +107,7 @@ def _enrol(processes: Processes, *, simulated: bool) -> People:
         how = f"from {len(pictures)} photographs"
     log = workplace.log_of("enroll")
     arguments: list[str | Path] = ["enroll", *pictures, "--name", name, "-c", workplace.config]
-    said = run_to_end("enroll", arguments, log, ENROL_S)
+    said = run_to_end("enroll", arguments, log, ENROLL_S)
     found = re.search(PERSON_ID.pattern, said)
     if found is None:
         raise DemoError(f"`edgeface enroll` named no person:\n{said}")
@@ -125,7 +125,7 @@ def _start(processes: Processes) -> None:
     if not synced:
         processes.say(
             "door",
-            "This machine's clock is not synchronised (NTP), so a door elsewhere would not act on "
+            "This machine's clock is not synchronized (NTP), so a door elsewhere would not act on "
             "an event. This one shares the device's clock, and is told so (--same-clock).",
         )
     story = processes.story

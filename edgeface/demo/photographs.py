@@ -40,7 +40,7 @@ PATIENCE_S: Final = 60.0
 _HINT_S: Final = 3.0
 
 
-def write_enrolment(folder: Path) -> Path:
+def write_enrollment(folder: Path) -> Path:
     """Eileen Collins as she is enrolled: another crop, in other light, than the camera will see.
 
     Raises StateError.

@@ -1,4 +1,4 @@
-"""What the demo says: one line for each thing that happened, plain text, colour on a terminal."""
+"""What the demo says: one line for each thing that happened, plain text, color on a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from edgeface.contract.event import Recognition
 from edgeface.demo.checks import Check
 from edgeface.demo.story import Happening
 
-Colour: TypeAlias = Literal["bold", "green", "red", "dim"]
+Color: TypeAlias = Literal["bold", "green", "red", "dim"]
 
-_CODES: Final[dict[Colour, str]] = {"bold": "1", "green": "1;32", "red": "1;31", "dim": "2"}
+_CODES: Final[dict[Color, str]] = {"bold": "1", "green": "1;32", "red": "1;31", "dim": "2"}
 _WIDTH: Final = 96
 _INDENT: Final = " " * 20
 
@@ -29,17 +29,17 @@ class Screen:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stdout
-        self._coloured = self._stream.isatty() and not os.environ.get("NO_COLOR")
+        self._colored = self._stream.isatty() and not os.environ.get("NO_COLOR")
 
     def headline(self, text: str) -> None:
         """A line of its own with room around it."""
         self.text(f"\n{self._paint(text, 'bold')}\n")
 
-    def line(self, at_s: float, who: str, text: str, colour: Colour | None = None) -> None:
+    def line(self, at_s: float, who: str, text: str, color: Color | None = None) -> None:
         """One thing that happened; long texts go on below."""
         head = f"{at_s:6.1f} s  {who:<10}"
         lines = textwrap.wrap(text, _WIDTH - len(_INDENT), break_on_hyphens=False) or [""]
-        first, *rest = [self._paint(part, colour) if colour else part for part in lines]
+        first, *rest = [self._paint(part, color) if color else part for part in lines]
         self.text("\n".join([head + first, *(_INDENT + part for part in rest)]))
 
     def event(self, happening: Happening, in_view: str | None) -> None:
@@ -83,8 +83,8 @@ class Screen:
         """A line as it is."""
         print(text, file=self._stream, flush=True)
 
-    def _paint(self, text: str, colour: Colour) -> str:
-        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self._coloured else text
+    def _paint(self, text: str, color: Color) -> str:
+        return f"\x1b[{_CODES[color]}m{text}\x1b[0m" if self._colored else text
 
 
 def describe(found: Recognition) -> str:

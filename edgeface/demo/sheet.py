@@ -12,8 +12,8 @@ import numpy as np
 from edgeface.base.errors import StateError
 from edgeface.demo.canvas import (
     AMBER,
+    GRAY,
     GREEN,
-    GREY,
     INK,
     LINE,
     RED,
@@ -84,10 +84,10 @@ def _header(canvas: Canvas, people: People) -> None:
         (AMBER, "a face that is looked at"),
         (GREEN, "recognized"),
         (RED, "unknown"),
-        (GREY, "refused by the quality gate"),
+        (GRAY, "refused by the quality gate"),
     )
-    for colour, text in legend:
-        canvas.frame((x, 119, x + 14, 133), colour, 3)
+    for color, text in legend:
+        canvas.frame((x, 119, x + 14, 133), color, 3)
         x = canvas.text((x + 22, 117), text, 14, INK) + 26
     picture = cv2.imread(str(people.photograph))
     if picture is None:
@@ -150,18 +150,18 @@ def _tile(
     (left, top), (width, height) = at, TILE
     if image is not None:
         wide = max(40.0, FACES_WIDE * face.box.width)
-        part = cut(image, face.box.centre, (wide, wide * height / width))
+        part = cut(image, face.box.center, (wide, wide * height / width))
         canvas.picture(left, top, fill(part, width, height))
     after = frame.captured_at >= happening.event.captured_at
-    label, colour = _label(happening, face, after=after)
+    label, color = _label(happening, face, after=after)
     bottom = top + height
-    canvas.band((left, bottom - 24, left + width, bottom), colour)
+    canvas.band((left, bottom - 24, left + width, bottom), color)
     text = fit(label, 13, width - 8, bold=True)
     canvas.text((left + width // 2, bottom - 19), text, 13, WHITE, bold=True, align="middle")
     box = (left, top, left + width, bottom)
     if is_decided:
-        canvas.frame(box, colour, 4)
-        canvas.pill(left + 8, top + 8, "decided", 12, colour)
+        canvas.frame(box, color, 4)
+        canvas.pill(left + 8, top + 8, "decided", 12, color)
     else:
         canvas.frame(box, LINE)
     size = "" if face.face_px is None else f"   {face.face_px:.0f} px"
@@ -178,7 +178,7 @@ def _label(happening: Happening, face: RecordedFace, *, after: bool) -> tuple[st
         score = (found.why or {}).get("score")
         return found.event_type + (f" {score:.2f}" if isinstance(score, float) else ""), RED
     if face.gate is not None:
-        return face.gate.replace("_", " "), GREY
+        return face.gate.replace("_", " "), GRAY
     return "looked at", AMBER
 
 
@@ -191,9 +191,9 @@ def _panel(canvas: Canvas, left: int, top: int, happening: Happening) -> None:
     canvas.text((right + 14, top + 8), found.event_type, 18, INK, bold=True)
     score, threshold = why.get("score"), why.get("threshold")
     frames = [item["score"] for item in why.get("frame_scores", ()) if "score" in item]
-    colour = GREEN if found.match is not None else RED
+    color = GREEN if found.match is not None else RED
     width = WIDTH - MARGIN - left
-    canvas.gauge((left, top + 50), width, frames, score, threshold, colour)
+    canvas.gauge((left, top + 50), width, frames, score, threshold, color)
     lines: list[str] = []
     if found.match is not None:
         margin = found.match.margin

@@ -52,7 +52,7 @@ class DoorPolicy:
         same_clock: bool = False,
     ) -> None:
         """`same_clock`: `now` reads the very clock that the device stamps its events with, as on
-        one machine; then an event's age is known whether or not that clock is synchronised."""
+        one machine; then an event's age is known whether or not that clock is synchronized."""
         self.counts: Counter[str] = Counter()
         """How often each verdict was given, by its reason."""
         self._topics = topics

@@ -1,9 +1,9 @@
 """The calibration of an embedder: from impostor scores to the survival function in `model.yaml`.
 
-As docs/models.md has it: the empirical part, then a generalised Pareto tail with shape >= 0, read
+As docs/models.md has it: the empirical part, then a generalized Pareto tail with shape >= 0, read
 at its upper 95 % bound. The bound comes from a bootstrap over subjects.
 
-Excesses over a high threshold follow a generalised Pareto law (Pickands 1975; Balkema and de Haan
+Excesses over a high threshold follow a generalized Pareto law (Pickands 1975; Balkema and de Haan
 1974). A negative shape would promise that no score lies beyond some end point, and so a threshold
 that can never be passed by mistake; it is not allowed.
 """
@@ -76,7 +76,7 @@ def fit_tail(excess: Numbers, weights: Numbers | None = None) -> Tail:
 def tail_through(near: tuple[float, float], far: tuple[float, float]) -> Tail:
     """The tail that passes through two points `(excess, log survival)`, or lies above them.
 
-    Between 0 and the points it is one generalised Pareto law; where only a negative shape would
+    Between 0 and the points it is one generalized Pareto law; where only a negative shape would
     pass through both, the exponential that is on or above them is taken. Excesses are > 0 and
     ascending, logarithms < 0 and descending; ValueError otherwise.
     """

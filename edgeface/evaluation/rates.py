@@ -59,7 +59,7 @@ class TrueAccept:
 def best_threshold(scores: Scores, same: NDArray[np.bool_]) -> float:
     """The threshold with the most correct answers; the median one if several are as good.
 
-    It lies halfway between two neighbouring scores. `scores` and `same` are `(n,)`, n > 0.
+    It lies halfway between two neighboring scores. `scores` and `same` are `(n,)`, n > 0.
     """
     order = np.argsort(scores, kind="stable")
     ascending = scores[order].astype(np.float64)

@@ -1,1 +1,1 @@
-"""The people a device knows: store, index, enrolment, encryption at rest."""
+"""The people a device knows: store, index, enrollment, encryption at rest."""

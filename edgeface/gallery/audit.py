@@ -1,4 +1,4 @@
-"""What is weak about a gallery: people taken for one another, thin enrolments, a high threshold."""
+"""What is weak in a gallery: people taken for one another, thin enrollments, a high threshold."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Audit:
     """Pairs that reach the threshold, worst first: at a door either may come out `ambiguous`."""
     one_template: tuple[str, ...]
     without_templates: tuple[str, ...]
-    """Not enrolled for the model in use: never recognised."""
+    """Not enrolled for the model in use: never recognized."""
     expired: tuple[str, ...]
     damaged: tuple[str, ...]
-    """Rows that do not open: not recognised until enrolled again."""
+    """Rows that do not open: not recognized until enrolled again."""
 
 
 def audit(

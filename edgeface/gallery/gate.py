@@ -14,7 +14,7 @@ import numpy as np
 
 from edgeface.base.errors import GalleryError
 from edgeface.capture.picture_size import MAX_PIXELS, picture_size
-from edgeface.gallery.enrolment import Bar, bar_for
+from edgeface.gallery.enrollment import Bar, bar_for
 from edgeface.gallery.locate import (
     FaceProblem,
     choose_face,
@@ -187,7 +187,7 @@ def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
             return "the face is cut off by the edge of the picture; leave some room around it"
         case "uncertain":
             return (
-                f"hardly recognisable as a face (score {quality.score:.2f}, at least "
+                f"hardly recognizable as a face (score {quality.score:.2f}, at least "
                 f"{limits.min_score:.2f}); use a clearer picture with nothing before the face"
             )
         case _:

@@ -44,7 +44,7 @@ def load_key(path: Path, *, create: bool) -> bytes:
             if not create:
                 raise GalleryError(
                     f"{path}: the gallery's key is missing, and the gallery cannot be read without "
-                    "it; put the key back, or move the gallery away and enrol again"
+                    "it; put the key back, or move the gallery away and enroll again"
                 )
             make_once(path, secrets.token_bytes(KEY_BYTES).hex().encode() + b"\n")
     except StateError:

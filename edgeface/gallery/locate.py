@@ -28,7 +28,7 @@ _BORDERS: Final = (0.5, 1.0)
 _MIN_SIDE_PX: Final = 320
 _TILED_FROM_PX: Final = 480
 _SAME_FACE_IOU: Final = 0.3
-_BORDER_GREY: Final = (127, 127, 127)
+_BORDER_GRAY: Final = (127, 127, 127)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def find_face(
 ) -> Face | FaceProblem:
     """The one face that the picture BGR uint8 `(h, w, 3)` is about, in its pixels.
 
-    `central` takes the best by size and nearness to the centre; `dominant` refuses when another
+    `central` takes the best by size and nearness to the center; `dominant` refuses when another
     face rivals it. A box may reach beyond the picture when the face is cut off by its edge.
     `doubtful` takes an uncertain face, say a profile, rather than none; its score tells.
     """
@@ -115,9 +115,9 @@ def lies_on_its_side(detector: FaceDetector, image_bgr: Image) -> bool:
 
 
 def prominence(box: Box, image_bgr: Image) -> float:
-    """Square pixels of the box, halved at most for its distance from the picture's centre."""
+    """Square pixels of the box, halved at most for its distance from the picture's center."""
     height, width = image_bgr.shape[:2]
-    x, y = box.centre
+    x, y = box.center
     distance = math.hypot(x - width / 2, y - height / 2) / math.hypot(width / 2, height / 2)
     return box.area * (1.0 - 0.5 * min(1.0, distance))
 
@@ -130,7 +130,7 @@ def _is_tight(faces: Sequence[Face], image: Image) -> bool:
 def _detect_padded(
     detector: FaceDetector, image: Image, border: float, doubtful: bool = False
 ) -> list[Face]:
-    """Look with a grey border of `border` times the longer side all around, small ones enlarged."""
+    """Look with a gray border of `border` times the longer side all around, small ones enlarged."""
     height, width = image.shape[:2]
     enlarge = max(1.0, _MIN_SIDE_PX / max(height, width))
     if enlarge > 1.0:
@@ -138,7 +138,7 @@ def _detect_padded(
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     margin = round(border * max(image.shape[:2]))
     padded = cv2.copyMakeBorder(
-        image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=_BORDER_GREY
+        image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=_BORDER_GRAY
     )
     found = detector.detect(np.asarray(padded, np.uint8), doubtful=doubtful)
     x, y = width / image.shape[1], height / image.shape[0]

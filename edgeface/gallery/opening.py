@@ -44,7 +44,7 @@ def open_gallery(settings: Settings) -> GalleryStore:
 
 def open_or_replace(settings: Settings) -> GalleryStore:
     """As `open_gallery`, but goes on with an empty gallery in place of a damaged one, as a daemon
-    does: nobody is recognised until there are people in it again."""
+    does: nobody is recognized until there are people in it again."""
     key = gallery_key(settings)
     try:
         return GalleryStore(settings.gallery_file, key)
@@ -74,7 +74,7 @@ def _way_out(settings: Settings) -> str:
     if settings.gallery.source == "fleet":
         return "The gallery is fetched again from the broker."
     return (
-        "Import the last export with `edgeface gallery import FILE`, or enrol everyone again; the "
+        "Import the last export with `edgeface gallery import FILE`, or enroll everyone again; the "
         "next command starts with an empty gallery."
     )
 
@@ -88,7 +88,7 @@ def build_index(store: GalleryStore, space: str) -> GalleryIndex:
     index, damaged = store.load(space)
     for person_id in damaged:
         _log.error(
-            "%s: the stored data of %s are damaged; the person is not recognised until enrolled "
+            "%s: the stored data of %s are damaged; the person is not recognized until enrolled "
             "again or imported from an export",
             store.path,
             person_id,

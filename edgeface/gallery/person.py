@@ -34,12 +34,12 @@ class Person:
     person_id: str
     display_name: str | None = None
     valid_from_s: float = -math.inf
-    """UTC epoch seconds from which the person may be recognised."""
+    """UTC epoch seconds from which the person may be recognized."""
     valid_to_s: float = math.inf
     """UTC epoch seconds at which that ends (exclusive)."""
     card: str | None = None
     created_s: float = 0.0
-    """UTC epoch seconds of the first enrolment."""
+    """UTC epoch seconds of the first enrollment."""
 
     def __post_init__(self) -> None:
         check_person_id(self.person_id)

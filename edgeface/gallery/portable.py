@@ -203,8 +203,8 @@ class _Reading:
         if line.get("space") != self._space:
             raise GalleryError(
                 f"the templates are of another model (space {str(line.get('space'))[:12]}…, the "
-                f"model in use has {self._space[:12]}…) and cannot be compared; enrol these people "
-                "again from photographs"
+                f"model in use has {self._space[:12]}…) and cannot be compared; enroll these "
+                "people again from photographs"
             )
         if line.get("encrypted") is True:
             if self._key is None:

@@ -49,7 +49,7 @@ class GalleryStore:
     """The gallery file at `path`, opened (and made where absent) with `key`.
 
     `key` is 32 bytes, or None for a gallery that is not encrypted. May be handed from thread to
-    thread; calls are serialised. Raises GalleryCorruptError for a damaged file (see
+    thread; calls are serialized. Raises GalleryCorruptError for a damaged file (see
     `database.set_aside`), GalleryError for a wrong key or a foreign file, StateError when the file
     cannot be used.
     """
@@ -293,7 +293,7 @@ class GalleryStore:
                 what = "the key does not fit this gallery (gallery.key_file)"
             raise GalleryError(
                 f"{self.path}: {what}; nothing was changed. Use the setting and key it was made "
-                "with, or move the gallery away and enrol again"
+                "with, or move the gallery away and enroll again"
             ) from None
 
 

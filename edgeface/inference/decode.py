@@ -1,7 +1,7 @@
 """From a detector's raw output tensors to boxes, landmarks and scores. Pure numpy.
 
 Only predictions above the threshold are looked at: it is applied to the raw scores, before anything
-is dequantised.
+is dequantized.
 """
 
 from __future__ import annotations
@@ -98,9 +98,9 @@ class LevelDecoder:
             sides = sides * self._stride
             boxes = np.concatenate([points - sides[:, :2], points + sides[:, 2:]], axis=1)
         else:
-            centre = points + sides[:, :2] * self._stride
+            center = points + sides[:, :2] * self._stride
             half = np.exp(sides[:, 2:]) * np.float32(self._stride / 2)
-            boxes = np.concatenate([centre - half, centre + half], axis=1)
+            boxes = np.concatenate([center - half, center + half], axis=1)
         offsets = self._landmarks.dequantize(landmarks.reshape(-1, 10)[rows])
         marks = offsets.reshape(-1, 5, 2) * self._stride + points[:, None]
         return Candidates(boxes, marks, scores)

@@ -107,7 +107,7 @@ class DetectorOutput(_Part):
     score: Literal["logit", "probability"] = "logit"
     box: Literal["ltrb", "cxcywh-log"] = "ltrb"
     """ltrb: distances to the four sides over the stride (FCOS, Tian et al. 2019).
-    cxcywh-log: centre offset over the stride, log of the size over the stride (YOLOX, Ge et al.
+    cxcywh-log: center offset over the stride, log of the size over the stride (YOLOX, Ge et al.
     2021; YuNet)."""
     landmarks: Literal["offset"] = "offset"
     """x and y over the stride from the reference point, in the order of `values.Landmarks`."""

@@ -235,11 +235,11 @@ def _tensor_faults(tensor: TensorFacts) -> Iterator[str]:
     elif tensor.dtype != "INT8":
         yield f"{label} is {tensor.dtype}; full int8 means INT8"
     elif len(tensor.scales) != 1:
-        yield f"{label} has {len(tensor.scales)} quantisation scales; activations need 1"
+        yield f"{label} has {len(tensor.scales)} quantization scales; activations need 1"
     if tensor.dtype == "INT8":
         # A scale near 0 overflows the multiplier (google-coral/edgetpu#453).
         if any(not 1e-9 < scale < 1e9 for scale in tensor.scales):
-            yield f"{label} has a quantisation scale out of range"
+            yield f"{label} has a quantization scale out of range"
         if any(not -128 <= zero <= 127 for zero in tensor.zero_points):
             yield f"{label} has a zero point out of range"
     if not tensor.constant and any(size > 1 for size in tensor.shape[:-3]):

@@ -1,6 +1,6 @@
 """A loaded model: an interpreter whose input and outputs were found by name and checked once.
 
-Tensors are quantised by their own parameters; pixels become an input tensor through one table.
+Tensors are quantized by their own parameters; pixels become an input tensor through one table.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class TensorSpec:
     dtype: np.dtype[Any]
     """int8, uint8 or float32."""
     quantization: Quantization | None
-    """None for float32, where quantised and real values are the same."""
+    """None for float32, where quantized and real values are the same."""
 
     def quantize(self, real: NDArray[np.floating[Any]]) -> NDArray[Any]:
         """Real values to the tensor's dtype: `clip(round(x / scale) + zero_point)`.
@@ -59,8 +59,8 @@ class TensorSpec:
         """The tensor's values as float32."""
         if self.quantization is None:
             return values.astype(np.float32, copy=False)
-        centred = values.astype(np.float32) - np.float32(self.quantization.zero_point)
-        return centred * np.float32(self.quantization.scale)
+        centered = values.astype(np.float32) - np.float32(self.quantization.zero_point)
+        return centered * np.float32(self.quantization.scale)
 
     def least_at(self, real: float) -> float:
         """The smallest stored value whose real value is at least `real`.
@@ -79,7 +79,7 @@ def read_spec(detail: Mapping[str, Any]) -> TensorSpec:
     """A spec from one entry of `get_input_details()` or `get_output_details()`.
 
     Raises ModelError on a dtype other than int8, uint8 and float32, a size that is not fixed, or a
-    quantisation that is missing or per channel.
+    quantization that is missing or per channel.
     """
     name = str(detail["name"])
     dtype = np.dtype(detail["dtype"])
@@ -93,7 +93,7 @@ def read_spec(detail: Mapping[str, Any]) -> TensorSpec:
         scales = detail["quantization_parameters"]["scales"]
         zeros = detail["quantization_parameters"]["zero_points"]
         if len(scales) != 1 or not scales[0] > 0:
-            raise ModelError(f"tensor '{name}' has no single quantisation scale above 0")
+            raise ModelError(f"tensor '{name}' has no single quantization scale above 0")
         quantization = Quantization(float(scales[0]), int(zeros[0]))
     shape = tuple(int(size) for size in detail["shape"])
     return TensorSpec(name, int(detail["index"]), shape, dtype, quantization)
@@ -173,7 +173,7 @@ class Network:
 class Preprocessor:
     """Fills the input tensor of one model.
 
-    A pixel has 256 values, so `(pixel - mean) / std` and the tensor's quantisation together are a
+    A pixel has 256 values, so `(pixel - mean) / std` and the tensor's quantization together are a
     table of 256 entries a channel, computed once. The returned tensor is one buffer that the next
     call overwrites.
     """

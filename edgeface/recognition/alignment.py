@@ -95,7 +95,7 @@ def _around(
         return part, moved
     whole = part[: rows * factor, : columns * factor]
     small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-    # The centre of a small pixel lies factor/2 - 1/2 behind that of its first large one.
+    # The center of a small pixel lies factor/2 - 1/2 behind that of its first large one.
     moved[:, 2] += moved[:, :2] @ np.full(2, (factor - 1) / 2)
     moved[:, :2] *= factor
     return np.asarray(small, dtype=np.uint8), moved

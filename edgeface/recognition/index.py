@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edgeface.recognition.templates import DIMENSIONS, CodedRows
 
 UnsyncedClock: TypeAlias = Literal["refuse", "allow"]
-"""What happens to people with a validity window while the clock is not synchronised."""
+"""What happens to people with a validity window while the clock is not synchronized."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,9 +78,9 @@ class GalleryIndex:
     def allowed(
         self, now_utc_s: float, clock_synced: bool, unsynced_clock: UnsyncedClock
     ) -> NDArray[np.bool_]:
-        """Bool `(p,)`: the people who may be recognised at `now_utc_s`, the effective time.
+        """Bool `(p,)`: the people who may be recognized at `now_utc_s`, the effective time.
 
-        While the clock is not synchronised the effective time is a lower bound of the true one.
+        While the clock is not synchronized the effective time is a lower bound of the true one.
         People with a validity window are then refused, or, with "allow", taken as long as the
         window has not surely ended.
         """

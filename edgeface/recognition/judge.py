@@ -99,7 +99,7 @@ class Judge:
     ) -> Decision | None:
         """Decide if it is time to; call it once a frame. None when there is nothing to say.
 
-        `allowed` is the bool `(p,)` mask of the people who may be recognised now.
+        `allowed` is the bool `(p,)` mask of the people who may be recognized now.
         """
         if self.recognized or self._closed:
             return None

@@ -59,7 +59,7 @@ def match(
     """Rank the people of the gallery for the frames of one track.
 
     `embeddings` float32 `(k, 128)` of unit rows, `weights` `(k,)` not negative, `allowed` bool
-    `(p,)`. A template's score is the weighted mean of the frames' cosines to it, not renormalised;
+    `(p,)`. A template's score is the weighted mean of the frames' cosines to it, not renormalized;
     a person's is that of their best template. Weights that are all zero count as equal. Raises
     ValueError when the shapes do not fit or there is no frame.
     """

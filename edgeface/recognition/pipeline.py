@@ -37,7 +37,7 @@ _NO_STOPWATCH: Final = nullcontext()
 
 @dataclass(frozen=True, slots=True)
 class PipelineRules:
-    """Everything that is not learnt."""
+    """Everything that is not learned."""
 
     tracker: TrackerRules = field(default_factory=TrackerRules)
     limits: QualityLimits = field(default_factory=QualityLimits)
@@ -46,7 +46,7 @@ class PipelineRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gallery:
-    """Who may be recognised at the moment of a frame."""
+    """Who may be recognized at the moment of a frame."""
 
     index: GalleryIndex
     allowed: NDArray[np.bool_]

@@ -21,7 +21,7 @@ mean of frontal photographs as the detector's teacher marks them; the nose stand
 where the pupils are 64 mm apart."""
 
 MEAN_HEAD: Final[NDArray[np.float64]] = _POINTS - _POINTS.mean(axis=0)
-"""float64 `(5, 3)`, the landmarks of a mean head about their centre."""
+"""float64 `(5, 3)`, the landmarks of a mean head about their center."""
 
 _TO_CAMERA: Final = np.linalg.pinv(MEAN_HEAD)
 
@@ -185,7 +185,7 @@ def _exposure(luma: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def _sharpness(luma: NDArray[np.uint8]) -> float:
-    """[0, 1]: how much of the change between neighbours a strong blur takes away.
+    """[0, 1]: how much of the change between neighbors a strong blur takes away.
 
     The no-reference measure of Crete et al., "The blur effect" (SPIE 6492, 2007), along the worse
     of the two axes, stretched to the range that photographs of faces have.

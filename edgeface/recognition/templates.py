@@ -22,7 +22,7 @@ _LARGEST_CODE: Final = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Template:
-    """A quantised embedding; immutable. Raises ValueError when the parts do not fit.
+    """A quantized embedding; immutable. Raises ValueError when the parts do not fit.
 
     Equal when codes and scale are equal.
     """
@@ -81,7 +81,7 @@ def decode_template(template: Template) -> Embedding:
 def decode_codes(codes: NDArray[np.int8]) -> NDArray[np.float32]:
     """Many templates at once: int8 `(n, 128)` to float32 `(n, 128)` of unit rows.
 
-    The scales are not needed, as the rows are renormalised. Raises ValueError for a row of zeros.
+    The scales are not needed, as the rows are renormalized. Raises ValueError for a row of zeros.
     """
     values = np.asarray(codes, dtype=np.float32)
     length = np.linalg.norm(values, axis=1, keepdims=True)

@@ -32,7 +32,7 @@ class Threshold:
 class Calibration:
     """The survival function of impostor cosines of one embedder: FMR(s) = P(score >= s).
 
-    Below `tail_start` the empirical steps hold, from there on a generalised Pareto tail
+    Below `tail_start` the empirical steps hold, from there on a generalized Pareto tail
 
         survival(s) = tail_rate * (1 + tail_shape * excess / tail_scale) ** (-1 / tail_shape)
 
@@ -112,7 +112,7 @@ class Calibration:
         """The score a name needs among `templates` that can match.
 
         FMR <= 1 - (1 - f) ** (1 / templates) with f = target_per_track / max_looks. Raises
-        ValueError for fewer than one template (nobody can be recognised), fewer than one look, or
+        ValueError for fewer than one template (nobody can be recognized), fewer than one look, or
         a target outside (0, 1).
         """
         if templates < 1 or max_looks < 1 or not 0 < target_per_track < 1:

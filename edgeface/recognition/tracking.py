@@ -57,7 +57,7 @@ class _Track:
     def see(self, box: Box, time_s: float) -> None:
         gap_s = time_s - self.seen_s
         if gap_s > 0:
-            (x, y), (old_x, old_y) = box.centre, self.box.centre
+            (x, y), (old_x, old_y) = box.center, self.box.center
             measured = (x - old_x) / gap_s, (y - old_y) / gap_s
             self.velocity = (
                 self.velocity[0] + _VELOCITY_GAIN * (measured[0] - self.velocity[0]),
@@ -147,9 +147,9 @@ def _usable(box: Box) -> bool:
 
 
 def _distance(expected: Box, box: Box) -> float:
-    """Between the centres, in mean face sizes; infinite when the sizes do not fit."""
+    """Between the centers, in mean face sizes; infinite when the sizes do not fit."""
     size, other = math.sqrt(expected.area), math.sqrt(box.area)
     if max(size, other) > _MAX_GROWTH * min(size, other):
         return math.inf
-    (x, y), (other_x, other_y) = expected.centre, box.centre
+    (x, y), (other_x, other_y) = expected.center, box.center
     return math.hypot(x - other_x, y - other_y) / ((size + other) / 2)

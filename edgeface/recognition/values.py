@@ -45,7 +45,7 @@ class Box:
         return max(0.0, self.width) * max(0.0, self.height)
 
     @property
-    def centre(self) -> tuple[float, float]:
+    def center(self) -> tuple[float, float]:
         """x, y in pixels."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 

@@ -13,13 +13,13 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult, Sight
 from edgeface.recognition.values import Image
 
-Colour: TypeAlias = tuple[int, int, int]
+Color: TypeAlias = tuple[int, int, int]
 """Blue, green, red."""
 
-REFUSED: Final[Colour] = (150, 150, 150)
-UNDECIDED: Final[Colour] = (0, 176, 255)
-RECOGNIZED: Final[Colour] = (70, 190, 60)
-UNKNOWN: Final[Colour] = (60, 60, 225)
+REFUSED: Final[Color] = (150, 150, 150)
+UNDECIDED: Final[Color] = (0, 176, 255)
+RECOGNIZED: Final[Color] = (70, 190, 60)
+UNKNOWN: Final[Color] = (60, 60, 225)
 """Of a face that the quality gate refused, and of tracks by what was decided last."""
 
 LINE_PX: Final = 24
@@ -27,7 +27,7 @@ LINE_PX: Final = 24
 _TEXT: Final = 0.55
 
 
-def _colour(sight: Sight, outcomes: Mapping[int, str]) -> Colour:
+def _color(sight: Sight, outcomes: Mapping[int, str]) -> Color:
     outcome = outcomes.get(sight.track_id)
     if outcome == "recognized":
         return RECOGNIZED
@@ -42,24 +42,24 @@ def annotate(frame: Frame, result: FrameResult, outcomes: Mapping[int, str]) -> 
     each track, by its id."""
     picture = frame.image.copy()
     for sight in result.sights:
-        _draw(picture, sight, _colour(sight, outcomes))
+        _draw(picture, sight, _color(sight, outcomes))
     lines = [f"{frame.captured_at:%H:%M:%S.%f}"[:-3] + f"  frame {frame.sequence}"]
     lines += [_face_line(sight) for sight in result.sights]
     lines += [_decision_line(decision) for decision in result.decisions]
     return np.concatenate([picture, _caption(lines, picture.shape[1])])
 
 
-def _draw(picture: Image, sight: Sight, colour: Colour) -> None:
+def _draw(picture: Image, sight: Sight, color: Color) -> None:
     """As thick as the face is large, so that a cut-out of any size looks alike."""
     box = sight.face.box
     thick = max(1, round(max(box.width, box.height) / 64))
     left_top = (round(box.left), round(box.top))
     right_bottom = (round(box.right), round(box.bottom))
-    cv2.rectangle(picture, left_top, right_bottom, colour, thick, cv2.LINE_AA)
+    cv2.rectangle(picture, left_top, right_bottom, color, thick, cv2.LINE_AA)
     for x, y in sight.face.landmarks:
         at = (round(float(x)), round(float(y)))
         cv2.circle(picture, at, round(1.6 * thick) + 1, (255, 255, 255), -1, cv2.LINE_AA)
-        cv2.circle(picture, at, round(1.6 * thick), colour, -1, cv2.LINE_AA)
+        cv2.circle(picture, at, round(1.6 * thick), color, -1, cv2.LINE_AA)
 
 
 def _face_line(sight: Sight) -> str:

@@ -100,7 +100,7 @@ class FleetGallery:
         others = replica.without(index.space)
         board.by_gallery.model_trouble = (
             f"{others} people of the fleet's gallery have no templates of this device's model and "
-            "cannot be recognised; `edgeface fleet spaces` names them"
+            "cannot be recognized; `edgeface fleet spaces` names them"
             if others
             else None
         )

@@ -46,7 +46,7 @@ class LocalGallery:
         if aside is not None:
             self._lost = (
                 f"the gallery was damaged and set aside as {aside}, and nobody is in the new one; "
-                "import the last export with `edgeface gallery import FILE`, or enrol everyone "
+                "import the last export with `edgeface gallery import FILE`, or enroll everyone "
                 "again; without that damaged file an empty gallery is in order"
             )
         with store:
@@ -78,7 +78,7 @@ class LocalGallery:
         others = _of_other_models(store, index)
         self._board.by_gallery.model_trouble = (
             f"{others} people of the gallery have templates of another model alone and cannot be "
-            "recognised; `edgeface gallery audit` names them, enrol them again"
+            "recognized; `edgeface gallery audit` names them, enroll them again"
             if others
             else None
         )

@@ -114,7 +114,7 @@ class Recognizer:
         """Since when an Edge TPU that is back waits to be taken."""
 
     def run(self, pulse: Pulse) -> None:
-        """Open the models, recognise until told to stop or the slot is closed, end every track.
+        """Open the models, recognize until told to stop or the slot is closed, end every track.
 
         The first time models that cannot be used end the process (FatalError).
         """

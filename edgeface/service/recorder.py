@@ -38,7 +38,7 @@ _MAX_TRACKS: Final = 64
 _NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{3}-\d{6,}")
 """Of a recorded frame, without the ending: nothing else in the folder is ever removed."""
 _JPEG: Final = (cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111)
-"""Colour in full resolution, for thin coloured lines."""
+"""Color in full resolution, for thin colored lines."""
 
 
 class _Item(NamedTuple):

@@ -28,7 +28,7 @@ class GallerySettings(Section):
     key_file: Place | None = None
     """The store's key; null: made at the first start in `state_dir`."""
     unsynced_clock: Literal["refuse", "allow"] = "refuse"
-    """What happens to people with a validity window while the clock is not synchronised."""
+    """What happens to people with a validity window while the clock is not synchronized."""
     fleet_folder: Place | None = None
     """Pinned keys, encryption keys and floor, as `edgeface fleet device add` wrote them; null:
     `fleet` in `state_dir`."""
@@ -42,7 +42,7 @@ class CommandsSettings(Section):
     enabled: Annotated[tuple[CommandName, ...], BeforeValidator(as_tuple)] = get_args(CommandName)
     """The commands in use; `enroll` needs an `administrator_key_file` besides."""
     administrator_key_file: Place | None = None
-    """X25519 public key (PEM) that enrolments and snapshots are sealed to; null: both are off."""
+    """X25519 public key (PEM) that enrollments and snapshots are sealed to; null: both are off."""
     snapshot: bool = False
     """Whether the administrator may ask for a picture."""
     verify_timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
@@ -50,7 +50,7 @@ class CommandsSettings(Section):
     verify_timeout_max_s: Annotated[float, Field(ge=1, le=60)] = 15.0
     """The most that a request may ask for."""
     enroll_timeout_s: Annotated[float, Field(ge=5, le=600)] = 60.0
-    """Seconds for an enrolment when the request does not say."""
+    """Seconds for an enrollment when the request does not say."""
     enroll_timeout_max_s: Annotated[float, Field(ge=5, le=600)] = 180.0
     """The most that a request may ask for."""
 

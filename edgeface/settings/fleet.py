@@ -30,7 +30,7 @@ _ALIKE: Final[tuple[tuple[Keys, Callable[[Settings], str], str], ...]] = (
     (
         ("models", "embedder"),
         lambda settings: settings.models.embedder.name,
-        "it recognises only people who are enrolled for that model",
+        "it recognizes only people who are enrolled for that model",
     ),
     (
         ("gallery", "source"),

@@ -77,7 +77,7 @@ def test_the_manual_clock_moves_only_by_waiting() -> None:
     assert clock.boottime_ns() - began_ns == 5 * NS
 
 
-def test_the_kernel_tells_boot_and_synchronisation() -> None:
+def test_the_kernel_tells_boot_and_synchronization() -> None:
     clock = Clock()
     assert len(clock.boot_id()) == 36
     assert clock.synced() in {True, False}

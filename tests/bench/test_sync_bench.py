@@ -20,7 +20,7 @@ def test_every_device_agrees_and_changes_cost_what_changed(
     assert found["wrong"] == []
     assert 30 < found["full_messages"] <= 30 + 30 + 4
     assert found["catch_up_messages"] <= 4 + 4 + 2
-    for name in ("full_sync_s", "enrolment_s", "erasure_s", "receipt_s", "catch_up_s", "opened_s"):
+    for name in ("full_sync_s", "enrollment_s", "erasure_s", "receipt_s", "catch_up_s", "opened_s"):
         assert 0 < found[name]["p50"] <= found[name]["p99"] <= found[name]["most"]
     assert found["resident_mib"]["p50"] > 10
     for name in ("opening_peak_mib", "swap_peak_mib", "syncing_peak_mib"):
@@ -36,7 +36,7 @@ def test_another_digest_than_the_administrators_is_the_status(
 
 
 def test_frames_go_on_while_records_are_applied(capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--while-recognising", "--people", "200", "--seconds", "0.6", "--json"]
+    arguments = ["--while-recognizing", "--people", "200", "--seconds", "0.6", "--json"]
     assert main(["bench", "sync", *arguments]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["people"] == 200

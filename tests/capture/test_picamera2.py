@@ -27,7 +27,7 @@ def small(index: int = 0) -> Picamera2Source:
     return picamera2(index=index, size=(160, 96), detect_size=(80, 48))
 
 
-def test_one_request_gives_both_pictures_in_true_colours(rig: Rig) -> None:
+def test_one_request_gives_both_pictures_in_true_colors(rig: Rig) -> None:
     with picamera2() as source:
         frame = source.read(WAIT_S)
         (camera,) = rig.cameras
@@ -215,7 +215,7 @@ def test_the_detection_stream_has_the_shape_of_main(
 
 
 def test_yuv420_is_converted_where_it_is_and_then_cropped() -> None:
-    """Left half blue, right half red, with 16 columns of padding of another colour."""
+    """Left half blue, right half red, with 16 columns of padding of another color."""
     import cv2
 
     bgr = np.zeros((16, 48, 3), np.uint8)

@@ -210,7 +210,7 @@ def test_devices_erasure_and_status(fleet: Fleet, photos: Path, tmp_path: Path) 
     assert code == 1
     assert "door-1: never seen, has reported nothing" in out
     assert "1 erasures not confirmed" in out
-    assert "stops recognising at" in out
+    assert "stops recognizing at" in out
     assert f"removed {person_id}: not confirmed by door-1" in out
     site = FleetSite(tmp_path / "site", 0)
     with site.fleet() as opened:

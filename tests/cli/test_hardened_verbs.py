@@ -162,7 +162,7 @@ def test_a_door_opens_for_what_the_device_says(home: Home) -> None:
             DOOR,
             ["enroll", "--timeout", "3"],
             "cmd/enroll from this user: Not authorized",
-            id="a door enrols",
+            id="a door enrolls",
         ),
     ],
 )

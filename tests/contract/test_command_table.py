@@ -24,5 +24,5 @@ def test_a_door_may_ask_three_things() -> None:
     assert asked == ["+/cmd/ping", "+/cmd/verify", "+/cmd/identify"]
 
 
-def test_progress_is_told_by_enrolments_alone() -> None:
+def test_progress_is_told_by_enrollments_alone() -> None:
     assert [verb for verb, item in COMMANDS.items() if item.progress is not None] == ["enroll"]

@@ -73,7 +73,7 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_real_camera_enrols_whoever_is_there_and_ctrl_c_ends_all_of_it(
+def test_a_real_camera_enrolls_whoever_is_there_and_ctrl_c_ends_all_of_it(
     clip: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "place"
@@ -134,7 +134,7 @@ def test_a_step_that_fails_is_told_in_its_own_words_and_leaves_no_process(
         cv2.imwrite(str(path), np.full((300, 300, 3), 128, np.uint8))
         return path
 
-    monkeypatch.setattr("edgeface.demo.demonstration.write_enrolment", faceless)
+    monkeypatch.setattr("edgeface.demo.demonstration.write_enrollment", faceless)
     with pytest.raises(DemoError, match=r"(?s)`edgeface enroll` ended with 1:.*no face found"):
         demonstrate(Plan(tmp_path / "sheet.png", visitors=SMALL), Screen(io.StringIO()))
     assert children() == before

@@ -20,7 +20,7 @@ from edgeface.base.clock import ManualClock
 from edgeface.base.errors import SettingsError
 from edgeface.contract.event import new_session
 from edgeface.demo.child import Child, DemoError, environment, run_to_end
-from edgeface.demo.photographs import COLLINS, HOPPER, write_enrolment
+from edgeface.demo.photographs import COLLINS, HOPPER, write_enrollment
 from edgeface.demo.plan import Workplace, camera_section
 from edgeface.demo.recordings import NOBODY, Recordings, Timeline
 from edgeface.outbox.outbox import Outbox
@@ -35,7 +35,7 @@ from tests.support.messages import TOPICS, sighting
 
 
 def test_what_is_enrolled_differs_from_what_the_camera_sees(tmp_path: Path) -> None:
-    seen, enrolled = (cv2.imread(str(path)) for path in (COLLINS, write_enrolment(tmp_path)))
+    seen, enrolled = (cv2.imread(str(path)) for path in (COLLINS, write_enrollment(tmp_path)))
     assert seen is not None
     assert enrolled is not None
     assert seen.shape == (512, 512, 3)

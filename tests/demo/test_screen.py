@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_colours_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colors_are_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     plain, terminal, refused = io.StringIO(), Terminal(), Terminal()
     Screen(plain).summary([GOOD, BAD])

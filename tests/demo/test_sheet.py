@@ -33,10 +33,10 @@ def recordings(tmp_path: Path) -> Recordings:
     return Recordings(tmp_path / "frames")
 
 
-def coloured(path: Path, colour: Rgb) -> int:
+def colored(path: Path, color: Rgb) -> int:
     picture = cv2.imread(str(path))
     assert picture is not None
-    return int(np.count_nonzero((picture == np.array(colour[::-1])).all(axis=2)))
+    return int(np.count_nonzero((picture == np.array(color[::-1])).all(axis=2)))
 
 
 def ann(photograph: Path) -> People:
@@ -55,7 +55,7 @@ def rows(recordings: Recordings, hearsay: Hearsay, *, opens: bool) -> list[tuple
     return [("Ann, enrolled", happening), ("Ann again", happening)]
 
 
-def test_every_happening_is_a_row_in_the_colour_of_what_the_door_did(
+def test_every_happening_is_a_row_in_the_color_of_what_the_door_did(
     recordings: Recordings, hearsay: Hearsay, tmp_path: Path
 ) -> None:
     opened, shut = tmp_path / "opened.png", tmp_path / "shut.png"
@@ -67,8 +67,8 @@ def test_every_happening_is_a_row_in_the_colour_of_what_the_door_did(
     picture = cv2.imread(str(opened))
     assert picture is not None
     assert picture.shape == (HEADER + 2 * ROW + FOOTER, WIDTH, 3)
-    assert coloured(shut, RED) > coloured(opened, RED) + 2000
-    assert coloured(opened, GREEN) > coloured(shut, GREEN) + 2000
+    assert colored(shut, RED) > colored(opened, RED) + 2000
+    assert colored(opened, GREEN) > colored(shut, GREEN) + 2000
 
 
 def test_a_happening_whose_frames_were_not_recorded_still_has_its_numbers(
@@ -76,7 +76,7 @@ def test_a_happening_whose_frames_were_not_recorded_still_has_its_numbers(
 ) -> None:
     found = rows(recordings, hearsay, opens=True)
     draw_sheet(ann(tmp_path / "none.png"), found, [], tmp_path / "bare.png")
-    assert coloured(tmp_path / "bare.png", GREEN) > 2000
+    assert colored(tmp_path / "bare.png", GREEN) > 2000
 
 
 def test_recordings_are_read_as_they_grow(recordings: Recordings, tmp_path: Path) -> None:
@@ -116,6 +116,6 @@ def test_a_name_in_any_script_is_drawn_and_cut_to_its_width(name: str, tmp_path:
     assert canvas.text((10, 10), name, 15) == 10 + text_width(name, 15)
     canvas.pill(10, 30, name, 12, GREEN)
     canvas.save(tmp_path / "page.png")
-    assert coloured(tmp_path / "page.png", GREEN) > 300
+    assert colored(tmp_path / "page.png", GREEN) > 300
     assert text_width(fit(name * 9, 15, 120), 15) <= 120
     assert fit(name, 15, 300) == name

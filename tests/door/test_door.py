@@ -185,7 +185,7 @@ def test_a_replay_after_the_door_was_started_anew_is_refused(
     assert restarted.judge(message).reason == "before_start"
 
 
-def test_a_door_on_the_device_itself_need_not_ask_whether_the_clock_is_synchronised(
+def test_a_door_on_the_device_itself_need_not_ask_whether_the_clock_is_synchronized(
     doorway: Doorway,
 ) -> None:
     doorway.policy = DoorPolicy(TOPICS, KEY.public, doorway.now, same_clock=True)

@@ -28,7 +28,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folds over the people: every same-person pair, and as many of neighbours."""
+    """Two folds over the people: every same-person pair, and as many of neighbors."""
     path = tmp_path_factory.mktemp("pairs") / "pairs.csv"
     rows = ["fold,a,b,same"]
     for person in range(PEOPLE):

@@ -13,8 +13,8 @@ from edgeface.recognition.thresholds import Calibration
 def _population(people: int, pictures: int, seed: int, dimensions: int = 24) -> PairScores:
     """Random people and their pictures on a sphere of few dimensions, so that some are alike."""
     generator = np.random.default_rng(seed)
-    centres = generator.normal(size=(people, dimensions))
-    rows = np.repeat(centres, pictures, axis=0)
+    centers = generator.normal(size=(people, dimensions))
+    rows = np.repeat(centers, pictures, axis=0)
     rows += 0.5 * generator.normal(size=rows.shape)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     subjects = np.repeat(np.arange(people, dtype=np.int32), pictures)

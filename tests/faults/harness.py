@@ -229,7 +229,7 @@ class Harness:
     def _configure(self, port: int) -> Path:
         pictures = self._folder / "pictures"
         pictures.mkdir(parents=True)
-        cv2.imwrite(str(pictures / "grey.png"), np.full((48, 64, 3), 90, np.uint8))
+        cv2.imwrite(str(pictures / "gray.png"), np.full((48, 64, 3), 90, np.uint8))
         file = self._folder / "edgeface.yaml"
         plan = self._plan
         content = {

@@ -10,8 +10,8 @@ import pytest
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.photo_enrolment import Examined, Terms, enrol_photos, enrol_tree
-from edgeface.gallery.enrolment import Bar, Wish
+from edgeface.fleet.admin.photo_enrollment import Examined, Terms, enroll_photos, enroll_tree
+from edgeface.gallery.enrollment import Bar, Wish
 from edgeface.gallery.gate import Gate
 from edgeface.gallery.person import MAX_TEMPLATES, Person
 from edgeface.recognition.quality import QualityLimits
@@ -49,7 +49,7 @@ def tree(memory: Path) -> Path:
 
 
 def enrolled(master: Master, tree: Path) -> list[Examined]:
-    return list(enrol_tree(master, GATE, tree, Terms(SPACE, BAR, 1.8e9)))
+    return list(enroll_tree(master, GATE, tree, Terms(SPACE, BAR, 1.8e9)))
 
 
 def test_each_folder_becomes_a_person_once(site: FleetSite, tree: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_name_that_two_people_have_is_left_alone(site: FleetSite, tree: Path) 
                 change.put_person(Person(person_id(number), "Ann"))
         ann, bob = enrolled(master, tree)
         assert ann.skipped == "2 people have this name"
-        assert bob.enrolment is not None
+        assert bob.enrollment is not None
 
 
 def test_one_who_cannot_be_stored_does_not_stop_the_others(site: FleetSite, tree: Path) -> None:
@@ -91,7 +91,7 @@ def test_one_who_cannot_be_stored_does_not_stop_the_others(site: FleetSite, tree
     with Master(site.folder) as master:
         ann, bob = enrolled(master, tree)
     assert "at most 32" in str(ann.skipped)
-    assert bob.enrolment is not None
+    assert bob.enrollment is not None
 
 
 @pytest.mark.parametrize("name", ["nowhere", "tree/Ann"])
@@ -115,12 +115,12 @@ def test_who_is_missing_in_a_space_is_named(site: FleetSite) -> None:
 def test_photos_are_added_to_somebody_known(site: FleetSite, tree: Path) -> None:
     with Master(site.folder) as master:
         photos = [tree / "Ann" / "1.png"]
-        first = enrol_photos(master, GATE, photos, Wish(None, "Ann"), Terms(SPACE, BAR, 1.8e9))
-        assert first.enrolment is not None
-        known = first.enrolment.person.person_id
-        second = enrol_photos(master, GATE, photos, Wish(known), Terms(SPACE, BAR, 1.9e9))
-        assert second.enrolment is not None
-        assert (second.enrolment.is_new, second.enrolment.templates) == (False, 2)
+        first = enroll_photos(master, GATE, photos, Wish(None, "Ann"), Terms(SPACE, BAR, 1.8e9))
+        assert first.enrollment is not None
+        known = first.enrollment.person.person_id
+        second = enroll_photos(master, GATE, photos, Wish(known), Terms(SPACE, BAR, 1.9e9))
+        assert second.enrollment is not None
+        assert (second.enrollment.is_new, second.enrollment.templates) == (False, 2)
 
 
 def test_false_accepts_follow_from_the_calibration() -> None:

@@ -78,7 +78,7 @@ class FleetMachine(RuleBasedStateMachine):
     # The administrator.
 
     @rule(number=people, template=st.integers(0, 50))
-    def enrol(self, number: int, template: int) -> None:
+    def enroll(self, number: int, template: int) -> None:
         self.site.put({number: [template]})
 
     @rule(number=people)
@@ -246,7 +246,7 @@ class FleetMachine(RuleBasedStateMachine):
             self.known[number] = floor
 
     @invariant()
-    def nobody_is_recognised_beyond_the_grace_time(self) -> None:
+    def nobody_is_recognized_beyond_the_grace_time(self) -> None:
         for device in getattr(self, "devices", ()):
             device.work()
             if device.replica.standing in ("waiting", "expired"):

@@ -250,7 +250,7 @@ class TestFreshness:
         device.times.utc_s = fresh_s + GRACE_S
         device.work()
         assert (device.replica.standing, device.people()) == ("expired", ())
-        assert "nobody is recognised" in str(device.replica.trouble)
+        assert "nobody is recognized" in str(device.replica.trouble)
         assert device.reported().people == 2, "kept, and reported, but not used"
         device.site.now_s = device.times.utc_s
         device.site.refresh()

@@ -75,9 +75,9 @@ def test_a_clearly_larger_face_dominates_the_one_behind() -> None:
 def test_a_photo_is_read_from_any_path(tmp_path: Path) -> None:
     path = write_photo(tmp_path / "Jörg's photo.png", picture(64, 48, (10, 10, 30, 30)))
     assert read_photo(path).shape == (48, 64, 3)
-    grey = tmp_path / "grey.png"
-    assert cv2.imwrite(str(grey), np.full((48, 64), 90, np.uint8))
-    assert read_photo(grey).shape == (48, 64, 3)
+    gray = tmp_path / "gray.png"
+    assert cv2.imwrite(str(gray), np.full((48, 64), 90, np.uint8))
+    assert read_photo(gray).shape == (48, 64, 3)
 
 
 def test_a_very_large_photo_is_scaled_down(tmp_path: Path) -> None:

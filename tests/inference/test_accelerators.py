@@ -50,7 +50,7 @@ def open_both(folder: Path, accelerator: Any = "auto", device: str = "", **optio
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "reason"),
+    ("behavior", "reason"),
     [
         pytest.param("WORKS", None, id="works"),
         pytest.param("REFUSES", "found no usable device", id="refuses"),
@@ -59,9 +59,9 @@ def open_both(folder: Path, accelerator: Any = "auto", device: str = "", **optio
     ],
 )
 def test_the_probe_survives_and_says_what_happened(
-    runtime: Runtime, libraries: Path, compiled: Path, behaviour: str, reason: str | None
+    runtime: Runtime, libraries: Path, compiled: Path, behavior: str, reason: str | None
 ) -> None:
-    tpu = EdgeTpu(runtime, delegate_library=build_edgetpu(libraries, behaviour))
+    tpu = EdgeTpu(runtime, delegate_library=build_edgetpu(libraries, behavior))
     found = tpu.probe([compiled / "detector" / "model_edgetpu.tflite"])
     assert (found is None) == (reason is None)
     if reason is None:

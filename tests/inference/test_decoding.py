@@ -43,7 +43,7 @@ def test_ltrb_distances_from_the_centre_of_the_cell() -> None:
     box[0, 1, 2] = (4, 8, 12, 2)
     marks[0, 1, 2] = (-1, -1, 1, -1, 0, 0, -1, 1, 1, 1)
     found = decoder(output()).decode(score, box, marks)
-    # The centre of row 1, column 2 is (20, 12); a raw step of a box is 0.25 * 8 = 2 pixels.
+    # The center of row 1, column 2 is (20, 12); a raw step of a box is 0.25 * 8 = 2 pixels.
     assert found.boxes.tolist() == [[12, -4, 44, 16]]
     assert found.landmarks.tolist() == [[[16, 8], [24, 8], [20, 12], [16, 16], [24, 16]]]
     assert found.scores == pytest.approx([1 / (1 + math.exp(-2))])
@@ -54,7 +54,7 @@ def test_centre_and_log_size_from_the_corner_of_the_cell() -> None:
     score[0, 1, 2] = 20
     box[0, 1, 2] = (2, 4, 4, 0)
     found = decoder(output(box="cxcywh-log", cell_offset=0.0)).decode(score, box, marks)
-    # The corner is (16, 8), the centre (20, 16), the size e * 8 by 8.
+    # The corner is (16, 8), the center (20, 16), the size e * 8 by 8.
     width = math.e * 8
     assert found.boxes[0] == pytest.approx([20 - width / 2, 12, 20 + width / 2, 20], rel=1e-5)
 

@@ -27,7 +27,7 @@ def open_detector(folder: Path, runtime: Runtime, **options: float) -> Detector:
 
 
 def scene(width: int = 96, height: int = 64, *, scale: int = 1) -> NDArray[np.uint8]:
-    """Grey, with the cell of row 3, column 5 (stride 8) red."""
+    """Gray, with the cell of row 3, column 5 (stride 8) red."""
     image = np.full((height * scale, width * scale, 3), 90, np.uint8)
     image[24 * scale : 32 * scale, 40 * scale : 48 * scale] = RED
     return image
@@ -40,7 +40,7 @@ def detector(pristine: Path, runtime: Runtime) -> Detector:
 
 def test_a_face_is_found_where_it_is(detector: Detector) -> None:
     (face,) = detector.detect(scene())
-    # Cell centre (44, 28), sides of 1.5, 1.5, 1.5 and 2 strides.
+    # Cell center (44, 28), sides of 1.5, 1.5, 1.5 and 2 strides.
     assert (face.box.left, face.box.top, face.box.right, face.box.bottom) == (32, 16, 56, 44)
     assert face.landmarks.dtype == np.float32
     assert face.landmarks.tolist() == [[40, 26], [48, 26], [44, 30], [40, 34], [48, 34]]
@@ -74,7 +74,7 @@ def test_letterboxing_does_not_move_faces(detector: Detector, width: int, height
     image = np.full((height * 4, width * 4, 3), 90, np.uint8)
     image[8 * 4 : 16 * 4, 16 * 4 : 24 * 4] = RED
     (face,) = detector.detect(image)
-    assert face.box.centre == pytest.approx((20 * 4, 12 * 4 + 8))
+    assert face.box.center == pytest.approx((20 * 4, 12 * 4 + 8))
 
 
 def test_stretching_maps_each_axis_by_its_own_factor(packages: Path, runtime: Runtime) -> None:
@@ -103,7 +103,7 @@ def test_one_call_leaves_nothing_for_the_next(pristine: Path, runtime: Runtime) 
     detector = open_detector(pristine / "detector", runtime, max_faces=100)
     assert len(detector.detect(np.full((64, 96, 3), RED, np.uint8))) > 30
     narrow = detector.detect(np.full((64, 32, 3), RED, np.uint8))
-    assert max(face.box.centre[0] for face in narrow) < 32
+    assert max(face.box.center[0] for face in narrow) < 32
     assert detector.detect(np.full((64, 32, 3), 90, np.uint8)) == []
 
 

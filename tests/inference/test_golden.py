@@ -83,9 +83,9 @@ def test_a_grey_face_cannot_vouch_for_an_embedder(packages: Path, runtime: Runti
     folder = packages / "embedder"
     embedder = open_on_cpu(load_package(folder), runtime)
     assert isinstance(embedder, Embedder)
-    grey = np.random.default_rng(6).integers(0, 256, (112, 112, 1), np.uint8).repeat(3, axis=2)
-    vector = embedder.embed_input(grey)
-    alter(folder, input=lambda _: grey, embedding=lambda _: vector)
+    gray = np.random.default_rng(6).integers(0, 256, (112, 112, 1), np.uint8).repeat(3, axis=2)
+    vector = embedder.embed_input(gray)
+    alter(folder, input=lambda _: gray, embedding=lambda _: vector)
     assert "passes with red and blue swapped" in str(run(folder, runtime).fault)
 
 

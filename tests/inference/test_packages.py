@@ -56,7 +56,7 @@ def test_a_missing_package_is_named(tmp_path: Path) -> None:
     ("change", "fault"),
     [
         pytest.param(lambda d: d.pop("licence"), r"licence: Field required", id="missing"),
-        pytest.param(lambda d: d.update(colour=1), r"colour: Extra inputs", id="unknown"),
+        pytest.param(lambda d: d.update(color=1), r"color: Extra inputs", id="unknown"),
         pytest.param(lambda d: d.update(task="cooking"), r"'task'", id="task"),
         pytest.param(lambda d: d.update(format=2), r"format: Input should be 1", id="format"),
         pytest.param(

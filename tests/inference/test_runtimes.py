@@ -147,8 +147,8 @@ def test_a_library_that_is_no_delegate_is_named(runtime: Runtime) -> None:
         pytest.param({"shape_signature": np.array([-1, 4])}, "no fixed size", id="dynamic"),
         pytest.param(
             {"quantization_parameters": {"scales": np.array([]), "zero_points": np.array([])}},
-            "no single quantisation scale",
-            id="unquantised",
+            "no single quantization scale",
+            id="unquantized",
         ),
         pytest.param(
             {
@@ -157,7 +157,7 @@ def test_a_library_that_is_no_delegate_is_named(runtime: Runtime) -> None:
                     "zero_points": np.array([0, 0]),
                 }
             },
-            "no single quantisation scale",
+            "no single quantization scale",
             id="per-channel",
         ),
         pytest.param(
@@ -167,7 +167,7 @@ def test_a_library_that_is_no_delegate_is_named(runtime: Runtime) -> None:
                     "zero_points": np.array([0]),
                 }
             },
-            "no single quantisation scale",
+            "no single quantization scale",
             id="zero-scale",
         ),
     ],
@@ -187,14 +187,14 @@ def test_a_tensor_of_another_shape_is_refused() -> None:
         find_tensor([detail()], "t", [(1, 5), (5,)])
 
 
-def test_quantising_rounds_halves_away_from_zero_and_clips() -> None:
+def test_quantizing_rounds_halves_away_from_zero_and_clips() -> None:
     spec = TensorSpec("t", 0, (6,), np.dtype(np.int8), Quantization(0.5, 10))
     real = np.array([0.25, -0.25, 0.24, 1.0, 1e9, -1e9])
     assert spec.quantize(real).tolist() == [11, 9, 10, 12, 127, -128]
 
 
 @given(scale=st.floats(1e-4, 10), zero=st.integers(-128, 127))
-def test_quantising_what_was_dequantised_gives_it_back(scale: float, zero: int) -> None:
+def test_quantizing_what_was_dequantized_gives_it_back(scale: float, zero: int) -> None:
     spec = TensorSpec("t", 0, (256,), np.dtype(np.int8), Quantization(scale, zero))
     values = np.arange(-128, 128, dtype=np.int8)
     assert np.array_equal(spec.quantize(spec.dequantize(values)), values)

@@ -76,7 +76,7 @@ def test_the_payload_has_the_documented_keys_and_no_others() -> None:
         pytest.param(("origin",), ..., id="no origin"),
         pytest.param(("origin", "name"), ..., id="no name of the origin"),
         pytest.param(("device", "identifiers"), ..., id="nothing identifies the device"),
-        pytest.param(("device", "colour"), "red", id="unknown key of the device"),
+        pytest.param(("device", "color"), "red", id="unknown key of the device"),
         pytest.param(("components", "recognition", "event_types"), ..., id="no event types"),
         pytest.param(("components", "recognition", "off_delay"), 3, id="another platform's key"),
         pytest.param(("components", "person", "state_topic"), ..., id="no topic"),

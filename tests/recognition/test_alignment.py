@@ -83,7 +83,7 @@ def test_inverse_undoes_a_similarity() -> None:
 
 
 def scene() -> np.ndarray:
-    """A smooth colour picture of 480x640."""
+    """A smooth color picture of 480x640."""
     y, x = np.mgrid[0:480, 0:640]
     channels = [127 + 120 * np.sin(x / 23 + k) * np.cos(y / 31 - k) for k in range(3)]
     return np.stack(channels, axis=-1).astype(np.uint8)

@@ -135,7 +135,7 @@ def test_two_people_alike_are_ambiguous_and_never_a_name() -> None:
     assert close(track, index=twins) is None
 
 
-def test_an_empty_gallery_recognises_nobody_and_spends_no_look() -> None:
+def test_an_empty_gallery_recognizes_nobody_and_spends_no_look() -> None:
     track = judge()
     empty = GalleryIndex.empty()
     said = watch(track, ANNA, 25, index=empty)
@@ -147,7 +147,7 @@ def test_an_empty_gallery_recognises_nobody_and_spends_no_look() -> None:
     assert [decision.outcome for decision in watch(track, ANNA, 5, 2.5)] == ["recognized"]
 
 
-def test_who_is_not_allowed_is_not_recognised() -> None:
+def test_who_is_not_allowed_is_not_recognized() -> None:
     track = judge()
     rng = np.random.default_rng(1)
     nobody = np.array([False, True])

@@ -13,7 +13,7 @@ from tests.support.people import everybody, gallery, identity, stored, view
 
 
 def axis(*places: tuple[int, float]) -> np.ndarray:
-    """A vector with these entries, not normalised."""
+    """A vector with these entries, not normalized."""
     vector = np.zeros(128, dtype=np.float32)
     for place, value in places:
         vector[place] = value

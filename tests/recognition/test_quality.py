@@ -92,7 +92,7 @@ def test_what_is_no_face_counts_as_turned_away(landmarks: np.ndarray) -> None:
 
 
 def textured(seed: int = 5, blur: float = 0.8) -> np.ndarray:
-    """A crop with fine and coarse structure around a medium grey."""
+    """A crop with fine and coarse structure around a medium gray."""
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, 1, (112, 112, 3)).astype(np.float32)
     fine = cv2.GaussianBlur(noise, (0, 0), blur)

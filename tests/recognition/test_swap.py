@@ -86,7 +86,7 @@ def test_two_people_who_change_places_between_two_frames_take_their_names_with_t
     assert sorted(scene.names()) == ["p_anna", "p_bert"]
 
 
-def test_a_stranger_who_hides_a_recognised_person_stays_unknown() -> None:
+def test_a_stranger_who_hides_a_recognized_person_stays_unknown() -> None:
     scene = Doorway()
     scene.one_by_one(["p_anna"] * 8 + ["stranger"] * 30 + ["p_anna"] * 8)
     assert_every_name_is_the_true_one(scene)

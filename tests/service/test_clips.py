@@ -1,4 +1,4 @@
-"""The three clips, as files, with the models that ship: who is recognised, and by how much."""
+"""The three clips, as files, with the models that ship: who is recognized, and by how much."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def frame_of(clip: Path) -> Frame:
 @pytest.fixture(scope="module")
 def played(door: ClipDoor, clips: Path) -> dict[str, Played]:
     """Every clip against the gallery of the one person."""
-    index = door.enrol(frame_of(clips / HER))
+    index = door.enroll(frame_of(clips / HER))
     return {name: door.play(clips / name, index, every=EVERY) for name in (HER, *OTHERS)}
 
 
@@ -72,7 +72,7 @@ def test_nobody_else_is_recognized_as_her(played: dict[str, Played], name: str) 
 def test_the_others_are_recognized_against_their_own_frame(
     door: ClipDoor, clips: Path, name: str
 ) -> None:
-    result = door.play(clips / name, door.enrol(frame_of(clips / name)), every=EVERY)
+    result = door.play(clips / name, door.enroll(frame_of(clips / name)), every=EVERY)
     (decision,) = result.recognized()
     assert decision.why["good_frames"] <= 10
     assert result.outcomes() == {"recognized"}

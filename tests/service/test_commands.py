@@ -81,7 +81,7 @@ def test_two_cards_at_once_the_second_is_told_to_wait(door: Door) -> None:
         assert last.error.code == "incomplete"
 
 
-def test_an_enrolment_at_the_door_can_be_imported_and_changes_nothing_here(
+def test_an_enrollment_at_the_door_can_be_imported_and_changes_nothing_here(
     door: Door, tmp_path: Path
 ) -> None:
     before = door.data("gallery")

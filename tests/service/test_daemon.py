@@ -45,7 +45,7 @@ def visits(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def enrolled(tmp_path_factory: pytest.TempPathFactory, visits: dict[str, Any]) -> Path:
     """A state folder whose gallery knows Eileen Collins."""
     folder = tmp_path_factory.mktemp("enrolled")
-    enrol(write_config(folder, 1883, camera=visits))
+    enroll(write_config(folder, 1883, camera=visits))
     return folder / "state"
 
 
@@ -55,7 +55,7 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
         yield running
 
 
-def enrol(file: Path) -> None:
+def enroll(file: Path) -> None:
     done = edgeface("enroll", COLLINS, "--name", "Eileen", "--id", PERSON, "-c", file)
     assert done.returncode == 0, done.stderr
 
@@ -201,7 +201,7 @@ def test_somebody_enrolled_while_it_runs_is_recognized_and_a_bad_reload_changes_
     with Witness(broker.port) as witness, DaemonProcess(file) as daemon:
         daemon.wait_ready()
         witness.wait(came(LIVE, "event_type", "unknown"), 20)
-        enrol(file)
+        enroll(file)
         file.write_text(good + "quality: {min_face_px: many}\n")
         daemon.send(signal.SIGHUP)
         daemon.wait_told(b"READY=1", 2)

@@ -299,7 +299,7 @@ def test_an_answer_is_as_fresh_as_the_newest_frame_that_names_the_person(
 CONTEXT = Context("hq", "door-1", "enroll", "transaction-00001")
 
 
-def enrolment(
+def enrollment(
     scene: Examined, told: list[EnrollProgress], secret: AdministratorSecret, frames: int
 ) -> Enrolling:
     asked = request("enroll", scene.time_s, frames=frames)
@@ -307,12 +307,12 @@ def enrolment(
     return Enrolling(asked, RULES, seal, told.append)
 
 
-def test_an_enrolment_says_what_the_next_frame_should_be_and_ends_sealed(
+def test_an_enrollment_says_what_the_next_frame_should_be_and_ends_sealed(
     scene: Examined, rng: np.random.Generator
 ) -> None:
     told: list[EnrollProgress] = []
     secret, clara = AdministratorSecret.generate(), identity(rng)
-    examination = enrolment(scene, told, secret, 3)
+    examination = enrollment(scene, told, secret, 3)
     scene.begin(examination, timeout_s=30)
     scene.act(3)
     scene.act(1, (300, clara), (700, clara))
@@ -332,12 +332,12 @@ def test_an_enrolment_says_what_the_next_frame_should_be_and_ends_sealed(
     assert scene.shown >= 2 * 0.4 * FPS
 
 
-def test_an_enrolment_names_whom_it_knows_and_starts_anew_for_somebody_else(
+def test_an_enrollment_names_whom_it_knows_and_starts_anew_for_somebody_else(
     scene: Examined, anna: Embedding, boris: Embedding
 ) -> None:
     told: list[EnrollProgress] = []
     secret = AdministratorSecret.generate()
-    scene.begin(enrolment(scene, told, secret, 3), timeout_s=30)
+    scene.begin(enrollment(scene, told, secret, 3), timeout_s=30)
     scene.act(6, (500, boris))
     scene.act(60, (500, anna))
     assert scene.data().known_as == ANNA
@@ -345,8 +345,8 @@ def test_an_enrolment_names_whom_it_knows_and_starts_anew_for_somebody_else(
     assert kept.index(2) < len(kept) - 1 - kept[::-1].index(1)
 
 
-def test_an_enrolment_that_does_not_get_enough_says_what_was_missing(scene: Examined) -> None:
-    scene.begin(enrolment(scene, [], AdministratorSecret.generate(), 3), timeout_s=2)
+def test_an_enrollment_that_does_not_get_enough_says_what_was_missing(scene: Examined) -> None:
+    scene.begin(enrollment(scene, [], AdministratorSecret.generate(), 3), timeout_s=2)
     scene.act(40)
     (outcome,) = scene.ended
     with pytest.raises(CommandRefusedError, match=r"0 of 3.*step before the camera") as caught:

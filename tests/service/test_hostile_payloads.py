@@ -179,7 +179,7 @@ class Gun:
 
 
 @pytest.mark.timeout(0 if EXAMPLES > 10_000 else 120 + EXAMPLES // 20)
-def test_whatever_is_sent_it_goes_on_recognising_with_memory_flat_and_the_gallery_unchanged(
+def test_whatever_is_sent_it_goes_on_recognizing_with_memory_flat_and_the_gallery_unchanged(
     fleet_door: FleetDoor,
 ) -> None:
     door, site = fleet_door.door, fleet_door.site
@@ -248,7 +248,7 @@ def test_whatever_is_sent_it_goes_on_recognising_with_memory_flat_and_the_galler
 
 
 def _goes_on(fleet_door: FleetDoor, gallery: dict[str, object]) -> None:
-    """It recognises by the same gallery, and takes the next one."""
+    """It recognizes by the same gallery, and takes the next one."""
     door, site, person = fleet_door.door, fleet_door.site, fleet_door.person
     with Witness(door.port, TOPICS.event_log) as witness:
         witness.wait(lambda all_: any(_recognized(item.message, person) for item in all_), 20)

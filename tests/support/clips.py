@@ -65,7 +65,7 @@ class ClipDoor:
         self.detector, self.embedder, _ = open_models(ModelsSettings(accelerator="cpu"))
         self.calibration = self.embedder.package.calibration
 
-    def enrol(self, frame: Frame, name: str = PERSON) -> GalleryIndex:
+    def enroll(self, frame: Frame, name: str = PERSON) -> GalleryIndex:
         """A gallery of one person, from one frame, with the gate and the codes of a real one."""
         gate = Gate(self.detector, self.embedder, QualityLimits())
         portrait = gate.examine(frame.image, f"frame {frame.sequence}")

@@ -13,18 +13,18 @@ COMPILED_MARK = "edgetpu-custom-op"
 """What makes a stand-in model file pass for a compiled one."""
 
 
-def build_edgetpu(folder: Path, behaviour: str) -> str:
-    """Compile a delegate library that `behaviour` (WORKS, REFUSES, SEGFAULTS, ABORTS, HANGS).
+def build_edgetpu(folder: Path, behavior: str) -> str:
+    """Compile a delegate library that `behavior` (WORKS, REFUSES, SEGFAULTS, ABORTS, HANGS).
 
     Skips the test where there is no C compiler.
     """
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler (cc) for the stand-in of libedgetpu")
-    library = folder / f"libedgetpu_{behaviour.lower()}.so"
+    library = folder / f"libedgetpu_{behavior.lower()}.so"
     if not library.exists():
         subprocess.run(
-            [compiler, "-shared", "-fPIC", f"-DBEHAVIOUR={behaviour}", "-o", library, SOURCE],
+            [compiler, "-shared", "-fPIC", f"-DBEHAVIOUR={behavior}", "-o", library, SOURCE],
             check=True,
         )
     return str(library)

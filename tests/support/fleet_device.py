@@ -143,7 +143,7 @@ class FleetDevice:
                 return
 
     def people(self) -> tuple[str, ...]:
-        """Who can be recognised."""
+        """Who can be recognized."""
         return tuple(sorted(self.replica.index.people))
 
     def reported(self) -> Reported:

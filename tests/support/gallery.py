@@ -67,7 +67,7 @@ def paint(image: Image, box: tuple[int, int, int, int], identity: int = 0) -> No
 
 
 def picture(width: int, height: int, *faces: tuple[int, int, int, int]) -> Image:
-    """Grey, with painted faces of identity 0."""
+    """Gray, with painted faces of identity 0."""
     image = np.full((height, width, 3), 127, np.uint8)
     for box in faces:
         paint(image, box)

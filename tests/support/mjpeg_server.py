@@ -13,7 +13,7 @@ FRAME_S = 0.01
 
 
 class MjpegServer:
-    """Serves one grey picture after another at `url` until told otherwise."""
+    """Serves one gray picture after another at `url` until told otherwise."""
 
     def __init__(self, size: tuple[int, int] = (64, 48)) -> None:
         self.stalled = threading.Event()

@@ -1,7 +1,7 @@
 """Writes small but whole model packages: real flatbuffers that run, with golden files.
 
 The detector sees a face wherever a cell of its grid is red, with a fixed shape around the cell's
-centre; the embedder is a random projection. Both are full int8 and keep the audit's rules.
+center; the embedder is a random projection. Both are full int8 and keep the audit's rules.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from tests.support.tflite import OPS, Graph
 
 INPUT_SCALE = 1 / 128
 SIDES = (1.5, 1.5, 1.5, 2.0)
-"""left, top, right, bottom of every face, in strides from the centre of its cell."""
+"""left, top, right, bottom of every face, in strides from the center of its cell."""
 MARKS = (-0.5, -0.25, 0.5, -0.25, 0.0, 0.25, -0.5, 0.75, 0.5, 0.75)
-"""x, y of its landmarks, in strides from the centre of its cell."""
+"""x, y of its landmarks, in strides from the center of its cell."""
 CALIBRATION: dict[str, Any] = {
     "scores": [-0.5, 0.0, 0.2, 0.3],
     "survival": [1.0, 0.5, 0.05, 0.01],

@@ -103,7 +103,7 @@ class Request:
         rows = height * 3 // 2 - self._camera.rig.lores_rows_missing
         planes = np.full((rows, stream["stride"]), 255, np.uint8)  # padding shines through
         flat = planes.reshape(-1)
-        y, u, v = 74, 194, 105  # BT.601 limited range of the colour above
+        y, u, v = 74, 194, 105  # BT.601 limited range of the color above
         planes[:height, :width] = y
         half, start = stream["stride"] // 2, height * stream["stride"]
         for plane, value in ((0, u), (1, v)):

@@ -11,7 +11,7 @@ SIZE = (64, 48)
 
 
 def picture(number: int) -> np.ndarray:
-    """Picture `number` of FRAMES: BGR uint8 `(48, 64, 3)` of one grey level."""
+    """Picture `number` of FRAMES: BGR uint8 `(48, 64, 3)` of one gray level."""
     return np.full((SIZE[1], SIZE[0], 3), 10 + 20 * number, np.uint8)
 
 

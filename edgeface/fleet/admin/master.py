@@ -40,7 +40,7 @@ class Draft:
     changes: tuple[PersonChange, ...]
     """By person id."""
     without_templates: tuple[str, ...]
-    """Not published: nobody could recognise them."""
+    """Not published: nobody could recognize them."""
     unchanged: tuple[str, ...]
     """Touched, but as published."""
 
@@ -139,7 +139,7 @@ class Master:
             }
         except DamagedRowError as error:
             raise GalleryError(
-                f"{error}; restore gallery.sqlite from a copy, or remove {person_id} and enrol "
+                f"{error}; restore gallery.sqlite from a copy, or remove {person_id} and enroll "
                 "the person again"
             ) from error
         if len(templates) > MAX_SPACES:

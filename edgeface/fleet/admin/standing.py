@@ -36,7 +36,7 @@ class DeviceStanding:
     unconfirmed: tuple[str, ...] = ()
     """People removed whose erasure it has not confirmed."""
     frozen_until_s: float | None = None
-    """A device that is behind, or says nothing, stops recognising at this time (UTC epoch seconds)
+    """A device that is behind, or says nothing, stops recognizing at this time (UTC epoch seconds)
     at the latest, whatever the broker withholds; None for one that is not behind."""
     device: str
     status: str | None

@@ -249,7 +249,7 @@ class CatchUp:
             self._scrub_after_s = now_s + SCRUB_PAUSE_S
 
     def refresh(self, now_s: float, *, usable: bool) -> None:
-        """Bring the index up to date; `usable` says whether anybody may be recognised."""
+        """Bring the index up to date; `usable` says whether anybody may be recognized."""
         before = self.served.damaged
         self.served.refresh(self.applied.version, now_s, usable=usable, idle=self.idle)
         if self.served.damaged is before:

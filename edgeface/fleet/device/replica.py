@@ -197,12 +197,12 @@ class Replica:
 
     @property
     def index(self) -> GalleryIndex:
-        """What to recognise with; another object whenever it has changed."""
+        """What to recognize with; another object whenever it has changed."""
         return self.catch_up.served.index
 
     @property
     def usable(self) -> bool:
-        """Whether anybody may be recognised."""
+        """Whether anybody may be recognized."""
         return self.trusted.good(self._clock.now_s())
 
     @property
@@ -225,16 +225,16 @@ class Replica:
         trusted, found = self.trusted, []
         match self.standing:
             case "waiting":
-                found.append("no manifest of the fleet has come yet; nobody is recognised")
+                found.append("no manifest of the fleet has come yet; nobody is recognized")
             case "stale":
                 found.append(
                     f"not confirmed as current since {_text(trusted.fresh_until_s)}; "
-                    f"nobody is recognised from {_text(trusted.good_until_s)}"
+                    f"nobody is recognized from {_text(trusted.good_until_s)}"
                 )
             case "expired":
                 found.append(
                     f"not confirmed as current since {_text(trusted.fresh_until_s)}; "
-                    "the grace time is over, nobody is recognised"
+                    "the grace time is over, nobody is recognized"
                 )
             case _:
                 pass

@@ -238,7 +238,7 @@ class Trusted:
 
     @property
     def good_until_s(self) -> float | None:
-        """The end of the grace time: afterwards nobody is recognised (6)."""
+        """The end of the grace time: afterwards nobody is recognized (6)."""
         fresh_s = self.fresh_until_s
         return None if fresh_s is None else fresh_s + self._grace_s
 

@@ -134,7 +134,7 @@ def encode_record(
     if len(wire) > MAX_RECORD_BYTES:
         raise ValueError(
             f"{person_id}: the record has {len(wire)} bytes, at most {MAX_RECORD_BYTES} fit; "
-            "enrol the person with fewer photos"
+            "enroll the person with fewer photos"
         )
     return wire
 

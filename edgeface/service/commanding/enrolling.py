@@ -15,7 +15,7 @@ from edgeface.base.clock import NS
 from edgeface.base.ids import new_person_id
 from edgeface.contract.answers import EnrollData, EnrollProgress, Hint
 from edgeface.contract.command_requests import Enroll
-from edgeface.gallery.enrolment import find_lookalikes
+from edgeface.gallery.enrollment import find_lookalikes
 from edgeface.gallery.gate import explain
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.portable import export_one
@@ -29,7 +29,7 @@ from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import face_quality
 
 MIN_APART_S: Final = 0.4
-"""Two frames of an enrolment are captured so long after one another at least."""
+"""Two frames of an enrollment are captured so long after one another at least."""
 MAX_ALIKE: Final = 0.985
 """Two frames whose cosine is above it show the same picture, e.g. of somebody who stands still."""
 PATIENCE_S: Final = 3.0
@@ -54,7 +54,7 @@ _MESSAGES: Final[dict[Hint, str]] = {
 
 
 class Enrolling:
-    """One enrolment."""
+    """One enrollment."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Enrol somebody who stands at a door: the device takes the templates and seals them to the
+"""Enroll somebody who stands at a door: the device takes the templates and seals them to the
 administrator.
 
 The device keeps nothing of it. Nothing of its answer is believed before the signature was checked
@@ -197,5 +197,5 @@ def _compare_space(device: str, found: str, wanted: str) -> None:
         raise GalleryError(
             f"{device} uses another model (space {found[:12]}…) than models.embedder of site.yaml "
             f"(space {wanted[:12]}…), and templates of two models cannot be compared; give both "
-            "the same model, or enrol from photographs"
+            "the same model, or enroll from photographs"
         )

@@ -8,12 +8,12 @@ import pytest
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import is_person_id
-from edgeface.gallery.enrolment import (
+from edgeface.gallery.enrollment import (
     Bar,
     Wish,
     bar_for,
     check_wish,
-    enrol,
+    enroll,
     find_lookalikes,
     find_strays,
 )
@@ -140,7 +140,7 @@ def test_a_face_without_usable_landmarks_is_no_face() -> None:
 def test_several_photos_become_several_templates_of_a_new_person(store: GalleryStore) -> None:
     me = direction(1)
     wish = Wish(display_name="Grace", card="4711", valid_to_s=2e9)
-    done = enrol(store, SPACE, [shot(me), shot(near(me, 0.8))], wish, BAR, NOW_S)
+    done = enroll(store, SPACE, [shot(me), shot(near(me, 0.8))], wish, BAR, NOW_S)
     assert is_person_id(done.person.person_id)
     assert (done.is_new, done.added, done.templates, done.warnings) == (True, 2, 2, ())
     person = store.person(done.person.person_id)
@@ -153,10 +153,10 @@ def test_several_photos_become_several_templates_of_a_new_person(store: GalleryS
 def test_photos_join_those_of_somebody_known_or_replace_them(store: GalleryStore) -> None:
     put(store, ALICE, 1, name="Alice")
     me = direction(1)
-    done = enrol(store, SPACE, [shot(near(me, 0.7))], Wish(ALICE), BAR, NOW_S)
+    done = enroll(store, SPACE, [shot(near(me, 0.7))], Wish(ALICE), BAR, NOW_S)
     assert (done.is_new, done.templates, done.warnings) == (False, 2, ())
     assert done.person.display_name == "Alice"
-    done = enrol(store, SPACE, [shot(me)], Wish(ALICE, replace_templates=True), BAR, NOW_S)
+    done = enroll(store, SPACE, [shot(me)], Wish(ALICE, replace_templates=True), BAR, NOW_S)
     assert done.templates == 1
     assert "one photo only" in done.warnings[0]
     assert store.spaces(ALICE) == {SPACE: 1}
@@ -165,10 +165,10 @@ def test_photos_join_those_of_somebody_known_or_replace_them(store: GalleryStore
 def test_somebody_elses_photo_is_pointed_out(store: GalleryStore) -> None:
     me = direction(1)
     shots = [shot(me, "a.jpg"), shot(near(me, 0.8), "b.jpg"), shot(direction(9), "c.jpg")]
-    done = enrol(store, SPACE, shots, Wish(display_name="Grace"), BAR, NOW_S)
+    done = enroll(store, SPACE, shots, Wish(display_name="Grace"), BAR, NOW_S)
     assert len(done.warnings) == 1
     assert done.warnings[0].startswith("c.jpg does not look like the other photos")
-    later = enrol(
+    later = enroll(
         store, SPACE, [shot(direction(8), "d.jpg")], Wish(done.person.person_id), BAR, NOW_S
     )
     assert later.warnings[0].startswith("d.jpg does not look like")
@@ -178,14 +178,14 @@ def test_somebody_who_is_there_already_is_pointed_out(store: GalleryStore) -> No
     put(store, ALICE, 1, name="Alice")
     put(store, BOB, 2)
     twin = near(direction(1), 0.9)
-    done = enrol(store, SPACE, [shot(twin)], Wish(display_name="Alicia"), BAR, NOW_S)
+    done = enroll(store, SPACE, [shot(twin)], Wish(display_name="Alicia"), BAR, NOW_S)
     assert f"looks like {ALICE} (Alice), score 0.90" in done.warnings[0]
     assert BOB not in " ".join(done.warnings)
 
 
 def test_nobody_is_enrolled_without_a_photo(store: GalleryStore) -> None:
     with pytest.raises(GalleryError, match="no usable photo"):
-        enrol(store, SPACE, [], Wish(display_name="Grace"), BAR, NOW_S)
+        enroll(store, SPACE, [], Wish(display_name="Grace"), BAR, NOW_S)
     assert store.count() == 0
 
 
@@ -207,7 +207,7 @@ def test_a_wish_is_checked_before_any_photo(store: GalleryStore) -> None:
 
 
 def test_a_card_that_somebody_else_has_is_pointed_out(store: GalleryStore) -> None:
-    enrol(store, SPACE, [shot(direction(1))], Wish(ALICE, "Alice", card="7"), BAR, NOW_S)
+    enroll(store, SPACE, [shot(direction(1))], Wish(ALICE, "Alice", card="7"), BAR, NOW_S)
     assert "same card '7'" in check_wish(store, Wish(None, "Bob", card="7"))[0]
 
 

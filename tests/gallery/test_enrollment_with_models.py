@@ -1,4 +1,4 @@
-"""Enrolment of real photographs with the models that ship."""
+"""Enrollment of real photographs with the models that ship."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_faulty_photographs_are_refused_for_their_fault(
         assert reasons[fault] in (fault, "no_face", "uncertain"), reasons
 
 
-def test_the_command_enrols_a_real_photograph(
+def test_the_command_enrolls_a_real_photograph(
     models: Models,
     photographs: Photographs,
     tmp_path: Path,

@@ -14,7 +14,7 @@ from edgeface.base.errors import ContractError, EdgefaceError, GalleryError
 from edgeface.contract.answers import AnyAnswer, EnrollData, Error, GalleryData
 from edgeface.contract.codec import to_mapping
 from edgeface.contract.topics import Topics
-from edgeface.fleet.admin.door_enrolment import DoorRequest, DoorSample, take_templates
+from edgeface.fleet.admin.door_enrollment import DoorRequest, DoorSample, take_templates
 from edgeface.gallery.person import Person
 from edgeface.gallery.portable import export_one
 from edgeface.security.keys import SigningKey, VerifyingKey

@@ -1,4 +1,4 @@
-"""Enrol people into the master gallery: from photographs, a tree of them, or other samples."""
+"""Enroll people into the master gallery: from photographs, a tree of them, or other samples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import new_person_id
 from edgeface.fleet.admin.master import Master
-from edgeface.gallery.enrolment import Bar, Enrolment, Sample, Wish, enrol
+from edgeface.gallery.enrollment import Bar, Enrollment, Sample, Wish, enroll
 from edgeface.gallery.gate import Gate, Portrait, Refused
 from edgeface.gallery.people import names_in
 
@@ -24,7 +24,7 @@ class Examined:
     name: str
     portraits: tuple[Portrait, ...]
     refused: tuple[Refused, ...]
-    enrolment: Enrolment | None
+    enrollment: Enrollment | None
     """None when nothing was stored."""
     skipped: str | None = None
     """Why the person was not looked at at all."""
@@ -42,7 +42,7 @@ class Terms:
     """Only look whether it could be stored."""
 
 
-def enrol_photos(
+def enroll_photos(
     master: Master, gate: Gate, photos: Sequence[Path], wish: Wish, terms: Terms
 ) -> Examined:
     """Examine photos and store what passes as one person's templates.
@@ -57,32 +57,34 @@ def enrol_photos(
             refused.append(found)
         else:
             portraits.append(found)
-    enrolment = None
+    enrollment = None
     if portraits:
-        enrolment = enrol_samples(master, portraits, wish, terms)
-    return Examined(wish.display_name or "", tuple(portraits), tuple(refused), enrolment)
+        enrollment = enroll_samples(master, portraits, wish, terms)
+    return Examined(wish.display_name or "", tuple(portraits), tuple(refused), enrollment)
 
 
-def enrol_samples(master: Master, samples: Sequence[Sample], wish: Wish, terms: Terms) -> Enrolment:
+def enroll_samples(
+    master: Master, samples: Sequence[Sample], wish: Wish, terms: Terms
+) -> Enrollment:
     """Store what passed a gate as one person's templates.
 
     Raises GalleryError when a person would have too many templates.
     """
     space, bar, now_s = terms.space, terms.bar, terms.now_s
     if terms.dry_run:
-        return enrol(master.store, space, samples, wish, bar, now_s, dry_run=True)
+        return enroll(master.store, space, samples, wish, bar, now_s, dry_run=True)
     person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
     with master.touching([person_id]) as store:
-        return enrol(store, space, samples, replace(wish, person_id=person_id), bar, now_s)
+        return enroll(store, space, samples, replace(wish, person_id=person_id), bar, now_s)
 
 
-def enrol_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterator[Examined]:
-    """Enrol one new person for each folder in `tree`, by the order of names; the folder's name
+def enroll_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterator[Examined]:
+    """Enroll one new person for each folder in `tree`, by the order of names; the folder's name
     becomes the display name.
 
     Somebody of that name who has templates in this space is skipped, so that an interrupted run can
     be repeated. A person who cannot be stored is told of in `skipped`; the others go on. Raises
-    GalleryError when there is nothing to enrol.
+    GalleryError when there is nothing to enroll.
     """
     names = names_in(master.store)
     for folder in people_in(tree):
@@ -96,7 +98,7 @@ def enrol_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterator
             continue
         wish = Wish(person_id=person_id, display_name=name)
         try:
-            yield enrol_photos(master, gate, photos_in(folder), wish, terms)
+            yield enroll_photos(master, gate, photos_in(folder), wish, terms)
         except GalleryError as error:
             yield Examined(name, (), (), None, str(error))
 

@@ -1,4 +1,4 @@
-"""`bench sync --while-recognising`: frame times before, during and after a full sync.
+"""`bench sync --while-recognizing`: frame times before, during and after a full sync.
 
 A frame is one detection, one embedding and one search of the gallery that is served at the moment,
 at a camera's pace; what is measured is the time from taking it up to its end. The replica works
@@ -63,7 +63,7 @@ class _Frames:
         return spent_ms, late
 
 
-def bench_recognising(
+def bench_recognizing(
     folder: Path,
     *,
     people: int,

@@ -1,4 +1,4 @@
-"""Enrol a person: store what passed the gate, and say what looks odd about it.
+"""Enroll a person: store what passed the gate, and say what looks odd about it.
 
 Odd is somebody else's photo, or somebody who is there already.
 """
@@ -123,7 +123,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The cosines at which an enrolment looks odd."""
+    """The cosines at which an enrollment looks odd."""
 
     same_person: float
     """Photos of one person are expected to reach it."""
@@ -132,7 +132,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
+class Enrollment:
     """What was stored."""
 
     person: Person
@@ -142,7 +142,7 @@ class Enrolment:
     templates: int
     """Templates of the person in this space altogether."""
     warnings: tuple[str, ...]
-    """Each one sentence for the person who enrols."""
+    """Each one sentence for the person who enrolls."""
 
 
 def bar_for(calibration: Calibration, target_fpir: float, max_looks: int, templates: int) -> Bar:
@@ -196,7 +196,7 @@ def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def enrol(
+def enroll(
     store: GalleryStore,
     space: str,
     portraits: Sequence[Sample],
@@ -205,7 +205,7 @@ def enrol(
     now_s: float,
     *,
     dry_run: bool = False,
-) -> Enrolment:
+) -> Enrollment:
     """Store the portraits' templates in one transaction, which a `dry_run` takes back.
 
     Raises GalleryError when there are none, or more than a person may have.
@@ -226,7 +226,7 @@ def enrol(
             raise _TakenBackError
     if len(templates) == 1:
         warnings.append("one photo only: two or three, taken in different light, work better")
-    return Enrolment(person, known is None, len(portraits), len(templates), tuple(warnings))
+    return Enrollment(person, known is None, len(portraits), len(templates), tuple(warnings))
 
 
 class _TakenBackError(Exception):
