@@ -19,7 +19,7 @@ from edgeface.recognition.index import GalleryIndex
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
 from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
-from edgeface.service.commanding.telling import Traces, digest
+from edgeface.service.commanding.telling import MAX_TRACES, Traces, digest
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings
@@ -131,15 +131,17 @@ def test_the_verbs_in_use_follow_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_memory_of_traces_is_bounded_and_the_newest_word_counts() -> None:
-    traces, clock = Traces(limit=3), Clock()
+    traces, clock = Traces(), Clock()
     assert traces.find(None) is None
-    for number in (1, 2, 3, 4, 2):
+    for number in (*range(1, MAX_TRACES + 2), 2):
         traces.note(sighting(clock, track=Track(number, 4, 4, 410)))
-    assert traces.tracks() == (2, 4, 3)
     newest = traces.find(None)
     assert newest is not None
     assert newest.track.id == 2
     assert traces.find(1) is None
+    traces.note(sighting(clock, track=Track(MAX_TRACES + 2, 4, 4, 410)))
+    assert traces.find(2) is not None
+    assert traces.find(3) is None
 
 
 def test_the_digest_is_of_people_and_templates_and_not_of_their_order() -> None:
