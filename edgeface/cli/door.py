@@ -128,19 +128,22 @@ def _ask(
 
 @contextmanager
 def _ended_by_signals(inbox: Inbox) -> Iterator[None]:
-    """SIGINT and SIGTERM put None into the inbox, from before the slow imports. Afterwards they are
-    ignored: the process is about to end in order, and one more is to change nothing."""
+    """SIGINT and SIGTERM put None into the inbox, from before the slow imports. After the end they
+    are ignored: the process goes in order, and one more is to change nothing. An error gives them
+    back as they were."""
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         inbox.put(None)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, on_signal) for number in numbers]
+    after = before
     try:
         yield
+        after = [signal.SIG_IGN, signal.SIG_IGN]
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        for number, handler in zip(numbers, after, strict=True):
+            signal.signal(number, handler)
 
 
 def _command(text: str) -> list[str]:
