@@ -47,6 +47,12 @@ class EndOfStreamError(CameraError, EOFError):
     """Raised when a finite source (a file, a folder) has played to its end."""
 
 
+class PictureError(EdgefaceError, ValueError):
+    """Raised when a file is no picture that can be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class GalleryError(EdgefaceError, ValueError):
     """Raised when a gallery, a photo to enroll or a gallery operation cannot be used."""
 

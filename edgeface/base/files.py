@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -19,6 +20,8 @@ PUBLIC: Final = 0o644
 
 KEY_FILE_BYTES: Final = 64 * 1024
 """No key and no password is larger."""
+TEXT_FILE_BYTES: Final = 64 << 20
+"""No list of pictures, no certificate and no report that a person names is larger."""
 _BESIDE: Final = ("-wal", "-shm", "")
 """What SQLite keeps beside a database, and the database."""
 
@@ -93,7 +96,7 @@ def read_small(path: Path, what: str = "key", *, private: bool = False) -> bytes
     `private` one may be read or changed by users beyond its owner and group.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             content = file.read(KEY_FILE_BYTES + 1)
     except OSError as error:
@@ -106,6 +109,41 @@ def read_small(path: Path, what: str = "key", *, private: bool = False) -> bytes
             f"make it private: chmod 600 {path}"
         )
     return content
+
+
+@contextmanager
+def opened(path: Path, max_bytes: int | None = None) -> Iterator[BinaryIO]:
+    """A file that a user named, open for reading; pipes and devices are not waited for.
+
+    Raises OSError, whose `strerror` is for people, also for what is not a regular file and for one
+    that is larger than `max_bytes`.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        if max_bytes is not None and found.st_size > max_bytes:
+            raise _too_large(path, max_bytes)
+        yield file
+
+
+def read_file(path: Path, max_bytes: int) -> bytes:
+    """The whole content of a file that a user named. Raises OSError as `opened` does."""
+    with opened(path, max_bytes) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:  # it has grown, or the system did not know
+        raise _too_large(path, max_bytes)
+    return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Else the opening of a pipe would wait for somebody who writes."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _too_large(path: Path, max_bytes: int) -> OSError:
+    bound = f"{max_bytes >> 20} MiB" if max_bytes >= 1 << 20 else f"{max_bytes >> 10} KiB"
+    return OSError(errno.EFBIG, f"larger than {bound}", str(path))
 
 
 def make_folder(folder: Path) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import cv2
-import numpy as np
-
 from edgeface.base.clock import Clock
-from edgeface.base.errors import CameraError, EndOfStreamError
+from edgeface.base.errors import CameraError, EndOfStreamError, PictureError
 from edgeface.capture.pacing import Pacer
-from edgeface.capture.picture_size import MAX_PIXELS, picture_size
+from edgeface.capture.picture_file import read_picture
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 from edgeface.settings.camera import ImagesCamera
@@ -19,28 +16,6 @@ from edgeface.settings.camera import ImagesCamera
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 _log = logging.getLogger(__name__)
-
-
-def read_picture(path: Path) -> Image | None:
-    """BGR uint8 `(h, w, 3)`, turned as its EXIF data says; None when it cannot be decoded, or is
-    larger than MAX_PIXELS."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        _log.warning("cannot read %s: %s", path, error.strerror)
-        return None
-    size = picture_size(content)
-    if size is None:
-        return None
-    if size[0] * size[1] > MAX_PIXELS:
-        _log.warning("%s is larger than %d megapixels", path, MAX_PIXELS >> 20)
-        return None
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:  # more than there is memory for
-        _log.warning("cannot decode %s: %s", path, error.err)
-        return None
-    return None if image is None else np.asarray(image, np.uint8)
 
 
 class ImagesSource(FrameSource):
@@ -91,11 +66,13 @@ class ImagesSource(FrameSource):
                 self._begin_again()
             path = self._paths[self._at]
             self._at += 1
-            image = read_picture(path)
-            if image is not None:
-                self._decoded_in_pass += 1
-                return image
-            _log.warning("left out %s: not a picture that can be decoded", path)
+            try:
+                image = read_picture(path)
+            except PictureError as error:
+                _log.warning("left out %s", error)
+                continue
+            self._decoded_in_pass += 1
+            return image
 
     def _begin_again(self) -> None:
         if not self._decoded_in_pass:

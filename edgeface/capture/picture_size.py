@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-MAX_PIXELS: Final = 64 << 20
-"""Larger pictures are refused, 64 megapixels: decoded they take 200 MB, and a small file can claim
-any size."""
-
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD9)})

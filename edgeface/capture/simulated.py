@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from edgeface.base.clock import Clock
-from edgeface.base.errors import CameraError, EndOfStreamError
+from edgeface.base.errors import CameraError, EndOfStreamError, PictureError
 from edgeface.capture import scene
-from edgeface.capture.images import read_picture
 from edgeface.capture.pacing import Pacer
+from edgeface.capture.picture_file import read_picture
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 from edgeface.settings.camera import SimulatedCamera
@@ -131,12 +131,10 @@ class SimulatedSource(FrameSource):
     def _load(self, path: Path) -> scene.Sprite:
         """The visitor on screen is kept, the ones before him are not."""
         if self._sprite is None or self._sprite[0] != path:
-            photograph = read_picture(path)
-            if photograph is None:
-                raise CameraError(
-                    f"{path} is not a picture that can be decoded; set camera.photographs to JPEG "
-                    "or PNG files"
-                )
+            try:
+                photograph = read_picture(path)
+            except PictureError as error:
+                raise CameraError(f"camera.photographs: {error}") from error
             self._sprite = (path, scene.make_sprite(photograph))
         return self._sprite[1]
 

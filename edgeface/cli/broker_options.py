@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeface.base.errors import SettingsError
+from edgeface.base.files import TEXT_FILE_BYTES, read_file
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
     from edgeface.mqtt.options import ConnectionOptions
@@ -98,7 +99,7 @@ def _common_name(path: Path | None) -> str | None:
     from cryptography.x509.oid import NameOID
 
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        certificate = x509.load_pem_x509_certificate(read_file(path, TEXT_FILE_BYTES))
     except (OSError, ValueError) as error:
         raise SettingsError(f"{path}: no certificate in PEM form: {error}") from error
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Compare; raises EvaluationError, whose exit code is 2, for a photograph of no use."""
+    """Compare; raises PictureError, whose exit code is 2, for a photograph of no use."""
     from edgeface.evaluation.opener import Opener
     from edgeface.evaluation.stills import embed_photograph
 

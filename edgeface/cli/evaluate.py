@@ -159,8 +159,15 @@ def _print_verification(measured: dict[str, Any]) -> None:
         f"faces not found  {measured['faces_not_found']} of {measured['pictures']} pictures,"
         f" in {measured['pairs_not_found']} pairs (each counts as rejected)"
     )
+    _print_unread(measured)
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in measured["stage_ms"].items())
     print(f"median ms        {stages}")
+
+
+def _print_unread(measured: dict[str, Any]) -> None:
+    unread = measured["pictures_unread"]
+    if unread:
+        print(f"not read         {len(unread)} of them; {unread[0]}")
 
 
 def _calibration(args: argparse.Namespace) -> dict[str, Any]:
@@ -188,6 +195,7 @@ def _print_calibration(measured: dict[str, Any]) -> None:
         f"tail from {table['tail_start']:.4f} at {table['tail_rate']:.3g}:"
         f" shape {table['tail_shape']:.3f}, scale {table['tail_scale']:.4f}"
     )
+    _print_unread(measured)
     print(f"on {measured['check_impostors']} impostor pairs of other people:")
     for check in measured["checks"]:
         low, high = check["interval_95"]
@@ -253,4 +261,5 @@ def _print_detection(measured: dict[str, Any]) -> None:
             f" {marks['p90_percent']:.2f}), {marks['faces']} faces of {name},"
             f" {marks['left_out']} profiles left out"
         )
+    _print_unread(measured)
     print(f"median ms        detect {measured['detect_ms']:.1f}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import GalleryError, SettingsError, StateError
+from edgeface.base.files import KEY_FILE_BYTES
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.site import SiteFolder
 
@@ -66,7 +67,7 @@ def _read(path: Path) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
                 raise StateError(f"{path}: other users may read the passphrase; chmod 600 {path}")
-            return file.read().split(b"\n", 1)[0].rstrip(b"\r")
+            return file.read(KEY_FILE_BYTES).split(b"\n", 1)[0].rstrip(b"\r")
     except StateError:
         raise
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.base.errors import EvaluationError
+from edgeface.base.errors import EvaluationError, PictureError
+from edgeface.base.files import TEXT_FILE_BYTES, read_file
 from edgeface.evaluation.opener import DETECTOR, Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.reference import YuNet
-from edgeface.evaluation.stills import shown
+from edgeface.evaluation.stills import require_some, shown
 from edgeface.inference.detector import Detector
 from edgeface.recognition.values import Box, Face, Image
 
@@ -160,20 +161,20 @@ def read_boxes(path: Path) -> dict[str, list[Annotation]]:
     """Annotations by picture from a CSV `image,x,y,w,h,ignore`. Raises EvaluationError."""
     boxes: dict[str, list[Annotation]] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            for row in reader:
-                try:
-                    x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
-                    boxes.setdefault(row["image"], []).append(
-                        Annotation(Box(x, y, x + w, y + h), row["ignore"] == "1")
-                    )
-                except (KeyError, TypeError, ValueError) as error:
-                    raise EvaluationError(
-                        f"{path}:{reader.line_num}: expected image,x,y,w,h,ignore"
-                    ) from error
+        text = read_file(path, TEXT_FILE_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
+    reader = csv.DictReader(text.splitlines())
+    for row in reader:
+        try:
+            x, y, w, h = (float(row[key]) for key in ("x", "y", "w", "h"))
+            boxes.setdefault(row["image"], []).append(
+                Annotation(Box(x, y, x + w, y + h), row["ignore"] == "1")
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(
+                f"{path}:{reader.line_num}: expected image,x,y,w,h,ignore"
+            ) from error
     if not boxes:
         raise EvaluationError(f"{path}: has no boxes")
     return boxes
@@ -225,6 +226,7 @@ def measure_detection(
         "min_face_px": min_face_px,
         "boxes": run.annotated(root, boxes, only) if boxes is not None else None,
         "one_face": run.singles(root, one_face) if one_face else None,
+        "pictures_unread": run.unread,
         "detect_ms": float(np.median(run.spent_ms)),
     }
 
@@ -251,6 +253,7 @@ class _Run:
         self._min_face_px = min_face_px
         self._pairs: list[tuple[Face, Face]] = []
         self.spent_ms: list[float] = []
+        self.unread: list[str] = []
 
     def annotated(self, root: PictureRoot, boxes: Path, only: str) -> dict[str, Any]:
         """Average precision, recall and landmarks over the annotated pictures."""
@@ -260,8 +263,7 @@ class _Run:
             raise EvaluationError(f"{boxes}: no picture has {only!r} in its name")
         matches = Matches()
         self._pairs = []
-        for name in shown("annotated pictures", names):
-            image = root.read(name)
+        for name, image in self._pictures("annotated pictures", root, names):
             found = self._detect(image)
             smallest = self._smallest_px(image)
             matches.add(found, annotations[name], smallest)
@@ -275,18 +277,32 @@ class _Run:
             raise EvaluationError(f"no picture has {one_face!r} in its name")
         self._pairs = []
         missed: list[str] = []
-        for name in shown("pictures of one face", names):
-            image = root.read(name)
+        read = 0
+        for name, image in self._pictures("pictures of one face", root, names):
+            read += 1
             found = [face for face in self._detect(image) if face.score >= self._threshold]
             if not found:
                 missed.append(name)
             self._compare(image, found, self._smallest_px(image))
         return {
-            "pictures": len(names),
-            "recall": 1 - len(missed) / len(names),
+            "pictures": read,
+            "recall": 1 - len(missed) / read,
             "missed": missed,
             "landmarks": self._landmarks(),
         }
+
+    def _pictures(
+        self, label: str, root: PictureRoot, names: Sequence[str]
+    ) -> Iterator[tuple[str, Image]]:
+        """Those that can be read, by name. Raises EvaluationError when there are none."""
+        unread: list[str] = []
+        for name in shown(label, names):
+            try:
+                yield name, root.read(name)
+            except PictureError as error:
+                unread.append(str(error))
+        require_some(unread, names)
+        self.unread += unread
 
     def _detect(self, image: Image) -> list[Face]:
         started = time.perf_counter()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
-from typing import Self, cast
+from typing import Self
 
-import cv2
-import numpy as np
-
-from edgeface.base.errors import EvaluationError
+from edgeface.base.errors import EvaluationError, PictureError
+from edgeface.capture.picture_file import MAX_FILE_BYTES, decode_picture, read_picture
 from edgeface.recognition.values import Image
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -42,14 +41,17 @@ class PictureRoot:
     def read(self, name: str) -> Image:
         """BGR uint8 `(h, w, 3)`.
 
-        Raises EvaluationError if there is no such picture or it cannot be decoded.
+        Raises PictureError if there is no such picture or it cannot be decoded.
         """
-        data = np.frombuffer(self._bytes(name), dtype=np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        if image is None:
-            where = f"{self._path}: {name}" if self._zip is not None else str(self._path / name)
-            raise EvaluationError(f"{where}: not a picture that can be decoded")
-        return cast(Image, image)
+        for candidate in _spellings(name):
+            if self._zip is None:
+                if (self._path / candidate).exists():
+                    return read_picture(self._path / candidate)
+                continue
+            for member in (candidate, self._top + candidate):
+                if member in self._members:
+                    return decode_picture(self._unpacked(member), f"{self._path}: {member}")
+        raise PictureError(f"{self._path}: has no picture {name}")
 
     def names(self, containing: str = "") -> list[str]:
         """Names of all pictures, sorted; only those with `containing` in them."""
@@ -71,22 +73,17 @@ class PictureRoot:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _bytes(self, name: str) -> bytes:
-        for candidate in _spellings(name):
-            if self._zip is None:
-                file = self._path / candidate
-                if file.is_file():
-                    try:
-                        return file.read_bytes()
-                    except OSError as error:
-                        raise EvaluationError(
-                            f"{file}: cannot be read: {error.strerror}"
-                        ) from error
-                continue
-            for member in (candidate, self._top + candidate):
-                if member in self._members:
-                    return self._zip.read(member)
-        raise EvaluationError(f"{self._path}: has no picture {name}")
+    def _unpacked(self, member: str) -> bytes:
+        assert self._zip is not None
+        try:
+            with self._zip.open(member) as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            # RuntimeError: it is encrypted, or packed in a way that zipfile does not know.
+            raise PictureError(f"{self._path}: {member}: cannot be unpacked: {error}") from error
+        if len(content) > MAX_FILE_BYTES:
+            raise PictureError(f"{self._path}: {member}: larger than {MAX_FILE_BYTES >> 20} MiB")
+        return content
 
 
 def _spellings(name: str) -> list[str]:

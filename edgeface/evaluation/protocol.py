@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import EvaluationError
+from edgeface.base.files import TEXT_FILE_BYTES, read_file
 
 CSV_HEADER = ("fold", "a", "b", "same")
 
@@ -93,7 +94,7 @@ def read_protocol(path: Path) -> Protocol:
     Raises EvaluationError naming the file and line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_file(path, TEXT_FILE_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
     lines = text.splitlines()

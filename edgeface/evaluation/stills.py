@@ -12,8 +12,9 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.base.errors import EvaluationError
+from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.evaluation.pictures import PictureRoot
+from edgeface.gallery.gate import read_photo
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.recognition.alignment import align
 from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
@@ -30,6 +31,8 @@ class EmbeddedPictures:
     """float32 `(n, d)` unit rows; zeros where no face was found."""
     found: NDArray[np.bool_]
     """bool `(n,)`."""
+    unread: tuple[str, ...]
+    """What is wrong with each of those that are missing or cannot be decoded; not found either."""
     stage_ms: dict[str, float]
     """Median milliseconds per picture of each stage of `STAGES`."""
 
@@ -73,14 +76,20 @@ def embed_pictures(
 ) -> EmbeddedPictures:
     """Decode, find the one face that counts, align and embed each picture.
 
-    Of several faces the central and large one counts. Raises EvaluationError for a picture that is
-    missing or cannot be decoded.
+    Of several faces the central and large one counts. A picture that is missing or cannot be
+    decoded is counted in `unread`; raises EvaluationError when that is so of all.
     """
+    unread: list[str] = []
     rows: list[NDArray[np.float32] | None] = []
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for name in shown("pictures", names):
         clock = [time.perf_counter()]
-        image = root.read(name)
+        try:
+            image = root.read(name)
+        except PictureError as error:
+            unread.append(str(error))
+            rows.append(None)
+            continue
         clock.append(time.perf_counter())
         face = find_face(detector, image, doubtful=True)
         clock.append(time.perf_counter())
@@ -93,6 +102,7 @@ def embed_pictures(
             clock.append(time.perf_counter())
         for stage, start, end in zip(STAGES, clock, clock[1:], strict=False):
             spent[stage].append((end - start) * 1e3)
+    require_some(unread, names)
     width = next((len(row) for row in rows if row is not None), 128)
     embeddings = np.zeros((len(rows), width), dtype=np.float32)
     for index, row in enumerate(rows):
@@ -100,7 +110,13 @@ def embed_pictures(
             embeddings[index] = row
     found = np.array([row is not None for row in rows], dtype=np.bool_)
     medians = {stage: float(np.median(values)) for stage, values in spent.items() if values}
-    return EmbeddedPictures(embeddings, found, medians)
+    return EmbeddedPictures(embeddings, found, tuple(unread), medians)
+
+
+def require_some(unread: Sequence[str], names: Sequence[str]) -> None:
+    """Raises EvaluationError when not one of the pictures `names` could be read."""
+    if len(unread) == len(names):
+        raise EvaluationError(f"none of {len(names)} pictures can be read; {unread[0]}")
 
 
 def embed_photograph(
@@ -108,19 +124,16 @@ def embed_photograph(
 ) -> NDArray[np.float32]:
     """The embedding `(d,)` of the face that a photograph is about.
 
-    Raises EvaluationError naming the file when it cannot be read, no face is found, or several and
+    Raises PictureError naming the file when it cannot be read, no face is found, or several and
     none clearly dominates: a verdict about a face that nobody chose would be worse than none.
     """
-    with PictureRoot(path.parent) as root:
-        image = root.read(path.name) if path.is_file() else None
-    if image is None:
-        raise EvaluationError(f"{path}: no such file")
+    image = read_photo(path)
     face = find_face(detector, image, "dominant", doubtful=True)
     if isinstance(face, FaceProblem):
-        raise EvaluationError(f"{path}: {face.message}")
+        raise PictureError(f"{path}: {face.message}")
     crop = _crop(image, face)
     if crop is None:
-        raise EvaluationError(f"{path}: the face has no usable landmarks")
+        raise PictureError(f"{path}: the face has no usable landmarks")
     embedding: NDArray[np.float32] = embedder.embed([crop])[0]
     return embedding
 

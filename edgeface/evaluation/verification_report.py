@@ -107,6 +107,7 @@ def report(
         "people": people,
         "pictures": len(protocol.pictures),
         "faces_not_found": int(missing.sum()),
+        "pictures_unread": list(pictures.unread),
         "pairs_not_found": int((missing[protocol.a] | missing[protocol.b]).sum()),
         "stage_ms": pictures.stage_ms,
     }

@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 import cv2
 import numpy as np
 
-from edgeface.base.errors import GalleryError
-from edgeface.capture.picture_size import MAX_PIXELS, picture_size
+from edgeface.base.errors import PictureError
+from edgeface.capture.picture_file import read_picture
 from edgeface.gallery.enrollment import Bar, bar_for
 from edgeface.gallery.locate import (
     FaceProblem,
@@ -33,7 +33,6 @@ from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbed
 from edgeface.settings.models import ModelsSettings
 from edgeface.settings.recognition import DecisionSettings, DetectionSettings, QualitySettings
 
-MAX_FILE_BYTES: Final = 64 << 20
 MAX_SIDE_PX: Final = 4096
 """Larger photographs are scaled down: a face needs no more, and a Pi has little memory."""
 _MIN_SIDE_PX: Final = 16
@@ -42,42 +41,17 @@ _MIN_SIDE_PX: Final = 16
 def read_photo(path: Path) -> Image:
     """BGR uint8 `(h, w, 3)`, turned upright as its EXIF data say, the longer side at most 4096 px.
 
-    Raises GalleryError naming the file and what is wrong.
+    Raises PictureError naming the file and what is wrong.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise GalleryError(f"{path}: larger than {MAX_FILE_BYTES >> 20} MiB")
-        content = path.read_bytes()
-    except OSError as error:
-        raise GalleryError(f"{path}: cannot be read: {error.strerror}") from error
-    if not content:
-        raise GalleryError(f"{path}: the file is empty")
-    if content[4:8] == b"ftyp":
-        raise GalleryError(f"{path}: HEIC, AVIF and video files cannot be read; save it as JPEG")
-    unreadable = GalleryError(f"{path}: not a picture that can be read (use JPEG or PNG)")
-    size = picture_size(content)
-    if size is None:
-        raise unreadable
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise GalleryError(
-            f"{path}: {width}x{height} pixels are more than {MAX_PIXELS >> 20} megapixels; make it "
-            f"smaller, e.g. `convert {path.name} -resize {MAX_SIDE_PX}x{MAX_SIDE_PX} small.jpg`"
-        )
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise GalleryError(f"{path}: not a picture that can be read: {error.err}") from error
-    if image is None:
-        raise unreadable
+    image = read_picture(path)
     height, width = image.shape[:2]
     if min(height, width) < _MIN_SIDE_PX:
-        raise GalleryError(f"{path}: only {width}x{height} pixels")
+        raise PictureError(f"{path}: only {width}x{height} pixels")
     shrink = MAX_SIDE_PX / max(height, width)
     if shrink < 1.0:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(image, np.uint8)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return image
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +99,7 @@ class Gate:
         """Read and examine one photo."""
         try:
             image = read_photo(path)
-        except GalleryError as error:
+        except PictureError as error:
             return Refused(str(path), "unreadable", str(error).removeprefix(f"{path}: "))
         return self.examine(image, str(path))
 

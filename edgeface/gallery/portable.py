@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from edgeface.base.errors import GalleryError, StateError
-from edgeface.base.files import drafted
+from edgeface.base.files import drafted, opened
 from edgeface.base.ids import check_person_id
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.person import (
@@ -123,7 +123,7 @@ def import_gallery(
     reading = _Reading(path, space, key)
     people = replaced = templates = 0
     try:
-        with path.open("rb") as file, store.change() as change, reading.located():
+        with opened(path) as file, store.change() as change, reading.located():
             for person, items in reading.people(file):
                 known = person.person_id in store
                 if known and not replace:

@@ -8,12 +8,13 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import ModelError
+from edgeface.base.files import read_file
 from edgeface.inference.description import (
     COMPILED_FILE,
     GOLDEN_FILE,
@@ -27,6 +28,9 @@ from edgeface.recognition.thresholds import Calibration
 from edgeface.settings.places import shipped_models
 
 DESCRIPTION_FILE = "model.yaml"
+MODEL_BYTES: Final = 128 << 20
+"""A larger file is not for a device of this kind."""
+DESCRIPTION_BYTES: Final = 1 << 20
 _COMPILED_MARK = b"edgetpu-custom-op"
 
 
@@ -96,7 +100,7 @@ class ModelPackage:
         if expected is None:
             raise ModelError(f"{path}: not listed under files in {DESCRIPTION_FILE}")
         try:
-            content = path.read_bytes()
+            content = read_file(path, MODEL_BYTES)
         except OSError as error:
             raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
         actual = hashlib.sha256(content).hexdigest()
@@ -136,8 +140,10 @@ def load_package(path: Path | str) -> ModelPackage:
             "one of `edgeface models list`, a folder is written as a path: ./NAME"
         )
     try:
-        text = source.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_file(source, DESCRIPTION_BYTES).decode("utf-8")
+    except OSError as error:
+        raise ModelError(f"{source}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise ModelError(f"{source}: cannot be read: {error}") from error
     package = ModelPackage(folder, parse_description(text, source))
     for file in package.description.files:

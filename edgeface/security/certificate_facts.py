@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from edgeface.base.errors import StateError
+from edgeface.base.files import TEXT_FILE_BYTES, read_file
 from edgeface.security.roles import User
 
 AUTHORITY: Final = "ca"
@@ -64,7 +65,7 @@ def users_in(folder: Path) -> tuple[User, ...]:
 def read_certificate(path: Path) -> x509.Certificate:
     """The first certificate of a PEM file. Raises StateError naming the file."""
     try:
-        return x509.load_pem_x509_certificate(path.read_bytes())
+        return x509.load_pem_x509_certificate(read_file(path, TEXT_FILE_BYTES))
     except OSError as error:
         raise StateError(f"{path}: cannot read the certificate: {error.strerror}") from error
     except (ValueError, UnsupportedAlgorithm) as error:

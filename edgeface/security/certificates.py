@@ -24,7 +24,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from edgeface.base.errors import BadIdError, StateError
-from edgeface.base.files import PRIVATE, PUBLIC, own_folder, write_file
+from edgeface.base.files import (
+    PRIVATE,
+    PUBLIC,
+    TEXT_FILE_BYTES,
+    own_folder,
+    read_file,
+    write_file,
+)
 from edgeface.security.certificate_facts import (
     AUTHORITY,
     BROKER,
@@ -201,7 +208,7 @@ class Authority:
     def _revocations(self) -> Iterable[x509.RevokedCertificate]:
         path = self.folder / f"{REVOKED}.pem"
         try:
-            found = x509.load_pem_x509_crl(path.read_bytes())
+            found = x509.load_pem_x509_crl(read_file(path, TEXT_FILE_BYTES))
         except FileNotFoundError:
             return ()
         except (OSError, ValueError) as error:

@@ -15,11 +15,15 @@ import yaml
 from yaml.constructor import ConstructorError
 
 from edgeface.base.errors import SettingsError
+from edgeface.base.files import read_file
 from edgeface.settings.base import PlacedText
 from edgeface.settings.faults import Fault, Keys, Mark, dotted
 
 NODES_MAX = 100_000
 """Aliases can make a small file enormous; no configuration has so many nodes."""
+
+FILE_BYTES = 256 << 10
+"""No configuration is so large, and the parser takes its time."""
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -65,7 +69,7 @@ def read_yaml(path: Path, file_order: int = 0, folder: Path | None = None) -> Ya
     the file will lie. Raises `SettingsError` when the file cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, FILE_BYTES)
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
     return _Reader(path, file_order, folder or path.absolute().parent).read(data)

@@ -20,6 +20,7 @@ from edgeface.base.files import (
     make_folder,
     make_once,
     own_folder,
+    read_file,
     read_small,
     set_aside,
     touch_private,
@@ -334,3 +335,29 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
         pass
     with pytest.raises(StateError, match="cannot lock"), locked(tmp_path / "absent" / "lock"):
         pass
+
+
+def test_what_a_user_named_is_a_regular_file_and_not_too_large(tmp_path: Path) -> None:
+    """A pipe is not waited for, a device not read, a large file not read whole."""
+    good, sparse, pipe = tmp_path / "good", tmp_path / "sparse", tmp_path / "pipe"
+    good.write_bytes(bytes(2048))
+    with sparse.open("wb") as file:
+        file.truncate(5 << 30)
+    os.mkfifo(pipe)
+    assert read_file(good, 2048) == bytes(2048)
+    for path, message in (
+        (good, "larger than 1 KiB"),
+        (sparse, "larger than 1 KiB"),
+        (pipe, "not a regular file"),
+        (Path("/dev/zero"), "not a regular file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "absent", "No such file or directory"),
+    ):
+        with pytest.raises(OSError, match=message) as error:
+            read_file(path, 1024)
+        assert error.value.strerror == message
+        assert error.value.filename == str(path)
+    # The kernel says that it is empty, and it is not.
+    assert read_file(Path("/proc/self/status"), 1 << 20)
+    with pytest.raises(OSError, match="larger than 0 KiB"):
+        read_file(Path("/proc/self/status"), 10)

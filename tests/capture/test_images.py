@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import struct
-import zlib
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError
-from edgeface.capture.images import read_picture
 from tests.support.cameras import images
 from tests.support.pictures import FRAMES, number_of
 
@@ -78,20 +77,15 @@ def test_an_empty_folder_says_what_should_be_in_it(tmp_path: Path) -> None:
         images(tmp_path).open()
 
 
-def test_a_file_that_is_not_there_is_no_picture(tmp_path: Path) -> None:
-    assert read_picture(tmp_path / "missing.png") is None
-
-
-def test_a_picture_of_more_pixels_than_can_be_decoded_is_no_picture(
+def test_a_picture_of_more_pixels_than_can_be_decoded_is_left_out_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(kind + content)
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
-
-    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
-    picture = tmp_path / "huge.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
-    assert read_picture(picture) is None
-    assert "huge.png" in caplog.text
+    good = cv2.imencode(".png", np.zeros((40, 60, 3), np.uint8))[1].tobytes()
+    huge = bytearray(good)
+    huge[16:24] = (20_000).to_bytes(4, "big") * 2
+    (tmp_path / "a.png").write_bytes(huge)
+    (tmp_path / "b.png").write_bytes(good)
+    with images(tmp_path, clock=ManualClock()) as source:
+        assert source.read(WAIT_S).image.shape == (40, 60, 3)
+    assert "left out" in caplog.text
+    assert "a.png: 20000x20000 pixels" in caplog.text

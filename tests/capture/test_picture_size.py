@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeface.capture.images import read_picture
 from edgeface.capture.picture_size import picture_size
 
 LOSSLESS = [cv2.IMWRITE_WEBP_QUALITY, 101]
@@ -76,15 +73,3 @@ def test_a_head_that_is_cut_off_or_damaged_is_no_error(suffix: str) -> None:
 def test_any_bytes_give_a_size_or_none(head: bytes, rest: bytes) -> None:
     found = picture_size(head + rest)
     assert found is None or min(found) >= 0
-
-
-def test_a_picture_for_the_camera_is_left_out_when_it_is_too_large(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    content = bytearray(encoded(".png"))
-    content[16:24] = (20_000).to_bytes(4, "big") * 2
-    path = tmp_path / "huge.png"
-    path.write_bytes(content)
-    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
-    assert read_picture(path) is None
-    assert "huge.png is larger than 64 megapixels" in caplog.text

@@ -139,7 +139,7 @@ def test_any_portrait_can_visit(tmp_path: Path, shape: tuple[int, int]) -> None:
 def test_a_file_that_is_no_photograph_is_named(tmp_path: Path) -> None:
     path = tmp_path / "visitor.jpg"
     path.write_text("hello")
-    with pytest.raises(CameraError, match=r"visitor\.jpg is not a picture"):
+    with pytest.raises(CameraError, match=r"visitor\.jpg: not a picture"):
         simulated([path]).open()
 
 

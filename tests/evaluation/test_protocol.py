@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.base.errors import EvaluationError
+from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 
@@ -117,9 +117,9 @@ def test_a_missing_or_broken_picture_is_named(tmp_path: Path) -> None:
     for name, message in (
         ("none.jpg", "has no picture none"),
         ("broken.jpg", "broken.jpg: not a picture"),
-        ("empty.jpg", "empty.jpg: not a picture"),
+        ("empty.jpg", "empty.jpg: the file is empty"),
     ):
-        with pytest.raises(EvaluationError, match=message):
+        with pytest.raises(PictureError, match=message):
             root.read(name)
     with pytest.raises(EvaluationError, match="neither a folder nor a zip"):
         PictureRoot(tmp_path / "broken.jpg")

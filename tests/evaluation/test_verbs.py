@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeface.base.errors import EvaluationError
+from edgeface.base.errors import PictureError
 from edgeface.cli.main import main
-from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.evaluation.stills import embed_photograph
 from edgeface.recognition.thresholds import Calibration
@@ -88,6 +87,34 @@ def test_the_table_says_what_cannot_be_measured(
     assert text.count("not measurable") == 4
     assert "1 of 24 pictures" in text
     assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_and_damaged_pictures_are_counted_and_the_rest_is_measured(
+    capsys: pytest.CaptureFixture[str], people: Path, pairs: Path, models: list[str], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(people) as archive:
+        archive.extractall(tmp_path)
+    first, second = read_protocol(pairs).pictures[:2]
+    (tmp_path / first).unlink()
+    (tmp_path / second).write_bytes(b"P6\n70000 70000\n255\n")
+    arguments = ["verification", "--pairs", str(pairs), "--root", str(tmp_path), *models]
+    measured = _measure(capsys, *arguments)
+    assert measured["pictures"] == 24
+    assert measured["faces_not_found"] == 3
+    assert measured["pictures_unread"] == [
+        f"{tmp_path}: has no picture {first}",
+        f"{tmp_path / second}: not a picture that can be read (use JPEG or PNG)",
+    ]
+    assert main(["evaluate", *arguments]) == 0
+    assert f"not read         2 of them; {tmp_path}: has no picture" in capsys.readouterr().out
+
+
+def test_a_root_without_any_of_the_pictures_is_an_error(
+    capsys: pytest.CaptureFixture[str], pairs: Path, models: list[str], tmp_path: Path
+) -> None:
+    arguments = ["verification", "--pairs", str(pairs), "--root", str(tmp_path), *models]
+    assert main(["evaluate", *arguments]) == 2
+    assert "none of 24 pictures can be read; " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -221,7 +248,7 @@ def test_compare_tells_one_person_from_two(
     assert main(["compare", a, none, *models]) == 2
     assert "2.png: no face found" in capsys.readouterr().err
     assert main(["compare", a, str(photographs), *models]) == 2
-    assert "no such file" in capsys.readouterr().err
+    assert "cannot be read: Is a directory" in capsys.readouterr().err
 
 
 def test_compare_refuses_what_is_no_photograph_of_one_person(
@@ -232,21 +259,7 @@ def test_compare_refuses_what_is_no_photograph_of_one_person(
     text.write_text("not a picture\n")
     assert main(["compare", str(good), str(text), *models]) == 2
     shown = capsys.readouterr().err
-    assert shown == f"edgeface: error: {text}: not a picture that can be decoded\n"
-
-
-def test_a_photograph_that_may_not_be_read_is_named(
-    monkeypatch: pytest.MonkeyPatch, photographs: Path
-) -> None:
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with (
-        PictureRoot(photographs / "00/frontal") as root,
-        pytest.raises(EvaluationError, match=r"0\.png: cannot be read: Permission denied"),
-    ):
-        root.read("0.png")
+    assert shown == f"edgeface: error: {text}: not a picture that can be read (use JPEG or PNG)\n"
 
 
 class _Faces:
@@ -273,7 +286,7 @@ def _face(box: tuple[float, float, float, float]) -> Face:
 
 def test_two_faces_of_which_none_dominates_are_not_compared(photographs: Path) -> None:
     detector = _Faces((2, 10, 22, 35), (30, 10, 50, 35))
-    with pytest.raises(EvaluationError, match=r"0\.png: 2 faces, and none clearly dominates"):
+    with pytest.raises(PictureError, match=r"0\.png: 2 faces, and none clearly dominates"):
         embed_photograph(photographs / "00/frontal/0.png", detector, _NoEmbedder())
 
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edgeface.base.errors import GalleryError
+from edgeface.base.errors import PictureError
 from edgeface.gallery.gate import MAX_SIDE_PX, read_photo
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.recognition.values import Box, Face
@@ -99,7 +99,7 @@ def test_what_is_no_photo_is_named(tmp_path: Path, content: bytes | None, messag
     path = tmp_path / "photo.jpg"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(GalleryError, match=message) as error:
+    with pytest.raises(PictureError, match=message) as error:
         read_photo(path)
     assert str(path) in str(error.value)
 
@@ -113,7 +113,7 @@ def test_a_photo_of_too_many_pixels_is_refused_before_it_is_decoded(
     path = tmp_path / "huge.jpg"
     path.write_bytes(content)
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
-    with pytest.raises(GalleryError, match=r"30000x20000 pixels.*64 megapixels.*-resize"):
+    with pytest.raises(PictureError, match=r"30000x20000 pixels.*64 megapixels"):
         read_photo(path)
 
 
@@ -121,5 +121,5 @@ def test_a_cut_off_photo_is_read_as_far_as_it_goes_or_refused(tmp_path: Path) ->
     whole = cv2.imencode(".png", picture(64, 48))[1].tobytes()
     path = tmp_path / "half.png"
     path.write_bytes(whole[:40])
-    with pytest.raises(GalleryError, match="not a picture"):
+    with pytest.raises(PictureError, match="not a picture"):
         read_photo(path)

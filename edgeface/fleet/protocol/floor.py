@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.errors import ContractError, StateError
+from edgeface.base.files import TEXT_FILE_BYTES, read_file
 from edgeface.contract import codec
 from edgeface.contract.gallery_report import Amount, Sha256
 from edgeface.fleet.protocol.manifest import Manifest
@@ -83,7 +84,7 @@ class Floor:
     def load(cls, path: Path) -> Floor:
         """Read a file that holds `to_json`. Raises StateError."""
         try:
-            return codec.from_json(cls, path.read_bytes())
+            return codec.from_json(cls, read_file(path, TEXT_FILE_BYTES))
         except OSError as error:
             raise StateError(f"{path}: cannot read the floor: {error.strerror}") from error
         except ContractError as error:

@@ -1,0 +1,93 @@
+"""What a user names may be any file: every verb answers at once, in one line, and reads no more
+than it must."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgeface.cli.main import main
+from edgeface.settings.places import shipped_models
+
+CONFIG = "site: hq\ndevice: door-1\nstate_dir: state\ncamera: {source: images, folder: .}\n"
+SECONDS = 20
+"""Nothing here takes one; a pipe would be waited for without end."""
+REASONS = (
+    "not a regular file",
+    "larger than",
+    "the line is longer",
+    "no picture has",
+    "no photograph",
+)
+
+
+@pytest.fixture(autouse=True)
+def _in_time() -> Iterator[None]:
+    def late(*_: object) -> None:
+        raise AssertionError(f"not done within {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(params=["pipe", "device", "huge"])
+def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A FIFO nobody writes to, a link to /dev/zero, and 5 GB that take no room on the disk."""
+    path = tmp_path / "unfit.png"
+    match request.param:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case _:
+            with path.open("wb") as file:
+                file.truncate(5 << 30)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("verb", "status"),
+    [
+        pytest.param("config check {unfit}", 2, id="config check"),
+        pytest.param("compare {unfit} {unfit}", 2, id="compare"),
+        pytest.param("enroll {unfit} --name Kim -c {config}", 1, id="enroll"),
+        pytest.param("evaluate verification --pairs {unfit} --root {here}", 2, id="protocol"),
+        pytest.param("evaluate detection --boxes {unfit} --root {here}", 2, id="boxes"),
+        pytest.param("evaluate detection --one-face unfit --root {here}", 2, id="pictures"),
+        pytest.param("gallery import {unfit} -c {config}", 1, id="import"),
+        pytest.param("bench pipeline --photograph {unfit} --frames 10", 3, id="bench"),
+    ],
+)
+def test_a_pipe_a_device_and_a_huge_file_are_refused_at_once(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, unfit: Path, verb: str, status: int
+) -> None:
+    config = tmp_path / "edgeface.yaml"
+    config.write_text(CONFIG)
+    names = {"unfit": unfit, "config": config, "here": tmp_path}
+    assert main(verb.format(**names).split()) == status
+    told = capsys.readouterr().err
+    assert "unfit" in told
+    assert any(reason in told for reason in REASONS), told
+
+
+@pytest.mark.parametrize("name", ["model.yaml", "model.tflite", "golden.npz"])
+def test_a_package_with_such_a_file_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, unfit: Path, name: str
+) -> None:
+    shutil.copytree(shipped_models() / "facenet", tmp_path / "models" / "mine")
+    file = tmp_path / "models" / "mine" / name
+    file.unlink()
+    unfit.rename(file)
+    assert main(["models", "list", str(tmp_path / "models")]) == 3
+    told = capsys.readouterr().err
+    assert f"{file}: cannot be read: " in told
