@@ -17,7 +17,9 @@ from edgeface.settings.base import CREDENTIALS_FALLBACK
 
 KEY_BYTES: Final = 32
 KEY_NAME: Final = "gallery.key"
-"""Name of the credential (`LoadCredential=gallery.key:...`) and of the file in the state folder."""
+"""Name of the file in the state folder."""
+CREDENTIAL: Final = "edgeface.gallery-key"
+"""Name of the systemd credential, as the unit loads it."""
 
 
 def key_path(
@@ -27,7 +29,7 @@ def key_path(
     if configured is not None:
         return configured
     # The command line, run beside the service, looks where systemd put the service's credentials.
-    credential = Path(environment.get("CREDENTIALS_DIRECTORY", CREDENTIALS_FALLBACK), KEY_NAME)
+    credential = Path(environment.get("CREDENTIALS_DIRECTORY", CREDENTIALS_FALLBACK), CREDENTIAL)
     return credential if credential.is_file() else state_dir / KEY_NAME
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
-from edgeface.gallery.key_file import KEY_NAME, key_path, load_key
+from edgeface.gallery.key_file import CREDENTIAL, KEY_NAME, key_path, load_key
 
 
 def test_an_absent_key_is_made_private_and_read_again(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_the_key_comes_from_the_setting_then_the_credential_then_the_state(tmp_p
     environment = {"CREDENTIALS_DIRECTORY": str(credentials)}
     assert key_path(None, state, environment) == state / KEY_NAME
     credentials.mkdir()
-    (credentials / KEY_NAME).write_bytes(bytes(32))
-    assert key_path(None, state, environment) == credentials / KEY_NAME
+    (credentials / CREDENTIAL).write_bytes(bytes(32))
+    assert key_path(None, state, environment) == credentials / CREDENTIAL
     assert key_path(tmp_path / "mine", state, environment) == tmp_path / "mine"
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError
+from edgeface.gallery.key_file import CREDENTIAL
 from edgeface.gallery.opening import (
     gallery_key,
     last_set_aside,
@@ -57,8 +58,8 @@ def test_no_key_is_made_where_encryption_is_off(tmp_path: Path) -> None:
 
 def test_the_key_may_be_a_systemd_credential(tmp_path: Path) -> None:
     (tmp_path / "credentials").mkdir()
-    (tmp_path / "credentials" / "gallery.key").write_text("ab" * 32)
-    (tmp_path / "credentials" / "gallery.key").chmod(0o440)
+    (tmp_path / "credentials" / CREDENTIAL).write_text("ab" * 32)
+    (tmp_path / "credentials" / CREDENTIAL).chmod(0o440)
     configured = settings(tmp_path)
     assert gallery_key(configured) == b"\xab" * 32
     open_gallery(configured).close()
