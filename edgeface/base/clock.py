@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import threading
 import time
 from dataclasses import dataclass
@@ -65,15 +66,27 @@ class Clock:
         return _read_boot_id()
 
     def synced(self) -> bool:
-        """Whether UTC is disciplined by a time source (NTP, GPS), by adjtimex(2), which changes
-        nothing; False where it cannot be asked."""
+        """Whether UTC is surely disciplined by a time source (NTP, GPS)."""
+        return self.sync_trouble() is None
+
+    def sync_trouble(self) -> str | None:
+        """Why UTC cannot be relied on, in words; None while it is disciplined by a time source.
+
+        By adjtimex(2), which changes nothing here. A sandbox may forbid even the question."""
         buffer = ctypes.create_string_buffer(_TIMEX_BYTES)
         state = ctypes.CDLL(None, use_errno=True).adjtimex(buffer)
-        if state in {-1, _TIME_ERROR}:
-            return False
+        if state == -1:
+            return (
+                "the kernel cannot be asked whether its clock is synchronized: "
+                f"{os.strerror(ctypes.get_errno())}; let the service call adjtimex and "
+                "clock_adjtime (SystemCallFilter= of its unit)"
+            )
         # `struct timex` begins with `unsigned int modes` and has `int status` after four longs.
         status_at = 5 * ctypes.sizeof(ctypes.c_long)
-        return not ctypes.c_int.from_buffer(buffer, status_at).value & _STA_UNSYNC
+        status = ctypes.c_int.from_buffer(buffer, status_at).value
+        if state == _TIME_ERROR or status & _STA_UNSYNC:
+            return "the kernel's clock is not synchronized; see timedatectl"
+        return None
 
 
 class ManualClock(Clock):
@@ -128,9 +141,9 @@ class ManualClock(Clock):
         """As given."""
         return self._boot_id
 
-    def synced(self) -> bool:
+    def sync_trouble(self) -> str | None:
         """As `disciplined` says."""
-        return self.disciplined
+        return None if self.disciplined else "the virtual time source is not there"
 
 
 def stamp_at(clock: Clock, boottime_ns: int) -> Stamp:

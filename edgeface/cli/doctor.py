@@ -134,11 +134,8 @@ def _broker(settings: Settings) -> str:
 def _clock(_: Settings) -> str:
     from edgeface.base.clock import Clock
 
-    if not Clock().synced():
-        raise StateError(
-            "the kernel's clock is not synchronized: doors refuse live events until it is;"
-            " see timedatectl"
-        )
+    if (trouble := Clock().sync_trouble()) is not None:
+        raise StateError(f"{trouble}\ndoors refuse live events meanwhile")
     return "synchronized"
 
 

@@ -93,13 +93,10 @@ class Reporter:
             return
         board = self._board
         facts = board.models
-        synced = self._clock.synced()
         self._presence.set_alert("accelerator_lost", None if facts is None else facts.lost)
         self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
         self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
-        self._presence.set_alert(
-            "clock_unsynced", None if synced else "the kernel does not trust its clock"
-        )
+        self._presence.set_alert("clock_unsynced", self._clock.sync_trouble())
 
     def health(self) -> Health | None:
         """The health message when it is due."""

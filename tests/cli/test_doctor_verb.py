@@ -45,7 +45,7 @@ def test_nothing_is_missing_where_everything_answers(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(Clock, "synced", lambda self: True)
+    monkeypatch.setattr(Clock, "sync_trouble", lambda self: None)
     with running_broker(tmp_path / "broker") as broker:
         status = main(["doctor", "-c", configured(tmp_path, broker.port)])
     shown = capsys.readouterr().out
@@ -72,7 +72,7 @@ def test_it_counts_the_people_of_the_gallery(
 def test_every_fault_has_its_line_and_the_rest_is_still_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(Clock, "synced", lambda self: False)
+    monkeypatch.setattr(Clock, "sync_trouble", lambda self: "it runs free")
     port = free_port()
     status = main(["doctor", "-c", configured(tmp_path, port, "nowhere"), "--skip", "models"])
     lines = capsys.readouterr().out.splitlines()

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -70,9 +70,9 @@ def edgeface(*arguments: str | Path, **environ: str) -> subprocess.CompletedProc
 
 
 class DaemonProcess:
-    """`edgeface run -c FILE`."""
+    """`edgeface run -c FILE`, as the last words of the command `before`."""
 
-    def __init__(self, file: Path, **environ: str) -> None:
+    def __init__(self, file: Path, before: Sequence[str] = (), **environ: str) -> None:
         self.file = file
         self._log = file.with_suffix(f".log{time.monotonic_ns()}")
         self._notify = file.parent / f"n{time.monotonic_ns() % 10**9}"
@@ -82,12 +82,12 @@ class DaemonProcess:
         """The datagrams to systemd."""
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "edgeface", "run", "-c", str(file)],
+                [*before, sys.executable, "-m", "edgeface", "run", "-c", str(file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=_environment(environ | {"NOTIFY_SOCKET": str(self._notify)}),
-                cwd="/",
+                cwd=ROOT if before else "/",
             )
 
     @property

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-UNIT = Path(__file__).resolve().parents[2] / "systemd" / "edgeface.service"
+ROOT = Path(__file__).resolve().parents[2]
+UNIT = ROOT / "systemd" / "edgeface.service"
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="no systemd-analyze here"
@@ -36,13 +37,32 @@ def test_the_exposure_is_rated_ok() -> None:
     rated = re.search(r"exposure level for .*: ([0-9.]+)", done.stdout)
     if rated is None:
         pytest.skip(f"systemd-analyze rates nothing here: {done.stderr.strip()}")
-    assert float(rated[1]) <= 2.0
+    assert float(rated[1]) <= 1.9
+
+
+def test_it_is_bounded_and_leaves_no_dump_of_its_keys() -> None:
+    lines = UNIT.read_text().splitlines()
+    assert {"MemoryMax=1G", "TasksMax=128", "LimitCORE=0", "PrivateMounts=yes"} <= set(lines)
+
+
+def test_cameras_and_corals_are_the_users_by_its_groups() -> None:
+    members = UNIT.with_name("edgeface.sysusers").read_text().splitlines()
+    assert {"m edgeface video", "m edgeface plugdev"} <= set(members)
 
 
 def test_a_daemon_that_hangs_is_started_again() -> None:
     lines = UNIT.read_text().splitlines()
     assert "WatchdogSec=60" in lines
     assert "Restart=on-failure" in lines
+
+
+def test_unit_code_and_pages_call_the_credentials_by_the_same_names() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "systemd" / "install.md"]
+    files = [*ROOT.glob("edgeface/**/*.py"), *ROOT.glob("config/**/*.yaml"), *pages]
+    name = re.compile(r"(?<=credential:)[\w.-]+\b|\bedgeface\.[a-z]+-(?:key|password)\b")
+    named = {found for path in files for found in name.findall(path.read_text())}
+    loaded = set(re.findall(r"^LoadCredential=(.+)$", UNIT.read_text(), re.MULTILINE))
+    assert named - {"NAME"} == loaded
 
 
 def test_a_camera_and_a_coral_are_not_hidden() -> None:
