@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeface.cli.common import add_json, add_kind, at_least
+from edgeface.cli.common import add_json, add_kind, at_least, between, output_folder
 
 if TYPE_CHECKING:
     from edgeface.capture.source import FrameSource
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pipeline.add_argument(
         "--gallery",
-        type=int,
+        type=at_least(0),
         default=1000,
         metavar="N",
         help="people in the gallery, none of them the visitor (default 1000)",
@@ -72,10 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         _print_events,
     )
     events.add_argument("--events", type=at_least(10), default=600, metavar="N", help="default 600")
-    events.add_argument("--fps", type=_rate, default=30.0, help="events a second (default 30)")
+    events.add_argument(
+        "--fps", type=between(1, 240), default=30.0, help="events a second (default 30)"
+    )
     events.add_argument(
         "--folder",
-        type=Path,
+        type=output_folder,
         metavar="DIR",
         help="where the outbox lies, on the disk that is to be measured (default: the present "
         "folder); what is made there is removed again",
@@ -107,7 +109,7 @@ def _add_sync(kinds: Any) -> None:
     )
     parser.add_argument(
         "--changes",
-        type=int,
+        type=at_least(0),
         default=40,
         metavar="N",
         help="people who change while the devices are off (default 40)",
@@ -117,9 +119,18 @@ def _add_sync(kinds: Any) -> None:
         action="store_true",
         help="instead: frame times of one device before, during and after a full sync of --people",
     )
-    parser.add_argument("--seconds", type=float, default=15.0, help="of frames before the sync")
-    parser.add_argument("--fps", type=float, default=10.0, help="of the frames (default 10)")
-    parser.add_argument("--folder", metavar="DIR", help="where files are made; default: temporary")
+    parser.add_argument(
+        "--seconds", type=between(1), default=15.0, help="of frames before the sync"
+    )
+    parser.add_argument(
+        "--fps", type=between(1, 240), default=10.0, help="of the frames (default 10)"
+    )
+    parser.add_argument(
+        "--folder",
+        type=output_folder,
+        metavar="DIR",
+        help="where files are made; default: temporary",
+    )
     add_json(parser)
 
 
@@ -259,10 +270,3 @@ def _print_sync(found: dict[str, Any]) -> None:
         elif isinstance(value, list):
             value = ", ".join(map(str, value)) or "none"
         print(f"{name:<24}{value}")
-
-
-def _rate(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= 240:
-        raise argparse.ArgumentTypeError("from 1 to 240")
-    return value

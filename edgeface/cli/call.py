@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgeface.base.errors import ContractError, SettingsError, StateError
 from edgeface.base.files import drafted
 from edgeface.cli.broker_options import add_broker_options, place_of
+from edgeface.cli.common import output_file
 from edgeface.cli.plain import plain_json, warn
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
@@ -58,7 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         timed.add_argument("--timeout", type=float, metavar="S", help="until the answer")
     for sealed in (enroll, add("snapshot", "what the camera sees, sealed to the administrator")):
         sealed.add_argument("--open-with", type=Path, metavar="KEY", help="the administrator's key")
-        sealed.add_argument("--out", type=Path, metavar="FILE", help="for the opened content")
+        sealed.add_argument(
+            "--out", type=output_file, metavar="FILE", help="for the opened content"
+        )
     add("reload", "read the configuration again")
     add("gallery", "ids, counts and digest of the gallery")
     why = add("why", "the trace of a recent decision")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,9 +66,49 @@ def at_least(least: int) -> Callable[[str], int]:
     """The type of an argument that is a number of things."""
 
     def count(text: str) -> int:
-        value = int(text)
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number") from None
         if value < least:
-            raise argparse.ArgumentTypeError(f"at least {least}")
+            raise argparse.ArgumentTypeError(f"{text} is less than {least}")
         return value
 
     return count
+
+
+def between(least: float, most: float = math.inf) -> Callable[[str], float]:
+    """The type of an argument that is a measure; neither NaN nor infinite."""
+
+    def measure(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text} is not a number") from None
+        if not least <= value <= most or math.isinf(value):
+            bounds = f"at least {least:g}" if math.isinf(most) else f"from {least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"{text} is not {bounds}")
+        return value
+
+    return measure
+
+
+def output_file(text: str) -> Path:
+    """The type of an argument that names a file to be written, looked at before the work."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder, not a file to write")
+    if path.exists() and not path.is_file():
+        return path  # a device or a pipe is written to, not replaced
+    output_folder(path.parent)
+    return path
+
+
+def output_folder(text: str | Path) -> Path:
+    """The type of an argument that names a folder in which files will be made."""
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is not a folder")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{path}: nothing may be written there by this user")
+    return path

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
+
+from edgeface.cli.common import output_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--output",
-        type=Path,
-        default=Path("edgeface-demo.png"),
+        type=output_file,
+        default="edgeface-demo.png",
         metavar="PNG",
         help="the picture of what happened (default: %(default)s)",
     )

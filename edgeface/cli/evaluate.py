@@ -17,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.base.errors import EvaluationError
-from edgeface.cli.common import add_json, add_kind, add_models
+from edgeface.cli.common import add_json, add_kind, add_models, between, output_file
 from edgeface.evaluation.calibration_run import calibrate
 from edgeface.evaluation.detection import measure_detection
 from edgeface.evaluation.opener import Opener, existing, parse_size
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.evaluation.stills import embed_pictures
-from edgeface.evaluation.verification_report import plot_verification, report
+from edgeface.evaluation.verification_report import (
+    plot_verification,
+    report,
+    require_plotting,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="EER and TAR over every cross-person pair instead of the file's impostor pairs",
     )
-    pairs.add_argument("--plot", metavar="PNG", help="write the curve and the score distributions")
+    pairs.add_argument(
+        "--plot",
+        type=output_file,
+        metavar="PNG",
+        help="write the curve and the score distributions",
+    )
     halves = add_kind(
         kinds,
         "calibration",
@@ -111,7 +120,7 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
     )
     faces.add_argument(
         "--min-face-px",
-        type=float,
+        type=between(1),
         default=24.0,
         metavar="PX",
         help="shorter side of the smallest face that counts, at the input size (default 24)",
@@ -119,6 +128,8 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
 
 
 def _verification(args: argparse.Namespace) -> dict[str, Any]:
+    if args.plot:
+        require_plotting()
     protocol = read_protocol(existing(args.pairs))
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
@@ -126,7 +137,7 @@ def _verification(args: argparse.Namespace) -> dict[str, Any]:
         pictures = embed_pictures(root, protocol.pictures, detector, embedder)
     result = report(protocol, pictures, all_pairs=args.all_pairs)
     if args.plot:
-        plot_verification(result, Path(args.plot), Path(args.pairs).stem)
+        plot_verification(result, args.plot, Path(args.pairs).stem)
     return result.mapping
 
 

@@ -8,7 +8,10 @@ costs no import of numpy or OpenCV.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -40,6 +43,7 @@ VERBS: Final[dict[str, str]] = {
 WRONG_COMMAND_LINE = 2
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 ONE_BLAS_THREAD = ("run", "bench")
 """Verbs whose matching must not spread over the cores: OpenBLAS would start a thread for each, and
@@ -89,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argparse's usage and code 2, an empty one in the list of verbs. Ctrl-C is 130, also while the
     verb's module is imported, which takes a second on a Pi.
     """
+    _mend_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     if chosen in ONE_BLAS_THREAD:
@@ -102,14 +107,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser.parse_args(arguments)
         code: int = args.run(args)
         sys.stdout.flush()
+        return code
     except EdgefaceError as error:
-        for line in str(error).splitlines() or [type(error).__name__]:
-            print(f"edgeface: error: {plain(line)}", file=sys.stderr)
+        _tell(str(error) or type(error).__name__)
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone; keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has gone
+        _discard_what_nobody_takes()
         return BROKEN_PIPE
-    return code
+    except OSError as error:
+        if error.filename is not None or error.errno not in _NO_ROOM:
+            raise
+        _tell(f"the output cannot be written: {error.strerror}")
+        _discard_what_nobody_takes()
+        return 1
+
+
+def _mend_streams() -> None:
+    """Make standard output take every text, and give a closed stream a place that nobody reads: the
+    next file that is opened would get its number, and what is printed would go into that file."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            place = os.open(os.devnull, os.O_RDWR)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names may hold what the terminal's encoding has not, paths what no encoding has.
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _tell(message: str) -> None:
+    with contextlib.suppress(OSError):  # the status says it as well
+        for line in message.splitlines():
+            print(f"edgeface: error: {plain(line)}", file=sys.stderr)
+
+
+def _discard_what_nobody_takes() -> None:
+    """Keep the interpreter from complaining at exit of what it could not write."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -5,6 +5,7 @@ Its picture needs matplotlib, which the extra `eval` brings.
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,18 +135,24 @@ def operating_curve(genuine: Scores, impostor: Scores) -> tuple[Scores, Scores]:
     return far.astype(np.float32), tar.astype(np.float32)
 
 
-def plot_verification(report: VerificationReport, path: Path, title: str) -> None:
-    """Write a PNG: TAR over FAR with intervals, and both score distributions.
-
-    Raises RuntimeMissingError without matplotlib.
-    """
+def require_plotting() -> None:
+    """Raises RuntimeMissingError without matplotlib."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        importlib.import_module("matplotlib.backends.backend_agg")
     except ImportError as error:
         raise RuntimeMissingError(
             "--plot needs matplotlib: install edgeface with the extra 'eval'"
         ) from error
+
+
+def plot_verification(report: VerificationReport, path: Path, title: str) -> None:
+    """Write a PNG: TAR over FAR with intervals, and both score distributions.
+
+    Raises EvaluationError when it cannot be written; matplotlib is there.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     curve, histogram = figure.subplots(1, 2)
@@ -165,4 +172,7 @@ def plot_verification(report: VerificationReport, path: Path, title: str) -> Non
     histogram.axvline(report.eer.threshold, color="black", linestyle=":", label="equal error")
     histogram.set(xlabel="cosine", ylabel="density")
     histogram.legend()
-    figure.savefig(path, dpi=120)
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not know
+        raise EvaluationError(f"{path}: the plot cannot be written: {error}") from error

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from edgeface.base.errors import EdgefaceError
+
 WORK = Path("build/training")
 
 
@@ -196,8 +198,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    STEPS[args.step](args)
+    try:
+        STEPS[args.step](args)
+    except (OSError, ImportError, EdgefaceError) as error:
+        print(f"python -m models.training {args.step}: error: {_explained(error)}", file=sys.stderr)
+        return 1
     return 0
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error.name} is not installed; `pip install -e '.[train]'`, see docs/models.md"
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return (
+            f"{error.filename} is missing; docs/models.md says which step makes it, or where "
+            "the data come from"
+        )
+    return str(error)
 
 
 if __name__ == "__main__":

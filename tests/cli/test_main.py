@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -199,3 +200,121 @@ print(os.environ.get("OPENBLAS_NUM_THREADS"), len(os.listdir("/proc/self/task"))
         env=environ | given,
     )
     assert done.stdout.startswith(expected), done.stdout
+
+
+def streams_of(shell: str, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and standard error of `edgeface ARGUMENTS` with the streams that `shell` gives."""
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m edgeface "$@" {shell}', sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "verb", "status", "told"),
+    [
+        pytest.param(">&-", ["config", "schema"], 0, "", id="stdout-closed"),
+        pytest.param(">&- 2>&-", ["config", "schema"], 0, "", id="both-closed"),
+        pytest.param("<&- >&- 2>&-", ["config", "schema"], 0, "", id="all-closed"),
+        pytest.param("2>&-", ["config", "check", "absent"], 2, "", id="stderr-closed"),
+        pytest.param("2>/dev/full", ["config", "check", "absent"], 2, "", id="stderr-full"),
+        pytest.param(
+            ">/dev/full",
+            ["config", "schema"],
+            1,
+            "edgeface: error: the output cannot be written: No space left on device\n",
+            id="stdout-full",
+        ),
+    ],
+)
+def test_closed_and_full_outputs_are_no_traceback(
+    shell: str, verb: list[str], status: int, told: str
+) -> None:
+    assert streams_of(shell, *verb) == (status, told)
+
+
+def test_nothing_that_is_printed_goes_into_a_file_that_got_the_number_of_a_closed_output(
+    tmp_path: Path,
+) -> None:
+    """SQLite, OpenCV and the runtimes write to descriptor 1 and 2 themselves."""
+    code = (
+        "import os, sys; from edgeface.cli import main as m; m._mend_streams();"
+        "print(os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY) > 2, file=open(sys.argv[2], 'w'))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "made"), str(tmp_path / "said")]
+    subprocess.run(["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command], timeout=60, check=True)
+    assert (tmp_path / "said").read_text() == "True\n"
+
+
+def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None:
+    config = tmp_path / "Jürgen.yaml"
+    config.write_text("site: hq\ndevice: door-1\ncamera: {source: images, folder: .}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeface", "config", "check", str(config)],
+        capture_output=True,
+        timeout=60,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"J\xfcrgen.yaml: good" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("bench events --folder /nosuch", "--folder: /nosuch is not a folder"),
+        ("bench sync --folder /nosuch", "--folder: /nosuch is not a folder"),
+        ("bench sync --changes -1", "--changes: -1 is less than 0"),
+        ("bench sync --fps nan", "--fps: nan is not from 1 to 240"),
+        ("bench sync --seconds inf", "--seconds: inf is not at least 1"),
+        ("bench pipeline --clip a.mp4 --gallery -1", "--gallery: -1 is less than 0"),
+        ("bench pipeline --clip a.mp4 --frames many", "--frames: many is not a whole number"),
+        (
+            "evaluate verification --pairs a --root b --plot /nosuch/x.png",
+            "--plot: /nosuch is not a folder",
+        ),
+        ("evaluate verification --pairs a --root b --plot /", "--plot: / is a folder"),
+        ("evaluate detection --root b --min-face-px nan", "--min-face-px: nan is not at least 1"),
+        ("demo --output /nosuch/x.png", "--output: /nosuch is not a folder"),
+        ("call door-1 snapshot --out /nosuch/x.jpg", "--out: /nosuch is not a folder"),
+    ],
+)
+def test_a_place_for_the_output_and_each_number_are_looked_at_before_the_work(
+    capsys: pytest.CaptureFixture[str], arguments: str, told: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("prepare --data /nosuch --teacher x", "/nosuch/faces.csv is missing; docs/models.md"),
+        ("train embedder --cache /nosuch", None),
+    ],
+)
+def test_a_step_of_the_recipe_without_its_data_is_one_line(
+    arguments: str, told: str | None
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "models.training", *arguments.split()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=Path(__file__).resolve().parents[2],
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"python -m models.training {arguments.split(maxsplit=1)[0]}: error: "
+    )
+    assert done.stderr.count("\n") == 1
+    assert told is None or told in done.stderr
