@@ -80,6 +80,12 @@ class BrokerError(EdgefaceError, ConnectionError):
     exit_code: ClassVar[int] = 4
 
 
+class BrokerFileError(BrokerError):
+    """Raised when a certificate, key or password that gives access to the broker cannot be used."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class NoAnswerError(EdgefaceError, TimeoutError):
     """Raised when a device does not answer in time, or is not there."""
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edgeface.base.errors import BrokerError, StateError
+from edgeface.base.errors import BrokerFileError, StateError
 from edgeface.security.certificate_facts import (
     AUTHORITY,
     certificates_in,
@@ -180,5 +180,5 @@ def _passphrase(args: argparse.Namespace) -> str | None:
         return None
     try:
         return read_password(path, "passphrase")
-    except BrokerError as error:  # what it is of a broker's password; no broker is asked here
+    except BrokerFileError as error:  # what it is of a broker's password; no broker is asked here
         raise StateError(str(error)) from error

@@ -13,6 +13,7 @@ import json
 import os
 import queue
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,11 +76,12 @@ def run(args: argparse.Namespace) -> int:
     if args.verify is not None:
         return _ask(args, *_given(args))
     with _ended_by_signals(inbox):
+        from edgeface.base.clock import Clock
         from edgeface.door.loop import follow
         from edgeface.door.policy import DoorPolicy
 
         place, topics, key, show = _given(args)
-        policy = DoorPolicy(topics, key, lambda: datetime.now(UTC), same_clock=args.same_clock)
+        policy = DoorPolicy(topics, key, Clock(), same_clock=args.same_clock)
         follow(place.options, topics, policy, inbox, show, partial(_open, args.on_open))
     return 0
 
@@ -154,6 +156,10 @@ def _command(text: str) -> list[str]:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
     if not words or not words[0]:
         raise argparse.ArgumentTypeError(f"{text!r}: no command")
+    if shutil.which(words[0]) is None:
+        raise argparse.ArgumentTypeError(
+            f"{words[0]}: no such program, or it may not be run (chmod +x)"
+        )
     return words
 
 

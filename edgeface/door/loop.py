@@ -41,7 +41,7 @@ def follow(
     act: Act,
 ) -> None:
     """Judge what comes until there is a None in the inbox, and show what was counted. Raises
-    BrokerError when a file that the options name cannot be used."""
+    BrokerFileError when a file that the options name cannot be used."""
     # Retained copies are asked for on purpose: to be refused where somebody can see it. The status
     # is not acted upon: it tells whether anything can come at all.
     wanted = (Subscription(topics.event), Subscription(topics.status))

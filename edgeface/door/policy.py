@@ -6,11 +6,11 @@ Pure: no network, and the clock is given. A door that is built differently has t
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from edgeface.base.clock import Clock, stamp_now
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec, event
@@ -39,27 +39,28 @@ class Verdict:
 class DoorPolicy:
     """Judges the messages of one device, each by one pinned key and the door's own clock.
 
-    `now` returns aware UTC. Messages that were captured before the policy was made are refused, so
-    that starting the door anew forgets nothing that matters.
+    What an earlier policy may have opened for is refused, so that starting the door anew forgets
+    nothing that matters: whatever that one took was captured, by a clock that may be ahead by
+    `MAX_AHEAD`, no later than that after this one was made. Nothing has to be kept on disk for it.
     """
 
     def __init__(
         self,
         topics: Topics,
         key: VerifyingKey,
-        now: Callable[[], datetime],
+        clock: Clock,
         *,
         same_clock: bool = False,
     ) -> None:
-        """`same_clock`: `now` reads the very clock that the device stamps its events with, as on
-        one machine; then an event's age is known whether or not that clock is synchronized."""
+        """`same_clock`: it is the very clock that the device stamps its events with, as on one
+        machine; then an event's age is known whether or not that clock is synchronized."""
         self.counts: Counter[str] = Counter()
         """How often each verdict was given, by its reason."""
         self._topics = topics
         self._key = key
-        self._now = now
+        self._clock = clock
         self._same_clock = same_clock
-        self._started = now()
+        self._began_ns = clock.boottime_ns()
         codec.prepare(event.Recognition, event.Gap)
         self._seen: OrderedDict[str, datetime] = OrderedDict()
 
@@ -93,7 +94,7 @@ class DoorPolicy:
         if (found.site, found.device) != (self._topics.site, self._topics.device):
             return refuse("other_device")
         # 3. Is it now? By the door's own clock, and only if the device's can be compared with it.
-        now = self._now()
+        now = stamp_now(self._clock).captured_at
         if found.historical:
             return refuse("historical")
         if not found.clock_synced and not self._same_clock:
@@ -104,7 +105,7 @@ class DoorPolicy:
             return refuse("from_the_future")
         if found.valid_until - found.captured_at > MAX_VALIDITY:
             return refuse("valid_too_long")
-        if found.captured_at < self._started:
+        if found.captured_at < self._surely_after_start(now):
             return refuse("before_start")
         # 4. Is it the first time?
         if found.event_id in self._seen:
@@ -116,3 +117,9 @@ class DoorPolicy:
         if found.event_type != "recognized":
             return refuse(f"not_recognized:{found.event_type}")
         return Verdict(True, "ok", found)
+
+    def _surely_after_start(self, now: datetime) -> datetime:
+        """From when on, by the device's clock, an event was captured after this policy was made.
+        The start is counted back from now: setting the door's clock meanwhile moves both."""
+        since = timedelta(microseconds=(self._clock.boottime_ns() - self._began_ns) // 1_000)
+        return now - since + (timedelta() if self._same_clock else MAX_AHEAD)

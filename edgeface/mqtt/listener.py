@@ -39,8 +39,8 @@ class Listener:
     ) -> None:
         """The first of `wanted` is what it is there for: it is `ready` also when the broker refuses
         the others. `hear` is called from the listener's thread, with every message and what becomes
-        of the connection; it must not raise. Raises BrokerError when a file that the options name
-        cannot be used."""
+        of the connection; it must not raise. Raises BrokerFileError when a file that the options
+        name cannot be used."""
         self._options = options
         self._wanted = tuple(wanted)
         self._hear = hear

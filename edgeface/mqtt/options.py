@@ -63,8 +63,8 @@ class ConnectionOptions:
 def new_client(options: ConnectionOptions) -> mqtt.Client:
     """A paho client with identity, TLS and TCP_USER_TIMEOUT set, not connected.
 
-    It does not reconnect by itself: see `connection` for why. Raises BrokerError when a file that
-    the options name cannot be used.
+    It does not reconnect by itself: see `connection` for why. Raises BrokerFileError when a
+    file that the options name cannot be used.
     """
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2,

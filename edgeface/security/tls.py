@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edgeface.base.errors import BrokerError, StateError
+from edgeface.base.errors import BrokerFileError, StateError
 from edgeface.base.files import read_small
 
 _EXPIRED: Final = frozenset({9, 10})
@@ -39,7 +39,7 @@ def client_context(
     certificate where one is given.
 
     Read anew for each connection, so that files can be rotated while the daemon runs. Raises
-    BrokerError naming the file that cannot be used, also when other users may read the key.
+    BrokerFileError naming the file that cannot be used, also when other users may read the key.
     """
     name: object = ca_file
     try:
@@ -51,36 +51,36 @@ def client_context(
             read_secret(key, "private key")
 
             def no_passphrase() -> str:
-                raise BrokerError(
+                raise BrokerFileError(
                     f"{key}: the private key is encrypted, and nobody is there to type its "
                     "passphrase; store it without one, as a file of mode 0600 or a credential"
                 )
 
             name = f"{cert_file} with {key}"
             context.load_cert_chain(cert_file, key_file, no_passphrase)
-    except BrokerError:
+    except BrokerFileError:
         raise
     except (OSError, ValueError) as error:
-        raise BrokerError(f"{name}: cannot be used for TLS: {_of_a_file(error)}") from error
+        raise BrokerFileError(f"{name}: cannot be used for TLS: {_of_a_file(error)}") from error
     return context
 
 
 def read_secret(path: Path, what: str) -> str:
-    """The text of a file with a secret, `what` in words. Raises BrokerError when it cannot be read,
-    when it is too large to be one, or when users beyond owner and group may read it."""
+    """The text of a file with a secret, `what` in words. Raises BrokerFileError when it cannot be
+    read, when it is too large to be one, or when users beyond owner and group may read it."""
     try:
         return read_small(path, what, private=True).decode()
     except StateError as error:
-        raise BrokerError(str(error)) from error
+        raise BrokerFileError(str(error)) from error
     except UnicodeDecodeError as error:
-        raise BrokerError(f"{path}: cannot read the {what}: no UTF-8") from error
+        raise BrokerFileError(f"{path}: cannot read the {what}: no UTF-8") from error
 
 
 def read_password(path: Path, what: str = "broker's password") -> str:
-    """The first line of the file. Raises BrokerError, also when it is empty."""
+    """The first line of the file. Raises BrokerFileError, also when it is empty."""
     password = read_secret(path, what).split("\n", 1)[0].rstrip("\r")
     if not password:
-        raise BrokerError(f"{path}: the first line, which is the {what}, is empty")
+        raise BrokerFileError(f"{path}: the first line, which is the {what}, is empty")
     return password
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import queue
 import signal
 from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ class Doorway:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
-        self.policy = DoorPolicy(TOPICS, KEY.public, self.now)
+        self.policy = DoorPolicy(TOPICS, KEY.public, self.clock)
         self.clock.sleep(60)
 
     def now(self) -> datetime:
@@ -174,22 +173,46 @@ def test_an_event_grows_stale_while_it_waits(doorway: Doorway) -> None:
     assert doorway.policy.judge(message).reason == "stale"
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.5, 3.0])
+@pytest.mark.parametrize("after_s", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("ahead_s", [0.0, 1.9])
 def test_a_replay_after_the_door_was_started_anew_is_refused(
-    doorway: Doorway, after_s: float
+    doorway: Doorway, ahead_s: float, after_s: float
 ) -> None:
-    message = doorway.message()
+    """Also while the device's clock is as far ahead as is allowed."""
+    message = _shifted(ahead_s)(doorway)
     assert doorway.policy.judge(message).open
     doorway.clock.sleep(after_s)
-    restarted = DoorPolicy(TOPICS, KEY.public, doorway.now)
+    restarted = DoorPolicy(TOPICS, KEY.public, doorway.clock)
     assert restarted.judge(message).reason == "before_start"
+    doorway.clock.sleep(1.5)
+    assert restarted.judge(message).reason == "before_start"
+
+
+def test_a_door_opens_again_two_seconds_after_its_start(doorway: Doorway) -> None:
+    restarted = DoorPolicy(TOPICS, KEY.public, doorway.clock)
+    doorway.clock.sleep(1.9)
+    assert restarted.judge(doorway.message()).reason == "before_start"
+    doorway.clock.sleep(0.5)
+    assert restarted.judge(doorway.message()).open
+
+
+@pytest.mark.parametrize("set_by_s", [-3600, 3600])
+def test_a_door_whose_clock_was_wrong_at_its_start_opens_once_it_is_right(
+    doorway: Doorway, set_by_s: int
+) -> None:
+    restarted = DoorPolicy(TOPICS, KEY.public, doorway.clock)
+    doorway.clock.utc_offset_ns += set_by_s * NS
+    early = doorway.message()
+    doorway.clock.sleep(3)
+    assert restarted.judge(early).reason == "before_start"
+    assert restarted.judge(doorway.message()).open
 
 
 def test_a_door_on_the_device_itself_need_not_ask_whether_the_clock_is_synchronized(
     doorway: Doorway,
 ) -> None:
-    doorway.policy = DoorPolicy(TOPICS, KEY.public, doorway.now, same_clock=True)
-    doorway.clock.sleep(60)
+    doorway.policy = DoorPolicy(TOPICS, KEY.public, doorway.clock, same_clock=True)
+    doorway.clock.sleep(0.5)
     payload = doorway.payload(clock_synced=False)
     message = doorway.message(payload)
     assert doorway.policy.judge(message).open
@@ -231,7 +254,7 @@ def test_a_missing_key_is_one_clear_line(
 @contextmanager
 def controller(port: int, key: SigningKey, folder: Path, *more: str) -> Iterator[DoorProcess]:
     """A door that listens."""
-    with DoorProcess(pin(folder, key), "--host", "127.0.0.1", "--port", port, *more) as found:
+    with DoorProcess(pin(folder, key), "--port", port, "--same-clock", *more) as found:
         assert found.next("ready")["topic"] == TOPICS.event
         yield found
 
@@ -320,6 +343,9 @@ def test_a_real_door_stays_shut_for_what_waited_for_the_broker(
         pytest.param("open 'the door", "No closing quotation", id="quotes"),
         pytest.param("  ", "no command", id="blank"),
         pytest.param("''", "no command", id="empty word"),
+        pytest.param("./nosuch", "./nosuch: no such program", id="missing"),
+        pytest.param("nosuch-command -x", "nosuch-command: no such", id="not in PATH"),
+        pytest.param("/etc", "may not be run", id="folder"),
     ],
 )
 def test_a_command_that_cannot_be_run_is_refused_before_it_is_needed(
@@ -333,12 +359,14 @@ def test_a_command_that_cannot_be_run_is_refused_before_it_is_needed(
 
 
 def test_a_command_that_fails_does_not_end_the_door(broker: LocalBroker, tmp_path: Path) -> None:
-    missing = ("--on-open", os.fspath(tmp_path / "missing"))
+    command = tmp_path / "command"
+    command.touch(0o755)
     with (
         Device(tmp_path, broker.port, key=KEY) as device,
-        controller(broker.port, KEY, tmp_path, *missing) as process,
+        controller(broker.port, KEY, tmp_path, "--on-open", str(command)) as process,
     ):
         device.wait_connected()
+        command.unlink()
         for _ in range(2):
             device.see(age_s=0.0)
             assert process.verdict() == "ok"

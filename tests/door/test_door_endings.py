@@ -89,5 +89,5 @@ def test_a_door_that_could_not_begin_has_not_stopped(tmp_path: Path) -> None:
     missing = ("--tls", "required", "--ca", tmp_path / "ca.pem")
     with DoorProcess(pin(tmp_path, KEY), *missing, stderr=subprocess.PIPE) as door:
         out, err = door.process.communicate(timeout=20)
-    assert (door.process.returncode, out) == (4, "")
+    assert (door.process.returncode, out) == (2, "")
     assert "ca.pem: cannot be used for TLS" in err

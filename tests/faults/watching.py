@@ -14,6 +14,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from edgeface.base.clock import Clock
 from edgeface.base.messages import Message
 from edgeface.contract.signatures import SIGNATURE
 from edgeface.contract.topics import Topics
@@ -102,19 +103,18 @@ class Door:
 
     def __init__(self, book: DoorBook, topics: Topics, key: VerifyingKey) -> None:
         self.book = book
-        self._moment = datetime.now(UTC)
-        self._policy = DoorPolicy(topics, key, now=lambda: self._moment)
+        self._policy = DoorPolicy(topics, key, Clock(), same_clock=True)
 
     def take(self, message: Message) -> None:
         """One message: judged at the moment of its arrival."""
-        self._moment = datetime.now(UTC)
+        moment = datetime.now(UTC)
         verdict = self._policy.judge(message)
         book = self.book
         book.verdicts[verdict.reason] += 1
         try:
             found = json.loads(message.payload)
             event_id: str = found["event_id"]
-            past_s = (self._moment - datetime.fromisoformat(found["valid_until"])).total_seconds()
+            past_s = (moment - datetime.fromisoformat(found["valid_until"])).total_seconds()
             book.contents[event_id] = Logged.read(message.payload).content
         except (ValueError, KeyError, TypeError):
             book.malformed += 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from edgeface.base.clock import Clock
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import Acknowledged, Lost, Message, Publication, Subscription
 from edgeface.contract.event import parse
@@ -50,7 +50,7 @@ def test_over_a_half_open_connection_the_log_arrives_and_what_comes_late_opens_n
         StallingProxy(broker.port) as proxy,
         Device(tmp_path, proxy.port, keepalive_s=1) as device,
     ):
-        policy = DoorPolicy(TOPICS, device.key.public, now=lambda: datetime.now(UTC))
+        policy = DoorPolicy(TOPICS, device.key.public, Clock(), same_clock=True)
         device.wait_connected()
         device.see(age_s=0.0)  # captured after the door began
         (first,) = witness.wait_on(TOPICS.event, 1)

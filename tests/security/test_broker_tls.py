@@ -76,7 +76,7 @@ mqtt:
 """)
     settings = load_settings(tmp_path / "edgeface.yaml")
     options = ConnectionOptions.from_settings(settings.mqtt, "edgeface-home-door-1", 5.0)
-    access = ["--host", "127.0.0.1", "--port", broker.port, "--tls", "required"]
+    access = ["--same-clock", "--host", "127.0.0.1", "--port", broker.port, "--tls", "required"]
     access += ["--ca", authority / "ca.pem", "--cert", authority / f"{DOOR}.pem"]
     access += ["--cert-key", authority / f"{DOOR}.key"]
     key = SigningKey.generate()
