@@ -83,4 +83,4 @@ def _face(row: np.ndarray, fit: float, scale: tuple[float, float]) -> Face:
     x, y, width, height = (float(value) / fit for value in row[:4])
     landmarks = (row[4:14].reshape(5, 2) / fit * np.array(scale)).astype(np.float32)
     box = Box(x, y, x + width, y + height).scale(*scale)
-    return Face(box, landmarks, float(np.clip(row[14], 0.0, 1.0)))
+    return Face(box, landmarks, float(np.clip(row[14], 0.0, 1.0)), fit / max(scale))

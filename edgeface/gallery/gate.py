@@ -28,6 +28,7 @@ from edgeface.inference.models import open_models
 from edgeface.inference.package import ModelPackage
 from edgeface.recognition.alignment import align
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
+from edgeface.recognition.second_look import look_again
 from edgeface.recognition.templates import encode_template
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 from edgeface.settings.models import ModelsSettings
@@ -113,7 +114,7 @@ class Gate:
             faces = find_doubtful_faces(self._detector, image_bgr)
             doubtful = choose_face(faces, image_bgr, prefer="dominant")
             if isinstance(doubtful, Face) and doubtful.score >= self._limits.min_score:
-                face = doubtful
+                face = look_again(self._detector, image_bgr, doubtful)
         if isinstance(face, FaceProblem):
             return Refused(source, face.reason, face.message)
         try:

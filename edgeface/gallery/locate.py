@@ -3,7 +3,8 @@
 A detector made for door frames misses faces that fill the whole picture and such that are tiny in a
 large photograph. So the picture is tried as it is, then with a wide border (also when the face
 found fills the picture: its landmarks are better with room around it), then in overlapping tiles.
-Who knows that the picture shows a face may ask for doubtful ones too when that finds none.
+Who knows that the picture shows a face may ask for doubtful ones too when that finds none. What is
+chosen was looked at closely (`recognition/second_look.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final, Literal, TypeAlias
 import cv2
 import numpy as np
 
+from edgeface.recognition.second_look import look_again
 from edgeface.recognition.values import Box, Face, FaceDetector, Image
 
 Preference: TypeAlias = Literal["central", "dominant"]
@@ -63,7 +65,8 @@ def find_face(
     faces = find_faces(detector, image_bgr)
     if not faces and doubtful:
         faces = find_doubtful_faces(detector, image_bgr)
-    return choose_face(faces, image_bgr, prefer)
+    chosen = choose_face(faces, image_bgr, prefer)
+    return look_again(detector, image_bgr, chosen) if isinstance(chosen, Face) else chosen
 
 
 def choose_face(
@@ -174,4 +177,5 @@ def _moved(face: Face, dx: float, dy: float, sx: float, sy: float) -> Face:
         box=face.box.translate(dx, dy).scale(sx, sy),
         landmarks=landmarks.astype(np.float32),
         score=face.score,
+        zoom=face.zoom / max(sx, sy),
     )

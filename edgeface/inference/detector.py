@@ -92,8 +92,9 @@ class Detector:
         boxes = (found.boxes * np.tile(factor, 2)).tolist()
         landmarks = found.landmarks * factor
         scores = found.scores.tolist()
+        zoom = float(1 / factor.max())
         return [
-            Face(Box(*box), marks, score)
+            Face(Box(*box), marks, score, zoom)
             for box, marks, score in zip(boxes, landmarks, scores, strict=True)
         ]
 

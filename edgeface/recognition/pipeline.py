@@ -22,6 +22,7 @@ from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
+from edgeface.recognition.second_look import look_again
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.tracking import Tracker, TrackerRules
 from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
@@ -30,8 +31,8 @@ NOT_A_FACE: Final = "not_a_face"
 """The gate of a detection whose landmarks fit no face at all."""
 
 Stopwatch: TypeAlias = Callable[[str], AbstractContextManager[None]]
-"""Times the block for a stage of this name: `detect`, `track`, `align`, `quality`, `embed`,
-`decide`."""
+"""Times the block for a stage of this name: `detect`, `track`, `look again`, `align`, `quality`,
+`embed`, `decide`."""
 _NO_STOPWATCH: Final = nullcontext()
 
 
@@ -192,9 +193,11 @@ class Pipeline:
         return judge
 
     def _measure(self, image: Image, number: int, face: Face, now: Moment) -> _Measured:
-        """Cut out a face and put it to the gate."""
+        """Look closely at a face, cut it out and put it to the gate."""
         judge = self._judge(number, now)
         judge.last_seen = now
+        with self._stage("look again"):
+            face = look_again(self._detector, image, face)
         try:
             with self._stage("align"):
                 crop = align(image, face.landmarks)

@@ -81,6 +81,8 @@ class Face:
     landmarks: Landmarks
     score: float
     """Detector confidence in [0, 1]."""
+    zoom: float = 1.0
+    """Pixels of the detector's input per pixel of the image: how closely it was looked at."""
 
 
 class FaceDetector(Protocol):

@@ -64,6 +64,12 @@ def test_results_are_in_pixels_of_a_larger_image(detector: Detector) -> None:
     assert face.box.left == pytest.approx(320)
     assert face.box.bottom == pytest.approx(440)
     assert face.landmarks[2] == pytest.approx([440, 300])
+    assert face.zoom == pytest.approx(0.1)
+
+
+def test_how_closely_was_looked_counts_from_the_full_image(detector: Detector) -> None:
+    (face,) = detector.detect(scene(scale=5), (2.0, 2.0))
+    assert face.zoom == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import load_package, packages_in
 from edgeface.inference.runtimes import RUNTIMES, probe_runtime
+from edgeface.recognition.second_look import look_again
 from edgeface.settings.places import shipped_models
 
 
@@ -58,3 +59,22 @@ def test_the_detector_finds_a_face_that_fills_the_picture() -> None:
             detector = open_on_cpu(package, probe_runtime("ai-edge-litert"))
             assert isinstance(detector, Detector)
             assert len(detector.detect(face)) == 1
+
+
+def test_a_second_look_gives_a_distant_face_its_landmarks() -> None:
+    detector = open_on_cpu(
+        load_package(shipped_models() / "face_detector"), probe_runtime("ai-edge-litert")
+    )
+    assert isinstance(detector, Detector)
+    photograph = np.asarray(cv2.imread(str(COLLINS)), np.uint8)
+    (near,) = detector.detect(photograph)
+    scale = 64 / near.box.width
+    small = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    frame = np.full((720, 1280, 3), 90, np.uint8)
+    frame[300 : 300 + small.shape[0], 700 : 700 + small.shape[1]] = small
+    (first,) = detector.detect(frame)
+    second = look_again(detector, frame, first)
+    true = near.landmarks * scale + np.array([700, 300])
+    eyes_px = np.hypot(*(true[1] - true[0]))
+    wrong = [np.hypot(*(face.landmarks - true).T).mean() / eyes_px for face in (first, second)]
+    assert wrong[1] < 0.06 < 0.15 < wrong[0], wrong
