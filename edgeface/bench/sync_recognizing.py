@@ -35,7 +35,8 @@ class _Frames:
         self._detector, self._embedder = opener.detector(), opener.embedder()
         random = np.random.default_rng(2)
         self._image = random.integers(0, 256, (720, 1280, 3), np.uint8)
-        self._crop = random.integers(0, 256, (112, 112, 3), np.uint8)
+        side_px = self._embedder.alignment.size_px
+        self._crop = random.integers(0, 256, (side_px, side_px, 3), np.uint8)
         self._device = device
         self._pace_s = 1.0 / fps
         self._next_s = time.monotonic()

@@ -93,7 +93,7 @@ def embed_pictures(
         clock.append(time.perf_counter())
         face = find_face(detector, image, doubtful=True)
         clock.append(time.perf_counter())
-        crop = None if isinstance(face, FaceProblem) else _crop(image, face)
+        crop = None if isinstance(face, FaceProblem) else _crop(image, face, embedder)
         if crop is None:
             rows.append(None)
         else:
@@ -131,16 +131,16 @@ def embed_photograph(
     face = find_face(detector, image, "dominant", doubtful=True)
     if isinstance(face, FaceProblem):
         raise PictureError(f"{path}: {face.message}")
-    crop = _crop(image, face)
+    crop = _crop(image, face, embedder)
     if crop is None:
         raise PictureError(f"{path}: the face has no usable landmarks")
     embedding: NDArray[np.float32] = embedder.embed([crop])[0]
     return embedding
 
 
-def _crop(image: Image, face: Face) -> Image | None:
+def _crop(image: Image, face: Face, embedder: FaceEmbedder) -> Image | None:
     """None when the landmarks lie on one point or are not finite: no usable face."""
     try:
-        return align(image, face.landmarks)
+        return align(image, face.landmarks, embedder.alignment)
     except ValueError:
         return None

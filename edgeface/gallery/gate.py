@@ -126,6 +126,7 @@ class Gate:
         gate = refusal(quality, self._limits)
         if gate is not None:
             return Refused(source, gate, explain(gate, quality, self._limits))
+        crop = align(image_bgr, face.landmarks, self._embedder.alignment)
         embedding = np.asarray(self._embedder.embed([crop])[0], dtype=np.float32)
         return Portrait(source, face, quality, embedding)
 

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from edgeface.base.errors import ModelError
-from edgeface.recognition.alignment import TEMPLATE_SIZE_PX
+from edgeface.recognition.alignment import ALIGNMENTS
 
 MODEL_FILE = "model.tflite"
 COMPILED_FILE = "model_edgetpu.tflite"
@@ -172,7 +172,7 @@ class EmbedderDescription(_Description):
 
     task: Literal["face-embedding"]
     output: EmbedderOutput
-    alignment: Literal["arcface-112"]
+    alignment: Literal["arcface-112", "retail-128"]
     """Id of the landmark template that crops are aligned to."""
     space_id: Sha256
     calibration: dict[str, Any] | None = None
@@ -182,10 +182,11 @@ class EmbedderDescription(_Description):
     @model_validator(mode="after")
     def _takes_aligned_crops(self) -> EmbedderDescription:
         size = (self.input.width, self.input.height)
-        if size != (TEMPLATE_SIZE_PX, TEMPLATE_SIZE_PX):
+        side = ALIGNMENTS[self.alignment].size_px
+        if size != (side, side):
             raise ValueError(
                 f"input: {size[0]}x{size[1]}, but crops aligned to {self.alignment} are "
-                f"{TEMPLATE_SIZE_PX}x{TEMPLATE_SIZE_PX}"
+                f"{side}x{side}"
             )
         return self
 

@@ -14,7 +14,8 @@ from edgeface.inference.description import EmbedderDescription
 from edgeface.inference.network import Preprocessor, network_of
 from edgeface.inference.package import ModelPackage
 from edgeface.inference.runtimes import Interpreter
-from edgeface.recognition.values import Embedding, Image
+from edgeface.recognition.alignment import ALIGNMENTS
+from edgeface.recognition.values import Alignment, Embedding, Image
 
 
 class Embedder:
@@ -30,6 +31,7 @@ class Embedder:
         self._network = network_of(package, interpreter, {output.tensor: shapes})
         self.package = package
         self.dimensions: int = output.dimensions
+        self.alignment: Alignment = ALIGNMENTS[description.alignment]
         self._swap = rules.channels == "BGR"
         self._preprocessor = Preprocessor(rules, self._network.input)
 

@@ -1,4 +1,4 @@
-"""From five landmarks to the 112x112 crop that the embedder expects."""
+"""From five landmarks to the crop that an embedder expects."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.recognition.values import Image, Landmarks
+from edgeface.recognition.values import Alignment, Image, Landmarks
 
-TEMPLATE: Final[Landmarks] = np.array(
+
+def _alignment(name: str, size_px: int, template: list[list[float]]) -> Alignment:
+    points = np.array(template, dtype=np.float32)
+    points.setflags(write=False)
+    return Alignment(name, size_px, points)
+
+
+ARCFACE: Final = _alignment(
+    "arcface-112",
+    112,
     [
         [38.2946, 51.6963],
         [73.5318, 51.5014],
@@ -18,16 +27,27 @@ TEMPLATE: Final[Landmarks] = np.array(
         [41.5493, 92.3655],
         [70.7299, 92.2041],
     ],
-    dtype=np.float32,
 )
-"""float32 `(5, 2)`: where the landmarks lie in a crop of `TEMPLATE_SIZE_PX` (ArcFace, Deng et al.,
-CVPR 2019); `arcface-112` in a model package, part of the space id."""
-TEMPLATE.setflags(write=False)
+"""ArcFace's (Deng et al., CVPR 2019). Quality is measured in its crop, whatever the embedder."""
 
-TEMPLATE_SIZE_PX: Final = 112
+RETAIL: Final = _alignment(
+    "retail-128",
+    128,
+    [
+        [40.3968, 59.0848],
+        [87.3728, 59.0848],
+        [64.0384, 81.9840],
+        [44.7360, 105.5616],
+        [83.6352, 105.5616],
+    ],
+)
+"""That of Open Model Zoo's face-reidentification-retail-0095."""
+
+ALIGNMENTS: Final = {alignment.name: alignment for alignment in (ARCFACE, RETAIL)}
+"""What `alignment` in a model package may say; the name is part of the space id."""
 
 
-def similarity(landmarks: Landmarks, target: Landmarks = TEMPLATE) -> NDArray[np.float64]:
+def similarity(landmarks: Landmarks, target: Landmarks = ARCFACE.template) -> NDArray[np.float64]:
     """The `(2, 3)` matrix that maps `landmarks` onto `target`, both `(n, 2)`, n >= 2.
 
     Rotation, uniform scale and shift with the least sum of squared distances; never a reflection
@@ -53,15 +73,15 @@ def similarity(landmarks: Landmarks, target: Landmarks = TEMPLATE) -> NDArray[np
     return np.column_stack([turn, goal_mean - turn @ source_mean])
 
 
-def align(image_bgr: Image, landmarks: Landmarks, size_px: int = TEMPLATE_SIZE_PX) -> Image:
-    """A new crop, RGB uint8 `(size_px, size_px, 3)`, of the face with these landmarks.
+def align(image_bgr: Image, landmarks: Landmarks, to: Alignment = ARCFACE) -> Image:
+    """A new crop, RGB uint8 `(s, s, 3)`, s = `to.size_px`, of the face with these landmarks.
 
     `image_bgr` is BGR uint8 `(h, w, 3)`, `landmarks` are in its pixels. What lies outside the image
     is black. A large face is first averaged down by a whole factor, because bilinear sampling alone
     would alias. Raises ValueError as `similarity` does.
     """
-    target = TEMPLATE * np.float32(size_px / TEMPLATE_SIZE_PX)
-    matrix = similarity(landmarks, target)
+    size_px = to.size_px
+    matrix = similarity(landmarks, to.template)
     part, matrix = _around(image_bgr, matrix, size_px)
     if part.size == 0:
         return np.zeros((size_px, size_px, 3), dtype=np.uint8)

@@ -209,8 +209,11 @@ class Pipeline:
             gate = refusal(quality, self._rules.limits)
         if gate is not None:
             judge.refuse(gate, quality)
-        due = gate is None and judge.wants(quality, now.time_s)
-        return _Measured(number, face, quality, gate, crop if due else None)
+        if gate is not None or not judge.wants(quality, now.time_s):
+            return _Measured(number, face, quality, gate)
+        with self._stage("align"):
+            crop = align(image, face.landmarks, self._embedder.alignment)
+        return _Measured(number, face, quality, gate, crop)
 
     def _give(self, number: int, crop: Crop, gallery: Gallery) -> int:
         """Hand a crop to its judge; when it shows somebody else, the track is split.

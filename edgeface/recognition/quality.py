@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.recognition.alignment import TEMPLATE, inverse, similarity
+from edgeface.recognition.alignment import inverse, similarity
 from edgeface.recognition.values import Face, Image, Landmarks
 
 _POINTS: Final = np.array(
@@ -216,7 +216,7 @@ _GRID: Final = np.stack(
 def _inside(face: Face, image_size: tuple[int, int]) -> float:
     """The share of a grid over the face's part of the crop that falls into the image."""
     try:
-        back = inverse(similarity(face.landmarks, TEMPLATE))
+        back = inverse(similarity(face.landmarks))
     except ValueError:
         return 0.0
     points = _GRID @ back[:, :2].T + back[:, 2]

@@ -85,6 +85,15 @@ class Face:
     """Pixels of the detector's input per pixel of the image: how closely it was looked at."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Alignment:
+    """Where the landmarks lie in an embedder's square crops."""
+
+    name: str
+    size_px: int
+    template: Landmarks
+
+
 class FaceDetector(Protocol):
     """Finds faces; `edgeface.inference.detector.Detector` is one."""
 
@@ -97,6 +106,10 @@ class FaceDetector(Protocol):
 
 class FaceEmbedder(Protocol):
     """Embeds aligned crops; `edgeface.inference.embedder.Embedder` is one."""
+
+    @property
+    def alignment(self) -> Alignment:
+        """What its crops are aligned to."""
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """float32 `(n, 128)`, unit rows, one for each RGB crop."""

@@ -64,12 +64,13 @@ def quantise(args: argparse.Namespace) -> None:
 
 def package(args: argparse.Namespace) -> None:
     """Write `golden.npz` and `model.yaml` beside `model.tflite`."""
+    from edgeface.recognition.alignment import ARCFACE
     from models.training import package as packing
     from models.training.networks import DetectorShape
 
     if args.network == "embedder":
         tflite = args.package / "model.tflite"
-        description = packing.describe_embedder(tflite, 112, args.version, None, args.notes)
+        description = packing.describe_embedder(tflite, ARCFACE, args.version, None, args.notes)
         packing.write_golden(args.package, description, args.detector)
     else:
         description = packing.describe_detector(DetectorShape(), args.version, args.score)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.inference.detector import Detector
-from edgeface.recognition.alignment import TEMPLATE, similarity
+from edgeface.recognition.alignment import ARCFACE, similarity
 from models.training.augment import random_view
 from models.training.faces import FACE_PX, MARGIN_PX
 from models.training.losses import arcface_logits, semi_hard_triplets, triplet_loss
@@ -56,7 +56,7 @@ def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArra
             if image is None or face is None or isinstance(face, FaceProblem):
                 print(f"left out: {path}: {'not a picture' if image is None else face}")
                 continue
-            matrix = similarity(face.landmarks, TEMPLATE + np.float32(MARGIN_PX))
+            matrix = similarity(face.landmarks, ARCFACE.template + np.float32(MARGIN_PX))
             found.append(cv2.warpAffine(image, matrix, (FACE_PX, FACE_PX)))
         if len(found) < 2:
             print(f"left out: {person}: fewer than two usable pictures")

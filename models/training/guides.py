@@ -20,14 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from edgeface.recognition.alignment import TEMPLATE, similarity
+from edgeface.recognition.alignment import ARCFACE, RETAIL, similarity
 from models.training.faces import FACE_PX, MARGIN_PX
 
 TEACHER_PX = 128
-TEACHER_TEMPLATE = TEACHER_PX * np.array(
-    [[0.3156, 0.4616], [0.6826, 0.4616], [0.5003, 0.6405], [0.3495, 0.8247], [0.6534, 0.8247]],
-    np.float32,
-)
 CHANNELS = 128
 STEPS_PER_DEVIATION = 24.0  # int8 codes; five standard deviations are kept
 
@@ -57,8 +53,8 @@ def stored(cache: Path, level: Level) -> Path:
 @functools.cache
 def teacher_to_face() -> NDArray[np.float64]:
     """The 2x3 map from pixels of the teacher's crop to pixels of a stored 120 px face."""
-    landmarks = TEMPLATE.astype(np.float32) + MARGIN_PX
-    return np.asarray(similarity(TEACHER_TEMPLATE, target=landmarks), np.float64)
+    landmarks = ARCFACE.template + np.float32(MARGIN_PX)
+    return np.asarray(similarity(RETAIL.template, target=landmarks), np.float64)
 
 
 def prepare(cache: Path, teacher: Path, batch: int = 64) -> None:

@@ -20,11 +20,10 @@ from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import DESCRIPTION_FILE, load_package, space_id
 from edgeface.inference.runtimes import find_runtime
 from edgeface.recognition.alignment import align
+from edgeface.recognition.values import Alignment
 from models.training.networks import STRIDES, DetectorShape
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE_ID = "arcface-112"
-"""What crops are aligned to: `edgeface.recognition.alignment.TEMPLATE`."""
 LICENCE = "weights trained for this project; see ../LICENSE"
 DETECTOR_DATA = (
     "WIDER FACE (part of val), photographs of people with masks, portraits; pasted faces"
@@ -95,20 +94,24 @@ def describe_detector(shape: DetectorShape, version: str, score_threshold: float
 
 
 def describe_embedder(
-    tflite: Path, size_px: int, version: str, calibration: dict[str, Any] | None, notes: str
+    tflite: Path,
+    alignment: Alignment,
+    version: str,
+    calibration: dict[str, Any] | None,
+    notes: str,
 ) -> dict[str, Any]:
     """`model.yaml` of an embedder, less its files."""
     from edgeface.inference.description import Preprocessing
 
     preprocessing = {
         "tensor": "image",
-        "width": size_px,
-        "height": size_px,
+        "width": alignment.size_px,
+        "height": alignment.size_px,
         "channels": "RGB",
         "mean": 127.5,
         "std": 128.0,
     }
-    space = space_id(sha256(tflite), Preprocessing.model_validate(preprocessing), TEMPLATE_ID)
+    space = space_id(sha256(tflite), Preprocessing.model_validate(preprocessing), alignment.name)
     return {
         "format": 1,
         "name": "facenet",
@@ -119,7 +122,7 @@ def describe_embedder(
         "notes": notes,
         "input": preprocessing,
         "output": {"tensor": "embedding", "dimensions": 128},
-        "alignment": TEMPLATE_ID,
+        "alignment": alignment.name,
         "space_id": space,
         "golden": {"embedding_cosine_min": 0.995},
         **({"calibration": calibration} if calibration else {}),
@@ -155,7 +158,7 @@ def write_golden(folder: Path, description: dict[str, Any], detector: Path | Non
         finder = open_folder(detector)
         assert isinstance(finder, Detector)
         face = finder.detect(picture)[0]
-        pixels = align(picture, face.landmarks)
+        pixels = align(picture, face.landmarks, model.alignment)
         outputs = {"embedding": model.embed_input(pixels)}
     np.savez_compressed(
         folder / GOLDEN_FILE, input=pixels, **{k: v.astype(np.float32) for k, v in outputs.items()}

@@ -14,6 +14,7 @@ from edgeface.base.errors import PictureError
 from edgeface.cli.main import main
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.evaluation.stills import embed_photograph
+from edgeface.recognition.alignment import ARCFACE
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Box, Face, Image
 from tests.support.packages import CALIBRATION, edit_description
@@ -273,6 +274,8 @@ class _Faces:
 
 
 class _NoEmbedder:
+    alignment = ARCFACE
+
     def embed(self, crops: object) -> Any:
         raise AssertionError("no face was chosen")
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgeface.recognition.alignment import TEMPLATE, align, inverse, similarity
+from edgeface.recognition.alignment import ALIGNMENTS, ARCFACE, align, inverse, similarity
+from edgeface.recognition.values import Alignment
 
 scales = st.floats(0.05, 20)
 angles = st.floats(-math.pi, math.pi)
@@ -24,7 +25,7 @@ def test_a_similarity_of_the_template_is_found_exactly(
     turn = scale * np.array(
         [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
     )
-    template = TEMPLATE.astype(np.float64)
+    template = ARCFACE.template.astype(np.float64)
     moved = template @ turn.T + [x, y]
     matrix = similarity(moved)  # type: ignore[arg-type]
     assert moved @ matrix[:, :2].T + matrix[:, 2] == pytest.approx(template, abs=1e-6)
@@ -45,7 +46,7 @@ def test_it_is_never_a_reflection_and_no_nearby_similarity_fits_better(
 
     def cost(a: float, b: float, x: float, y: float) -> float:
         mapped = landmarks @ np.array([[a, b], [-b, a]]) + [x, y]
-        return float(np.sum((mapped - TEMPLATE) ** 2))
+        return float(np.sum((mapped - ARCFACE.template) ** 2))
 
     best = [matrix[0, 0], matrix[1, 0], matrix[0, 2], matrix[1, 2]]
     for place in range(4):
@@ -92,7 +93,7 @@ def scene() -> np.ndarray:
 @pytest.mark.parametrize("scale", [0.8, 1.0, 1.7, 2.3, 3.4])
 def test_the_crop_shows_the_picture_at_the_landmarks_in_rgb(scale: float) -> None:
     image = scene()
-    landmarks = np.asarray(TEMPLATE * scale + [90, 40], dtype=np.float32)
+    landmarks = np.asarray(ARCFACE.template * scale + [90, 40], dtype=np.float32)
     crop = align(image, landmarks)
     assert crop.shape == (112, 112, 3)
     assert crop.dtype == np.uint8
@@ -104,7 +105,7 @@ def test_the_crop_shows_the_picture_at_the_landmarks_in_rgb(scale: float) -> Non
 def test_a_large_face_is_averaged_where_sampling_alone_would_alias() -> None:
     rng = np.random.default_rng(3)
     image = rng.integers(0, 256, (900, 900, 3), dtype=np.uint8)
-    landmarks = np.asarray(TEMPLATE * 7 + 30, dtype=np.float32)
+    landmarks = np.asarray(ARCFACE.template * 7 + 30, dtype=np.float32)
     sampled = cv2.warpAffine(image, similarity(landmarks), (112, 112))
     assert align(image, landmarks).std() < 0.4 * sampled.std()
 
@@ -112,7 +113,7 @@ def test_a_large_face_is_averaged_where_sampling_alone_would_alias() -> None:
 def test_averaging_down_does_not_shift_the_crop() -> None:
     y, x = np.mgrid[0:800, 0:800]
     image = np.stack([x // 4, y // 4, x // 4], axis=-1).astype(np.uint8)
-    landmarks = np.asarray(TEMPLATE * 6, dtype=np.float32)
+    landmarks = np.asarray(ARCFACE.template * 6, dtype=np.float32)
     crop = align(image, landmarks).astype(float)
     columns = np.arange(20, 90)
     assert crop[50, columns, 0] == pytest.approx(columns * 6 / 4, abs=1.0)
@@ -121,17 +122,15 @@ def test_averaging_down_does_not_shift_the_crop() -> None:
 
 def test_outside_of_the_image_is_black_and_a_face_far_outside_gives_a_black_crop() -> None:
     image = np.full((100, 100, 3), 200, dtype=np.uint8)
-    half = align(image, np.asarray(TEMPLATE - [56, 0], dtype=np.float32))
+    half = align(image, np.asarray(ARCFACE.template - [56, 0], dtype=np.float32))
     assert (half[20:80, :50] == 0).all()
     assert (half[20:80, 62:110] == 200).all()
-    assert not align(image, np.asarray(TEMPLATE + 5000, dtype=np.float32)).any()
+    assert not align(image, np.asarray(ARCFACE.template + 5000, dtype=np.float32)).any()
 
 
-def test_another_crop_size_scales_the_template() -> None:
+@pytest.mark.parametrize("alignment", ALIGNMENTS.values(), ids=ALIGNMENTS)
+def test_landmarks_come_to_lie_where_the_alignment_says(alignment: Alignment) -> None:
     image = scene()
-    landmarks = np.asarray(TEMPLATE * 2 + 60, dtype=np.float32)
-    double = align(image, landmarks, size_px=224)
-    assert double.shape == (224, 224, 3)
-    half = cv2.resize(double, (112, 112), interpolation=cv2.INTER_AREA)
-    difference = np.abs(half.astype(int) - align(image, landmarks).astype(int))
-    assert difference[4:-4, 4:-4].mean() < 6
+    crop = align(image, alignment.template + 90, alignment)
+    assert crop.shape == (alignment.size_px, alignment.size_px, 3)
+    assert np.abs(crop.astype(int) - image[90:, 90:][: len(crop), : len(crop), ::-1]).max() <= 1

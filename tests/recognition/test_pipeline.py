@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgeface.recognition.alignment import RETAIL
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import NOT_A_FACE, Pipeline
 from edgeface.recognition.values import Embedding
@@ -138,6 +139,12 @@ def test_faces_are_cut_from_the_full_image_when_they_were_found_in_a_small_one(
 ) -> None:
     scene.play(3, (500, anna), small=True)
     assert scene.stage.seen[0] == ((180, 320, 3), (4.0, 4.0))
+    assert scene.outcomes() == [(1, "recognized")]
+
+
+def test_faces_are_cut_out_as_the_embedder_wants_them(scene: Scene, anna: Embedding) -> None:
+    scene.stage.alignment = RETAIL
+    scene.play(3, (500, anna))
     assert scene.outcomes() == [(1, "recognized")]
 
 

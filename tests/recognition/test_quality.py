@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeface.recognition.alignment import TEMPLATE
+from edgeface.recognition.alignment import ARCFACE
 from edgeface.recognition.quality import (
     GATES,
     MEAN_HEAD,
@@ -205,7 +205,7 @@ def test_a_flat_crop_weighs_nothing() -> None:
 
 
 def test_the_template_itself_looks_almost_straight() -> None:
-    yaw, pitch, roll = head_pose(TEMPLATE)
+    yaw, pitch, roll = head_pose(ARCFACE.template)
     assert abs(yaw) < 5
     assert abs(pitch) < 25
     assert abs(roll) < 3

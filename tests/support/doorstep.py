@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.recognition.alignment import align
+from edgeface.recognition.alignment import ARCFACE, align
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
@@ -28,6 +28,7 @@ class Stage:
     """Plays both models: who is in front of the camera, and where."""
 
     def __init__(self) -> None:
+        self.alignment = ARCFACE
         self.rng = np.random.default_rng(3)
         self.actors: list[tuple[Face, Embedding]] = []
         self.embedded = 0
@@ -51,7 +52,7 @@ class Stage:
 
     def _look_of(self, crop: Image) -> Embedding:
         for found, person in self.actors:
-            if np.array_equal(align(IMAGE, found.landmarks), crop):
+            if np.array_equal(align(IMAGE, found.landmarks, self.alignment), crop):
                 return view(person, self.rng)
         raise AssertionError("a crop that shows none of the actors")
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
-from edgeface.recognition.alignment import TEMPLATE
+from edgeface.recognition.alignment import ARCFACE
 from edgeface.recognition.templates import encode_template
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Box, Embedding, Face, Image
@@ -107,11 +107,15 @@ class PaintedDetector:
 def landmarks_in(box: Box) -> NDArray[np.float32]:
     """A frontal face's landmarks in the box."""
     size = np.array([box.width, box.height], np.float32) / 112
-    return np.asarray(TEMPLATE * size + np.array([box.left, box.top], np.float32), np.float32)
+    return np.asarray(
+        ARCFACE.template * size + np.array([box.left, box.top], np.float32), np.float32
+    )
 
 
 class PaintedEmbedder:
     """Reads the identity off a painted face."""
+
+    alignment = ARCFACE
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         return np.stack([direction(self.identity(crop)) for crop in crops])

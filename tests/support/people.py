@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.recognition.alignment import TEMPLATE
+from edgeface.recognition.alignment import ARCFACE
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
@@ -59,7 +59,9 @@ def crop(embedding: Embedding, time_s: float, weight: float = 0.8) -> Crop:
 
 def face(left: float, top: float = 200.0, size: float = 100.0, score: float = 0.9) -> Face:
     """A frontal face whose box is a square of `size` pixels."""
-    landmarks = np.asarray(TEMPLATE * (size / 90) + [left - size * 0.12, top], dtype=np.float32)
+    landmarks = np.asarray(
+        ARCFACE.template * (size / 90) + [left - size * 0.12, top], dtype=np.float32
+    )
     return Face(Box(left, top, left + size, top + size), landmarks, score)
 
 

@@ -24,7 +24,7 @@ _GROWTH: Final = 2
 def take_crop(glance: Glance, sight: Sight) -> Crop:
     """Cut out and embed a face that passed the quality gate."""
     assert sight.quality is not None
-    image = align(glance.frame.image, sight.face.landmarks)
+    image = align(glance.frame.image, sight.face.landmarks, glance.embedder.alignment)
     embedding = np.asarray(glance.embedder.embed([image])[0], dtype=np.float32)
     return Crop(embedding, sight.quality, glance.moment)
 
