@@ -21,6 +21,7 @@ import json
 import sys
 from pathlib import Path
 
+from edgeface.base.counting import counted
 from edgeface.base.errors import SettingsError
 from edgeface.cli.plain import warn
 from edgeface.settings.faults import settings_error
@@ -63,7 +64,7 @@ def _all(folder: Path) -> int:
     for device in fleet.devices:
         settings, count = device.settings, len(device.faults)
         if settings is None:
-            print(f"{device.path}: {count} fault{'s' if count > 1 else ''}")
+            print(f"{device.path}: {counted(count, 'fault')}")
         else:
             print(f"{device.path}: good, for device {settings.device} of site {settings.site}")
     sys.stdout.flush()

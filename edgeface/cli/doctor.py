@@ -99,13 +99,14 @@ def _accelerator(settings: Settings) -> str:
 
 
 def _gallery(settings: Settings) -> str:
+    from edgeface.base.counting import people
     from edgeface.gallery.opening import open_gallery
 
     if not settings.gallery_file.exists():
         return "empty: nobody is enrolled yet, so nobody is recognized"
     with open_gallery(settings) as store:
         count = store.count()
-    return f"{count} {'person' if count == 1 else 'people'}"
+    return people(count)
 
 
 def _camera(settings: Settings) -> str:

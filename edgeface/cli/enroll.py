@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from edgeface.base.counting import counted
 from edgeface.base.errors import GalleryError
 from edgeface.cli.common import add_config
 from edgeface.cli.dates import end, start
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     what = "enrolled as" if enrollment.is_new else "is"
     print(
         f"{enrollment.person.display_name or 'nameless'} {what} {enrollment.person.person_id}, "
-        f"{enrollment.added} new of {enrollment.templates} templates"
+        f"{enrollment.added} new of {counted(enrollment.templates, 'template')}"
     )
     return 0
 
@@ -87,6 +88,7 @@ def _enroll(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pa
         )
         portraits.append(examined)
     if not portraits:
-        raise GalleryError(f"none of {len(photos)} photos can be used, so nobody was enrolled")
+        count = counted(len(photos), "photo")
+        raise GalleryError(f"none of {count} can be used, so nobody was enrolled")
     bar = bar_in(store, settings.decision, package)
     return enroll(store, package.space_id, portraits, wish, bar, time.time())

@@ -16,6 +16,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edgeface.base.counting import people
 from edgeface.base.errors import EvaluationError
 from edgeface.cli.common import add_json, add_kind, add_models, between, output_file
 from edgeface.evaluation.calibration_run import calibrate
@@ -199,7 +200,7 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
 def _print_calibration(measured: dict[str, Any]) -> None:
     table = measured["calibration"]
     print(
-        f"fitted on {measured['impostors']} impostor pairs of {measured['people']} people;"
+        f"fitted on {measured['impostors']} impostor pairs of {people(measured['people'])};"
         f" the data support a false match rate down to {table['smallest_fmr']:g}"
     )
     print(

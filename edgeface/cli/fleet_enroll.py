@@ -17,6 +17,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
@@ -179,7 +180,7 @@ def _tell(enrollment: Enrollment, *, dry_run: bool) -> None:
         warn(warning)
     person = enrollment.person
     name = person.display_name or "nameless"
-    count = f"{enrollment.added} new of {enrollment.templates} templates"
+    count = f"{enrollment.added} new of {counted(enrollment.templates, 'template')}"
     if dry_run:
         print(f"{name} would be enrolled, {count}; nothing was stored")
         return
@@ -210,7 +211,7 @@ def _enroll_tree(master: Master, args: argparse.Namespace) -> int:
     _erase_bar()
     print(
         f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} without a "
-        f"usable photo; {counts['refused']} photos refused; "
+        f"usable photo; {counted(counts['refused'], 'photo')} refused; "
         + ("nothing was stored" if args.dry_run else "not published yet")
     )
     return 1 if counts["failed"] else 0
@@ -225,7 +226,7 @@ def _show_bar(number: int, total: int) -> None:
     if sys.stderr.isatty():
         full = _BAR_WIDTH * number // total
         bar = "#" * full + "." * (_BAR_WIDTH - full)
-        print(f"\r[{bar}] {number} of {total} people", end="", file=sys.stderr, flush=True)
+        print(f"\r[{bar}] {number} of {people(total)}", end="", file=sys.stderr, flush=True)
 
 
 def _erase_bar() -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from edgeface.base.counting import counted, people
 from edgeface.cli.dates import show_window
 from edgeface.cli.fleet_site import open_master
 from edgeface.gallery.person import person_to_mapping
@@ -31,9 +32,10 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     for row in rows:
+        templates = counted(sum(row["templates"].values()), "template")
         print(
-            f"{row['person_id']}  {row['state']:<11}  {sum(row['templates'].values()):>2} templates"
+            f"{row['person_id']}  {row['state']:<11}  {templates:<12}"
             f"  {row['display_name'] or '-'}  {show_window(row['valid_from_s'], row['valid_to_s'])}"
         )
-    print(f"{len(rows)} people; the devices have been given revision {version}", file=sys.stderr)
+    print(f"{people(len(rows))}; the devices have been given revision {version}", file=sys.stderr)
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from edgeface.base.counting import counted
 from edgeface.cli.fleet_diff import show_draft
 from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
 from edgeface.fleet.admin.administration import Fleet
@@ -35,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
             show_draft(fleet.rehearse(everything=args.all))
             waiting = len(master.ledger.outgoing())
             if waiting:
-                print(f"{waiting} messages of an interrupted publish would be sent first")
+                messages = counted(waiting, "message")
+                print(f"{messages} of an interrupted publish would be sent first")
             return 0
         left_out = master.draft().without_templates
         show_published(fleet.publish(passphrase(args.passphrase_file), everything=args.all))

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import argparse
 
+from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError
 from edgeface.cli.fleet_publish import show_published
 from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
+from edgeface.cli.plain import warn
 from edgeface.fleet.admin.administration import Fleet
 
 
@@ -47,8 +49,19 @@ def run(args: argparse.Namespace) -> int:
             fleet.rehearse()
             if master.ledger.state().next_keys is None:
                 raise GalleryError("no new keys are prepared: `edgeface fleet rekey --prepare`")
-            people, gone = len(master.store.ids()), len(master.ledger.tombstones())
-            print(f"would publish {people} people and {gone} tombstones under the new keys")
+            _warn_of_unprepared(fleet)
+            there = people(len(master.store.ids()))
+            gone = counted(len(master.ledger.tombstones()), "tombstone")
+            print(f"would publish {there} and {gone} under the new keys")
         else:
+            _warn_of_unprepared(fleet)
             show_published(fleet.rekey(passphrase(args.passphrase_file)))
     return 0
+
+
+def _warn_of_unprepared(fleet: Fleet) -> None:
+    for device in fleet.unprepared():
+        warn(
+            f"{device} has not confirmed the prepared keys: under them it cannot follow until "
+            f"bundles/{device}/state/fleet is copied there and it is reloaded"
+        )

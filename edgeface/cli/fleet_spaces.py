@@ -10,6 +10,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError
 from edgeface.cli.fleet_site import open_master
 from edgeface.fleet.admin.coverage import coverage
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
             count = master.forget_space(args.forget)
             if not count:
                 raise GalleryError(f"{args.forget}: nobody has templates in this space")
-            print(f"{count} people have no templates in this space any more; not published yet")
+            print(f"{people(count)} without templates in this space now; not published yet")
             return 0
         package = load_package(master.folder.settings.models.embedder)
         rows = coverage(master.store, package.space_id)
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for row in rows:
         name = f" ({package.name}, in site.yaml)" if row is rows[0] else ""
-        print(f"{row.space}{name}: {row.people} of {total} people, {row.templates} templates")
+        templates = counted(row.templates, "template")
+        print(f"{row.space}{name}: {row.people} of {people(total)}, {templates}")
         for person_id in row.missing[:_SHOWN] if row is rows[0] else ():
             print(f"  {person_id} has to be enrolled again for it")
         if row is rows[0] and len(row.missing) > _SHOWN:

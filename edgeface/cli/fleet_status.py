@@ -11,12 +11,15 @@ import argparse
 import json
 import time
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
+from edgeface.base.counting import counted, people
 from edgeface.cli.dates import show
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain
 from edgeface.contract.codec import to_mapping
+from edgeface.contract.gallery_report import Reported
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.standing import DeviceStanding
 
@@ -46,7 +49,8 @@ def run(args: argparse.Namespace) -> int:
             print(plain(line))
     for gone in tombstones:
         missing = [item.device for item in found if gone.person_id in item.unconfirmed]
-        print(f"removed {gone.person_id}: not confirmed by {', '.join(missing) or 'nobody'}")
+        told = f"not confirmed by {', '.join(missing)}" if missing else "confirmed by every device"
+        print(f"removed {gone.person_id}: {told}")
     return 0 if good else 1
 
 
@@ -58,22 +62,39 @@ def _lines(item: DeviceStanding) -> list[str]:
     elif reported is not None:
         age_s = max(0.0, time.time() - reported.reported_at.timestamp())
         lag = "" if not item.lag else f", {item.lag} behind"
-        what = f"revision {item.applied or '-'}{lag}, {reported.standing}, {reported.people} people"
+        what = (
+            f"revision {item.applied or '-'}{lag}, {reported.standing}, {people(reported.people)}"
+        )
         if item.digest_agrees is False:
             what += ", DIGEST DIFFERS"
         if reported.missing:
-            what += f", {reported.missing} records missing"
+            what += f", {counted(reported.missing, 'record')} missing"
         what += f", reported {age_s:.0f} s ago"
     lines = [f"{item.device}: {item.status or 'never seen'}, {what}"]
     if item.alerts:
         lines.append(f"  alerts: {', '.join(item.alerts)}")
     if reported is not None:
-        lines += [
-            f"  refused {found.count} times: {found.reason}, {found.topic}: {found.detail}"
-            for found in reported.refusals
-        ]
+        lines += _refusals(reported, resolved=item.lag == 0 and not reported.missing)
     if item.unconfirmed:
-        lines.append(f"  {len(item.unconfirmed)} erasures not confirmed")
+        lines.append(f"  {counted(len(item.unconfirmed), 'erasure')} not confirmed")
+    if item.prepared is False:
+        lines.append(
+            "  has not confirmed the prepared keys: copy its bundle's state/fleet, reload it"
+        )
     if item.frozen_until_s is not None:
         lines.append(f"  stops recognizing at {show(item.frozen_until_s)} at the latest")
+    return lines
+
+
+def _refusals(reported: Reported, *, resolved: bool) -> list[str]:
+    """Of a device that has all that is published only what it refused lately."""
+    since = reported.reported_at - timedelta(days=1)
+    shown = [one for one in reported.refusals if not resolved or one.last_at >= since]
+    lines = []
+    for one in shown:
+        when = f"{counted(one.count, 'time')}, last {show(one.last_at.timestamp())}"
+        lines.append(f"  refused {when}: {one.reason}, {one.topic}: {one.detail}")
+    older = len(reported.refusals) - len(shown)
+    if older:
+        lines.append(f"  {counted(older, 'older refusal')}, since resolved; --json has them")
     return lines

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError
 from edgeface.cli.common import add_config
 from edgeface.cli.dates import show, show_window
@@ -93,7 +94,7 @@ def _list(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
             f"{row['person_id']}  {row['display_name'] or '-':<{width}}  "
             f"{templates:>2} template{' ' if templates == 1 else 's'}  {row['validity']}"
         )
-    print(f"{len(rows)} people, revision {store.position().revision}", file=sys.stderr)
+    print(f"{people(len(rows))}, revision {store.position().revision}", file=sys.stderr)
 
 
 def _show(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
@@ -133,7 +134,7 @@ def _export(settings: Settings, store: GalleryStore, args: argparse.Namespace) -
     for person_id in report.left_out:
         warn(f"{person_id} has no templates for the model in use; left out")
     kind = "NOT encrypted: keep it as you would keep a key" if args.plain else "encrypted"
-    print(f"{args.file}: {report.people} people, {report.templates} templates, {kind}")
+    print(f"{args.file}: {people(report.people)}, {counted(report.templates, 'template')}, {kind}")
 
 
 def _import(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
@@ -141,8 +142,8 @@ def _import(settings: Settings, store: GalleryStore, args: argparse.Namespace) -
     space = load_package(settings.models.embedder).space_id
     report = import_gallery(store, space, args.file, key, replace=args.replace)
     print(
-        f"{args.file}: {report.added} people added, {report.replaced} replaced, "
-        f"{report.templates} templates"
+        f"{args.file}: {people(report.added)} added, {report.replaced} replaced, "
+        f"{counted(report.templates, 'template')}"
     )
 
 
@@ -178,7 +179,7 @@ def audit_of(store: GalleryStore, package: ModelPackage, rules: DecisionSettings
 
 def audit_lines(report: Audit) -> Iterable[str]:
     """An audit in words."""
-    yield f"{report.people} people, {report.templates} templates for the model in use"
+    yield f"{people(report.people)}, {counted(report.templates, 'template')} for the model in use"
     if report.threshold is not None:
         yield (
             f"an identification needs a score of {report.threshold.value:.3f}"
@@ -189,13 +190,13 @@ def audit_lines(report: Audit) -> Iterable[str]:
         yield f"the most alike: {_pair(report.closest)}"
     for pair in report.confusable:
         yield f"confusable, a door calls them ambiguous: {_pair(pair)}"
-    for people, text in (
+    for ids, text in (
         (report.without_templates, "not enrolled for the model in use, never recognized"),
         (report.damaged, "stored data damaged, not recognized: enroll or import again"),
         (report.expired, "validity has ended"),
         (report.one_template, "one template only, a second photo would help"),
     ):
-        for person_id in people:
+        for person_id in ids:
             yield f"{person_id}: {text}"
 
 

@@ -20,6 +20,8 @@ Amount: TypeAlias = Annotated[int, Field(ge=0, le=MAX_INT)]
 Space: TypeAlias = Annotated[str, matching(SPACE_PATTERN, 64)]
 Sha256: TypeAlias = Annotated[str, matching("[0-9a-f]{64}", 64)]
 
+KeyId: TypeAlias = Annotated[str, matching("[0-9a-f]{16}", 16)]
+
 Reason: TypeAlias = Literal[
     "bad_signature",
     "unknown_key",
@@ -100,3 +102,6 @@ class Reported:
     erased_revision: Amount
     """Everybody who is absent from the manifest of this number is gone from database, write-ahead
     log and every backup that the device made; also those it never had."""
+    keys: tuple[KeyId, ...] | None = None
+    """Ids of the administrators' and encryption keys that the device has; left out by versions that
+    do not tell."""

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.base.counting import people
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import check_person_id, new_person_id
 from edgeface.gallery.cipher import DamagedRowError
@@ -254,7 +255,7 @@ def _doubts(
         for one in alike[:_NAMED]
     ]
     if len(alike) > _NAMED:
-        doubts.append(f"looks like {len(alike) - _NAMED} more people")
+        doubts.append(f"looks like {people(len(alike) - _NAMED)} more")
     return doubts
 
 

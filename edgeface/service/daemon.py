@@ -20,6 +20,7 @@ from typing import Final
 import cv2
 
 from edgeface import __version__
+from edgeface.base.counting import people
 from edgeface.base.errors import EdgefaceError
 from edgeface.service.commanding.reloads import Reloaded
 from edgeface.service.composition import (
@@ -56,6 +57,8 @@ class Daemon:
         self._file = file
         self._notifier = Notifier()
         self._lifecycle = ""
+        self._refused = ""
+        """Why the last reload was refused; empty when it was not."""
         self._fed_s = 0.0
 
     def run(self, signals: SignalQueue) -> Exit:
@@ -66,7 +69,9 @@ class Daemon:
         self._composition.start()
 
         def reread() -> Reloaded:
-            return reload(self._composition, self._file, ending=lambda: signals.ending)
+            done = reload(self._composition, self._file, ending=lambda: signals.ending)
+            self._refused = done.faults[0] if done.faults else ""
+            return done
 
         end: Exit | None = None
         while end is None:
@@ -104,12 +109,17 @@ class Daemon:
         lifecycle = composition.reporter.lifecycle
         if lifecycle != self._lifecycle and lifecycle != "init":
             index = composition.board.gallery
-            people = 0 if index is None else len(index.people)
+            count = 0 if index is None else len(index.people)
             reasons = "; ".join(composition.reporter.reasons())
             why = f": {reasons}" if reasons else ""
-            self._notifier.ready(f"{lifecycle}, {people} people{why}")
-            extra = {"people": people} | ({"reasons": reasons} if reasons else {})
-            _log.info("edgeface %s is %s", __version__, lifecycle, extra=extra)
+            why += f"; the reload was refused: {self._refused}" if self._refused else ""
+            self._notifier.ready(f"{lifecycle}, {people(count)}{why}")
+            extra: dict[str, object] = {"people": count} | ({"reasons": reasons} if reasons else {})
+            if self._refused:  # which was thinned out of the log where it is the same once more
+                extra["refused"] = self._refused
+                _log.info("the configuration before is used on", extra=extra)
+            else:
+                _log.info("edgeface %s is %s", __version__, lifecycle, extra=extra)
             self._lifecycle = lifecycle
         watchdog_s, now_s = self._notifier.watchdog_s, time.monotonic()
         if watchdog_s is None or not composition.supervisor.healthy():

@@ -7,6 +7,7 @@ from typing import Final
 
 from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS
+from edgeface.base.counting import people
 from edgeface.base.errors import GalleryError, StateError
 from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import OwnReport, Subscriber
@@ -99,8 +100,8 @@ class FleetGallery:
         board.by_gallery.trouble = replica.trouble
         others = replica.without(index.space)
         board.by_gallery.model_trouble = (
-            f"{others} people of the fleet's gallery have no templates of this device's model and "
-            "cannot be recognized; `edgeface fleet spaces` names them"
+            f"{people(others)} of the fleet's gallery cannot be recognized, without templates of "
+            "this device's model; `edgeface fleet spaces` names them"
             if others
             else None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from edgeface.base.counting import people
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
 from edgeface.gallery.opening import GalleryWatch, last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore
@@ -77,8 +78,8 @@ class LocalGallery:
     def _take(self, index: GalleryIndex, store: GalleryStore) -> None:
         others = _of_other_models(store, index)
         self._board.by_gallery.model_trouble = (
-            f"{others} people of the gallery have templates of another model alone and cannot be "
-            "recognized; `edgeface gallery audit` names them, enroll them again"
+            f"{people(others)} of the gallery cannot be recognized, with templates of another "
+            "model alone; `edgeface gallery audit` names them, enroll them again"
             if others
             else None
         )

@@ -119,7 +119,7 @@ def test_a_hand_given_id_is_warned_about_once_and_then_added_to(
     assert (code, err) == (0, "")
     assert f"Grace is {GIVEN}, 1 new of 2 templates" in out
     code, out, err = edgeface("enroll", photos["grace2"], "--id", GIVEN, "--replace")
-    assert "1 new of 1 templates" in out
+    assert "1 new of 1 template\n" in out
 
 
 def test_somebody_who_is_there_already_is_warned_about(
@@ -206,12 +206,12 @@ def test_an_export_brings_back_what_was_removed(
     edgeface("enroll", photos["grace"], "--name", "Grace")
     before = people(edgeface)
     code, out, _ = edgeface("gallery", "export", "out.jsonl", *options)
-    assert (code, "1 people, 1 templates" in out) == (0, True)
+    assert (code, "1 person, 1 template, " in out) == (0, True)
     assert ("NOT encrypted" in out) == (options == ["--plain"])
     edgeface("gallery", "remove", "Grace")
     taken = [option for option in options if option != "--plain"]
     code, out, _ = edgeface("gallery", "import", "out.jsonl", *taken)
-    assert (code, out) == (0, "out.jsonl: 1 people added, 0 replaced, 1 templates\n")
+    assert (code, out) == (0, "out.jsonl: 1 person added, 0 replaced, 1 template\n")
     assert people(edgeface) == before
 
 

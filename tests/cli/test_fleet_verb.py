@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +16,12 @@ import pytest
 
 from edgeface.cli.fleet import ACTIONS
 from edgeface.cli.main import main
+from edgeface.contract.gallery_report import Refusal
+from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.site import SITE_FILE, SiteFolder, load_site_settings
 from edgeface.fleet.admin.standing import DeviceStanding
 from edgeface.fleet.protocol.keyring import KeyRing
-from edgeface.fleet.protocol.terms import GalleryTopics
+from edgeface.fleet.protocol.terms import GalleryTopics, Version
 from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.broker import running_broker
 from tests.support.fleet_site import FleetSite
@@ -148,7 +151,7 @@ def test_one_person_with_card_and_validity(fleet: Fleet, photos: Path) -> None:
     )
     assert code == 0
     person_id = str(people(fleet)["Grace"]["person_id"])
-    assert f"Grace is {person_id}, 1 new of 1 templates; not published yet" in out
+    assert f"Grace is {person_id}, 1 new of 1 template; not published yet" in out
     fleet("publish")
     code, out, _ = fleet("set", "Grace", "--name", "Hopper", "--no-card", "--valid-to", "never")
     assert code == 0
@@ -209,7 +212,7 @@ def test_devices_erasure_and_status(fleet: Fleet, photos: Path, tmp_path: Path) 
     code, out, _ = fleet("status")
     assert code == 1
     assert "door-1: never seen, has reported nothing" in out
-    assert "1 erasures not confirmed" in out
+    assert "1 erasure not confirmed" in out
     assert "stops recognizing at" in out
     assert f"removed {person_id}: not confirmed by door-1" in out
     site = FleetSite(tmp_path / "site", 0)
@@ -235,9 +238,13 @@ def test_keys_are_replaced_in_steps(fleet: Fleet, photos: Path, tmp_path: Path) 
     bundle = tmp_path / "site" / "bundles" / "door-1" / "state" / "fleet"
     assert fleet("rekey", "--prepare")[0] == 0
     assert len(KeyRing.load(bundle).administrators) == 2
-    assert "1 people and 0 tombstones" in fleet("rekey", "--dry-run")[1]
+    code, out, err = fleet("rekey", "--dry-run")
+    assert (code, "1 person and 0 tombstones" in out) == (0, True)
+    assert "door-1 has not confirmed the prepared keys" in err
+    assert "  has not confirmed the prepared keys" in fleet("status")[1]
     code, out, _ = fleet("rekey")
     assert (code, "revision 2.2" in out) == (0, True)
+    assert "prepared keys" not in fleet("status")[1]
     assert fleet("rekey", "--drop-old")[0] == 0
     assert len(KeyRing.load(bundle).administrators) == 1
 
@@ -257,7 +264,7 @@ def test_audit_and_spaces_say_what_is_weak(fleet: Fleet, photos: Path, tmp_path:
     code, out, _ = fleet("spaces")
     assert f"{SPACE} (painted, in site.yaml): 2 of 3 people, 3 templates" in out
     assert "has to be enrolled again" in out
-    assert f"{OTHER_SPACE}: 1 of 3 people, 1 templates" in out
+    assert f"{OTHER_SPACE}: 1 of 3 people, 1 template\n" in out
     assert fleet("spaces", "--forget", OTHER_SPACE)[0] == 0
     assert len(json.loads(fleet("spaces", "--json")[1])) == 1
     assert "left out" in fleet("publish")[1]
@@ -300,7 +307,7 @@ def test_a_wrong_command_line_is_status_2(fleet: Fleet, arguments: tuple[str, ..
 
 def test_a_dry_run_stores_nobody(fleet: Fleet, photos: Path) -> None:
     code, out, _ = fleet("enroll", str(photos / "Eileen" / "1.png"), "--name", "E", "--dry-run")
-    assert (code, out) == (0, "E would be enrolled, 1 new of 1 templates; nothing was stored\n")
+    assert (code, out) == (0, "E would be enrolled, 1 new of 1 template; nothing was stored\n")
     code, out, _ = fleet("enroll", "--folder", str(photos), "--dry-run")
     assert "2 enrolled, 0 skipped" in out
     assert "nothing was stored" in out
@@ -345,3 +352,32 @@ def test_what_a_broker_says_does_not_steer_the_terminal(
     assert code == 1
     assert "unknown_key: by ?[2J" in out
     assert out.replace("\n", "").isprintable()
+
+
+def test_status_says_who_has_confirmed_and_leaves_resolved_refusals_out(
+    fleet: Fleet, photos: Path, tmp_path: Path
+) -> None:
+    fleet("device", "add", "door-1")
+    fleet("enroll", str(photos / "Eileen" / "1.png"), "--name", "Eileen")
+    fleet("publish")
+    gone = str(people(fleet)["Eileen"]["person_id"])
+    fleet("remove", "Eileen")
+    fleet("publish")
+    site = FleetSite(tmp_path / "site", 0)
+    now = datetime.fromtimestamp(site.now_s, UTC)
+    refusals = tuple(
+        Refusal(topic=topic, reason="rollback", detail="older", count=1, last_at=now - before)
+        for topic, before in (("old", timedelta(days=3)), ("new", timedelta(hours=3)))
+    )
+    with Master(site.folder) as master:
+        floor = master.ledger.state().floor
+    for revision, shown in ((floor.revision - 1, ["old", "new"]), (floor.revision, ["new"])):
+        behind = revision != floor.revision
+        version, digest = Version(floor.version.epoch, revision), None if behind else floor.digest
+        site.report("door-1", version, digest or "0" * 64, erased=version, refusals=refusals)
+        code, out, _ = fleet("status")
+        assert (code == 1) == behind
+        told = [line for line in out.splitlines() if line.startswith("  refused 1 time, last ")]
+        assert [line.split(": ")[1].split(", ")[1] for line in told] == shown
+        assert ("1 older refusal, since resolved" in out) != behind
+    assert f"removed {gone}: confirmed by every device" in out

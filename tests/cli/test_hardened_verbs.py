@@ -115,7 +115,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def test_the_gallery_reaches_the_device_and_its_report_the_administrator(home: Home) -> None:
     done = edgeface("fleet", "status", "-s", home.site.path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "door-1: online, revision 1.1, current, 1 people" in done.stdout
+    assert "door-1: online, revision 1.1, current, 1 person" in done.stdout
 
 
 def test_an_administrator_asks_everything(home: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.standing import applied_version, read_reported
 from edgeface.fleet.device.trusted import load_provision
 from edgeface.inference.package import load_package
@@ -104,8 +105,14 @@ def old_encryption(device: FleetDevice) -> list[Path]:
 
 def test_the_three_steps_of_a_rekey_without_a_restart(device: FleetDevice) -> None:
     prepare(device.site)
+    with Master(device.site.folder) as master:
+        keys = master.ledger.state().next_keys
+    assert keys is not None
+    wanted = {keys.signing, keys.encryption}
+    assert not wanted & set(device.reported().keys or ())
     device.provision()
     assert reload(device)
+    assert wanted <= set(device.reported().keys or ()), "the administrator sees it before step 3"
     rekey(device.site)
     device.settle()
     assert device.equals_master()

@@ -73,7 +73,7 @@ def test_people_of_another_model_alone_are_told_of_until_they_are_enrolled_again
         with replica(board) as wait:
             assert people(board) == (ALICE,)
             wait(lambda: board.by_gallery.model_trouble is not None)
-            assert str(board.by_gallery.model_trouble).startswith("1 people of the gallery")
+            assert str(board.by_gallery.model_trouble).startswith("1 person of the gallery")
             put(store, BOB, 4)
             wait(lambda: people(board) == (ALICE, BOB))
             wait(lambda: board.by_gallery.model_trouble is None)

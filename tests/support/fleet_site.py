@@ -14,7 +14,7 @@ from edgeface.base.errors import BrokerError
 from edgeface.base.ids import ALPHABET
 from edgeface.base.messages import Publication
 from edgeface.contract import codec
-from edgeface.contract.gallery_report import Receipt, Reported
+from edgeface.contract.gallery_report import Receipt, Refusal, Reported
 from edgeface.contract.topics import Topics
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.broker import Broker
@@ -123,6 +123,7 @@ class FleetSite:
         erased: Version = NOTHING,
         receipts: tuple[Receipt, ...] = (),
         key: SigningKey | None = None,
+        refusals: tuple[Refusal, ...] = (),
     ) -> Reported:
         """Leave a signed report on the broker, as a device would."""
         moment = datetime.fromtimestamp(self.now_s, UTC)
@@ -139,7 +140,7 @@ class FleetSite:
             space=SPACE,
             fresh_until=moment,
             good_until=moment,
-            refusals=(),
+            refusals=refusals,
             receipts=receipts,
             erased_epoch=erased.epoch,
             erased_revision=erased.revision,

@@ -147,6 +147,13 @@ class Fleet:
             judge(self._ledger, standing, tombstones, grace_days) for standing in standings.values()
         )
 
+    def unprepared(self) -> tuple[str, ...]:
+        """Registered devices that have not said that they have the prepared keys; none when no keys
+        are. Raises BrokerError or StateError."""
+        if self._ledger.state().next_keys is None:
+            return ()
+        return tuple(item.device for item in self.status() if not item.prepared)
+
     def manifest_expires_s(self) -> int | None:
         """UTC epoch seconds at which the newest manifest ends; None before the first publish."""
         manifest = self._publisher.manifest()

@@ -38,6 +38,8 @@ class DeviceStanding:
     frozen_until_s: float | None = None
     """A device that is behind, or says nothing, stops recognizing at this time (UTC epoch seconds)
     at the latest, whatever the broker withholds; None for one that is not behind."""
+    prepared: bool | None = None
+    """Whether it says that it has the keys that are prepared; None when none are."""
     device: str
     status: str | None
     """`online`, `offline`, `stopped`; None when it has never been there. Not signed."""
@@ -85,6 +87,10 @@ def judge(
     state = ledger.state()
     reported = standing.reported
     unconfirmed = tuple(row.person_id for row in tombstones if standing.device not in row.confirmed)
+    if state.next_keys is not None:
+        wanted = {state.next_keys.signing, state.next_keys.encryption}
+        held = () if reported is None or reported.keys is None else reported.keys
+        standing = replace(standing, prepared=wanted <= set(held))
     if reported is None or reported.digest is None:
         # It may stand anywhere; the manifest before the newest one was fresh for longest.
         fresh_s = ledger.fresh_before(state.floor.version)

@@ -76,6 +76,7 @@ class OwnReport:
             receipts=catch_up.tables.receipts(),
             erased_epoch=catch_up.erased.epoch,
             erased_revision=catch_up.erased.revision,
+            keys=trusted.key_ids,
         )
 
     def _state(self) -> object:
@@ -90,6 +91,7 @@ class OwnReport:
             catch_up.served.space,
             replica.trusted.fresh_until_s,
             replica.refusals.total,
+            replica.trusted.key_ids,
         )
 
 

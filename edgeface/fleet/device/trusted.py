@@ -168,6 +168,11 @@ class Trusted:
         self._tables = tables
         self._promised_s = 0.0
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """Of the pinned administrators' keys and of the encryption keys."""
+        return tuple(sorted(self._ring.administrators.keys() | self._ring.ciphers.keys()))
+
     def use(self, provision: Provision) -> bool:
         """Other keys are pinned, or a higher floor is set; False when neither is."""
         higher = provision.floor.version > self.floor.version

@@ -10,9 +10,9 @@ from typing import Final
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import TEXT_FILE_BYTES, read_file
 from edgeface.contract import codec
-from edgeface.contract.gallery_report import Amount, Sha256
+from edgeface.contract.gallery_report import Amount, KeyId, Sha256
 from edgeface.fleet.protocol.manifest import Manifest
-from edgeface.fleet.protocol.terms import KeyId, RefusedError, Version
+from edgeface.fleet.protocol.terms import RefusedError, Version
 
 FLOOR_FILE: Final = "floor.json"
 

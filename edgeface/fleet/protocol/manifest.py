@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from edgeface.contract.codec import matching
-from edgeface.contract.gallery_report import SPACE_PATTERN, Amount, Sha256
+from edgeface.contract.gallery_report import SPACE_PATTERN, Amount, KeyId, Sha256
 from edgeface.fleet.protocol.bucket import BUCKETS
 from edgeface.fleet.protocol.framing import VERSION, check_site, digest_of, start_of, unframe
 from edgeface.fleet.protocol.keyring import KeyRing, check_signed, signed
-from edgeface.fleet.protocol.terms import Counted, KeyId, Moment, RefusedError, Site, Version
+from edgeface.fleet.protocol.terms import Counted, Moment, RefusedError, Site, Version
 from edgeface.security.keys import SigningKey, VerifyingKey
 
 MAX_MANIFEST_BYTES: Final = 16 * 1024

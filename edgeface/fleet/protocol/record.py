@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edgeface.contract.event import PersonId
-from edgeface.contract.gallery_report import Space
+from edgeface.contract.gallery_report import KeyId, Space
 from edgeface.fleet.protocol.framing import (
     VERSION,
     GalleryMessage,
@@ -31,7 +31,7 @@ from edgeface.fleet.protocol.keyring import (
     signed,
 )
 from edgeface.fleet.protocol.payload import PADDING_BYTES, Payload, decode_payload, encode_payload
-from edgeface.fleet.protocol.terms import Counted, KeyId, RefusedError, Site, Version
+from edgeface.fleet.protocol.terms import Counted, RefusedError, Site, Version
 from edgeface.security.keys import SigningKey
 
 MAX_RECORD_BYTES: Final = 16 * 1024
