@@ -21,6 +21,7 @@ AlertId: TypeAlias = Literal[
     "outbox_dropping",
     "broker_refused",
     "model_mismatch",
+    "name_in_use",
 ]
 Line: TypeAlias = Annotated[str, Field(max_length=1000)]
 Positive: TypeAlias = Annotated[float, Field(ge=0)]

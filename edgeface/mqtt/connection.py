@@ -39,6 +39,8 @@ from edgeface.security.tls import explain_closing, explain_failure, explain_refu
 
 MAX_INBOUND_PACKET_BYTES: Final = 1024 * 1024
 """Told to the broker, which then sends nothing larger."""
+_TAKEN_OVER: Final = 0x8E
+"""The broker ended the connection for a newer one of the same client id (MQTT 5.0, 3.14.2.1)."""
 _PROTOCOL_ERROR: Final = 0x82
 
 
@@ -283,7 +285,9 @@ class Connection:
     ) -> None:
         # A PUBACK with a reason that is none of a PUBACK's (mosquitto: 0x95) ends here as well.
         telling = flags.is_disconnect_packet_from_server or reason.value == _PROTOCOL_ERROR
-        self._end(reason.value if telling else 0, str(reason))
+        taken = reason.value == _TAKEN_OVER
+        text = "another client uses this name" if taken else str(reason)
+        self._end(reason.value if telling else 0, text)
 
     def _on_publish(
         self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _answer: Any

@@ -19,11 +19,14 @@ from edgeface.base.messages import Message, Publication
 from edgeface.contract import codec
 from edgeface.contract.report import Alert, AlertId, Health, State, Status
 from edgeface.mqtt.link import DeviceSession
+from edgeface.mqtt.rival import Rival
 
 _log = logging.getLogger(__name__)
 
 MIN_INTERVAL_S: Final = 1.0
 """`~/state` is sent, and a wrong status corrected, at most this often."""
+RIVAL_INTERVAL_S: Final = 60.0
+"""A wrong status that is a second daemon's is corrected at most this often: it corrects back."""
 
 
 class Presence:
@@ -42,6 +45,8 @@ class Presence:
         self._status_wrong = False
         self._status_sent_ns = 0
         self._stopped = False
+        self.rival: Final = Rival(me.session, me.clock)
+        """A second daemon of this name, if there is one."""
 
     def when_changed(self, callback: Callable[[], None]) -> None:
         """Set what is called when `changes()` has something."""
@@ -93,10 +98,12 @@ class Presence:
             self._alerts_dirty.clear()
             self._status_wrong = False
             self._status_sent_ns = self._me.clock.monotonic_ns()
+            self.rival.born()
         return [*publications, self._status("online")]
 
     def changes(self) -> list[Publication]:
         """What has changed since it was last sent and may be sent now."""
+        self.set_alert("name_in_use", self.rival.trouble)
         now_ns = self._me.clock.monotonic_ns()
         interval_ns = MIN_INTERVAL_S * NS
         with self._lock:
@@ -106,6 +113,8 @@ class Presence:
             due = sent_ns is None or now_ns - sent_ns >= interval_ns
             if self._state is not None and self._state_dirty and due:
                 publications.append(self._state_publication(self._state))
+            if "name_in_use" in self._alerts:
+                interval_ns = RIVAL_INTERVAL_S * NS
             if self._status_wrong and now_ns - self._status_sent_ns >= interval_ns:
                 self._status_wrong = False
                 self._status_sent_ns = now_ns
@@ -128,6 +137,8 @@ class Presence:
             status = codec.from_json(Status, message.payload)
         except ContractError:
             status = None
+        if status is not None:
+            self.rival.saw(status)
         right = Status("online", self._me.session)
         with self._lock:
             if self._stopped or status == right or self._status_wrong:

@@ -86,7 +86,7 @@ class Publisher:
         self._error: str | None = None
         self._shared: list[SharedConnection] = []
         self._handlers: list[tuple[Subscription, Handler]] = [
-            (Subscription(self._me.topics.status, retain_handling=2), presence.saw_status)
+            (Subscription(self._me.topics.status), presence.saw_status)
         ]
         outbox.when_committed(lambda row: self._post(lambda: self._committed(row)))
         presence.when_changed(lambda: self._post(lambda: None))
@@ -141,6 +141,7 @@ class Publisher:
         """Connect, serve, wait, and again; `beat` is called at least every few seconds."""
         self._beat = beat
         while not stop.is_set():
+            pause_s = 0.0
             try:
                 connection = Connection(self._options, self._presence.will())
                 connection.open()
@@ -149,9 +150,10 @@ class Publisher:
             else:
                 began_s = time.monotonic()
                 self._serve(connection, stop)
+                pause_s = self._presence.rival.pause_s()
                 if time.monotonic() - began_s >= STABLE_S:
                     self._backoff.reset()
-            self._rest(stop, self._backoff.next_s())
+            self._rest(stop, max(pause_s, self._backoff.next_s()))
 
     def _rest(self, stop: threading.Event, duration_s: float) -> None:
         """Between two connections: only tasks are worked."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.messages import Message, Publication
-from edgeface.contract.report import OutboxState, State
+from edgeface.contract.report import AlertId, OutboxState, State
 from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.presence import Presence
+from edgeface.mqtt.rival import QUIET_S
 from edgeface.security.keys import SigningKey
 from tests.support.messages import TOPICS
 
@@ -70,7 +72,7 @@ def test_birth_ends_with_online_and_clears_what_an_earlier_session_left(
     assert body(last) == ONLINE
     standing = [item.topic for item in alerts if item.payload]
     assert standing == [TOPICS.alert("gallery_stale")]
-    assert len(alerts) == 7
+    assert len(alerts) == len(get_args(AlertId))
 
 
 def test_state_is_sent_when_it_changes_at_most_once_a_second(
@@ -169,3 +171,50 @@ def test_a_wrong_status_seen_just_before_the_farewell_is_not_corrected_after_it(
     presence.farewell()
     clock.sleep(1)
     assert presence.changes() == []
+
+
+def told(status: str, session: str) -> Message:
+    payload = json.dumps({"status": status, "session": session}).encode()
+    return Message(TOPICS.status, payload, 1, True, ())
+
+
+def test_who_shares_a_name_says_so_and_waits_longer_each_time(
+    presence: Presence, clock: ManualClock
+) -> None:
+    presence.birth()
+    presence.saw_status(told("online", SESSION))
+    presence.birth()
+    assert presence.rival.pause_s() == 0
+    presence.saw_status(told("offline", "bbbbbbbb"))
+    presence.changes()
+    assert set(presence.alerts) == {"name_in_use"}
+    pauses = [presence.rival.pause_s() for _ in range(20)]
+    assert min(pauses) >= 5
+    assert max(pauses) > 10
+    clock.sleep(QUIET_S + 1)
+    presence.changes()
+    assert presence.alerts == {}
+    assert presence.rival.pause_s() == 0
+
+
+@pytest.mark.parametrize("late", ["online", "offline"])
+def test_what_an_earlier_session_left_is_no_second_daemon(presence: Presence, late: str) -> None:
+    presence.birth()
+    presence.saw_status(told(late, "bbbbbbbb"))
+    presence.saw_status(told("online", SESSION))
+    presence.saw_status(told("offline", "bbbbbbbb"))  # a late will
+    presence.changes()
+    assert presence.alerts == {}
+
+
+def test_two_daemons_that_are_both_connected_do_not_correct_each_other_all_the_time(
+    presence: Presence, clock: ManualClock
+) -> None:
+    presence.birth()
+    presence.saw_status(told("online", SESSION))
+    sent = []
+    for _ in range(121):
+        clock.sleep(1)
+        presence.saw_status(told("online", "bbbbbbbb"))
+        sent += [item for item in presence.changes() if item.topic == TOPICS.status]
+    assert len(sent) == 2

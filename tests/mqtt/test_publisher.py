@@ -260,3 +260,19 @@ def test_a_backlog_drains_quickly(broker: LocalBroker, tmp_path: Path, count: in
         broker.start()
         eventually(lambda: device.outbox.status.depth == 0, 20)
         assert device.publisher.status.log_delivered >= count
+
+
+def test_two_daemons_of_one_name_say_so_and_take_no_turns_without_a_pause(
+    broker: LocalBroker, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    with Device(tmp_path, broker.port) as first, Device(tmp_path / "other", broker.port) as second:
+        both = (first, second)
+        eventually(lambda: all(device.presence.rival.trouble for device in both))
+        eventually(lambda: any("name_in_use" in device.presence.alerts for device in both))
+        before = sum(device.publisher.status.connections for device in both)
+        with pytest.raises(AssertionError, match="did not happen"):  # 0.2 s is their usual pause
+            eventually(
+                lambda: sum(device.publisher.status.connections for device in both) > before + 1,
+                timeout_s=2,
+            )
