@@ -48,6 +48,11 @@ class BestCrops:
         kept = (crop.quality for crop in self.kept)
         return max(kept, key=lambda quality: quality.weight, default=None)
 
+    @property
+    def clear(self) -> int:
+        """How many of those held show enough for a stranger to be called one."""
+        return sum(crop.quality.clear for crop in self.kept)
+
     def shows(self, embedding: Embedding) -> bool:
         """Whether a crop shows the person whose crops are held, by its cosine to the direction of
         their weighted mean; anybody will do for the first one."""

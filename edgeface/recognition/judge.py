@@ -37,7 +37,8 @@ class Judge:
        is still possible afterwards. At the track's end it is taken if there is anything new.
 
     Without a name the track is called by its last look, unknown or ambiguous, once:
-    `unknown_after_s` after its first good crop, or at its end.
+    `unknown_after_s` after its first good crop, or at its end. Unknown takes a look at
+    `min_agreeing` clear crops (`Quality.clear`); without one the track ends inconclusive.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Judge:
         self._look_weight = 0.0
         self._look_s = 0.0
         self._looked_at: tuple[Crop, ...] = ()
+        self._clear = 0
         self._evaluation: Evaluation | None = None
         self._said_unnamed = False
         self._closed = False
@@ -105,9 +107,10 @@ class Judge:
             return None
         if self._due(now_s) and (name := self._take_look(index, allowed, now_s)) is not None:
             return name
-        if self._evaluation is not None and self._old_enough(now_s) and not self._said_unnamed:
-            return self._unnamed(self._evaluation)
-        return None
+        evaluation = self._evaluation
+        if evaluation is None or self._said_unnamed or not self._old_enough(now_s):
+            return None
+        return None if self._is_vague(evaluation) else self._unnamed(evaluation)
 
     def close(
         self, index: GalleryIndex, allowed: NDArray[np.bool_], now_s: float
@@ -124,6 +127,10 @@ class Judge:
         if self._evaluation is not None:
             return self._unnamed(self._evaluation)
         return self._without_look()
+
+    def _is_vague(self, evaluation: Evaluation) -> bool:
+        """Whether the look saw too little to say that it is a stranger."""
+        return evaluation.outcome == "unknown" and self._clear < self._rules.min_agreeing
 
     def _old_enough(self, now_s: float) -> bool:
         first_s = self._first_good_s
@@ -156,6 +163,7 @@ class Judge:
         ranking = match(self._crops.embeddings(), weights, index, allowed)
         evaluation = evaluate(ranking, index, self._calibration, self._rules)
         self._evaluation = evaluation
+        self._clear = self._crops.clear
         if ranking.templates == 0:
             # Nobody to be mistaken for: no look is spent, and a new index gets a fresh one.
             return None
@@ -175,7 +183,7 @@ class Judge:
         named_by = None if person_id is None else evaluation.named_by.tolist()
         return Decision(
             track_id=self.track_id,
-            outcome=evaluation.outcome,
+            outcome="inconclusive" if self._is_vague(evaluation) else evaluation.outcome,
             person_id=person_id,
             display_name=None if person_id is None else evaluation.display_name,
             score=evaluation.score,
@@ -214,6 +222,7 @@ class Judge:
         return {
             "good_frames": self._crops.taken,
             "refused": dict(self._refused),
+            "clear_frames": self._crops.clear,
             "looks": self.looks,
             "max_looks": self._rules.max_looks,
             "kept": [

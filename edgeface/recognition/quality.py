@@ -67,6 +67,10 @@ GATES: Final = (
 )
 """Every name that `refusal` gives, in the order in which the limits are looked at."""
 
+CLEAR_PX: Final = 30.0
+CLEAR_SHARPNESS: Final = 0.3
+"""From both on a crop holds what tells people apart. Of smaller faces, and of those that are less
+sharp, an embedding misses an enrolled person more often than not (docs/models.md)."""
 _FULL_SIZE_PX: Final = 100.0
 """A face of this size fills the crop; a larger one has no more to give."""
 _BLUR_TAPS: Final = 9
@@ -101,12 +105,17 @@ class Quality:
     score: float = 1.0
     """[0, 1]: the detector's score."""
 
+    @property
+    def clear(self) -> bool:
+        """Whether not being recognized in such crops says something: who is not is a stranger."""
+        return self.face_px >= CLEAR_PX and self.sharpness >= CLEAR_SHARPNESS
+
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
     """What a crop has to keep to be used at all."""
 
-    min_face_px: float = 40.0
+    min_face_px: float = CLEAR_PX
     min_sharpness: float = 0.15
     min_exposure: float = 0.2
     min_score: float = 0.5

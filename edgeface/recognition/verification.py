@@ -19,7 +19,8 @@ class Verification:
     """The answer to one claim."""
 
     outcome: Literal["match", "no_match", "inconclusive", "not_enrolled"]
-    """Inconclusive: too few good frames. Not enrolled: no template of this person may match now."""
+    """Inconclusive: too few good frames, or no match and too few clear ones. Not enrolled: no
+    template of this person may match now."""
     score: float | None
     """Fused cosine to the claimed person; None where nothing was compared."""
     threshold: float | None
@@ -36,6 +37,7 @@ class Verification:
 def verify(
     embeddings: NDArray[np.float32],
     weights: NDArray[np.float32],
+    clear: int,
     person_id: str,
     index: GalleryIndex,
     allowed: NDArray[np.bool_],
@@ -48,7 +50,8 @@ def verify(
     The threshold is that of identification with N = the person's templates and the target
     `verify_fmr`, the share of wrong people that may pass per claim, shared out over `max_looks`:
     the caller may ask again with more frames so many times. As there, `min_agreeing` frames have to
-    agree. Who else is in the gallery does not matter. Raises ValueError as `match` does.
+    agree. "No" takes as many `clear` frames (`Quality.clear`); with fewer it is inconclusive. Who
+    else is in the gallery does not matter. Raises ValueError as `match` does.
     """
     frames = len(embeddings)
     claimed = np.array([person == person_id for person in index.people], dtype=np.bool_) & allowed
@@ -73,9 +76,12 @@ def verify(
     score = ranking.best_score
     assert score is not None
     gates = {"agreeing": agreeing >= rules.min_agreeing, "score": score >= needed.value}
-    why |= {"score": round(score, 4), "agreeing": agreeing, "gates": gates}
+    why |= {"score": round(score, 4), "agreeing": agreeing, "clear_frames": clear, "gates": gates}
+    no: Literal["no_match", "inconclusive"] = (
+        "no_match" if clear >= rules.min_agreeing else "inconclusive"
+    )
     return Verification(
-        "match" if all(gates.values()) else "no_match",
+        "match" if all(gates.values()) else no,
         score,
         needed.value,
         needed.extrapolated,

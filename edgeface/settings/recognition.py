@@ -23,7 +23,7 @@ class DetectionSettings(Section):
 class QualitySettings(Section):
     """The limits a crop has to keep before it counts; the fields of `QualityLimits`."""
 
-    min_face_px: Annotated[float, Field(ge=10, le=2000)] = 40.0
+    min_face_px: Annotated[float, Field(ge=10, le=2000)] = 30.0
     """The shorter side of the face's box, in pixels of the camera image."""
     min_sharpness: Share = 0.15
     """0 is blurred, 1 is sharp."""

@@ -62,7 +62,7 @@ def test_a_good_photo_becomes_a_portrait(tmp_path: Path) -> None:
     [
         pytest.param((), LIMITS, "no_face", id="no face"),
         pytest.param(((10, 10, 150, 150), (240, 200, 380, 350)), LIMITS, "several_faces", id="two"),
-        pytest.param(((180, 180, 212, 212),), LIMITS, "too_small", id="small"),
+        pytest.param(((180, 180, 208, 208),), LIMITS, "too_small", id="small"),
         pytest.param(((100, 100, 300, 300),), replace(LIMITS, min_score=0.95), "uncertain", id="s"),
         pytest.param(
             ((100, 100, 300, 300),), replace(LIMITS, min_sharpness=1.1), "blurred", id="blurred"

@@ -164,8 +164,8 @@ GOOD = Quality(90, 0.9, 1.0, 3.0, -2.0, 1.0, 0.7)
     ("quality", "gate"),
     [
         pytest.param(GOOD, None, id="good"),
-        pytest.param(replace(GOOD, face_px=40.0), None, id="just large enough"),
-        pytest.param(replace(GOOD, face_px=39.9), "too_small", id="small"),
+        pytest.param(replace(GOOD, face_px=30.0), None, id="just large enough"),
+        pytest.param(replace(GOOD, face_px=29.9), "too_small", id="small"),
         pytest.param(replace(GOOD, yaw_deg=-41), "turned_away", id="to the left"),
         pytest.param(replace(GOOD, pitch_deg=36), "turned_away", id="up"),
         pytest.param(replace(GOOD, roll_deg=46), "turned_away", id="leaning"),

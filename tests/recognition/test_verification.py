@@ -20,13 +20,18 @@ FMR = 1e-4
 
 
 def claim(
-    person: np.ndarray, person_id: str, frames: int = 4, allowed: np.ndarray | None = None
+    person: np.ndarray,
+    person_id: str,
+    frames: int = 4,
+    allowed: np.ndarray | None = None,
+    clear: int = 4,
 ) -> Verification:
     rng = np.random.default_rng(2)
     embeddings = np.array([view(person, rng) for _ in range(frames)], dtype=np.float32)
     return verify(
         embeddings.reshape(frames, 128),
         np.full(frames, 0.8, dtype=np.float32),
+        clear,
         person_id,
         INDEX,
         everybody(INDEX) if allowed is None else allowed,
@@ -55,6 +60,12 @@ def test_anybody_else_does_not_match(person: np.ndarray) -> None:
     assert answer.score is not None
 
 
+def test_what_could_not_be_seen_clearly_is_no_reason_for_a_no() -> None:
+    assert claim(STRANGER, "p_anna", clear=2).outcome == "inconclusive"
+    assert claim(STRANGER, "p_anna", clear=3).outcome == "no_match"
+    assert claim(ANNA, "p_anna", clear=0).outcome == "match"
+
+
 def test_too_few_frames_are_inconclusive() -> None:
     for frames in (0, 2):
         answer = claim(ANNA, "p_anna", frames)
@@ -79,6 +90,7 @@ def test_the_false_match_rate_per_claim_is_kept() -> None:
             verify(
                 np.stack([stranger] * 3),
                 np.ones(3, dtype=np.float32),
+                3,
                 "p_anna",
                 INDEX,
                 everybody(INDEX),

@@ -164,7 +164,7 @@ def test_several_people_end_it_at_once(
 
 def test_somebody_far_behind_does_not_count(scene: Examined, anna: Embedding) -> None:
     scene.begin(claim(scene))
-    scene.watch(4, (face(300), anna), (face(800, size=30), anna))
+    scene.watch(4, (face(300), anna), (face(800, size=25), anna))
     assert scene.data().outcome == "match"
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import EndOfStreamError
 from edgeface.capture.factory import make_backend
@@ -43,7 +41,7 @@ class Played:
 
     frames: int
     tracks: Counter[int]
-    """Track of the largest face of each frame -> frames."""
+    """Track -> frames."""
     decisions: tuple[Decision, ...]
     embedded: int
 
@@ -87,9 +85,7 @@ class ClipDoor:
             result = pipeline.process(frame, known)
             decisions += result.decisions
             embedded += sum(sight.embedded for sight in result.sights)
-            areas = [sight.face.box.area for sight in result.sights]
-            if areas:
-                tracks[result.sights[int(np.argmax(areas))].track_id] += 1
+            tracks.update(sight.track_id for sight in result.sights)
             time_s = frame.boottime_ns / 1e9
         decisions += pipeline.flush(time_s, known)
         return Played(frames, tracks, tuple(decisions), embedded)

@@ -68,6 +68,7 @@ class Verifying:
         return verify(
             evidence.embeddings() if ready else evidence.embeddings()[:0],
             evidence.weights() if ready else evidence.weights()[:0],
+            evidence.clear,
             self._person_id,
             gallery.index,
             gallery.allowed,
