@@ -47,6 +47,11 @@ class Message:
     response_topic: str | None = None
     correlation_data: bytes | None = None
 
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes in memory; an empty one as well."""
+        return len(self.payload) + len(self.topic) + 500 + 250 * len(self.user_properties)
+
     def user_property(self, name: str) -> str | None:
         """The value of a user property; None when it is absent or there more than once."""
         values = [value for key, value in self.user_properties if key == name]

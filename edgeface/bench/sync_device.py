@@ -20,7 +20,7 @@ from edgeface.fleet.device.trusted import load_provision
 from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.connection import Connection
-from edgeface.mqtt.options import ConnectionOptions
+from edgeface.mqtt.options import MAX_GALLERY_PACKET_BYTES, ConnectionOptions
 from edgeface.security.keys import SigningKey
 
 DAY_S: Final = 86_400.0
@@ -103,7 +103,12 @@ class SyncDevice:
     def follow(self) -> None:
         """Begin, or go on after `pause`."""
         plan = self._plan
-        options = ConnectionOptions(plan.host, plan.port, f"{plan.name}-gallery")
+        options = ConnectionOptions(
+            plan.host,
+            plan.port,
+            f"{plan.name}-gallery",
+            max_packet_bytes=MAX_GALLERY_PACKET_BYTES,
+        )
         topics = Topics(SITE, plan.name)
         report = OwnReport(self.replica, topics, self._key, new_session())
         self._stop.clear()

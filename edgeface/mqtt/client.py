@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Self
+from typing import Final, Self
 
 from edgeface.base.errors import BrokerError
 from edgeface.base.messages import (
@@ -19,6 +19,9 @@ from edgeface.base.messages import (
 )
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
+
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""What may come before a subscription is answered, as `Message.memory_bytes`."""
 
 
 class Client:
@@ -55,7 +58,7 @@ class Client:
         """Listen. Raises BrokerError when the broker does not allow it, or does not answer."""
         mid = self._connected().subscribe([Subscription(topic) for topic in topic_filters])
         deadline = time.monotonic() + self._options.connect_timeout_s
-        what, kept = ", ".join(topic_filters), list(self._signals)
+        what, kept, kept_bytes = ", ".join(topic_filters), list(self._signals), 0
         self._signals.clear()
         while True:
             signal = self._next(deadline - time.monotonic())
@@ -66,6 +69,9 @@ class Client:
                     raise BrokerError(f"the broker does not let this user read {what}")
                 break
             kept.append(signal)
+            kept_bytes += signal.memory_bytes if isinstance(signal, Message) else 0
+            if kept_bytes > MAX_WAITING_BYTES:
+                raise BrokerError(f"the broker sends too much before it answers for {what}")
         self._signals.extendleft(reversed(kept))
 
     def send(self, publication: Publication) -> int:

@@ -37,8 +37,6 @@ from edgeface.base.messages import (
 from edgeface.mqtt.options import PROTOCOL_MAX_INFLIGHT, ConnectionOptions, new_client
 from edgeface.security.tls import explain_closing, explain_failure, explain_refusal
 
-MAX_INBOUND_PACKET_BYTES: Final = 1024 * 1024
-"""Told to the broker, which then sends nothing larger."""
 _TAKEN_OVER: Final = 0x8E
 """The broker ended the connection for a newer one of the same client id (MQTT 5.0, 3.14.2.1)."""
 _PROTOCOL_ERROR: Final = 0x82
@@ -97,7 +95,7 @@ class Connection:
         """Connect and wait for the CONNACK. Raises ConnectError."""
         options = self._options
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.MaximumPacketSize = MAX_INBOUND_PACKET_BYTES
+        properties.MaximumPacketSize = options.max_packet_bytes
         if options.session_expiry_s:
             properties.SessionExpiryInterval = options.session_expiry_s
         try:
@@ -285,9 +283,9 @@ class Connection:
     ) -> None:
         # A PUBACK with a reason that is none of a PUBACK's (mosquitto: 0x95) ends here as well.
         telling = flags.is_disconnect_packet_from_server or reason.value == _PROTOCOL_ERROR
+        text = str(reason) if telling else self._mishap or str(reason)
         taken = reason.value == _TAKEN_OVER
-        text = "another client uses this name" if taken else str(reason)
-        self._end(reason.value if telling else 0, text)
+        self._end(reason.value if telling else 0, "another client uses this name" if taken else text)
 
     def _on_publish(
         self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _answer: Any
@@ -305,6 +303,10 @@ class Connection:
         )
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        properties = self._client.properties
+        if properties is None:
+            return
+        message.properties = properties
         found = message_of(message)
         if found is not None:
             self._signals.append(found)

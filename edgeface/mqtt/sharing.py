@@ -25,8 +25,8 @@ from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.link import OnPuback
 
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
-"""Payloads that have arrived and wait for the thread; then the shared connection is over, and what
-was lost is for its user to ask for again."""
+"""What has arrived and waits for the thread, as `Message.memory_bytes`; then the shared connection
+is over, and what was lost is for its user to ask for again."""
 OPEN_S: Final = 1.0
 """`open` waits so long for the publisher's connection."""
 
@@ -147,7 +147,7 @@ class SharedConnection:
         if not message.topic.startswith(self._prefix):
             return
         with self._changed:
-            self._waiting_bytes += len(message.payload)
+            self._waiting_bytes += message.memory_bytes
             if self._waiting_bytes > MAX_WAITING_BYTES:
                 self._end("more has come than can be worked off")
         self._note(message)

@@ -114,6 +114,7 @@ class Composition:
                 settings.mqtt,
                 f"edgeface-{settings.site}-{settings.device}",
                 settings.decision.validity_s,
+                gallery=settings.gallery.source == "fleet",
             ),
             self.me,
             self.outbox,

@@ -115,7 +115,7 @@ def test_more_than_may_wait_ends_it_and_leaves_the_publisher_alone(
     device: Device,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sharing, "MAX_WAITING_BYTES", 1000)
+    monkeypatch.setattr(sharing, "MAX_WAITING_BYTES", 6_800)
     subscribed(shared, f"{GALLERY}person/+")
     with Witness(broker.port, f"{GALLERY}person/+", device.topics.event) as witness:
         for number in range(12):

@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ from tests.support.daemon import DaemonProcess, edgeface, write_config
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.hostile import BIRTH_TOPIC, VERBS, GalleryShots, Shot, salvos, strangers
 from tests.support.messages import TOPICS
+from tests.support.raw_broker import CONNECT, EMPTY_PROPERTY, publish
 
 EXAMPLES: Final = int(os.environ.get("EDGEFACE_FUZZ_EXAMPLES", "400"))
 """Messages to send."""
@@ -243,8 +245,27 @@ def test_whatever_is_sent_it_goes_on_recognizing_with_memory_flat_and_the_galler
     assert log.count("Traceback") == 0
     assert log.count("connected to the broker") == 1
     assert log.count("a command was refused") <= 12
+    assert log.count("bytes of properties are dropped") <= 1
     assert log.count("more of this kind are only counted") <= 40
     _goes_on(fleet_door, gallery)
+
+
+def test_a_mebibyte_of_properties_is_nothing_to_a_device(fleet_door: FleetDoor) -> None:
+    """A door's certificate may send that: `+/cmd/ping`."""
+    process = psutil.Process(fleet_door.door.daemon.process.pid)
+    flood = publish(TOPICS.command("ping"), b"{}", EMPTY_PROPERTY * 200_000)
+    with socket.create_connection(("127.0.0.1", fleet_door.door.port)) as sender:
+        sender.sendall(CONNECT + flood * 3)
+        answers = sender.makefile("rb")
+        for kind in (0x20, 0x40, 0x40, 0x40):
+            first, size = answers.read(2)
+            assert (first, len(answers.read(size))) == (kind, size)
+        began_s = time.monotonic()
+        assert fleet_door.door.data("ping")["lifecycle"] == "ready"
+        assert time.monotonic() - began_s < 2
+    assert process.is_running()
+    assert fleet_door.door.daemon.log.count("bytes of properties are dropped") == 1
+    assert fleet_door.door.daemon.log.count("connected to the broker") == 1
 
 
 def _goes_on(fleet_door: FleetDoor, gallery: dict[str, object]) -> None:

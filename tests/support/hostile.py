@@ -24,7 +24,7 @@ from tests.support.messages import TOPICS
 
 BIRTH_TOPIC = "homeassistant/status"
 VERBS = (*COMMANDS, "open", "event", "%00")
-KINDS = ("command",) * 4 + ("gallery",) * 4 + ("status", "birth")
+KINDS = ("command",) * 4 + ("gallery",) * 4 + ("status", "birth", "flood")
 DAMAGES = ("cut", "flip", "insert", "append", "double", "hole")
 REQUEST_FIELDS = (
     *("transaction", "session", "expires_at", "unknown"),
@@ -51,6 +51,8 @@ class Shot:
     retain: bool
     response_topic: str | None = None
     correlation: bytes | None = None
+    properties: int = 0
+    """So many empty user properties."""
 
     def publication(self, session: str) -> Publication:
         return Publication(
@@ -59,6 +61,7 @@ class Shot:
             retain=self.retain,
             response_topic=self.response_topic,
             correlation_data=self.correlation,
+            user_properties=(("", ""),) * self.properties,
         )
 
 
@@ -183,6 +186,15 @@ def births(draw: st.DrawFn) -> Shot:
     return Shot("birth", BIRTH_TOPIC, lambda _: payload, draw(st.booleans()))
 
 
+@st.composite
+def floods(draw: st.DrawFn, topics: Sequence[str]) -> Shot:
+    """On any topic: more properties than are read."""
+    count = draw(st.integers(820, 3000))
+    return Shot(
+        "flood", draw(st.sampled_from(topics)), lambda _: b"{}", retain=False, properties=count
+    )
+
+
 class GalleryShots:
     """On the topics of the site's gallery.
 
@@ -249,17 +261,19 @@ class GalleryShots:
 
 def salvos(gallery: GalleryShots, size: int) -> st.SearchStrategy[list[Shot]]:
     """One message of any kind, and others made of it: drawing one takes longer than sending ten."""
-    made: Mapping[str, st.SearchStrategy[Shot]] = {
-        "command": commands(),
-        "gallery": gallery.shots(),
-        "status": statuses(),
-        "birth": births(),
-    }
     topics = {
         "command": tuple(map(TOPICS.command, VERBS)),
         "gallery": gallery.known,
         "status": (TOPICS.status,),
         "birth": (BIRTH_TOPIC,),
+    }
+    topics["flood"] = tuple(topic for some in topics.values() for topic in some)
+    made: Mapping[str, st.SearchStrategy[Shot]] = {
+        "command": commands(),
+        "gallery": gallery.shots(),
+        "status": statuses(),
+        "birth": births(),
+        "flood": floods(topics["flood"]),
     }
 
     @st.composite
@@ -283,9 +297,8 @@ def _variant(shot: Shot, topics: Sequence[str], chance: random.Random) -> Shot:
     answer_to = shot.response_topic
     if shot.kind == "command" and answer_to is not None:
         answer_to = TOPICS.response(topic.rpartition("/")[2], "fuzz")
-    return replace(
-        shot, topic=topic, make=make, retain=chance.random() < 0.5, response_topic=answer_to
-    )
+    retain = shot.kind != "flood" and chance.random() < 0.5
+    return replace(shot, topic=topic, make=make, retain=retain, response_topic=answer_to)
 
 
 def strangers(site: str, number: int, count: int) -> bytes:

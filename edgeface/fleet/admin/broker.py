@@ -17,6 +17,8 @@ has no mark for their end."""
 LONGEST_S: Final = 30.0
 """Nor is it waited for longer than this: a device that goes on publishing would keep the
 administrator, and with that the next refresh, waiting for ever."""
+MAX_RETAINED_BYTES: Final = 512 * 1024 * 1024
+"""Of what is read, as `Message.memory_bytes`: far beyond the gallery of a site."""
 _GROUP: Final = 200
 """Acknowledged messages are noted on disk in groups of so many."""
 _ANSWER_S: Final = 10.0
@@ -32,6 +34,7 @@ class Broker(Client):
         super().__init__(options)
         self.latest: dict[str, Message] = {}
         """Topic -> the newest message that arrived."""
+        self._latest_bytes = 0
         self._quiet_s = QUIET_S if quiet_s is None else quiet_s
 
     def retained(
@@ -97,5 +100,9 @@ class Broker(Client):
         """As a client's; what it brings is `latest`."""
         signal = super().hear(timeout_s)
         if isinstance(signal, Message):
+            known = self.latest.get(signal.topic)
+            self._latest_bytes += signal.memory_bytes - (known.memory_bytes if known else 0)
             self.latest[signal.topic] = signal
+            if self._latest_bytes > MAX_RETAINED_BYTES:
+                raise BrokerError("the broker sends more than a site's gallery can be")
         return signal

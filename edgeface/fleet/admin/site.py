@@ -88,7 +88,9 @@ class SiteFolder:
 
     def connection(self) -> ConnectionOptions:
         """How the administrator reaches the broker; the broker chooses the client id."""
-        return ConnectionOptions.from_settings(self.settings.mqtt, "", _USER_TIMEOUT_S)
+        return ConnectionOptions.from_settings(
+            self.settings.mqtt, "", _USER_TIMEOUT_S, gallery=True
+        )
 
 
 def load_site_settings(path: Path) -> SiteSettings:

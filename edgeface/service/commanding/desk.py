@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from edgeface.base.clock import utc_now
@@ -16,7 +17,7 @@ from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract import codec
 from edgeface.contract.answers import Answer, Code, EnrollProgress, Error
-from edgeface.contract.command_requests import Verb
+from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
 from edgeface.mqtt.link import DeviceSession
@@ -107,6 +108,8 @@ class CommandDesk:
             self._board.meters.count("commands_dropped")
             return
         received_ns = self._clock.boottime_ns()
+        if len(message.payload) > MAX_COMMAND_BYTES:  # enough of it to be refused as too large
+            message = replace(message, payload=message.payload[: MAX_COMMAND_BYTES + 1])
         self._inbox.put(lambda: self._take(message, received_ns))
 
     def run(self, pulse: Pulse) -> None:
