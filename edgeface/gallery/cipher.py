@@ -51,19 +51,21 @@ class RowCipher:
     def open(self, sealed: bytes, *place: str) -> bytes:
         """What was sealed at `place`; raises DamagedRowError when it is not exactly that."""
         context = _context(place)
+        if not isinstance(sealed, bytes):  # SQLite does not notice another type either
+            raise DamagedRowError(f"the row {'/'.join(map(str, place))} is damaged")
         if self._aead is None:
             plain = sealed[_DIGEST_BYTES:]
             if not hmac.compare_digest(sealed[:_DIGEST_BYTES], _digest(plain, context)):
-                raise DamagedRowError(f"the row {'/'.join(place)} is damaged")
+                raise DamagedRowError(f"the row {'/'.join(map(str, place))} is damaged")
             return plain
         try:
             return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], context)
         except (InvalidTag, ValueError):
-            raise DamagedRowError(f"the row {'/'.join(place)} is damaged") from None
+            raise DamagedRowError(f"the row {'/'.join(map(str, place))} is damaged") from None
 
 
 def _context(place: tuple[str, ...]) -> bytes:
-    return b"\0".join((_PURPOSE, *(part.encode() for part in place)))
+    return b"\0".join((_PURPOSE, *(str(part).encode() for part in place)))
 
 
 def _digest(plain: bytes, context: bytes) -> bytes:

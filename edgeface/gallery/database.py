@@ -15,8 +15,9 @@ from typing import Final
 
 from edgeface.base import files
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
+from edgeface.base.sqlite_file import TEXT, UNUSABLE, Steps, fault_in, migrate, version_of
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+MIGRATIONS: Final[Steps] = (
     (
         """CREATE TABLE position (
             one        INTEGER PRIMARY KEY CHECK (one = 1),
@@ -90,6 +91,7 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
             path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False
         )
         try:
+            connection.text_factory = TEXT
             _prepare(connection, path, busy_timeout_s)
         except BaseException:
             connection.close()
@@ -114,19 +116,28 @@ def explained(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, with what to do."""
     try:
         yield
-    except sqlite3.Error as error:
+    except UNUSABLE as error:
         raise _explain(path, error) from error
 
 
-def _explain(path: Path, error: sqlite3.Error) -> EdgefaceError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return GalleryCorruptError(f"{path}: the gallery file is damaged: {error}")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StateError(f"{path}: another process is changing the gallery; try again ({error})")
-    if code == sqlite3.SQLITE_FULL:
-        return StateError(f"{path}: no space left for the gallery; nothing was changed ({error})")
+def _explain(path: Path, error: Exception) -> EdgefaceError:
+    match fault_in(error):
+        case "corrupt":
+            return damaged(path, str(error))
+        case "locked":
+            return StateError(
+                f"{path}: another process is changing the gallery; try again ({error})"
+            )
+        case "disk_full":
+            return StateError(
+                f"{path}: no space left for the gallery; nothing was changed ({error})"
+            )
     return StateError(f"{path}: cannot use the gallery file: {error}")
+
+
+def damaged(path: Path, why: str) -> GalleryCorruptError:
+    """The error for a gallery that no other moment mends."""
+    return GalleryCorruptError(f"{path}: the gallery file is damaged: {why}")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) -> None:
@@ -137,7 +148,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) 
     connection.execute("PRAGMA synchronous = FULL")
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
-        raise GalleryCorruptError(f"{path}: the gallery file is damaged: {verdict}")
+        raise damaged(path, verdict)
     _migrate(connection, path)
     # What a process deleted before it was killed may still be in the WAL; not worth a wait.
     connection.execute("PRAGMA busy_timeout = 0")
@@ -146,11 +157,13 @@ def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) 
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    if _version(connection) == len(MIGRATIONS):
+    if version_of(connection, MIGRATIONS) == len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection)
+        version = version_of(connection, MIGRATIONS)
+        if version is None:
+            raise damaged(path, "its tables are not as edgeface makes them")
         if version > len(MIGRATIONS):
             raise GalleryError(
                 f"{path}: made by a newer edgeface (gallery format {version}, this one knows "
@@ -158,14 +171,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             )
         if version == 0 and connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
             raise GalleryError(f"{path}: an SQLite file, but no gallery of edgeface")
-        for statement in (text for step in MIGRATIONS[version:] for text in step):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        migrate(connection, MIGRATIONS, version)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -36,10 +36,16 @@ def open_gallery(settings: Settings) -> GalleryStore:
     try:
         return GalleryStore(settings.gallery_file, gallery_key(settings))
     except GalleryCorruptError as error:
-        aside = set_aside(settings.gallery_file)
-        raise GalleryCorruptError(
-            f"{error}; it was set aside as {aside}, nothing was deleted. {_way_out(settings)}"
-        ) from error
+        raise given_up(settings, error) from error
+
+
+def given_up(settings: Settings, error: GalleryCorruptError) -> GalleryCorruptError:
+    """Set a gallery that nobody has open aside; `error` with where it is and what to do. Raises
+    StateError."""
+    aside = set_aside(settings.gallery_file)
+    return GalleryCorruptError(
+        f"{error}; it was set aside as {aside}, nothing was deleted. {_way_out(settings)}"
+    )
 
 
 def open_or_replace(settings: Settings) -> GalleryStore:
@@ -49,8 +55,7 @@ def open_or_replace(settings: Settings) -> GalleryStore:
     try:
         return GalleryStore(settings.gallery_file, key)
     except GalleryCorruptError as error:
-        aside = set_aside(settings.gallery_file)
-        _log.error("%s; set aside as %s. %s", error, aside, _way_out(settings))
+        _log.error("%s", given_up(settings, error))
         return GalleryStore(settings.gallery_file, key)
 
 

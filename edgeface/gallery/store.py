@@ -21,7 +21,7 @@ import numpy as np
 from edgeface.base.errors import ClosedError, GalleryError, StateError
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
-from edgeface.gallery.database import connect, explained
+from edgeface.gallery.database import connect, damaged, explained
 from edgeface.gallery.person import (
     Person,
     StoredTemplate,
@@ -85,7 +85,7 @@ class GalleryStore:
     def position(self) -> Position:
         """Epoch, revision and count of changes."""
         with self.reading() as connection:
-            return _position(connection)
+            return self._position(connection)
 
     def stamp(self) -> tuple[int, ...]:
         """A cheap value that differs after any process has changed the gallery (also by replacing
@@ -159,9 +159,9 @@ class GalleryStore:
         names: list[str | None] = []
         valid_from_s, valid_to_s, counts = array("d"), array("d"), array("i")
         codes = bytearray()  # what it grows by is not touched, so not resident, before it is used
-        damaged: list[str] = []
+        unreadable: list[str] = []
         with self.reading() as connection:
-            position = _position(connection)
+            position = self._position(connection)
             query = (
                 "SELECT person_id, people.body, templates.body FROM templates"
                 " JOIN people USING (person_id)"
@@ -174,7 +174,7 @@ class GalleryStore:
                     content = self._cipher.open(rows, "templates", person_id, space)
                     packed = packed_templates(content)
                 except GalleryError:
-                    damaged.append(person_id)
+                    unreadable.append(person_id)
                     continue
                 ids.append(person_id)
                 names.append(person.display_name)
@@ -193,7 +193,7 @@ class GalleryStore:
             revision=position.revision,
             space=space,
         )
-        return index, tuple(damaged)
+        return index, tuple(unreadable)
 
     @contextmanager
     def change(self) -> Iterator[Change]:
@@ -248,6 +248,12 @@ class GalleryStore:
             finally:
                 connection.execute("ROLLBACK")
 
+    def _position(self, connection: sqlite3.Connection) -> Position:
+        row = connection.execute("SELECT epoch, revision, changes FROM position").fetchone()
+        if row is None or not all(isinstance(value, int) for value in row):
+            raise damaged(self.path, "the table position")
+        return Position(*row)
+
     def _connection(self) -> sqlite3.Connection:
         if self._open is None:
             raise ClosedError(f"{self.path}: the gallery is closed")
@@ -285,6 +291,10 @@ class GalleryStore:
         try:
             self._cipher.open(row[0], "position")
         except DamagedRowError:
+            if self._opens_somebody(connection):  # the key fits; what tells so is damaged itself
+                sealed = self._cipher.seal(_KEY_CHECK, "position")
+                connection.execute("UPDATE position SET key_check = ?", (sealed,))
+                return
             if not self._cipher.encrypts:
                 what = "the gallery is encrypted, but no key is used (gallery.encrypt: false)"
             elif _is_plain(row[0]):
@@ -296,6 +306,13 @@ class GalleryStore:
                 "with, or move the gallery away and enroll again"
             ) from None
 
+    def _opens_somebody(self, connection: sqlite3.Connection) -> bool:
+        for person_id, body in connection.execute("SELECT person_id, body FROM people LIMIT 9"):
+            with contextlib.suppress(DamagedRowError):
+                self._cipher.open(body, "people", person_id)
+                return True
+        return False
+
 
 def _is_plain(sealed: bytes) -> bool:
     try:
@@ -303,8 +320,3 @@ def _is_plain(sealed: bytes) -> bool:
     except DamagedRowError:
         return False
     return True
-
-
-def _position(connection: sqlite3.Connection) -> Position:
-    row = connection.execute("SELECT epoch, revision, changes FROM position").fetchone()
-    return Position(*(int(value) for value in row))

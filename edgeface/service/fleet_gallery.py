@@ -13,7 +13,8 @@ from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import OwnReport, Subscriber
 from edgeface.fleet.device.trusted import Provision, load_provision
 from edgeface.fleet.protocol.terms import Version
-from edgeface.gallery.opening import open_or_replace
+from edgeface.gallery.database import GalleryCorruptError
+from edgeface.gallery.opening import given_up, open_or_replace
 from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder
@@ -66,25 +67,32 @@ class FleetGallery:
             self._provision = self._board.by_main.provision
             provision = provision_of(settings)
             store = open_or_replace(settings)
-            replica = Replica(
-                settings.site,
-                store,
-                provision,
-                space=facts.space,
-                grace_s=settings.gallery.grace_days * DAY_S,
-                clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
-            )
-        with store:
-            self._take(replica, pulse)
-            Subscriber(
-                lambda: self._connection,
-                replica,
-                OwnReport(replica, self._me.topics, self._me.key, self._me.session),
-                utc_s=lambda: self._me.clock.utc_ns() / NS,
-                each=lambda: self._take(replica, pulse),
-                # The publisher minds the broker; its connection is only waited for here.
-                backoff=Backoff(cap_s=1.0),
-            ).run(pulse.stop)
+        try:
+            with store:
+                with fatal(StateError, when=first), pulse.patience(LOAD_S):
+                    replica = Replica(
+                        settings.site,
+                        store,
+                        provision,
+                        space=facts.space,
+                        grace_s=settings.gallery.grace_days * DAY_S,
+                        clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
+                    )
+                self._take(replica, pulse)
+                self._subscriber(replica, pulse).run(pulse.stop)
+        except GalleryCorruptError as error:  # also what the check at the opening does not find
+            raise given_up(settings, error) from error
+
+    def _subscriber(self, replica: Replica, pulse: Pulse) -> Subscriber:
+        return Subscriber(
+            lambda: self._connection,
+            replica,
+            OwnReport(replica, self._me.topics, self._me.key, self._me.session),
+            utc_s=lambda: self._me.clock.utc_ns() / NS,
+            each=lambda: self._take(replica, pulse),
+            # The publisher minds the broker; its connection is only waited for here.
+            backoff=Backoff(cap_s=1.0),
+        )
 
     def _take(self, replica: Replica, pulse: Pulse) -> None:
         """Tell the others what there is now."""

@@ -7,7 +7,8 @@ from typing import Final
 
 from edgeface.base.counting import people
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
-from edgeface.gallery.opening import GalleryWatch, last_set_aside, open_or_replace
+from edgeface.gallery.database import GalleryCorruptError
+from edgeface.gallery.opening import GalleryWatch, given_up, last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 from edgeface.service.board import Board
@@ -50,18 +51,24 @@ class LocalGallery:
                 "import the last export with `edgeface gallery import FILE`, or enroll everyone "
                 "again; without that damaged file an empty gallery is in order"
             )
-        with store:
-            space, watch = facts.space, GalleryWatch(store, facts.space)
-            while not pulse.stop.is_set():
-                now = self._board.models
-                if now is not None and now.space != space:
-                    space, watch = now.space, GalleryWatch(store, now.space)
-                with pulse.patience(LOAD_S):
-                    self._poll(store, watch)
-                if self._board.gallery is None:
-                    raise FatalError(GalleryError(str(self._board.by_gallery.trouble)))
-                self._floor.persist()
-                pulse.stop.wait(POLL_S)
+        try:
+            with store:
+                self._follow(store, facts.space, pulse)
+        except GalleryCorruptError as error:  # what the check at the opening does not find
+            raise given_up(self._board.settings, error) from error
+
+    def _follow(self, store: GalleryStore, space: str, pulse: Pulse) -> None:
+        watch = GalleryWatch(store, space)
+        while not pulse.stop.is_set():
+            now = self._board.models
+            if now is not None and now.space != space:
+                space, watch = now.space, GalleryWatch(store, now.space)
+            with pulse.patience(LOAD_S):
+                self._poll(store, watch)
+            if self._board.gallery is None:
+                raise FatalError(GalleryError(str(self._board.by_gallery.trouble)))
+            self._floor.persist()
+            pulse.stop.wait(POLL_S)
 
     def _poll(self, store: GalleryStore, watch: GalleryWatch) -> None:
         try:
@@ -69,6 +76,8 @@ class LocalGallery:
             if index is not None:
                 self._take(index, store)
         except EdgefaceError as error:
+            if isinstance(error, GalleryCorruptError) and self._board.gallery is None:
+                raise
             self._board.by_gallery.trouble = str(error)
             _log.error("the gallery cannot be read, the one before is used on: %s", error)
             return

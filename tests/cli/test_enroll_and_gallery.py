@@ -11,6 +11,7 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.gallery.store import GalleryStore
+from tests.support.flips import flip
 from tests.support.gallery import (
     CALIBRATION,
     KEY,
@@ -265,6 +266,18 @@ def test_a_damaged_gallery_is_set_aside_with_what_to_do(
     assert aside.read_bytes() == damaged
     assert edgeface("gallery", "import", "out.jsonl")[0] == 0
     assert set(people(edgeface)) == {"Grace"}
+
+
+def test_a_bit_in_the_text_of_the_schema_sets_the_gallery_aside_with_the_same_words(
+    edgeface: Edgeface, config: Path, photos: dict[str, str]
+) -> None:
+    edgeface("enroll", photos["grace"], "--name", "Grace")
+    flip(config.parent / "state" / "gallery.sqlite", 3225, 7)
+    code, _, err = edgeface("gallery", "list")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "the gallery file is damaged" in err
+    assert "was set aside as" in err
+    assert edgeface("gallery", "list")[0] == 0
 
 
 def test_a_lost_or_wrong_key_is_told_and_the_gallery_kept(

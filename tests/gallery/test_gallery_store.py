@@ -246,6 +246,7 @@ def test_a_damaged_row_hides_one_person_and_can_be_removed(store: GalleryStore) 
 def test_a_gallery_of_a_newer_edgeface_is_left_alone(path: Path) -> None:
     GalleryStore(path, KEY).close()
     with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE something_newer (x)")
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(GalleryError, match="newer edgeface"):

@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from edgeface.base.clock import ManualClock
+from edgeface.gallery.database import GalleryCorruptError
 from edgeface.gallery.opening import open_gallery
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import load_package
@@ -103,6 +104,19 @@ def test_a_gallery_that_was_lost_is_trouble_until_somebody_is_in_the_new_one(boa
         put(store, ALICE, 1)
         wait(lambda: board.by_gallery.trouble is None)
         assert people(board) == (ALICE,)
+
+
+def test_damage_that_only_the_first_reading_finds_sets_the_gallery_aside_as_well(
+    board: Board,
+) -> None:
+    with open_gallery(board.settings) as store, store.change() as change:
+        change.execute("UPDATE position SET revision = 'x'")
+    floor = TimeFloor(board.settings.state_dir / "time", ManualClock())
+    with pytest.raises(GalleryCorruptError, match="gallery import"):
+        LocalGallery(board, floor).run(Pulse(10))
+    with replica(board) as wait:  # the worker's next turn
+        wait(lambda: board.by_gallery.trouble is not None)
+        assert people(board) == ()
 
 
 def test_a_gallery_that_is_empty_from_the_beginning_is_in_order(board: Board) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from edgeface.base.errors import StateError
 from edgeface.base.files import PRIVATE, write_file
+from edgeface.base.sqlite_file import UNUSABLE, fault_in
 
 FORMAT: Final = 1
 
@@ -106,8 +107,9 @@ def connect(path: Path, *, create: bool) -> sqlite3.Connection:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
+    """Turn SQLite's errors into ours, with what to do."""
     try:
         yield
-    except sqlite3.Error as error:
-        raise StateError(f"{path}: cannot use the ledger: {error}") from error
+    except UNUSABLE as error:
+        way_out = "; bring back the copy of the site's folder" * (fault_in(error) == "corrupt")
+        raise StateError(f"{path}: cannot use the ledger: {error}{way_out}") from error
