@@ -75,10 +75,14 @@ class Enforcer:
         since_ns = self._clock.monotonic_ns() - self._age_checked_ns
         return file.count > 0 and since_ns >= AGE_CHECK_S * NS
 
-    def enforce(self, file: OutboxFile, added: list[Row]) -> list[tuple[list[Row], DropReason]]:
-        """Drop from `file`, within a transaction, what is too old or too much now that `added` are
-        in it; what was dropped, and why. Raises BrokenFileError when it cannot be made less."""
+    def enforce(
+        self, file: OutboxFile, added: list[Row]
+    ) -> tuple[list[tuple[list[Row], DropReason]], list[DroppedRange | None]]:
+        """Drop from `file`, within a transaction, what is spoiled, and what is too old or too much
+        now that `added` are in it; what was dropped, and why, and the spoiled ones. Raises
+        BrokenFileError when it cannot be made less."""
         dropped: list[tuple[list[Row], DropReason]] = []
+        spoiled = file.purge()
 
         def drop(rows: list[Row], reason: DropReason) -> bool:
             before = file.count
@@ -95,9 +99,11 @@ class Enforcer:
         while file.count > most or file.size > self._limits.max_bytes:
             excess = file.count - most
             oldest = file.oldest(min(max(excess, 1), _CHUNK))
-            if not drop(oldest, "count" if excess > 0 else "bytes"):
+            if file.spoiled:  # of which nobody knew until now
+                spoiled += file.purge()
+            elif not drop(oldest, "count" if excess > 0 else "bytes"):
                 raise BrokenFileError(f"{file.path}: its oldest events cannot be deleted")
-        return dropped
+        return dropped, spoiled
 
     def _aged(self, file: OutboxFile) -> list[Row]:
         age_ns = round(self._limits.max_age_s * NS)

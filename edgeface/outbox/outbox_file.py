@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
@@ -16,17 +17,16 @@ from typing import Any, Final
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import touch_private
+from edgeface.base.sqlite_file import TEXT, UNUSABLE, Steps, fault_in, migrate, version_of
 from edgeface.contract import codec
-from edgeface.contract.event import DroppedRange, Previous
+from edgeface.contract.event import DroppedRange
+from edgeface.outbox.counted import NOBODY, Counted, digest_of
 from edgeface.outbox.rows import Row
 
-SCHEMA_VERSION: Final = 1
 MAX_DEAD_LETTERS: Final = 1_000
 
 LOCK_TIMEOUT_S: Final = 2.0
-_SCHEMA: Final = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE event (
+_EVENT: Final = """CREATE TABLE event (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     event_id TEXT NOT NULL UNIQUE,
     session TEXT NOT NULL,
@@ -37,34 +37,39 @@ CREATE TABLE event (
     created_utc_ns INTEGER NOT NULL,
     clock_synced INTEGER NOT NULL,
     expires_boottime_ns INTEGER NOT NULL,
-    payload BLOB NOT NULL
-);
-CREATE TABLE gap (
+    payload BLOB NOT NULL{more}
+)"""
+_GAPS: Final = """CREATE TABLE gap (
     session TEXT NOT NULL,
     first_seq INTEGER NOT NULL,
     last_seq INTEGER NOT NULL,
     dropped INTEGER NOT NULL,
-    reason TEXT NOT NULL
-);
-CREATE TABLE dead_letter (
+    reason TEXT NOT NULL{more}
+)"""
+STEPS: Final[Steps] = (
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        _EVENT.format(more=""),
+        _GAPS.format(more=""),
+        """CREATE TABLE dead_letter (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     utc_ns INTEGER NOT NULL,
     reason TEXT NOT NULL,
     payload BLOB NOT NULL
-);
-"""
-_FAULTS: Final = {
-    sqlite3.SQLITE_CORRUPT: "corrupt",
-    sqlite3.SQLITE_NOTADB: "corrupt",
-    sqlite3.SQLITE_FULL: "disk_full",
-    sqlite3.SQLITE_IOERR: "io_error",
-    sqlite3.SQLITE_READONLY: "read_only",
-    sqlite3.SQLITE_CANTOPEN: "cannot_open",
-    sqlite3.SQLITE_BUSY: "locked",
-    sqlite3.SQLITE_LOCKED: "locked",
-}
+)""",
+    ),
+    (
+        "DROP TABLE event",
+        "DROP TABLE gap",
+        # Of the row as it was committed: of its name alone, then of all of it.
+        _EVENT.format(more=",\n    name_digest BLOB NOT NULL,\n    digest BLOB NOT NULL"),
+        _GAPS.format(more=",\n    digest BLOB NOT NULL"),
+    ),
+)
+"""Released entries are never edited; `_upgrade` carries the rows of the first format over."""
 _NAMES: Final = [field.name for field in dataclasses.fields(Row)]
 _COLUMNS: Final = ", ".join(_NAMES)
+_CHECKED: Final = f"id, {_COLUMNS}, name_digest, digest"
 _GAP: Final = [field.name for field in dataclasses.fields(DroppedRange)]
 
 
@@ -73,23 +78,16 @@ class BrokenFileError(StateError):
 
 
 def fault_of(error: Exception) -> str:
-    """A short name for what went wrong, of an sqlite3.Error from SQLite's primary result code
-    (https://www.sqlite.org/rescode.html). A text that is no UTF-8 has none: Python finds it, in a
-    file in which bits have flipped."""
+    """A short name for what went wrong."""
     if isinstance(error, BrokenFileError):
         return "corrupt"
     if isinstance(error, StateError):
         return "locked"
-    if isinstance(error, OSError):
-        return "cannot_open"
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return "corrupt" if str(error).startswith("Could not decode") else "sqlite_error"
-    return _FAULTS.get(code & 0xFF, "sqlite_error")
+    return fault_in(error) if isinstance(error, UNUSABLE) else "cannot_open"
 
 
 class OutboxFile:
-    """The tables. Every method may raise sqlite3.Error; nothing changes outside a transaction.
+    """The tables. Every method may raise one of `UNUSABLE`; nothing changes outside a transaction.
 
     `count`, `size` and `pending` are what is in the file, as known without looking: they are there
     also when it breaks.
@@ -98,7 +96,7 @@ class OutboxFile:
     def __init__(self, path: Path) -> None:
         """Open or create the file (mode 0600).
 
-        Raises StateError when another process has it, and BrokenFileError, sqlite3.Error or
+        Raises StateError when another process has it, and BrokenFileError, one of `UNUSABLE` or
         OSError, which `fault_of` tells apart, when it, the folder or the disk cannot be used.
         """
         self.path = path
@@ -109,30 +107,45 @@ class OutboxFile:
         self.pending: dict[str, tuple[int, int]] = {}
         """First and last waiting event of each session, in order; some between them, or at either
         end, may have been removed."""
+        self.spoiled: dict[int, tuple[DroppedRange | None, ...]] = {}
+        """Rows that are not as they were committed, by their ids, until `purge`: what is lost with
+        them; None stands for what nobody knows."""
+        self.new = False
+        """Whether there was no file before."""
+        self.short = False
+        """Whether fewer events wait than were committed."""
+        self._counted: Counted | None = None
         touch_private(path)
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+        self._db.text_factory = TEXT
         try:
             self._prepare()
-        except (sqlite3.Error, BrokenFileError) as error:
+        except (*UNUSABLE, BrokenFileError) as error:
             self._db.close()
-            if fault_of(error) == "locked":
-                raise StateError(
-                    f"{path}: in use by another process; is edgeface running already?"
-                ) from error
+            match fault_of(error):
+                case "locked":
+                    raise StateError(
+                        f"{path}: in use by another process; is edgeface running already?"
+                    ) from error
+                case "read_only" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+                    # It is the file's own head that says so.
+                    raise BrokenFileError(f"{path}: {error}") from error
             raise
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        with self.transaction():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";")[:-1]:
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise BrokenFileError(f"{self.path}: version {version}, not {SCHEMA_VERSION}")
+        self._db.execute("BEGIN IMMEDIATE")
+        version = version_of(self._db, STEPS)
+        if version is None or version > len(STEPS):
+            raise BrokenFileError(f"{self.path}: no outbox of this version of edgeface")
+        if version < len(STEPS):
+            self._upgrade(version)
+            self._db.execute("COMMIT")
+        else:  # a file whose head says that it is read-only says so at the first write alone
+            self._db.execute(f"PRAGMA user_version = {version}")
+            self._db.execute("ROLLBACK")
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise BrokenFileError(f"{self.path}: {verdict}")
@@ -143,50 +156,88 @@ class OutboxFile:
             "SELECT session, min(seq), max(seq) FROM event GROUP BY session ORDER BY min(id)"
         )
         self.pending = {session: (first, last) for session, first, last in found}
+        self._read_meta()
         # The tables' own pages have to be in the file for `shrink_log` to work on a full disk.
         with contextlib.suppress(sqlite3.Error):
             self.shrink_log()
+
+    def _upgrade(self, version: int) -> None:
+        self.new = version == 0
+        rows: list[Row] = []
+        ranges: list[DroppedRange] = []
+        if version == 1:
+            query = f"SELECT {_COLUMNS} FROM event ORDER BY id"  # noqa: S608
+            rows = [_row(item) for item in self._db.execute(query) if isinstance(item[-1], bytes)]
+            for item in self._db.execute(f"SELECT {', '.join(_GAP)} FROM gap"):  # noqa: S608
+                with contextlib.suppress(ContractError):
+                    ranges.append(_range(item))
+        migrate(self._db, STEPS, version)
+        if version == 1:
+            self.add(rows)
+            self.set_gaps(ranges)
+            meta = dict(self._db.execute("SELECT key, value FROM meta"))
+            with contextlib.suppress(KeyError, ValueError, TypeError):
+                self._counted = Counted(meta["session"], int(meta["last_seq"]))
+                self._write_meta(len(rows))
+
+    def _read_meta(self) -> None:
+        """What can no longer be what was written counts as not there: SQLite does not notice a bit
+        that has flipped inside a value."""
+        meta = dict(self._db.execute("SELECT key, value FROM meta"))
+        self._counted = None if meta or self.new else NOBODY
+        with contextlib.suppress(KeyError, ValueError, TypeError):  # ContractError is a ValueError
+            found = Counted(meta["session"], int(meta["last_seq"]), int(meta["life"]))
+            waiting = int(meta["waiting"])
+            if _meta_digest(found, waiting) == meta["digest"] and found.previous:
+                self._counted, self.short = found, self.count < waiting
+
+    def _write_meta(self, waiting: int) -> None:
+        if (found := self._counted) in (None, NOBODY):
+            return
+        self._db.executemany(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            [
+                ("session", found.session),
+                ("last_seq", str(found.last_seq)),
+                ("life", str(found.life)),
+                ("waiting", str(waiting)),
+                ("digest", _meta_digest(found, waiting)),
+            ],
+        )
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, on disk when it ends."""
         self._db.execute("BEGIN IMMEDIATE")
-        before = self.count, self.size, dict(self.pending)
+        before = self.count, self.size, dict(self.pending), self._counted, dict(self.spoiled)
         try:
             yield
+            self._write_meta(self.count)
             self._db.execute("COMMIT")
         except BaseException:
-            self.count, self.size, self.pending = before
-            with contextlib.suppress(sqlite3.Error):
+            self.count, self.size, self.pending, self._counted, self.spoiled = before
+            with contextlib.suppress(*UNUSABLE):
                 self._db.execute("ROLLBACK")
             raise
         if self.count == 0:
             self.pending.clear()
 
-    def last_session(self) -> tuple[str, int] | None:
-        """The session that wrote last and its last sequence number; None as well when what is
-        there cannot be one: SQLite does not notice a bit that has flipped inside a value."""
-        found = self._db.execute("SELECT CAST(key AS BLOB), CAST(value AS BLOB) FROM meta")
-        meta: dict[bytes, bytes] = dict(found)
-        try:
-            session, last_seq = meta[b"session"].decode("ascii"), int(meta[b"last_seq"])
-            codec.from_mapping(Previous, {"session": session, "last_seq": last_seq})
-        except (KeyError, ValueError):
-            return None
-        return session, last_seq
+    @property
+    def counted(self) -> Counted | None:
+        """Who wrote last and how far it has counted, `NOBODY` where nobody has; None in a file that
+        was not there, and when it is damaged."""
+        return self._counted
 
-    def set_last_session(self, session: str, last_seq: int) -> None:
-        """Remember who writes and how far it has counted."""
-        self._db.executemany(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-            [("session", session), ("last_seq", str(last_seq))],
-        )
+    def set_counted(self, counted: Counted) -> None:
+        """Remember it, with the transaction."""
+        self._counted = counted
 
     def add(self, rows: Sequence[Row]) -> None:
         """Store events, in order."""
         self._db.executemany(
-            f"INSERT INTO event ({_COLUMNS}) VALUES ({_marks(_NAMES)})",  # noqa: S608
-            map(attrgetter(*_NAMES), rows),
+            f"INSERT INTO event ({_COLUMNS}, name_digest, digest)"  # noqa: S608
+            f" VALUES ({_marks(_NAMES)}, ?, ?)",
+            (_sealed(row) for row in rows),
         )
         for row in rows:
             self.count, self.size = self.count + 1, self.size + len(row.payload)
@@ -218,24 +269,59 @@ class OutboxFile:
         )
         return self._first(where, boot_id, created_before_ns, boot_id, utc_before_ns, limit)
 
-    def _first(self, where: str, *values: object) -> list[Row]:
-        query = f"SELECT {_COLUMNS} FROM event {where} ORDER BY id LIMIT ?"  # noqa: S608
-        return [_row(item) for item in self._db.execute(query, values)]
+    def _first(self, where: str, *values: Any) -> list[Row]:
+        """Without any that is not as it was committed, which are noted."""
+        *found, limit = values
+        query = f"SELECT {_CHECKED} FROM event {where} ORDER BY id LIMIT ?"  # noqa: S608
+        while True:
+            known, rows = len(self.spoiled), []
+            for number, *item in self._db.execute(query, (*found, limit + known)):
+                if number in self.spoiled:
+                    continue
+                row = _opened(item)
+                if row is None:
+                    self.spoiled[number] = _lost_with(item)
+                else:
+                    rows.append(row)
+            if len(self.spoiled) == known:
+                return rows[:limit]
 
-    def gaps(self) -> list[DroppedRange]:
-        """Dropped ranges that no gap event has announced, without any that cannot be one."""
+    def pending_ranges(self) -> list[DroppedRange]:
+        """What is lost with the file, as far as it can be what a session was."""
         ranges = []
-        for item in self._db.execute(f"SELECT {', '.join(_GAP)} FROM gap"):  # noqa: S608
-            with contextlib.suppress(ContractError):
-                ranges.append(codec.from_mapping(DroppedRange, dict(zip(_GAP, item, strict=True))))
+        for session, (first, last) in self.pending.items():
+            with contextlib.suppress(ContractError, TypeError):
+                ranges.append(_range((session, first, last, last - first + 1, "corrupt")))
         return ranges
+
+    def purge(self) -> list[DroppedRange | None]:
+        """Delete what is not as it was committed, within a transaction; what is lost with it."""
+        lost = [item for items in self.spoiled.values() for item in items]
+        for number in self.spoiled:
+            found = self._db.execute(
+                "DELETE FROM event WHERE id = ? RETURNING length(payload)", (number,)
+            ).fetchone()
+            if found is not None:
+                self.count, self.size = self.count - 1, self.size - found[0]
+        self.spoiled = {}
+        return lost
+
+    def gaps(self) -> tuple[list[DroppedRange], bool]:
+        """Dropped ranges that no gap event has announced, and whether all of them are as they were
+        committed."""
+        found: list[DroppedRange | None] = []
+        for *item, digest in self._db.execute(
+            f"SELECT {', '.join(_GAP)}, digest FROM gap"  # noqa: S608
+        ):
+            found.append(_range(item) if digest_of(*item) == digest else None)
+        return [item for item in found if item is not None], None not in found
 
     def set_gaps(self, ranges: Iterable[DroppedRange]) -> None:
         """Replace them."""
         self._db.execute("DELETE FROM gap")
         self._db.executemany(
-            f"INSERT INTO gap VALUES ({_marks(_GAP)})",  # noqa: S608
-            map(attrgetter(*_GAP), ranges),
+            f"INSERT INTO gap VALUES ({_marks(_GAP)}, ?)",  # noqa: S608
+            ((*item, digest_of(*item)) for item in map(attrgetter(*_GAP), ranges)),
         )
 
     def bury(self, letters: Iterable[tuple[int, str, bytes]]) -> None:
@@ -267,9 +353,46 @@ def _marks(names: list[str]) -> str:
     return ", ".join("?" * len(names))
 
 
-def _row(item: tuple[Any, ...]) -> Row:
+def _row(item: Iterable[Any]) -> Row:
     fields = dict(zip(_NAMES, item, strict=True))
     fields["kind"] = "gap" if fields["kind"] == "gap" else "event"
     fields["clock_synced"] = bool(fields["clock_synced"])
     fields["payload"] = bytes(fields["payload"])
     return Row(**fields)
+
+
+def _sealed(row: Row) -> tuple[object, ...]:
+    """All columns; what is read from them is what was digested."""
+    values = [
+        int(value) if isinstance(value, bool) else value for value in attrgetter(*_NAMES)(row)
+    ]
+    return (*values, digest_of(row.session, row.seq), digest_of(*values))
+
+
+def _opened(item: Sequence[Any]) -> Row | None:
+    """The row, when it is as it was committed."""
+    *values, _, digest = item
+    return _row(values) if digest_of(*values) == digest else None
+
+
+def _lost_with(item: Sequence[Any]) -> tuple[DroppedRange | None, ...]:
+    """Which event a damaged row was, by its columns, or else by what lies in the payload; with a
+    gap event, also what it was to announce."""
+    fields = dict(zip([*_NAMES, "name_digest", "digest"], item, strict=True))
+    session, seq = fields["session"], fields["seq"]
+    more = () if fields["kind"] == "event" else (None,)
+    with contextlib.suppress(ContractError, TypeError):
+        if digest_of(session, seq) != fields["name_digest"]:
+            found = codec.load(fields["payload"])
+            session, seq = found.get("session"), found.get("seq")
+        return (_range((session, seq, seq, 1, "corrupt")), *more)
+    return (None,)
+
+
+def _range(item: Iterable[Any]) -> DroppedRange:
+    """Raises ContractError for one that cannot be."""
+    return codec.from_mapping(DroppedRange, dict(zip(_GAP, item, strict=True)))
+
+
+def _meta_digest(counted: Counted, waiting: int) -> str:
+    return digest_of(counted.session, counted.last_seq, counted.life, waiting).hex()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -18,10 +17,12 @@ from edgeface.base.clock import NS, Clock, utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.files import set_aside
 from edgeface.base.ids import uuid7
+from edgeface.base.sqlite_file import UNUSABLE
 from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
 from edgeface.outbox.bounds import Enforcer, lost_with, merge, take
+from edgeface.outbox.counted import NOBODY, Counted, CountFile
 from edgeface.outbox.outbox_file import OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxStatus, Row
 from edgeface.settings.mqtt import OutboxSettings
@@ -54,6 +55,10 @@ class Writer:
         self._broken: OutboxFile | None = None
         """What was in use before, until it can be set aside."""
         self._enforcer = Enforcer(limits, clock)
+        self._count_file = CountFile(path)
+        self._noted: Counted | None = None
+        self._life = 1
+        """Which of the sessions that have written this one is."""
         self._previous: Previous | None = None
         """Not told yet: the next event does, the first one as a rule."""
         self._seq = 0
@@ -77,7 +82,7 @@ class Writer:
         codec.prepare(event.Recognition)
         try:
             self._adopt(OutboxFile(self._path))
-        except (sqlite3.Error, OSError) as error:
+        except (*UNUSABLE, OSError) as error:
             if isinstance(error, StateError) and fault_of(error) == "locked":
                 raise
             self._unknown_loss |= fault_of(error) == "corrupt"
@@ -146,7 +151,7 @@ class Writer:
         if self._file is not None:
             try:
                 rows = self._file.oldest(limit + len(hidden))
-            except sqlite3.Error as error:
+            except UNUSABLE as error:
                 self._failed(error)
         return [row for row in (*rows, *self._unsaved) if row.event_id not in hidden][:limit]
 
@@ -214,7 +219,8 @@ class Writer:
             return last or now_ns >= self._retry_at_ns
         if last or self._unsaved or self._letters or self._gaps_changed:
             return True
-        if self._file is not None and self._enforcer.age_due(self._file):
+        file = self._file
+        if file is not None and (file.spoiled or self._enforcer.age_due(file)):
             return True
         since_ns = next(iter(self._settled.values()), now_ns)
         return len(self._settled) >= _DELETE_BATCH or now_ns - since_ns >= DELETE_DELAY_S * NS
@@ -229,7 +235,7 @@ class Writer:
                 if self._file is not None:
                     self._write(self._file)
                 return
-            except (sqlite3.Error, StateError) as error:
+            except (*UNUSABLE, StateError) as error:
                 fault = fault_of(error)
                 if fault == "corrupt":
                     self._replace_broken(error)
@@ -241,19 +247,24 @@ class Writer:
         with file.transaction():
             file.remove(self._settled)
             file.add(self._unsaved)
-            dropped = self._enforcer.enforce(file, self._unsaved)
-            gaps = self._gaps
+            dropped, spoiled = self._enforcer.enforce(file, self._unsaved)
+            gaps = merge(self._gaps, [item for item in spoiled if item is not None])
             for rows, reason in dropped:
                 gaps = merge(gaps, lost_with(rows, reason))
-            if dropped or self._gaps_changed:
+            if dropped or spoiled or self._gaps_changed:
                 file.set_gaps(gaps)
             if self._letters:
                 file.bury(self._letters)
             if self._seq:
-                file.set_last_session(self._session, self._seq)
+                file.set_counted(Counted(self._session, self._seq, self._life))
+        self._note_count(file)
         lost = sum(len(rows) for rows, _ in dropped)
         if lost:
             _log.warning("the outbox is full: the %d oldest events were dropped", lost)
+        if spoiled:
+            _log.error("%s: %d damaged events were dropped", self._path, len(spoiled))
+            self._unknown_loss |= None in spoiled
+            lost += len(spoiled)
         if self.status.degraded is not None:
             _log.warning("the outbox writes to %s again", self._path)
         self._gaps, self._gaps_changed = gaps, False
@@ -263,16 +274,26 @@ class Writer:
         self._retry_s = RETRY_MIN_S
         self._report(degraded=None, dropped=self.status.dropped + lost)
 
+    def _note_count(self, file: OutboxFile) -> None:
+        if file.counted in (None, NOBODY, self._noted):
+            return
+        try:
+            self._count_file.write(file.counted)
+            self._noted = file.counted
+        except OSError as error:
+            if self.status.degraded is None:
+                _log.warning("the last number is not noted beside %s: %s", self._path, error)
+
     def _free_space(self) -> bool:
         """Make room on a full disk: of the log, whose pages go into the file, and of delivered
         events, whose deletion frees pages. Whether either worked."""
         freed = False
         if self._file is None:
             return freed
-        with suppress(sqlite3.Error):
+        with suppress(*UNUSABLE):
             freed = self._file.shrink_log()
         if self._settled:
-            with suppress(sqlite3.Error):
+            with suppress(*UNUSABLE):
                 with self._file.transaction():
                     self._file.remove(self._settled)
                 self._settled.clear()
@@ -294,16 +315,27 @@ class Writer:
         self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
         self._report(degraded=reason)
 
-    def _adopt(self, file: OutboxFile) -> None:
+    def _adopt(self, file: OutboxFile, *, replaces: bool = False) -> None:
         try:
-            last, gaps = file.last_session(), file.gaps()
-        except sqlite3.Error:
+            (gaps, gaps_good), known = file.gaps(), file.counted
+        except UNUSABLE:
             file.close()
             raise
+        noted = self._count_file.read()
+        found = [item for item in (known, noted) if item not in (None, NOBODY)]
+        lost = _lost_tail(known, noted)
+        gone = file.new and noted is not None and not replaces
+        skipped = bool(known and noted and noted.life > known.life + 1)
+        self._unknown_loss |= not gaps_good or file.short or gone or skipped
         # Also when the file could not be opened until now: the log learns of it late, but once.
-        if last is not None and last[0] != self._session:
-            self._previous = Previous(*last)
-        self._gaps = merge(gaps, self._gaps)
+        last = max(found, key=lambda item: (item.life, item.last_seq), default=None)
+        if last is not None and last.session != self._session:
+            self._previous, self._life = last.previous, last.life + 1
+        if lost is not None:
+            _log.error("%s: the newest events were lost by damage: %s", self._path, lost)
+            self._report(dropped=self.status.dropped + lost.dropped)
+        self._gaps = merge(gaps, [*([lost] if lost else []), *self._gaps])
+        self._gaps_changed |= lost is not None or not gaps_good
         self._file, self._broken = file, None
         self._enforcer = Enforcer(self._limits, self._clock)
 
@@ -323,16 +355,23 @@ class Writer:
         self._gaps_changed = True
         broken, self._broken = self._broken, None
         if broken is not None:
-            ranges = [
-                DroppedRange(session, first, last, last - first + 1, "corrupt")
-                for session, (first, last) in broken.pending.items()
-            ]
-            self._gaps = merge(self._gaps, ranges)
+            self._gaps = merge(self._gaps, broken.pending_ranges())
             self._report(dropped=self.status.dropped + broken.count)
         try:
-            self._adopt(OutboxFile(self._path))
-        except (sqlite3.Error, OSError) as failure:
+            self._adopt(OutboxFile(self._path), replaces=True)
+        except (*UNUSABLE, OSError) as failure:
             self._degrade("cannot_open", failure)
 
     def _report(self, **changes: object) -> None:
         self.status = dataclasses.replace(self.status, **changes)  # type: ignore[arg-type]
+
+
+def _lost_tail(known: Counted | None, noted: Counted | None) -> DroppedRange | None:
+    """What the file has lost at its end, of the session that wrote last: it is `known` there, and
+    more was `noted` beside it."""
+    if known is None or noted is None:
+        return None
+    first = known.last_seq + 1 if noted.session == known.session else 1
+    if noted.life < known.life or first > noted.last_seq:
+        return None
+    return DroppedRange(noted.session, first, noted.last_seq, noted.last_seq - first + 1, "corrupt")

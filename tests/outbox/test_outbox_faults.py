@@ -147,7 +147,7 @@ def fail_to_move(path: Path, name: str) -> NoReturn:
         pytest.param("UPDATE meta SET value = CAST(x'e1616161' AS TEXT)", id="no_utf8"),
         pytest.param("UPDATE meta SET value = '1~' WHERE key = 'last_seq'", id="last_seq"),
         pytest.param("DELETE FROM meta WHERE key = 'last_seq'", id="last_seq_gone"),
-        pytest.param("INSERT INTO gap VALUES ('aaaaaaaa', -1, 1, 1, 'count')", id="gap"),
+        pytest.param("INSERT INTO gap VALUES ('aaaaaaaa', -1, 1, 1, 'count', x'')", id="gap"),
     ],
 )
 def test_bits_that_flip_inside_a_value_cost_no_event_before_or_after(
@@ -174,27 +174,33 @@ def test_bits_that_flip_inside_a_value_cost_no_event_before_or_after(
     after.close()
 
 
-@pytest.mark.parametrize("column", ["session", "event_id", "kind"])
-def test_an_event_whose_text_is_none_any_more_makes_a_broken_file(
+@pytest.mark.parametrize("column", ["session", "event_id", "kind", "payload", "seq"])
+def test_a_row_that_is_not_as_it_was_committed_becomes_a_gap_that_names_it(
     tmp_path: Path, column: str
 ) -> None:
     path = tmp_path / "outbox.db"
     clock = ManualClock()
     first = writer(path, clock, "aaaaaaaa")
-    take_one(first, clock)
+    for _ in range(3):
+        take_one(first, clock)
     first.close()
     with sqlite3.connect(path) as connection:
-        connection.execute(f"UPDATE event SET {column} = CAST(x'e16161616161616161' AS TEXT)")
+        text = "7" if column == "seq" else "CAST(x'e16161616161616161' AS TEXT)"
+        connection.execute(f"UPDATE event SET {column} = {text} WHERE seq = 2")
     connection.close()
     found = writer(path, clock, "bbbbbbbb")
-    take_one(found, clock)
-    waiting(found)
-    take_one(found, clock)
-    assert found.status.set_aside is not None
-    assert found.status.degraded is None
+    assert [row.seq for row in waiting(found)] == [1, 3]
+    found.flush(last=False)
+    assert (found.status.unannounced, found.status.dropped) == (
+        1 + (column == "kind"),
+        1 + (column == "kind"),
+    )
     lost = announced(found).lost
-    assert lost.dropped is None or DroppedRange("aaaaaaaa", 1, 1, 1, "corrupt") in lost.ranges
+    assert lost.ranges == (DroppedRange("aaaaaaaa", 2, 2, 1, "corrupt"),)
+    assert (lost.dropped is None) == (column == "kind"), "a gap event would have said more"
+    assert found.status.set_aside is None
     found.close()
+    assert [row.seq for row in OutboxFile(path).oldest(9)] == [1, 3, 1]
 
 
 def test_the_start_ends_whatever_the_opening_ran_into(
