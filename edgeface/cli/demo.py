@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--camera",
         metavar="CAMERA",
         help="a real camera: 0 or /dev/video0 (USB), picamera2, an address such as rtsp://..., or "
-        "a video file; whoever stands before it is enrolled first",
+        "a video file, whose beginning is played over and over; the one person that it shows is "
+        "enrolled first",
     )
     parser.add_argument(
         "--keep",

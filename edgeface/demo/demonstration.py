@@ -16,6 +16,7 @@ from edgeface.base.errors import StateError
 from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
+from edgeface.demo.film import NEEDED, with_pauses
 from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrollment
 from edgeface.demo.plan import DEVICE, People, Plan, Workplace, camera_section
 from edgeface.demo.processes import Processes
@@ -30,6 +31,7 @@ from edgeface.settings.loading import load_settings
 ENROLL_S: Final = 60.0
 READY_S: Final = 60.0
 YOU: Final = "You"
+LIVE: Final = "Look into the camera, alone, in good light: you are being enrolled."
 _TERMINATED: Final = 128
 
 
@@ -44,6 +46,8 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
     _check_output(plan.output)
     leaving = _handled(_leave, signal.SIGTERM, signal.SIGHUP)
     with leaving, Workplace(keep=plan.keep) as workplace:
+        if plan.film is not None:
+            camera = {**camera, "url": str(with_pauses(plan.film, workplace.folder))}
         recordings = Recordings(workplace.frames)
         simulated = None if plan.camera is not None else SimulatedCamera(**camera)
         timeline = None if simulated is None else Timeline(simulated, recordings)
@@ -73,7 +77,7 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
 
 def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bool:
     """Whether everything went as it has to, with the broker up and the configuration written."""
-    people = _enroll(processes, simulated=plan.camera is None)
+    people = _enroll(processes, plan)
     _start(processes)
     steps = Steps(processes, people, plan, recordings)
     trouble = []
@@ -91,15 +95,17 @@ def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bo
     return all(check.passed for check in checks)
 
 
-def _enroll(processes: Processes, *, simulated: bool) -> People:
+def _enroll(processes: Processes, plan: Plan) -> People:
     """Enroll by the real verb; who is there."""
     workplace = processes.workplace
-    if simulated:
+    if plan.camera is None:
         name, stranger = NAMES[COLLINS], NAMES[HOPPER]
         pictures = [write_enrollment(workplace.folder)]
         how = "from one photograph, cropped and in other light than the camera will see her"
     else:
         name, stranger = YOU, None
+        wish = LIVE if plan.film is None else f"{plan.film.name}: {NEEDED}."
+        processes.say("camera", wish)
         settings = load_settings(workplace.config)
         pictures = take_portraits(
             settings, workplace.folder, lambda text: processes.say("camera", text)
@@ -112,22 +118,24 @@ def _enroll(processes: Processes, *, simulated: bool) -> People:
     if found is None:
         raise DemoError(f"`edgeface enroll` named no person:\n{said}")
     processes.say("enroll", f"{name} is {found[0]}, {how}")
+    if name == YOU and plan.film is None:
+        processes.say("camera", "Stay before the camera: the door is to open for you now.")
     return People(found[0], name, stranger, pictures[0])
 
 
 def _start(processes: Processes) -> None:
-    """The daemon and the door; returns when the daemon is ready."""
-    pid = processes.start_daemon()
-    processes.say("daemon", f"edgeface run -c {processes.workplace.config} (process {pid})")
-    synced = Clock().synced()
-    pid = processes.start_door(same_clock=not synced)
+    """The door and the daemon; returns when the daemon is ready. The door is first: who is in view
+    already is announced once, and not again."""
+    pid = processes.start_door()
     processes.say("door", f"edgeface door (process {pid}) listens to {processes.topics.event}")
-    if not synced:
+    if (trouble := Clock().sync_trouble()) is not None:
         processes.say(
             "door",
-            "This machine's clock is not synchronized (NTP), so a door elsewhere would not act on "
-            "an event. This one shares the device's clock, and is told so (--same-clock).",
+            f"{trouble}. So a door elsewhere would not act on an event. This one shares the "
+            "device's clock, and is told so (--same-clock).",
         )
+    pid = processes.start_daemon()
+    processes.say("daemon", f"edgeface run -c {processes.workplace.config} (process {pid})")
     story = processes.story
     if not processes.until(lambda: story.lifecycle in ("ready", "degraded"), READY_S):
         reasons = "; ".join(story.reasons) or "it said nothing"

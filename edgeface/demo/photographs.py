@@ -76,7 +76,6 @@ def take_portraits(settings: Settings, folder: Path, say: Callable[[str], None])
     """
     with make_source(settings.camera) as source:
         gate, _ = open_gate(settings.models, settings.detection, settings.quality)
-        say("Look into the camera, alone, in good light: you are being enrolled.")
         found: list[Path] = []
         began_s = hinted_s = time.monotonic()
         taken_s, why = began_s - PAUSE_S, "no frame came"

@@ -75,6 +75,11 @@ class Plan:
     visitors: Mapping[str, Any] = field(default_factory=lambda: VISITORS)
     """Those of the simulated camera."""
 
+    @property
+    def film(self) -> Path | None:
+        """The video file that is played as the camera, if one is."""
+        return None if self.camera is None else _film(self.camera)
+
 
 @dataclass(frozen=True, slots=True)
 class People:
@@ -102,15 +107,19 @@ def camera_section(what: str) -> Mapping[str, Any]:
         return {"source": "v4l2", "device": int(what)}
     if "://" in what:
         return {"source": "stream", "url": what}
-    path = Path(what).expanduser().resolve()
     if what.startswith("/dev/"):
         return {"source": "v4l2", "device": what}
-    if path.is_file():
+    if (path := _film(what)) is not None:
         return {"source": "stream", "url": str(path), "loop": True}
     raise SettingsError(
         f"--camera {what}: neither the number of a camera (0 is /dev/video0) nor picamera2, an "
         "address such as rtsp://..., or a video file"
     )
+
+
+def _film(what: str) -> Path | None:
+    path = Path(what).expanduser().resolve()
+    return path if path.is_file() else None
 
 
 class Workplace:

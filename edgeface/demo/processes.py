@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from edgeface.base.backoff import Backoff
-from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Subscription
 from edgeface.contract.topics import Topics
 from edgeface.demo.child import KILLED_S, Child, DemoError, tail
@@ -21,7 +20,7 @@ from edgeface.demo.story import Happening, Story, json_object
 from edgeface.mqtt.listener import LinkNews, Listener
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.mqtt.options import ConnectionOptions
-from edgeface.security.keys import VerifyingKey
+from edgeface.security.keys import SigningKey, VerifyingKey
 
 DAEMON_STOP_S: Final = 8.0
 DOOR_STOP_S: Final = 3.0
@@ -84,19 +83,19 @@ class Processes:
         self._listening.enter_context(Listener(options, wanted, self._hear, backoff=soon))
 
     def start_daemon(self) -> int:
-        """`edgeface run`; its process id, once it has made its key."""
+        """`edgeface run`; its process id."""
         config, frames = self.workplace.config, self.workplace.frames
-        child = self._start("daemon", ["run", "-c", config, "--record", frames], self._daemon_said)
-        if not self.until(self._load_key, 30.0):
-            raise DemoError(f"the daemon made no key within 30 s:\n{tail(child.log)}")
-        return child.pid
+        recording: list[str | Path] = ["run", "-c", config, "--record", frames]
+        return self._start("daemon", recording, self._daemon_said).pid
 
-    def start_door(self, *, same_clock: bool) -> int:
-        """`edgeface door`; its process id, once it has subscribed."""
+    def start_door(self) -> int:
+        """`edgeface door`, with the key that the daemon will sign with; its process id, once it has
+        subscribed."""
+        self._key = SigningKey.load_or_create(self.workplace.state / "device.key").public
         where = ["--host", self.broker.host, "--port", str(self.broker.port)]
         who = ["--site", SITE, "--device", DEVICE, "--key", str(self.workplace.public_key)]
-        clock = ["--same-clock"] if same_clock else []
-        child = self._start("door", ["door", *where, *who, *clock, "--json"], self._door_said)
+        where += ["--same-clock", "--json"]
+        child = self._start("door", ["door", *who, *where], self._door_said)
         if not self.until(lambda: self.story.door_connected, 20.0):
             raise DemoError(f"the door did not subscribe within 20 s:\n{tail(child.log)}")
         return child.pid
@@ -162,11 +161,6 @@ class Processes:
             self._stop_child(name, KILLED_S)
             log = self.workplace.log_of(name)
             self._failure = DemoError(f"the {name} ended by itself with {code}:\n{tail(log)}")
-
-    def _load_key(self) -> VerifyingKey | None:
-        with suppress(StateError):
-            self._key = VerifyingKey.of_device(self.workplace.public_key)
-        return self._key
 
     def _hear(self, item: Message | LinkNews) -> None:
         """In a listener's thread."""

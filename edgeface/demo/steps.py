@@ -102,14 +102,15 @@ class Steps:
 
     def _lose_the_broker(self) -> bool:
         """Stop the broker between two visits, and wait for a recognition without it."""
-        processes = self._processes
+        processes, live = self._processes, self._plan.film is None
         if self._people.stranger is None:
-            processes.say("demo", "Please step out of view.")
+            wish = "Please step out of view." if live else "Waiting until nobody is in view."
+            processes.say("demo", wish)
         if not processes.until(self._is_the_moment, self._plan.step_s):
             return False
         processes.broker.stop()
         processes.say("broker", "stopped: the door and the daemon are on their own now")
-        if self._people.stranger is None:
+        if self._people.stranger is None and live:
             processes.say("demo", "And now come back into view.")
         before = processes.recognized
         if not processes.until(lambda: processes.recognized > before, self._plan.step_s):

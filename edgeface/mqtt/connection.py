@@ -284,8 +284,9 @@ class Connection:
         # A PUBACK with a reason that is none of a PUBACK's (mosquitto: 0x95) ends here as well.
         telling = flags.is_disconnect_packet_from_server or reason.value == _PROTOCOL_ERROR
         text = str(reason) if telling else self._mishap or str(reason)
-        taken = reason.value == _TAKEN_OVER
-        self._end(reason.value if telling else 0, "another client uses this name" if taken else text)
+        if reason.value == _TAKEN_OVER:
+            text = "another client uses this name"
+        self._end(reason.value if telling else 0, text)
 
     def _on_publish(
         self, _client: mqtt.Client, _data: Any, mid: int, reason: ReasonCode, _answer: Any

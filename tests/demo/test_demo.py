@@ -62,15 +62,26 @@ def test_the_door_opens_for_the_right_face_only_and_never_for_a_late_word(tmp_pa
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A video of somebody at the door, which stands for a real camera."""
+    """A video of somebody who is at the door all the time."""
     (tmp_path / "material").mkdir()
     path = tmp_path / "material" / "clip.avi"
-    source = simulated(COLLINS, fps=10, visit_s=2.4, gap_s=1.6, size=(960, 540))
+    source = simulated(COLLINS, fps=10, visit_s=60, gap_s=0, size=(960, 540))
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (960, 540))
-    for number in range(40):
-        writer.write(source.render(number))
+    for number in range(25):
+        writer.write(source.render(300 + number))
     writer.release()
     return path
+
+
+def test_a_film_of_somebody_who_never_steps_out_shows_it_all(clip: Path, tmp_path: Path) -> None:
+    out = io.StringIO()
+    code = demonstrate(Plan(tmp_path / "sheet.png", str(clip), again=False), Screen(out))
+    said = out.getvalue()
+    assert code == 0, said
+    assert "have to show one person alone" in said
+    assert said.index("edgeface door (process") < said.index("edgeface run -c")
+    assert said.count("\n  ok ") == 6
+    assert "step out" not in said
 
 
 def test_a_real_camera_enrolls_whoever_is_there_and_ctrl_c_ends_all_of_it(
@@ -90,7 +101,7 @@ def test_a_real_camera_enrolls_whoever_is_there_and_ctrl_c_ends_all_of_it(
     said: list[str] = []
     for line in demo.stdout:
         said.append(line)
-        if "Please step out of view" in line:
+        if "Waiting until nobody is in view" in line:
             break
     text = "".join(said)
     assert "photograph 3 of 3 is good" in text, text
@@ -110,6 +121,7 @@ def test_a_real_camera_enrolls_whoever_is_there_and_ctrl_c_ends_all_of_it(
     [
         pytest.param({"camera": "97"}, "no camera at /dev/video97", 3, id="no such camera"),
         pytest.param({"camera": "nonsense"}, "neither the number of a camera", 2, id="no camera"),
+        pytest.param({"camera": __file__}, "not a video that OpenCV can decode", 3, id="no film"),
         pytest.param({"output": Path("absent/sheet.png")}, "cannot be written", 1, id="no place"),
     ],
 )
