@@ -167,8 +167,9 @@ class Composition:
         )
 
     def capture(self, trial: CameraTrial | None = None) -> WorkerSpec:
-        """The worker that owns the camera; it begins with the `trial` of another one."""
-        return WorkerSpec(CAPTURE, lambda pulse: self._capture.run(pulse, trial))
+        """The worker that owns the camera; it begins with the `trial` of another one. At the end a
+        driver that does not let go of the camera holds up nothing: the process goes without it."""
+        return WorkerSpec(CAPTURE, lambda pulse: self._capture.run(pulse, trial), may_linger=True)
 
     def _recognize(self, pulse: Pulse) -> None:
         Recognizer(

@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from edgeface.base.errors import CameraError
+from edgeface.mqtt.localbroker import free_port
 from edgeface.service.composition import CAPTURE, RECOGNIZER, Composition
 from edgeface.service.daemon import Daemon
 from edgeface.service.signals import SignalQueue
 from edgeface.service.supervisor import Exit, FatalError
 from edgeface.service.worker import Pulse, Task, WorkerSpec
+from tests.support.daemon import DaemonProcess, write_config
+from tests.support.mjpeg_server import MjpegServer
 from tests.support.settings import settings_of
 
 STOP_S = 1.0
@@ -139,3 +142,17 @@ def test_a_thread_left_behind_does_not_keep_the_process() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False, cwd=ROOT)
     assert done.returncode == 5
+
+
+def test_a_stalled_stream_does_not_make_the_end_a_failure(tmp_path: Path) -> None:
+    """Its reader hangs in FFmpeg for as long as FFmpeg likes; the process goes without it."""
+    server = MjpegServer()
+    try:
+        camera = {"source": "stream", "url": server.url, "stall_timeout_s": 20}
+        with DaemonProcess(write_config(tmp_path, free_port(), camera=camera)) as daemon:
+            daemon.wait_ready()
+            server.stalled.set()
+            code, took_s = daemon.stop()
+            assert (code, took_s < 5) == (0, True), daemon.log
+    finally:
+        server.close()
