@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import is_person_id
@@ -19,8 +21,9 @@ from edgeface.gallery.enrollment import (
 )
 from edgeface.gallery.gate import Gate, Portrait, Refused, explain
 from edgeface.gallery.store import GalleryStore
+from edgeface.recognition.alignment import ALIGNMENTS
 from edgeface.recognition.quality import GATES, Quality, QualityLimits
-from edgeface.recognition.values import Box, Embedding, Face, Image
+from edgeface.recognition.values import Alignment, Box, Embedding, Face, Image
 from tests.support.gallery import (
     ALICE,
     BOB,
@@ -55,6 +58,25 @@ def test_a_good_photo_becomes_a_portrait(tmp_path: Path) -> None:
     np.testing.assert_allclose(examined.embedding, direction(2), atol=1e-6)
     assert examined.stored(NOW_S).created_s == NOW_S
     assert 0 <= examined.stored(NOW_S).quality <= 1
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS.values(), ids=ALIGNMENTS)
+def test_a_photo_is_turned_to_what_the_embedder_wants(alignment: Alignment) -> None:
+    sizes = []
+
+    class Wanting(PaintedEmbedder):
+        def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+            sizes.extend(crop.shape for crop in crops)
+            return super().embed(crops)
+
+    embedder = Wanting()
+    embedder.alignment = alignment
+    examined = Gate(PaintedDetector(), embedder, LIMITS).examine(portrait(2), "a.jpg")
+    assert isinstance(examined, Portrait)
+    assert sizes == [(alignment.size_px, alignment.size_px, 3)]
+    same = GATE.examine(portrait(2), "a.jpg")
+    assert isinstance(same, Portrait)
+    assert examined.quality == same.quality
 
 
 @pytest.mark.parametrize(
