@@ -84,8 +84,10 @@ def test_a_photo_is_turned_to_what_the_embedder_wants(alignment: Alignment) -> N
     [
         pytest.param((), LIMITS, "no_face", id="no face"),
         pytest.param(((10, 10, 150, 150), (240, 200, 380, 350)), LIMITS, "several_faces", id="two"),
-        pytest.param(((180, 180, 208, 208),), LIMITS, "too_small", id="small"),
-        pytest.param(((100, 100, 300, 300),), replace(LIMITS, min_score=0.95), "uncertain", id="s"),
+        pytest.param(
+            ((180, 180, 212, 212),), replace(LIMITS, min_face_px=40.0), "too_small", id="s"
+        ),
+        pytest.param(((100, 100, 300, 300),), replace(LIMITS, min_score=0.95), "uncertain", id="u"),
         pytest.param(
             ((100, 100, 300, 300),), replace(LIMITS, min_sharpness=1.1), "blurred", id="blurred"
         ),
