@@ -1,7 +1,8 @@
 """Compare the faces of two photographs: same person or not.
 
-Prints similarity and threshold. Exit code 0: the same person, 1: two people, 2: a photograph that
-cannot be used.
+Prints similarity and thresholds. Between them the answer is "not sure": too unlike for the false
+matches that are allowed, and too like for strangers. Exit code 0: the same person, 1: two people
+or not sure, 2: a photograph that cannot be used.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from pathlib import Path
 
 from edgeface.cli.common import add_json, add_models
 
-SAME, DIFFERENT = 0, 1
+SAME, NOT_SAME = 0, 1
 DEFAULT_FMR = 1e-4
+DOUBT_FMR = 0.05
+"""What fewer strangers than this reach is not said to be two people: many a pair of one person, in
+other light or years apart, lies there."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,22 +46,28 @@ def run(args: argparse.Namespace) -> int:
     a, b = (embed_photograph(Path(path), detector, embedder) for path in (args.a, args.b))
     similarity = float(a @ b)
     threshold = calibration.threshold_for(args.fmr)
+    doubt = min(calibration.threshold_for(DOUBT_FMR).value, threshold.value)
     same = similarity >= threshold.value
+    verdict = "the same person" if same else "not sure" if similarity >= doubt else "two people"
     if args.json:
         measured = {
             "similarity": similarity,
             "threshold": threshold.value,
             "threshold_extrapolated": threshold.extrapolated,
             "fmr": args.fmr,
+            "doubt_threshold": doubt,
             "same": same,
+            "verdict": verdict,
         }
         print(json.dumps(measured))
     else:
         note = ", beyond what the calibration's data support" if threshold.extrapolated else ""
         print(f"similarity {similarity:.3f}")
         print(f"threshold  {threshold.value:.3f} (false matches {args.fmr:g}{note})")
-        print("the same person" if same else "two people")
-    return SAME if same else DIFFERENT
+        if verdict == "not sure":
+            print(f"{DOUBT_FMR:.0%} of strangers reach {doubt:.3f}")
+        print(verdict)
+    return SAME if same else NOT_SAME
 
 
 def _rate(text: str) -> float:

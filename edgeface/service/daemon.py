@@ -113,13 +113,13 @@ class Daemon:
             reasons = "; ".join(composition.reporter.reasons())
             why = f": {reasons}" if reasons else ""
             why += f"; the reload was refused: {self._refused}" if self._refused else ""
-            self._notifier.ready(f"{lifecycle}, {people(count)}{why}")
             extra: dict[str, object] = {"people": count} | ({"reasons": reasons} if reasons else {})
             if self._refused:  # which was thinned out of the log where it is the same once more
                 extra["refused"] = self._refused
                 _log.info("the configuration before is used on", extra=extra)
             else:
                 _log.info("edgeface %s is %s", __version__, lifecycle, extra=extra)
+            self._notifier.ready(f"{lifecycle}, {people(count)}{why}")
             self._lifecycle = lifecycle
         watchdog_s, now_s = self._notifier.watchdog_s, time.monotonic()
         if watchdog_s is None or not composition.supervisor.healthy():

@@ -219,8 +219,11 @@ def photographs(people: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_compare_tells_one_person_from_two(
-    capsys: pytest.CaptureFixture[str], photographs: Path, models: list[str], embedder_package: Path
+def test_compare_tells_one_person_from_two_and_what_lies_between(
+    capsys: pytest.CaptureFixture[str],
+    photographs: Path,
+    models: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     a, b, other, none = (
         str(photographs / name)
@@ -240,11 +243,20 @@ def test_compare_tells_one_person_from_two(
 
     similarity = _similarity(capsys, a, other, models)
     assert similarity < same["similarity"]
-    # With a threshold between the two they are two people.
+    # With a threshold between the two they are not said to be one.
     between = (same["similarity"] + similarity) / 2
     strict = rate * np.exp((start - between) / scale)
+    monkeypatch.setattr("edgeface.cli.compare.DOUBT_FMR", strict)
     assert main(["compare", a, other, "--fmr", f"{strict:.12g}", *models]) == 1
     assert capsys.readouterr().out.endswith("two people\n")
+    # Nor to be two, where so few strangers are as alike.
+    monkeypatch.setattr("edgeface.cli.compare.DOUBT_FMR", 0.999)
+    assert main(["compare", a, other, "--fmr", f"{strict:.12g}", *models]) == 1
+    assert capsys.readouterr().out.endswith("not sure\n")
+    assert main(["compare", a, other, "--fmr", f"{strict:.12g}", "--json", *models]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["same"], answer["verdict"]) == (False, "not sure")
+    assert answer["doubt_threshold"] <= answer["similarity"] < answer["threshold"]
 
     assert main(["compare", a, none, *models]) == 2
     assert "2.png: no face found" in capsys.readouterr().err
