@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgeface.settings.base import Place, PlacedText, Places, Seconds, Section, Size, place
+from edgeface.settings.base import CREDENTIAL_PREFIX, Place, Places, Seconds, Section, Size, place
 
 Fps = Annotated[float, Field(gt=0, le=240)]
 
@@ -21,11 +23,46 @@ def _device(value: Any) -> Any:
     return value if isinstance(value, int) else str(value)
 
 
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "rtp", "udp", "tcp", "srt")
+"""Of addresses that OpenCV's FFmpeg opens."""
+VIDEO_FILES = (
+    *(".264", ".265", ".avi", ".flv", ".gif", ".h264", ".h265", ".hevc", ".m2ts", ".m4v"),
+    *(".mjpeg", ".mjpg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".ts"),
+    *(".webm", ".wmv"),
+)
+"""Endings of what is a file without `./` before it."""
+_ADDRESS = "an address (rtsp://HOST/..., http://HOST/...) or the path of a video file"
+
+
 def _url(value: Any) -> Any:
     """A text with a scheme is left as it is; any other is the path of a video file."""
-    if isinstance(value, str) and value and "://" not in value:
-        return str(place(value))
-    return str(value) if isinstance(value, PlacedText) else value
+    if not isinstance(value, str) or not value:
+        return value
+    scheme, colon, _ = value.partition(":")
+    if colon and scheme.lower() in (*SCHEMES, "file"):
+        _check_address(value, scheme.lower())
+        return str(value)
+    if "://" in value:
+        raise ValueError(f"should begin with one of {', '.join(SCHEMES)}, file and ://")
+    plain = value[0] in "/.~" or value.startswith(CREDENTIAL_PREFIX)
+    if not plain and PurePath(value).suffix.lower() not in VIDEO_FILES:
+        raise ValueError(f"should be {_ADDRESS}; a file of another name is written ./NAME")
+    return str(place(value))
+
+
+def _check_address(value: str, scheme: str) -> None:
+    try:
+        parts = urlsplit(value)
+        named = parts.path if scheme == "file" else parts.hostname
+        _ = parts.port
+    except ValueError:  # whose message may hold a part of the password
+        raise ValueError(
+            "is no address: its host or port cannot be; in a user name and a password @ : / ? # "
+            "are written %40 %3A %2F %3F %23"
+        ) from None
+    if not value[len(scheme) :].startswith("://") or not named:
+        form = "file:///PATH" if scheme == "file" else f"{scheme}://HOST/..."
+        raise ValueError(f"names no {'file' if scheme == 'file' else 'host'}: {form} is the form")
 
 
 class CameraBase(Section):

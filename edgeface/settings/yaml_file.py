@@ -28,6 +28,12 @@ FILE_BYTES = 256 << 10
 _TAG = "tag:yaml.org,2002:"
 
 
+_NO_VARIABLES = (
+    "holds ${: environment variables are not read; write the value itself, and what is secret into "
+    "a file of its own: a password_file, a credential, or a drop-in in conf.d of mode 0600"
+)
+
+
 class _CoreLoader(yaml.SafeLoader):
     """PyYAML's parser with the scalars of YAML 1.2."""
 
@@ -171,6 +177,8 @@ class _Reader:
         try:
             match node.tag.removeprefix(_TAG):
                 case "str":
+                    if "${" in text:
+                        self._value_fault(keys, _NO_VARIABLES)
                     return PlacedText(text, self._folder)
                 case "null":
                     return None

@@ -316,3 +316,42 @@ def test_what_is_shown_can_be_read_again(write: Write) -> None:
     shown = dump_settings(settings)
     assert load_settings(write(shown, "shown.yaml")) == settings
     assert yaml.safe_load(shown)["camera"]["source"] == "v4l2"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("${CAMERA_URL}", "environment variables are not read"),
+        ("rtsp://${USER}:x@camera/1", "environment variables are not read"),
+        ("camera.local/stream", "should be an address (rtsp://HOST/..., http://HOST/...) or the"),
+        ("camera", "a file of another name is written ./NAME"),
+        ("rtsp:/cam", "names no host: rtsp://HOST/... is the form"),
+        ("http://", "names no host: http://HOST/... is the form"),
+        ("http:///stream", "names no host"),
+        ("file:x", "names no file: file:///PATH is the form"),
+        ("gopher://camera/1", "should begin with one of rtsp, rtsps, http"),
+        ("rtsp://camera:99999/1", "its host or port cannot be"),
+        ("http://[::1/1", "its host or port cannot be"),
+        ("rtsp://user:secret#x@camera/1", "a password @ : / ? # are written %40 %3A"),
+    ],
+)
+def test_a_stream_without_a_scheme_that_is_known_or_a_host_is_a_fault(
+    write: Write, url: str, told: str
+) -> None:
+    path = write(f"site: hq\ndevice: d\ncamera: {{source: stream, url: '{url}'}}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    line = str(caught.value)
+    assert line.startswith(f"{path}:3:26: camera.url: ")
+    assert told in line
+    assert "secret" not in line.replace("what is secret", "")
+    assert "\n" not in line
+
+
+def test_a_variable_of_the_environment_is_a_fault_wherever_it_stands(write: Write) -> None:
+    path = write("site: hq\ndevice: ${HOST}\nmqtt: {host: '${BROKER}'}\ncamera: {source: v4l2}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    told = str(caught.value).splitlines()
+    assert [line.split(": ")[1] for line in told] == ["device", "mqtt.host"]
+    assert all("environment variables are not read" in line for line in told)
