@@ -18,6 +18,12 @@ from edgeface.settings.camera import (
 
 def make_backend(camera: Camera, clock: Clock | None = None) -> FrameSource:
     """The bare back end that `camera.source` names, not opened."""
+    source = _backend(camera, clock)
+    source.rotate, source.flip = camera.rotate, camera.flip
+    return source
+
+
+def _backend(camera: Camera, clock: Clock | None) -> FrameSource:
     if isinstance(camera, Picamera2Camera):
         from edgeface.capture.picamera2 import Picamera2Source
 

@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final, Self
 
+import numpy as np
+
 from edgeface.base.clock import Clock, Stamp
 from edgeface.base.errors import ClosedError
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.turning import turned
 from edgeface.recognition.values import Image
 
 
@@ -39,6 +42,10 @@ class FrameSource(ABC):
     def __init__(self, name: str, clock: Clock | None) -> None:
         self.name: Final = name
         """Id for `Frame.source`, logs and `~/state`."""
+        self.rotate = 0
+        """Degrees clockwise by which each picture is turned: 0, 90, 180 or 270."""
+        self.flip = False
+        """Whether it is mirrored left to right then."""
         self.is_open = False
         """Between `open()` and `close()`."""
         self._clock = clock or Clock()
@@ -64,15 +71,20 @@ class FrameSource(ABC):
             raise ClosedError(f"camera {self.name!r} is not open")
         picture = self._next(max(0.0, timeout_s))
         self._sequence += picture.step
+        detect_image, scale = picture.detect_image, picture.detect_scale
         return Frame(
-            image=picture.image,
+            image=self._turned(picture.image),
             source=self.name,
             sequence=self._sequence,
             captured_at=picture.stamp.captured_at,
             boottime_ns=picture.stamp.boottime_ns,
-            detect_image=picture.detect_image,
-            detect_scale=picture.detect_scale,
+            detect_image=None if detect_image is None else self._turned(detect_image),
+            detect_scale=scale[::-1] if self.rotate in (90, 270) else scale,
         )
+
+    def _turned(self, image: Image) -> Image:
+        image = turned(image, self.rotate)
+        return np.ascontiguousarray(image[:, ::-1]) if self.flip else image
 
     def close(self) -> None:
         """Release everything; safe to call twice."""

@@ -12,11 +12,15 @@ import argparse
 import os
 import platform
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from edgeface.base.errors import EdgefaceError, StateError
 from edgeface.cli.common import add_config
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
+
+if TYPE_CHECKING:
+    from edgeface.recognition.values import Image
 
 Check = Callable[[Settings], str]
 
@@ -115,7 +119,21 @@ def _camera(settings: Settings) -> str:
     with make_backend(settings.camera) as source:
         frame = source.read(settings.camera.stall_timeout_s)
     height, width = frame.image.shape[:2]
-    return f"{settings.camera.source} {source.name} gives {width}x{height}"
+    text = f"{settings.camera.source} {source.name} gives {width}x{height}"
+    turn = _turn_of(settings, frame.image)
+    return f"{text}\n{settings.camera.turn_hint(turn)}" if turn else text
+
+
+def _turn_of(settings: Settings, image: Image) -> int:
+    """Degrees clockwise after which alone a face is found in the picture."""
+    from edgeface.inference.models import open_models
+    from edgeface.recognition.turning import best_turn
+
+    try:
+        detector = open_models(settings.models)[0]
+    except EdgefaceError:  # which the check of the models tells
+        return 0
+    return best_turn(detector, image) or 0
 
 
 def _broker(settings: Settings) -> str:

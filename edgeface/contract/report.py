@@ -15,6 +15,8 @@ from edgeface.contract.event import Count, Session
 Lifecycle: TypeAlias = Literal["init", "ready", "degraded", "stopping"]
 AlertId: TypeAlias = Literal[
     "camera_stalled",
+    "camera_turned",
+    "frame_rate_low",
     "accelerator_lost",
     "gallery_stale",
     "clock_unsynced",

@@ -121,6 +121,11 @@ class Pipeline:
         return not self._judges
 
     @property
+    def frame_interval_s(self) -> float | None:
+        """The usual time from frame to frame; None until it is known."""
+        return self._tracker.interval_s
+
+    @property
     def held_back(self) -> int:
         """Names that the cool-down kept from being announced twice."""
         return self._cool_down.held_back
@@ -173,7 +178,7 @@ class Pipeline:
     def pause(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:
         """No frame has come that was captured up to `time_s`; one that was captured later may still
         be on its way. Ends the tracks that were not seen for too long."""
-        self._end(self._tracker.update((), time_s).ended, time_s, gallery)
+        self._end(self._tracker.expire(time_s), time_s, gallery)
         return self._take()
 
     def flush(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:

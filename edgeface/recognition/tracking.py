@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +15,12 @@ _VELOCITY_GAIN: Final = 0.5
 _REACH: Final = 1.0
 """How far a face may be from where it was expected, in face sizes, when the boxes do not overlap
 enough: a walker at a low frame rate moves by more than their own face."""
+_GAP_FRAMES: Final = 2.5
+"""One frame without a face ends no track, however slowly frames come."""
+_LONGEST_GAP_S: Final = 5.0
+"""Who comes later is another visitor."""
+_MEASURED: Final = 5
+"""Intervals between frames whose median is the rate."""
 _MAX_GROWTH: Final = 2.0
 """How much a face may grow or shrink meanwhile."""
 
@@ -24,7 +32,7 @@ class TrackerRules:
     min_iou: float = 0.3
     """The least overlap of a face with the track's predicted box."""
     max_gap_s: float = 0.7
-    """A track without a face for longer has ended."""
+    """A track without a face for longer has ended; after `_GAP_FRAMES` where they come seldom."""
 
     def __post_init__(self) -> None:
         if not 0 < self.min_iou < 1:
@@ -77,16 +85,34 @@ class Tracker:
         self._rules = rules or TrackerRules()
         self._tracks: dict[int, _Track] = {}
         self._next_id = 1
+        self._frame_s: float | None = None
+        self._intervals_s: deque[float] = deque(maxlen=_MEASURED)
 
-    def update(self, faces: list[Face] | tuple[Face, ...], time_s: float) -> TrackerUpdate:
-        """Take the faces of one frame. A face whose box is empty or not finite is left out."""
+    @property
+    def interval_s(self) -> float | None:
+        """The usual time from frame to frame; None until it is known."""
+        if len(self._intervals_s) < _MEASURED:
+            return None
+        return statistics.median(self._intervals_s)
+
+    def expire(self, time_s: float) -> tuple[int, ...]:
+        """End the tracks that no frame up to `time_s` has shown for too long; their ids."""
+        gap_s = self._rules.max_gap_s
+        if self.interval_s is not None:
+            gap_s = max(gap_s, min(_GAP_FRAMES * self.interval_s, _LONGEST_GAP_S))
         ended = tuple(
-            track.track_id
-            for track in self._tracks.values()
-            if time_s - track.seen_s > self._rules.max_gap_s
+            track.track_id for track in self._tracks.values() if time_s - track.seen_s > gap_s
         )
         for track_id in ended:
             del self._tracks[track_id]
+        return ended
+
+    def update(self, faces: list[Face] | tuple[Face, ...], time_s: float) -> TrackerUpdate:
+        """Take the faces of one frame. A face whose box is empty or not finite is left out."""
+        if self._frame_s is not None:
+            self._intervals_s.append(max(0.0, time_s - self._frame_s))
+        self._frame_s = time_s
+        ended = self.expire(time_s)
         usable = [face for face in faces if _usable(face.box)]
         matched = self._match(usable, time_s)
         active: list[tuple[int, Face]] = []

@@ -78,6 +78,10 @@ class RecognizerPost:
     """How many times it has heard from the watcher that an Edge TPU is back."""
     first_track_id: int = 1
     """The first id that no track has had."""
+    frame_interval_s: float | None = None
+    """The usual time from frame to frame; None until it is known."""
+    turn: int = 0
+    """Degrees clockwise after which alone faces are found; 0 where they are upright."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
+from edgeface.recognition.turning import TurnWatch
 from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.checked_models import Models, open_checked
 from edgeface.service.commanding.peephole import Glance, Peephole
@@ -24,6 +25,7 @@ from edgeface.service.sightings import Circumstances, sighting
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
+from edgeface.settings.camera import Camera
 from edgeface.settings.tree import Settings
 
 DEADLINE_S: Final = 10.0
@@ -110,6 +112,8 @@ class Recognizer:
         self._golden_ns = self._clock.monotonic_ns()
         self._late_s: deque[float] = deque(maxlen=LATENESS_FRAMES)
         """How old the last frames were when they came."""
+        self._watched: Camera | None = None
+        self._turns = TurnWatch()
         self._back_ns: int | None = None
         """Since when an Edge TPU that is back waits to be taken."""
 
@@ -167,7 +171,21 @@ class Recognizer:
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)
+            self._board.by_recognizer.frame_interval_s = pipeline.frame_interval_s
+            try:
+                self._watch(frame, models)
+            except ModelError as error:
+                return self._without_tpu(models, str(error), pulse)
         return self._between_frames(models, pulse, idle=pipeline.idle)
+
+    def _watch(self, frame: Frame, models: Models) -> None:
+        """Notice a camera that is not upright."""
+        camera = self._board.settings.camera
+        if camera is not self._watched:  # it may be turned otherwise now
+            self._watched, self._turns = camera, TurnWatch()
+        small = frame.image if frame.detect_image is None else frame.detect_image
+        self._turns.look(models.detector, small, frame.boottime_ns / NS)
+        self._board.by_recognizer.turn = self._turns.hint
 
     def _process(self, pipeline: Pipeline, frame: Frame, gallery: Gallery) -> FrameResult:
         try:

@@ -17,6 +17,8 @@ from edgeface.service.board import Board
 from edgeface.service.meters import memory_mb, temperature_c
 from edgeface.service.supervisor import Supervisor
 
+PATIENCE_S = 5.0
+"""So long somebody stands at a door and looks."""
 _MAX_LINE = 1000
 
 
@@ -97,6 +99,22 @@ class Reporter:
         self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
         self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
         self._presence.set_alert("clock_unsynced", self._clock.sync_trouble())
+        self._presence.set_alert("camera_turned", self._turn_hint())
+        self._presence.set_alert("frame_rate_low", self._rate_trouble())
+
+    def _turn_hint(self) -> str | None:
+        turn = self._board.by_recognizer.turn
+        return self._board.settings.camera.turn_hint(turn) if turn else None
+
+    def _rate_trouble(self) -> str | None:
+        interval_s = self._board.by_recognizer.frame_interval_s
+        wanted = self._board.settings.decision.min_agreeing
+        if interval_s is None or wanted * interval_s <= PATIENCE_S:
+            return None
+        return (
+            f"a frame comes every {interval_s:.1f} s only: the {wanted} that have to agree on a "
+            "person take longer than people stand at a door; raise the camera's frame rate"
+        )
 
     def health(self) -> Health | None:
         """The health message when it is due."""

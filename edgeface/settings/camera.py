@@ -77,6 +77,19 @@ class CameraBase(Section):
     reopen_max_s: Seconds = 30.0
     """The longest such pause."""
 
+    rotate: Literal[0, 90, 180, 270] = 0
+    """Degrees clockwise by which the pictures of a camera that hangs otherwise are turned."""
+    flip: bool = False
+    """Mirrors the pictures left to right, after they were turned: for a camera that mirrors."""
+
+    def turn_hint(self, degrees: int) -> str:
+        """For a camera whose pictures show upright faces only after they are turned clockwise."""
+        wanted = (self.rotate + (-degrees if self.flip else degrees)) % 360
+        return (
+            f"faces are found only after the picture is turned by {degrees} degrees clockwise: set "
+            f"camera.rotate: {wanted}"
+        )
+
     @model_validator(mode="after")
     def _ordered(self) -> CameraBase:
         if self.reopen_min_s > self.reopen_max_s:

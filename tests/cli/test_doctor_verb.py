@@ -8,6 +8,7 @@ import pytest
 
 from edgeface.base.clock import Clock
 from edgeface.cli.main import main
+from edgeface.demo.photographs import COLLINS
 from edgeface.gallery.opening import open_gallery
 from edgeface.mqtt.localbroker import free_port
 from edgeface.settings.loading import load_settings
@@ -88,3 +89,15 @@ def test_a_bad_configuration_ends_it(tmp_path: Path, capsys: pytest.CaptureFixtu
     (tmp_path / "bad.yaml").write_text("site: 1\n")
     assert main(["doctor", "-c", str(tmp_path / "bad.yaml")]) == 2
     assert "bad.yaml" in capsys.readouterr().err
+
+
+def test_a_camera_that_hangs_on_its_side_is_told_how_to_be_set(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import cv2
+
+    photograph = cv2.imread(str(COLLINS))
+    assert photograph is not None
+    cv2.imwrite(str(pictures / "1.png"), cv2.rotate(photograph, cv2.ROTATE_90_CLOCKWISE))
+    main(["doctor", "-c", configured(tmp_path, 1), "--skip", "broker"])
+    assert "set camera.rotate: 270" in capsys.readouterr().out

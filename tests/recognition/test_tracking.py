@@ -158,3 +158,29 @@ def test_ids_are_unique_end_once_and_never_come_back(
             alive = (alive | {new}) - {now[0]}
             gone.add(now[0])
     assert set(tracker.flush()) == alive
+
+
+def test_at_one_frame_a_second_a_person_stays_one_track() -> None:
+    """Also over a frame without the face; who comes seconds later is another."""
+    tracker = Tracker()
+    for number in range(6):
+        tracker.update([], float(number))
+    assert tracker.interval_s == 1.0
+    assert [ids(tracker, [face(100)], 6.0 + number) for number in range(3)] == [[1]] * 3
+    assert tracker.update([], 9.0).ended == ()
+    assert ids(tracker, [face(100)], 10.0) == [1]
+    assert tracker.expire(12.4) == ()
+    assert tracker.expire(12.6) == (1,)
+
+
+def test_one_long_pause_does_not_change_the_rate_and_the_gap_has_a_bound() -> None:
+    tracker = Tracker()
+    for number in range(20):
+        tracker.update([face(100)], number * FRAME_S)
+    assert tracker.update([], 60.0).ended == (1,)
+    assert tracker.interval_s == pytest.approx(FRAME_S)
+    slow = Tracker()
+    for number in range(7):
+        slow.update([face(100)], number * 4.0)
+    assert slow.expire(24.0 + 4.9) == ()
+    assert len(slow.expire(24.0 + 5.1)) == 1

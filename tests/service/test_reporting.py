@@ -213,3 +213,17 @@ def test_ready_is_said_of_the_past_too(desk: Desk) -> None:
     assert desk.reporter.ready
     desk.board.by_capture.camera = SimpleNamespace(frames=0, last_error="lost", connected=False)  # type: ignore[assignment]
     assert desk.reporter.lifecycle == "degraded"
+
+
+def test_a_turned_camera_and_too_few_frames_are_alerts_but_not_degraded(desk: Desk) -> None:
+    desk.make_ready()
+    desk.board.by_recognizer.turn = 90
+    desk.board.by_recognizer.frame_interval_s = 2.0
+    desk.reporter.tick()
+    assert desk.presence.alerts["camera_turned"].endswith("set camera.rotate: 90")  # type: ignore[index]
+    assert "a frame comes every 2.0 s only" in desk.presence.alerts["frame_rate_low"]  # type: ignore[index]
+    assert desk.reporter.lifecycle == "ready"
+    desk.board.by_recognizer.turn = 0
+    desk.board.by_recognizer.frame_interval_s = 1.0
+    desk.reporter.tick()
+    assert desk.presence.alerts == {}
