@@ -39,6 +39,8 @@ from edgeface.security.tls import explain_closing, explain_failure, explain_refu
 
 _TAKEN_OVER: Final = 0x8E
 """The broker ended the connection for a newer one of the same client id (MQTT 5.0, 3.14.2.1)."""
+_PACKET_OVERHEAD_BYTES: Final = 24
+"""Of a PUBLISH: its header, packet identifier, and what has a fixed length in its properties."""
 _PROTOCOL_ERROR: Final = 0x82
 
 
@@ -142,6 +144,17 @@ class Connection:
     def free(self) -> int:
         """How many more publications the broker takes now."""
         return 0 if self._over else max(0, self.receive_maximum - len(self._in_flight))
+
+    def takes(self, publication: Publication) -> bool:
+        """Whether it is within the broker's Maximum Packet Size, which must be kept (MQTT 5.0,
+        section 3.2.2.3.6); as the length of the packet is reckoned a few bytes too high."""
+        if self.maximum_packet_bytes is None:
+            return True
+        texts = [publication.topic, publication.response_topic or ""]
+        texts += [text for pair in publication.user_properties for text in pair]
+        size = sum(len(text.encode()) + 3 for text in texts) + _PACKET_OVERHEAD_BYTES
+        size += len(publication.payload) + len(publication.correlation_data or b"")
+        return size <= self.maximum_packet_bytes
 
     def publish(self, publication: Publication) -> int:
         """Hand a message to the network; its `mid`, which the PUBACK (QoS 1) will name.

@@ -20,9 +20,10 @@ FETCH_AHEAD: Final = 64
 MIN_EXPIRY_S: Final = 1
 """Message expiry counts whole seconds, and 0 means for ever to mosquitto."""
 
-PAYLOAD_REASONS: Final = frozenset({0x95, 0x99})
+PACKET_TOO_LARGE: Final = 0x95
+PAYLOAD_REASONS: Final = frozenset({PACKET_TOO_LARGE, 0x99})
 """PUBACK: packet too large, payload format invalid. Sending it again cannot help."""
-POISON_REASONS: Final = frozenset({0x81, 0x82, 0x95, 0x99})
+POISON_REASONS: Final = frozenset({0x81, 0x82, PACKET_TOO_LARGE, 0x99})
 """DISCONNECT because of what was sent: malformed, protocol error, too large, format invalid."""
 
 Fate: TypeAlias = Literal["delivered", "undeliverable", "refused"]
@@ -35,7 +36,12 @@ class LiveLane:
     def __init__(self, clock: Clock, session: str) -> None:
         self.sent = 0
         """Events handed over since the start."""
-        self.missed: dict[str, int] = {"offline": 0, "expired": 0, "connection_lost": 0}
+        self.missed: dict[str, int] = {
+            "offline": 0,
+            "expired": 0,
+            "connection_lost": 0,
+            "too_large": 0,
+        }
         """Events that were never handed over, by reason."""
         self._clock = clock
         self._session = session
@@ -69,6 +75,11 @@ class LiveLane:
                 return row, expiry_s
             self.missed["expired"] += 1
         return None
+
+    def unsent(self) -> None:
+        """The event from `next` is larger than the broker takes."""
+        self.sent -= 1
+        self.missed["too_large"] += 1
 
 
 class LogLane:

@@ -33,7 +33,7 @@ from edgeface.base.messages import (
 )
 from edgeface.contract import event
 from edgeface.mqtt.connection import Connection
-from edgeface.mqtt.lanes import FETCH_AHEAD, LiveLane, LogLane
+from edgeface.mqtt.lanes import FETCH_AHEAD, PACKET_TOO_LARGE, LiveLane, LogLane
 from edgeface.mqtt.link import DeviceSession, Handler, LinkStatus, OnPuback
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.mqtt.presence import Presence
@@ -47,7 +47,6 @@ MAX_OUTGOING: Final = 1_000
 """Publications of others that may wait for the connection."""
 _TICK_S: Final = 0.25
 _FAREWELL_S: Final = 1.0
-_PACKET_OVERHEAD_BYTES: Final = 64
 
 _Task: TypeAlias = Callable[[], None]
 
@@ -232,9 +231,16 @@ class Publisher:
         """As much as the broker takes now: live events first, then the rest, then the log."""
         while self._ready and connection.free > 0 and (live := self._live.next()) is not None:
             row, expiry_s = live
-            self._publish_event(connection, self._me.topics.event, row.payload, expiry_s)
+            copy = self._signed(self._me.topics.event, row.payload, expiry_s)
+            if connection.takes(copy):
+                connection.publish(copy)
+            else:
+                self._live.unsent()
         while self._outgoing and connection.free > 0:
             publication, done = self._outgoing.popleft()
+            if not connection.takes(publication):
+                (done or partial(self._note, publication.topic))(PACKET_TOO_LARGE)
+                continue
             mid = connection.publish(publication)
             if publication.qos > 0:
                 self._awaiting[mid] = done or partial(self._note, publication.topic)
@@ -259,21 +265,16 @@ class Publisher:
         except ContractError as error:
             self._outbox.undeliverable(row, f"cannot be read back: {error}")
             return
-        limit = connection.maximum_packet_bytes
-        signed_size = len(payload) + 2 * len(self._me.topics.event_log) + 3 * _PACKET_OVERHEAD_BYTES
-        if limit is not None and signed_size > limit:
+        copy = self._signed(self._me.topics.event_log, payload, None)
+        if connection.takes(copy):
+            self._log_lane.sent(connection.publish(copy), row)
+        else:
+            limit = connection.maximum_packet_bytes
             self._outbox.undeliverable(row, f"larger than the broker's {limit} bytes")
-            return
-        mid = self._publish_event(connection, self._me.topics.event_log, payload, None)
-        self._log_lane.sent(mid, row)
 
-    def _publish_event(
-        self, connection: Connection, topic: str, payload: bytes, expiry_s: int | None
-    ) -> int:
+    def _signed(self, topic: str, payload: bytes, expiry_s: int | None) -> Publication:
         properties = self._me.key.properties(topic, payload)
-        return connection.publish(
-            Publication(topic, payload, expiry_s=expiry_s, user_properties=properties)
-        )
+        return Publication(topic, payload, expiry_s=expiry_s, user_properties=properties)
 
     def _handle(self, signal: Signal) -> None:
         match signal:
@@ -366,7 +367,7 @@ class Publisher:
         """Have what was dropped announced once the log has caught up, and say so until then."""
         outbox = self._outbox.status
         self._presence.set_alert("outbox_dropping", outbox.trouble)
-        if outbox.unannounced and self._log_lane.idle:
+        if outbox.gap_due and self._log_lane.idle:
             self._outbox.announce_gaps()
             self._log_lane.committed()
 

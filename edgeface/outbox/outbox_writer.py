@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, Clock, utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.files import set_aside
@@ -33,6 +34,9 @@ DELETE_DELAY_S: Final = 0.2
 """Deletions wait this long for company: one that is lost by a crash only sends the event again."""
 RETRY_MIN_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
+GAP_PAUSE_MIN_S: Final = 30.0
+GAP_PAUSE_MAX_S: Final = 600.0
+"""After a gap event that was refused."""
 _DELETE_BATCH: Final = 512
 MAX_UNSAVED: Final = 1_000
 """Events kept in memory while the file cannot be written."""
@@ -69,6 +73,9 @@ class Writer:
         self._gaps: list[DroppedRange] = []
         self._gaps_changed = False
         self._unknown_loss = False
+        self._gap_id: str | None = None
+        self._gap_at_ns = 0
+        self._gap_backoff = Backoff(floor_s=GAP_PAUSE_MIN_S, base_s=60.0, cap_s=GAP_PAUSE_MAX_S)
         self._retry_s = RETRY_MIN_S
         self._retry_at_ns = 0
 
@@ -113,21 +120,33 @@ class Writer:
 
     def settle(self, event_id: str) -> None:
         """It need not be sent again; deleted from the file with the next batch."""
+        if event_id == self._gap_id:
+            self._gap_backoff.reset()
         count = len(self._unsaved)
         self._unsaved = [row for row in self._unsaved if row.event_id != event_id]
         if len(self._unsaved) == count and self._file is not None:
             self._settled.setdefault(event_id, self._clock.monotonic_ns())
 
     def give_up(self, row: Row, reason: str) -> None:
-        """Make a dead letter of an event that cannot be delivered for what is in it."""
-        _log.error("event %s cannot be delivered (%s): dead letter", row.event_id, reason)
+        """Make a dead letter of an event that cannot be delivered for what is in it. Of a gap event
+        nothing but what it announced is kept, and announced again, with it, after a pause: another
+        would be refused as well."""
+        if row.kind == "gap":
+            self._gap_id = None
         self.settle(row.event_id)
-        self._bury(reason, row.payload)
         self._lose([row], "refused")
+        if row.kind == "gap":
+            pause_s = self._gap_backoff.next_s()
+            self._gap_at_ns = self._clock.monotonic_ns() + round(pause_s * NS)
+            _log.error("a gap event cannot be delivered (%s): it is made again later", reason)
+            return
+        more = {"event_id": row.event_id}
+        _log.error("an event cannot be delivered (%s): dead letter", reason, extra=more)
+        self._bury(reason, row.payload)
 
     def announce(self) -> None:
-        """Make a gap event of what was dropped, if anything was."""
-        if not self._gaps and not self._unknown_loss:
+        """Make a gap event of what was dropped, if anything was and no pause is kept."""
+        if not self._gap_due():
             return
         lost, self._gaps = take(self._gaps)
         if self._unknown_loss:
@@ -141,7 +160,13 @@ class Writer:
             announced_at=utc_now(self._clock),
             clock_synced=self._clock.synced(),
         )
-        self._unsaved.append(self._row(identity, codec.to_json(found), 0))
+        row = self._row(identity, codec.to_json(found), 0)
+        self._gap_id = row.event_id
+        self._unsaved.append(row)
+
+    def _gap_due(self) -> bool:
+        lost = bool(self._gaps) or self._unknown_loss
+        return lost and self._clock.monotonic_ns() >= self._gap_at_ns
 
     def oldest(self, limit: int, exclude: frozenset[str]) -> list[Row]:
         """The events that have waited longest and are not in `exclude`. What is in memory only is
@@ -169,6 +194,7 @@ class Writer:
             bytes=size + sum(len(row.payload) for row in self._unsaved),
             unsaved=len(self._unsaved),
             last_seq=self._seq,
+            gap_due=self._gap_due(),
             unannounced=sum(item.dropped for item in self._gaps) + self._unknown_loss,
         )
 

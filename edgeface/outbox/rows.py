@@ -58,6 +58,8 @@ class OutboxStatus:
     """Of this session; 0 before its first event."""
     unannounced: int = 0
     """Dropped events that no gap event has named yet; an unknown number counts as one."""
+    gap_due: bool = False
+    """Whether a gap event is to be made of them now; not for a while after one was refused."""
     degraded: str | None = None
     """Why nothing can be stored now: `disk_full`, `io_error`, `read_only`, `cannot_open`..."""
     set_aside: Path | None = None

@@ -62,7 +62,7 @@ def test_a_live_event_is_not_carried_to_the_next_connection() -> None:
     live.close()
     live.open()
     assert live.next() is None
-    assert live.missed == {"offline": 1, "expired": 0, "connection_lost": 1}
+    assert live.missed == {"offline": 1, "expired": 0, "connection_lost": 1, "too_large": 0}
 
 
 def test_an_event_of_another_session_is_never_live() -> None:
