@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Final
 
+from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import ContractError
 from edgeface.contract import event
@@ -16,6 +17,7 @@ from edgeface.outbox.rows import Row
 from edgeface.settings.mqtt import OutboxSettings
 
 AGE_CHECK_S: Final = 60.0
+GAP_PAUSE_MAX_S: Final = 600.0
 _CHUNK: Final = 256
 MAX_RANGES: Final = 64
 """Ranges in one gap event; more go into the next one."""
@@ -60,6 +62,28 @@ def _announced(payload: bytes) -> tuple[DroppedRange, ...]:
     except ContractError:
         return ()
     return found.lost.ranges if isinstance(found, event.Gap) else ()
+
+
+class GapPause:
+    """How long no gap event is made after one that the broker has refused."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._backoff = Backoff(floor_s=30.0, base_s=60.0, cap_s=GAP_PAUSE_MAX_S)
+        self._until_ns = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether one may be made now."""
+        return self._clock.monotonic_ns() >= self._until_ns
+
+    def begin(self) -> None:
+        """One was refused."""
+        self._until_ns = self._clock.monotonic_ns() + round(self._backoff.next_s() * NS)
+
+    def reset(self) -> None:
+        """One was delivered."""
+        self._backoff.reset()
 
 
 class Enforcer:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from edgeface.base.backoff import Backoff
 from edgeface.base.clock import NS, Clock, utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.files import set_aside
@@ -22,7 +21,7 @@ from edgeface.base.sqlite_file import UNUSABLE
 from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
-from edgeface.outbox.bounds import Enforcer, lost_with, merge, take
+from edgeface.outbox.bounds import Enforcer, GapPause, lost_with, merge, take
 from edgeface.outbox.counted import NOBODY, Counted, CountFile
 from edgeface.outbox.outbox_file import OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxStatus, Row
@@ -34,9 +33,6 @@ DELETE_DELAY_S: Final = 0.2
 """Deletions wait this long for company: one that is lost by a crash only sends the event again."""
 RETRY_MIN_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
-GAP_PAUSE_MIN_S: Final = 30.0
-GAP_PAUSE_MAX_S: Final = 600.0
-"""After a gap event that was refused."""
 _DELETE_BATCH: Final = 512
 MAX_UNSAVED: Final = 1_000
 """Events kept in memory while the file cannot be written."""
@@ -74,8 +70,7 @@ class Writer:
         self._gaps_changed = False
         self._unknown_loss = False
         self._gap_id: str | None = None
-        self._gap_at_ns = 0
-        self._gap_backoff = Backoff(floor_s=GAP_PAUSE_MIN_S, base_s=60.0, cap_s=GAP_PAUSE_MAX_S)
+        self._pause = GapPause(clock)
         self._retry_s = RETRY_MIN_S
         self._retry_at_ns = 0
 
@@ -121,7 +116,7 @@ class Writer:
     def settle(self, event_id: str) -> None:
         """It need not be sent again; deleted from the file with the next batch."""
         if event_id == self._gap_id:
-            self._gap_backoff.reset()
+            self._pause.reset()
         count = len(self._unsaved)
         self._unsaved = [row for row in self._unsaved if row.event_id != event_id]
         if len(self._unsaved) == count and self._file is not None:
@@ -131,13 +126,11 @@ class Writer:
         """Make a dead letter of an event that cannot be delivered for what is in it. Of a gap event
         nothing but what it announced is kept, and announced again, with it, after a pause: another
         would be refused as well."""
-        if row.kind == "gap":
-            self._gap_id = None
+        self._gap_id = None if row.event_id == self._gap_id else self._gap_id
         self.settle(row.event_id)
         self._lose([row], "refused")
         if row.kind == "gap":
-            pause_s = self._gap_backoff.next_s()
-            self._gap_at_ns = self._clock.monotonic_ns() + round(pause_s * NS)
+            self._pause.begin()
             _log.error("a gap event cannot be delivered (%s): it is made again later", reason)
             return
         more = {"event_id": row.event_id}
@@ -165,8 +158,7 @@ class Writer:
         self._unsaved.append(row)
 
     def _gap_due(self) -> bool:
-        lost = bool(self._gaps) or self._unknown_loss
-        return lost and self._clock.monotonic_ns() >= self._gap_at_ns
+        return (bool(self._gaps) or self._unknown_loss) and self._pause.over
 
     def oldest(self, limit: int, exclude: frozenset[str]) -> list[Row]:
         """The events that have waited longest and are not in `exclude`. What is in memory only is

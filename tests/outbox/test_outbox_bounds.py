@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from edgeface.base.clock import ManualClock
 from edgeface.contract import event
 from edgeface.contract.event import DroppedRange
-from edgeface.outbox.bounds import MAX_RANGES, merge, take
+from edgeface.outbox.bounds import GAP_PAUSE_MAX_S, MAX_RANGES, merge, take
 from tests.support.outboxes import announced, numbers, take_one, waiting, writer
 
 
@@ -127,3 +127,42 @@ def test_a_gap_event_stays_small() -> None:
     assert len(lost.ranges) == MAX_RANGES
     assert lost.dropped == MAX_RANGES
     assert later == ranges[MAX_RANGES:]
+
+
+def test_a_gap_event_that_is_refused_makes_no_dead_letter_and_no_gap_of_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
+    found.give_up(take_one(found, clock), "larger than the broker's 20 bytes")
+    announced(found)
+    for _ in range(50):
+        (gap,) = waiting(found)
+        found.give_up(gap, "larger than the broker's 20 bytes")
+        found.flush(last=False)
+        assert not found.status.gap_due
+        found.announce()
+        assert waiting(found) == []
+        clock.sleep(GAP_PAUSE_MAX_S)
+        found.announce()
+        found.flush(last=False)
+    assert found.status.dead_letters == 1
+    found.settle(waiting(found)[0].event_id)
+    found.give_up(take_one(found, clock), "payload format invalid")
+    gap_event = announced(found)
+    assert [item.first_seq for item in gap_event.lost.ranges] == [53]
+    # What stands in the log is the same each time, and thinned out there.
+    assert len({record.getMessage() for record in caplog.records}) == 3
+
+
+def test_what_a_refused_gap_event_announced_is_announced_again_with_its_own_number(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
+    found.give_up(take_one(found, clock), "packet too large")
+    announced(found)
+    (row,) = waiting(found)
+    found.give_up(row, "packet too large")
+    clock.sleep(GAP_PAUSE_MAX_S)
+    assert announced(found).lost.ranges == (DroppedRange("aaaaaaaa", 1, 2, 2, "refused"),)

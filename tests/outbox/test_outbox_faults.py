@@ -20,7 +20,7 @@ from edgeface.contract.event import DroppedRange, new_session
 from edgeface.outbox import outbox_file
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.outbox_file import OutboxFile
-from edgeface.outbox.outbox_writer import GAP_PAUSE_MAX_S, RETRY_MAX_S
+from edgeface.outbox.outbox_writer import RETRY_MAX_S
 from edgeface.outbox.rows import Row
 from tests.support.messages import TOPICS, sighting
 from tests.support.outboxes import announced, numbers, take_one, waiting, writer
@@ -312,45 +312,6 @@ def test_an_undeliverable_event_is_buried_and_announced(tmp_path: Path) -> None:
     gap = announced(found)
     assert gap.lost.ranges == (DroppedRange("aaaaaaaa", 1, 1, 1, "refused"),)
     assert numbers(found) == [2]
-
-
-def test_a_gap_event_that_is_refused_makes_no_dead_letter_and_no_gap_of_its_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = ManualClock()
-    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
-    found.give_up(take_one(found, clock), "larger than the broker's 20 bytes")
-    announced(found)
-    for _ in range(50):
-        (gap,) = waiting(found)
-        found.give_up(gap, "larger than the broker's 20 bytes")
-        found.flush(last=False)
-        assert not found.status.gap_due
-        found.announce()
-        assert waiting(found) == []
-        clock.sleep(GAP_PAUSE_MAX_S)
-        found.announce()
-        found.flush(last=False)
-    assert found.status.dead_letters == 1
-    found.settle(waiting(found)[0].event_id)
-    found.give_up(take_one(found, clock), "payload format invalid")
-    gap_event = announced(found)
-    assert [item.first_seq for item in gap_event.lost.ranges] == [53]
-    # What stands in the log is the same each time, and thinned out there.
-    assert len({record.getMessage() for record in caplog.records}) == 3
-
-
-def test_what_a_refused_gap_event_announced_is_announced_again_with_its_own_number(
-    tmp_path: Path,
-) -> None:
-    clock = ManualClock()
-    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
-    found.give_up(take_one(found, clock), "packet too large")
-    announced(found)
-    (row,) = waiting(found)
-    found.give_up(row, "packet too large")
-    clock.sleep(GAP_PAUSE_MAX_S)
-    assert announced(found).lost.ranges == (DroppedRange("aaaaaaaa", 1, 2, 2, "refused"),)
 
 
 KILLED = """
