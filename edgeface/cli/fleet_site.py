@@ -14,7 +14,7 @@ from typing import Final
 from edgeface.base.errors import GalleryError, SettingsError, StateError
 from edgeface.base.files import KEY_FILE_BYTES
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.site import SiteFolder
+from edgeface.fleet.admin.site import MIN_PASSPHRASE, SiteFolder
 
 _NEEDED: Final = (
     "the passphrase of the administrator's key is needed, and there is no terminal to ask for it "
@@ -34,7 +34,8 @@ def add_passphrase(parser: argparse.ArgumentParser) -> None:
         "--passphrase-file",
         type=Path,
         metavar="FILE",
-        help="its first line opens the administrator's key; default: it is asked for",
+        help="its first line opens the administrator's key, and has at least "
+        f"{MIN_PASSPHRASE} characters; default: it is asked for",
     )
 
 
@@ -50,7 +51,8 @@ def passphrase(path: Path | None, *, new: bool = False) -> Callable[[], bytes]:
         if sys.stdin is None or not sys.stdin.isatty():
             raise SettingsError(_NEEDED)
         try:
-            text = getpass.getpass("Passphrase of the administrator's key: ")
+            rule = f" (at least {MIN_PASSPHRASE} characters)" if new else ""
+            text = getpass.getpass(f"Passphrase of the administrator's key{rule}: ")
             again = getpass.getpass("Once more: ") if new else text
         except EOFError:
             raise SettingsError(_NEEDED) from None

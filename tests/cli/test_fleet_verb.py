@@ -18,7 +18,7 @@ from edgeface.cli.fleet import ACTIONS
 from edgeface.cli.main import main
 from edgeface.contract.gallery_report import Refusal
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.site import SITE_FILE, SiteFolder, load_site_settings
+from edgeface.fleet.admin.site import MIN_PASSPHRASE, SITE_FILE, SiteFolder, load_site_settings
 from edgeface.fleet.admin.standing import DeviceStanding
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.terms import GalleryTopics, Version
@@ -288,6 +288,11 @@ def test_a_passphrase_is_needed_and_kept_secret(
     (tmp_path / "passphrase").chmod(0o644)
     code, _, err = fleet("publish")
     assert (code, "chmod 600" in err) == (1, True)
+    with pytest.raises(SystemExit):
+        main(["fleet", "init", "--help"])
+    rule = f"at least {MIN_PASSPHRASE} characters"
+    assert rule in " ".join(capsys.readouterr().out.split())
+    assert rule in (Path(__file__).parents[2] / "docs" / "fleet.md").read_text()
 
 
 @pytest.mark.parametrize(
