@@ -66,7 +66,9 @@ def audit(
     counts = np.bincount(index.owners, minlength=len(index.people))
     threshold = None
     if len(index.matrix):
-        threshold = calibration.identification_threshold(target_fpir, max_looks, len(index.matrix))
+        threshold = calibration.identification_threshold(
+            target_fpir, max_looks, len(index.compared)
+        )
     pairs = nearest_pairs(index, threshold.value if threshold else math.inf)
     confusable = [pair for pair in pairs if threshold and pair.score >= threshold.value]
     present = {*index.people, *damaged}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.recognition.fusion import fuse_templates
 from edgeface.recognition.templates import DIMENSIONS, CodedRows
 
 UnsyncedClock: TypeAlias = Literal["refuse", "allow"]
@@ -16,7 +17,8 @@ UnsyncedClock: TypeAlias = Literal["refuse", "allow"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GalleryIndex:
-    """Every template that can match, with the people they belong to.
+    """Every template in use, with the people they belong to, and what of it a probe is compared
+    with.
 
     Its arrays are made read-only. Raises ValueError when they do not fit one another.
     """
@@ -39,6 +41,10 @@ class GalleryIndex:
     """Counts up with every change of the gallery."""
     space: str
     """Space id of the embedder that made the templates; empty for an empty index."""
+    compared: CodedRows = field(init=False)
+    """`(m, 128)`, m <= n: each person's templates that agree as one (`fuse_templates`)."""
+    compared_owners: NDArray[np.int32] = field(init=False)
+    """int32 `(m,)`: the number of the person of each row of `compared`."""
 
     def __post_init__(self) -> None:
         rows, persons = len(self.matrix), len(self.people)
@@ -59,6 +65,10 @@ class GalleryIndex:
             raise ValueError("index: a template has no owner")
         if np.isnan(self.valid_from_s).any() or np.isnan(self.valid_to_s).any():
             raise ValueError("index: a validity bound is not a number")
+        compared, compared_owners = fuse_templates(self.matrix, self.owners)
+        compared_owners.setflags(write=False)
+        object.__setattr__(self, "compared", compared)
+        object.__setattr__(self, "compared_owners", compared_owners)
 
     @classmethod
     def empty(cls, space: str = "", epoch: int = 0, revision: int = 0) -> Self:
@@ -93,8 +103,8 @@ class GalleryIndex:
         return np.asarray(np.isneginf(self.valid_from_s) & np.isposinf(self.valid_to_s), np.bool_)
 
     def templates_allowed(self, mask: NDArray[np.bool_]) -> int:
-        """How many templates belong to the people of `mask`, bool `(p,)`."""
-        return int(np.count_nonzero(mask[self.owners])) if len(self.owners) else 0
+        """How many rows of `compared` belong to the people of `mask`, bool `(p,)`."""
+        return int(np.count_nonzero(mask[self.compared_owners])) if len(self.owners) else 0
 
     def templates_of(self, person_id: str) -> NDArray[np.int64]:
         """int64 `(k,)`: the rows of one person; empty for somebody who is not in the gallery."""

@@ -16,6 +16,10 @@ NOBODY: Final = -1
 NEAREST: Final = 3
 """How many people a ranking names at most."""
 
+LEAST_LENGTH: Final = 0.7
+"""The mean of the embeddings of independent photographs of one person is about 0.8 long, and that
+of the frames of one walk longer."""
+
 FEW: Final = 4
 """Fewer than one in so many of the templates are picked out before they are compared."""
 
@@ -59,16 +63,19 @@ def match(
     """Rank the people of the gallery for the frames of one track.
 
     `embeddings` float32 `(k, 128)` of unit rows, `weights` `(k,)` not negative, `allowed` bool
-    `(p,)`. A template's score is the weighted mean of the frames' cosines to it, not renormalized;
-    a person's is that of their best template. Weights that are all zero count as equal. Raises
+    `(p,)`. A person's score is the best over their rows in `index.compared`; see `fuse`. Raises
     ValueError when the shapes do not fit or there is no frame.
     """
     frames = len(embeddings)
-    if frames == 0 or weights.shape != (frames,) or embeddings.shape[1:] != index.matrix.shape[1:]:
+    if (
+        frames == 0
+        or weights.shape != (frames,)
+        or embeddings.shape[1:] != index.compared.shape[1:]
+    ):
         raise ValueError(f"cannot match embeddings {embeddings.shape} by weights {weights.shape}")
     if allowed.shape != (len(index.people),):
         raise ValueError(f"mask {allowed.shape} does not fit {len(index.people)} people")
-    rows = np.flatnonzero(allowed[index.owners])
+    rows = np.flatnonzero(allowed[index.compared_owners])
     if len(rows) == 0:
         return Ranking(
             (),
@@ -76,29 +83,39 @@ def match(
             np.full(frames, -1.0, dtype=np.float32),
             0,
         )
-    whole = len(rows) == len(index.owners)
-    if len(rows) < len(index.owners) // FEW:
-        cosines = embeddings @ index.matrix[rows].T
+    whole = len(rows) == len(index.compared)
+    if len(rows) < len(index.compared) // FEW:
+        cosines = embeddings @ index.compared[rows].T
     else:  # to compare with all costs less than to copy so many rows
-        cosines = index.matrix.cosines(embeddings)
+        cosines = index.compared.cosines(embeddings)
         cosines = cosines if whole else cosines.take(rows, axis=1)
     cosines = np.clip(cosines, -1.0, 1.0, out=cosines)
-    owners = index.owners if whole else index.owners[rows]
+    owners = index.compared_owners if whole else index.compared_owners[rows]
     top = np.argmax(cosines, axis=1)
     return Ranking(
-        people=_nearest(fuse(cosines, weights), owners),
+        people=_nearest(fuse(embeddings, weights, cosines), owners),
         frame_people=owners[top].astype(np.int32),
         frame_scores=np.asarray(cosines[np.arange(frames), top], dtype=np.float32),
         templates=len(rows),
     )
 
 
-def fuse(cosines: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Weighted mean over the frames: `(k, n)` cosines and `(k,)` weights to float64 `(n,)`."""
+def fuse(
+    embeddings: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    cosines: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """The cosines, float64 `(n,)`, of the frames' mean direction to what each of them, `(k, 128)`,
+    has the `cosines` `(k, n)` to.
+
+    The mean is weighted by `(k,)`; all zero counts as equal. Frames so unlike that it is shorter
+    than `LEAST_LENGTH` get what a mean of that length would.
+    """
     shares = np.asarray(weights, dtype=np.float64)
     total = float(shares.sum())
     shares = shares / total if total > 0 else np.full(len(shares), 1.0 / len(shares))
-    return np.asarray(shares @ cosines, dtype=np.float64)
+    length = max(float(np.linalg.norm(shares @ embeddings)), LEAST_LENGTH)
+    return np.asarray(np.minimum(shares @ cosines / length, 1.0), dtype=np.float64)
 
 
 def _nearest(

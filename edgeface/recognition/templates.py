@@ -90,6 +90,12 @@ def decode_codes(codes: NDArray[np.int8]) -> NDArray[np.float32]:
     return np.asarray(values / length, dtype=np.float32)
 
 
+def encode_rows(rows: NDArray[np.float32]) -> NDArray[np.int8]:
+    """The codes of many vectors, float32 `(n, 128)`, none of them zero, to int8 `(n, 128)`."""
+    largest = np.abs(rows).max(axis=1, keepdims=True) if len(rows) else np.ones((0, 1), np.float32)
+    return np.rint(rows * (np.float32(_LARGEST_CODE) / largest)).astype(np.int8)
+
+
 KEEP_DECODED: Final = 8192
 """Up to so many rows are also kept decoded: 4 MiB."""
 _BLOCK: Final = 1024

@@ -212,7 +212,7 @@ class Reporter:
             return False
         decision = self._board.settings.decision
         return facts.calibration.identification_threshold(
-            decision.target_fpir, decision.max_looks, len(index.matrix)
+            decision.target_fpir, decision.max_looks, len(index.compared)
         ).extrapolated
 
     def _counters(self) -> dict[str, int]:

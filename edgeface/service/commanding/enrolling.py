@@ -130,7 +130,7 @@ class Enrolling:
         rows = self._evidence.embeddings()
         cosines = (rows @ rows.T)[~np.eye(len(rows), dtype=np.bool_)]
         rules = glance.rules.decision
-        templates = max(1, len(index.matrix))
+        templates = max(1, len(index.compared))
         bar = glance.calibration.identification_threshold(
             rules.target_fpir, rules.max_looks, templates
         )
