@@ -16,7 +16,13 @@ from edgeface.contract.codec import format_time
 from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Enroll, Verify
 from edgeface.contract.commands import COMMANDS
 from edgeface.service.commanding import admission
-from edgeface.service.commanding.admission import Admission, RefusedRequest, Request
+from edgeface.service.commanding.admission import (
+    MAX_OF_ONE_CLIENT,
+    MAX_TRANSACTIONS,
+    Admission,
+    RefusedRequest,
+    Request,
+)
 from tests.support.commands import CLIENT, SESSION, fields, message
 from tests.support.messages import PERSON, TOPICS
 
@@ -176,20 +182,43 @@ def test_what_was_refused_may_be_asked_again_under_the_same_transaction() -> Non
     assert gate.code(message("ping", sent)) is None
 
 
-def test_the_memory_of_transactions_is_bounded_and_forgets_only_what_has_ended(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def from_client(client: str, **changes: Any) -> Message:
+    return message("ping", good(**changes), response_topic=TOPICS.response("ping", client))
+
+
+def test_who_asks_more_than_its_share_is_forgotten_and_nobody_is_refused_for_it() -> None:
+    gate = Gate()
+    other, mine = from_client("door.hq.back"), from_client("door.hq.front")
+    assert gate.code(other) is None
+    assert gate.code(mine) is None
+    for _ in range(MAX_TRANSACTIONS + 100):
+        assert gate.code(from_client("door.hq.front", expires_at=at(59))) is None
+    assert len(gate.admission.seen) == MAX_OF_ONE_CLIENT + 1
+    assert gate.code(other) == "repeated"
+    assert gate.code(mine) is None
+
+
+def test_who_takes_many_names_keeps_nobody_from_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_TRANSACTIONS", 50)
+    gate = Gate()
+    for number in range(500):
+        assert gate.code(from_client(f"door.hq.{number}")) is None
+        mine = from_client("door.hq.front")
+        assert gate.code(mine) is None
+        assert gate.code(mine) == "repeated"
+    assert len(gate.admission.seen) == 50
+
+
+def test_where_there_is_no_room_what_has_ended_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "MAX_TRANSACTIONS", 5)
     gate = Gate()
-    first = message("ping", good(expires_at=at(10)))
-    assert gate.code(first) is None
-    for _ in range(4):
-        assert gate.code(message("ping", good(expires_at=at(50)))) is None
-    assert gate.code(message("ping", good(expires_at=at(50)))) == "busy"
-    assert gate.code(first) == "repeated"
+    kept = [from_client("a", expires_at=at(50)) for _ in range(3)]
+    for sent in (from_client("b", expires_at=at(10)), *kept, from_client("c", expires_at=at(10))):
+        assert gate.code(sent) is None
     gate.now_s += 11
-    assert gate.code(message("ping", good(expires_at=at(50)))) is None
-    assert len(gate.admission.seen) == 5
+    assert gate.code(from_client("d", expires_at=at(50))) is None
+    assert len(gate.admission.seen) == 4
+    assert [gate.code(sent) for sent in kept] == ["repeated"] * 3
 
 
 def test_on_a_clock_that_stands_in_the_past_a_request_is_taken_once_all_the_same(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,20 +13,24 @@ import pytest
 import yaml
 
 from edgeface.base.clock import Clock
-from edgeface.base.messages import Message, Publication
+from edgeface.base.messages import Message, Publication, Subscription
 from edgeface.contract.event import Track
+from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.link import DeviceSession
+from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.mqtt.options import ConnectionOptions
 from edgeface.recognition.index import GalleryIndex
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
-from edgeface.service.commanding.desk import MAX_WAITING, CommandDesk, enabled
+from edgeface.service.commanding import admission
+from edgeface.service.commanding.desk import MAX_OF_ONE_CLIENT, MAX_WAITING, CommandDesk, enabled
 from edgeface.service.commanding.telling import MAX_TRACES, Traces, digest
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings
 from tests.support.broker import eventually
 from tests.support.commands import SESSION, fields, message
-from tests.support.messages import TOPICS, sighting
+from tests.support.messages import TOPICS, Device, sighting
 from tests.support.people import gallery, identity
 
 KEY = SigningKey.generate()
@@ -44,16 +49,20 @@ class Desk:
         )
         clock = Clock()
         self.sent: list[Publication] = []
+        self.publish: Callable[[Publication], object] = self.sent.append
         self.board = Board(load_settings(file))
         self.desk = CommandDesk(
             DeviceSession(TOPICS, SESSION, KEY, clock),
-            self.sent.append,
+            self._send,
             self.board,
             TimeFloor(folder / "time", clock),
             lifecycle=lambda: "ready",
         )
         self._pulse = Pulse(10)
         self._thread = threading.Thread(target=self.desk.run, args=(self._pulse,))
+
+    def _send(self, publication: Publication) -> None:
+        self.publish(publication)
 
     def answers(self, count: int) -> list[dict[str, Any]]:
         eventually(lambda: len(self.sent) >= count)
@@ -71,13 +80,42 @@ class Desk:
 
 def test_a_flood_is_dropped_and_counted_and_never_waits(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    for _ in range(MAX_WAITING + 500):
+    for _ in range(MAX_OF_ONE_CLIENT + 500):
         desk.desk.receive(message("ping", fields()))
     assert desk.board.meters.counters()["commands_dropped"] == 500
+    other = TOPICS.response("ping", "door.hq.back")
+    desk.desk.receive(message("ping", fields(), response_topic=other))
     with desk:
-        answers = desk.answers(MAX_WAITING)
+        answers = desk.answers(MAX_OF_ONE_CLIENT + 1)
+        desk.desk.receive(message("ping", fields()))
+        desk.answers(MAX_OF_ONE_CLIENT + 2)
     assert {answer["status"] for answer in answers} == {"ok"}
-    assert len(answers) == MAX_WAITING
+    assert desk.sent[MAX_OF_ONE_CLIENT].topic == other
+
+
+def test_all_that_waits_is_bounded_whatever_the_clients_are_called(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for number in range(MAX_WAITING + 500):
+        topic = TOPICS.response("ping", f"door.hq.{number}")
+        desk.desk.receive(message("ping", fields(), response_topic=topic))
+    assert desk.board.meters.counters()["commands_dropped"] == 500
+
+
+def test_one_client_that_asks_without_end_keeps_no_other_from_asking(
+    tmp_path: Path, broker: LocalBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "MAX_TRANSACTIONS", 200)
+    monkeypatch.setattr(admission, "MAX_OF_ONE_CLIENT", 50)
+    options = ConnectionOptions(broker.host, broker.port, "")
+    with Device(tmp_path, broker.port) as device, Desk(tmp_path) as desk:
+        desk.publish = device.publisher.publish
+        device.publisher.listen(Subscription(TOPICS.commands), desk.desk.receive)
+        device.wait_connected()
+        with Caller(options, TOPICS, "thief") as thief, Caller(options, TOPICS, "front") as front:
+            for number in range(300):
+                assert thief.call("ping", {}, 10, session=SESSION).status == "ok"
+                if number % 50 == 0:
+                    assert front.call("ping", {}, 10, session=SESSION).status == "ok"
 
 
 def test_an_answer_is_signed_not_retained_and_does_not_live_on(tmp_path: Path) -> None:

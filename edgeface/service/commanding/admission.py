@@ -1,14 +1,13 @@
 """Which requests a device takes, the checks before anything is done, and what may become of them.
 
 A request is taken once: a transaction that was seen is refused for as long as the request could
-still be good. The transactions remembered are bounded; while the device's clock is trusted, a new
-request is rather refused than an old one forgotten too early.
+still be good. Those remembered are bounded, of each client and of all: who asks for more than its
+share has its own oldest ones forgotten, so that nobody is refused for what another asks.
 """
 
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -49,6 +48,8 @@ def refusing(code: Code, message: str) -> Outcome:
 
 MAX_TRANSACTIONS: Final = 10_000
 """Remembered at most."""
+MAX_OF_ONE_CLIENT: Final = 500
+"""Of these, of one client."""
 
 _VERB: Final = re.compile(r"[a-z_]{1,32}")
 
@@ -86,6 +87,55 @@ class RefusedRequest:
     message: str
 
 
+class Transactions:
+    """Those that were used, by the client that is to have the answer.
+
+    A client is whom the response topic names. The broker does not vouch for that: who takes many
+    names fills the whole memory, and then the oldest of whoever has most goes.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, dict[str, float]] = {}
+        """Client -> transaction, the oldest first -> until when its request could be good."""
+        self._client: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._client)
+
+    def __contains__(self, transaction: str) -> bool:
+        return transaction in self._client
+
+    def add(self, client: str, transaction: str, until_s: float, now_s: float) -> None:
+        """Remember one that is not there."""
+        if len(self._client) >= MAX_TRANSACTIONS:
+            self._forget_ended(now_s)
+        if len(self._of.get(client, ())) >= MAX_OF_ONE_CLIENT:
+            self._forget_oldest(client)
+        elif len(self._client) >= MAX_TRANSACTIONS:
+            self._forget_oldest(max(self._of, key=lambda name: len(self._of[name])))
+        self._of.setdefault(client, {})[transaction] = until_s
+        self._client[transaction] = client
+
+    def _forget_ended(self, now_s: float) -> None:
+        ended = [
+            name
+            for known in self._of.values()
+            for name, until_s in known.items()
+            if until_s <= now_s
+        ]
+        for name in ended:
+            self._forget(name)
+
+    def _forget_oldest(self, client: str) -> None:
+        self._forget(next(iter(self._of[client])))
+
+    def _forget(self, transaction: str) -> None:
+        client = self._client.pop(transaction)
+        del self._of[client][transaction]
+        if not self._of[client]:
+            del self._of[client]
+
+
 class Admission:
     """Judges the messages on `~/cmd/+`. Used by one thread.
 
@@ -108,8 +158,7 @@ class Admission:
         self._now_s = now_s
         self._synced = synced
         self._enabled = enabled
-        self.seen: Final[OrderedDict[str, float]] = OrderedDict()
-        """Transactions kept against a second use, and until when."""
+        self.seen: Final = Transactions()
         codec.prepare(*(item.request for item in COMMANDS.values()))
 
     def judge(self, message: Message, received_boottime_ns: int) -> Request | RefusedRequest:
@@ -158,22 +207,9 @@ class Admission:
             )
         if command.transaction in self.seen:
             return refuse("repeated", "this transaction was used before")
-        self._forget(now_s, synced)
-        if len(self.seen) >= MAX_TRANSACTIONS:
-            return refuse("busy", "too many requests")
-        self.seen[command.transaction] = command.expires_at.timestamp()
+        client = request.address.topic.rpartition("/")[2]
+        self.seen.add(client, command.transaction, command.expires_at.timestamp(), now_s)
         return request
-
-    def _forget(self, now_s: float, synced: bool) -> None:
-        """Make room, if there is none, by what has ended."""
-        if len(self.seen) < MAX_TRANSACTIONS:
-            return
-        ended = [name for name, until_s in self.seen.items() if until_s <= now_s]
-        for name in ended:
-            del self.seen[name]
-        if not synced and not ended:
-            # Nothing ends on a clock that stands in the past, and the door has to go on.
-            self.seen.popitem(last=False)
 
     def _read(
         self, message: Message

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
@@ -46,8 +48,10 @@ from edgeface.settings.daemon import CommandsSettings
 
 _log = logging.getLogger(__name__)
 
-MAX_WAITING: Final = 64
-"""Requests that may wait; more are dropped and counted."""
+MAX_OF_ONE_CLIENT: Final = 64
+MAX_WAITING: Final = 256
+"""Requests that may wait, of the client whom the response topic names and of all; more are dropped
+and counted."""
 SNAPSHOT_S: Final = 3.0
 """Until there has to be a frame."""
 EXPIRY_S: Final = 30
@@ -78,6 +82,9 @@ class CommandDesk:
         self._board = board
         self._clock = me.clock
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._waiting: Counter[str] = Counter()
+        """Requests in the inbox, by client."""
         self._admission = Admission(
             me.topics,
             me.session,
@@ -104,13 +111,22 @@ class CommandDesk:
 
     def receive(self, message: Message) -> None:
         """Called by the publisher's thread."""
-        if self._inbox.qsize() >= MAX_WAITING:
+        client = (message.response_topic or "").rpartition("/")[2]
+        if self._inbox.qsize() >= MAX_WAITING or not self._queued(client):
             self._board.meters.count("commands_dropped")
             return
         received_ns = self._clock.boottime_ns()
         if len(message.payload) > MAX_COMMAND_BYTES:  # enough of it to be refused as too large
             message = replace(message, payload=message.payload[: MAX_COMMAND_BYTES + 1])
-        self._inbox.put(lambda: self._take(message, received_ns))
+        self._inbox.put(lambda: self._take(message, received_ns, client))
+
+    def _queued(self, client: str) -> bool:
+        """Count one more of a client that waits, where it may have one more."""
+        with self._lock:
+            if self._waiting[client] >= MAX_OF_ONE_CLIENT:
+                return False
+            self._waiting[client] += 1
+        return True
 
     def run(self, pulse: Pulse) -> None:
         """Work requests until told to stop."""
@@ -124,7 +140,10 @@ class CommandDesk:
                 work()
             self.peephole.check(self._clock.boottime_ns())
 
-    def _take(self, message: Message, received_ns: int) -> None:
+    def _take(self, message: Message, received_ns: int, client: str) -> None:
+        with self._lock:
+            self._waiting[client] -= 1
+            self._waiting += Counter()  # without those that have none
         verdict = self._admission.judge(message, received_ns)
         if isinstance(verdict, RefusedRequest):
             self._refuse(verdict)
