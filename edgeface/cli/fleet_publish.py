@@ -10,7 +10,7 @@ import argparse
 
 from edgeface.base.counting import counted
 from edgeface.cli.fleet_diff import show_draft
-from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
+from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase, warn_of_clock
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.publishing import Published
 
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
                 messages = counted(waiting, "message")
                 print(f"{messages} of an interrupted publish would be sent first")
             return 0
+        warn_of_clock()
         left_out = master.draft().without_templates
         show_published(fleet.publish(passphrase(args.passphrase_file), everything=args.all))
     for person_id in left_out:

@@ -13,7 +13,7 @@ import time
 
 from edgeface.cli.dates import show
 from edgeface.cli.fleet_publish import show_published
-from edgeface.cli.fleet_site import open_master
+from edgeface.cli.fleet_site import open_master, warn_of_clock
 from edgeface.cli.plain import warn
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.site import DAY_S
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
             hours = master.folder.settings.freshness_hours
             print(f"would send freshness for {hours} hours")
         else:
+            warn_of_clock()
             show_published(fleet.refresh())
     if expires_s is not None and expires_s - time.time() < WARN_DAYS * DAY_S:
         warn(f"the manifest expires on {show(expires_s)}; run `edgeface fleet publish` before")

@@ -16,7 +16,7 @@ import argparse
 from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError
 from edgeface.cli.fleet_publish import show_published
-from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase
+from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase, warn_of_clock
 from edgeface.cli.plain import warn
 from edgeface.fleet.admin.administration import Fleet
 
@@ -55,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"would publish {there} and {gone} under the new keys")
         else:
             _warn_of_unprepared(fleet)
+            warn_of_clock()
             show_published(fleet.rekey(passphrase(args.passphrase_file)))
     return 0
 

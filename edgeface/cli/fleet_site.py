@@ -8,11 +8,14 @@ import os
 import stat
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from edgeface.base.clock import Clock
 from edgeface.base.errors import GalleryError, SettingsError, StateError
 from edgeface.base.files import KEY_FILE_BYTES
+from edgeface.cli.plain import warn
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.site import MIN_PASSPHRASE, SiteFolder
 
@@ -26,6 +29,13 @@ def open_master(args: argparse.Namespace) -> Master:
     """The master gallery of the site that the command line names; close it. Raises as `Master`,
     and SettingsError where there is no site."""
     return Master(SiteFolder.open(args.site_dir))
+
+
+def warn_of_clock() -> None:
+    """What is published carries this machine's time, which devices cannot correct."""
+    if (trouble := Clock().sync_trouble()) is not None:
+        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        warn(f"{trouble}; what is published says {now}: make sure that it is right")
 
 
 def add_passphrase(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,7 @@ Reason: TypeAlias = Literal[
     "rollback",
     "equivocation",
     "expired",
+    "ahead",
     "foreign_site",
     "foreign_space",
     "wrong_topic",
@@ -38,7 +39,8 @@ Reason: TypeAlias = Literal[
 ]
 """`unknown_key`: no pinned key of that id, or one that may not sign this. `rollback`: older than
 what is known. `equivocation`: the same number with other content. `wrong_topic`: of another person
-or bucket than the topic says. `wrong_digest`: not what the manifest lists."""
+or bucket than the topic says. `ahead`: issued more than a day beyond the device's synchronized
+clock. `wrong_digest`: not what the manifest lists."""
 
 MAX_RECEIPTS: Final = 100
 """The newest are kept in the message; `erased_epoch` and `erased_revision` cover the others."""

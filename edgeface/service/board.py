@@ -94,6 +94,8 @@ class GalleryPost:
     """SHA-256 of the fleet's manifest that is wholly applied."""
     trouble: str | None = None
     """Why the gallery cannot be brought up to date."""
+    time_trouble: str | None = None
+    """Why the latest time that was reached is not known."""
     model_trouble: str | None = None
     """Why templates and model do not go together."""
     offer: NextEmbedder | None = None

@@ -76,7 +76,9 @@ class FleetGallery:
                         provision,
                         space=facts.space,
                         grace_s=settings.gallery.grace_days * DAY_S,
-                        clock=ReplicaClock(self._floor.now_s, self._floor.raise_to),
+                        clock=ReplicaClock(
+                            self._floor.now_s, self._floor.raise_to, synced_s=self._floor.synced_s
+                        ),
                     )
                 self._take(replica, pulse)
                 self._subscriber(replica, pulse).run(pulse.stop)
@@ -125,6 +127,7 @@ class FleetGallery:
             )
         self._offer_next(replica)
         self._floor.persist()
+        board.by_gallery.time_trouble = self._floor.trouble
         pulse.beat()
 
     def _take_provision(self, replica: Replica) -> None:

@@ -68,6 +68,7 @@ class LocalGallery:
             if self._board.gallery is None:
                 raise FatalError(GalleryError(str(self._board.by_gallery.trouble)))
             self._floor.persist()
+            self._board.by_gallery.time_trouble = self._floor.trouble
             pulse.stop.wait(POLL_S)
 
     def _poll(self, store: GalleryStore, watch: GalleryWatch) -> None:

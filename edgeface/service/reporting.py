@@ -98,7 +98,9 @@ class Reporter:
         self._presence.set_alert("accelerator_lost", None if facts is None else facts.lost)
         self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
         self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
-        self._presence.set_alert("clock_unsynced", self._clock.sync_trouble())
+        troubles = (self._clock.sync_trouble(), board.by_gallery.time_trouble)
+        clock = "; ".join(text for text in troubles if text is not None)
+        self._presence.set_alert("clock_unsynced", clock or None)
         self._presence.set_alert("camera_turned", self._turn_hint())
         self._presence.set_alert("frame_rate_low", self._rate_trouble())
 

@@ -186,6 +186,37 @@ class TestInterruption:
         found = verify_person(tombstone, ring_of(site), site="hq", person_id=person_id(0))
         assert isinstance(found, TombstoneHeader)
 
+    def test_a_manifest_made_by_a_clock_that_was_wrong_is_not_sent_but_made_anew(
+        self, site: FleetSite
+    ) -> None:
+        site.put({1: [1]})
+        site.publish()
+        now_s = site.now_s
+        site.now_s += 3650 * 86_400
+        site.put({2: [2]})
+        site.connect = lambda options: BreakingBroker(options, 2, noted=True)
+        with pytest.raises(BrokerError):
+            site.publish()
+        site.connect, site.now_s, site.synced = quick_broker, now_s, True
+        with pytest.raises(GalleryError, match="clock was wrong.*fleet publish"):
+            site.refresh()
+        assert site.publish().version == Version(1, 3)
+        manifest, people = seen(site)
+        assert manifest.header.issued == now_s
+        assert set(people) == {person_id(1), person_id(2)}
+        assert site.refresh().version == Version(1, 3)
+
+    def test_a_manifest_that_was_sent_by_a_clock_that_was_wrong_is_replaced_without_a_change(
+        self, site: FleetSite
+    ) -> None:
+        now_s = site.now_s
+        site.now_s += 3650 * 86_400
+        site.put({1: [1]})
+        site.publish()
+        site.now_s, site.synced = now_s, True
+        assert site.publish().version == Version(1, 2)
+        assert seen(site)[0].header.issued == now_s
+
     def test_refresh_finishes_it_too_and_sends_the_same_bytes(self, site: FleetSite) -> None:
         site.put({1: [1], 2: [2]})
         with Witness(site.port, f"{TOPICS.base}/person/+") as witness:

@@ -397,3 +397,44 @@ def test_a_full_disk_is_told_and_gone_on_from(device: FleetDevice) -> None:
     device.settle()
     assert device.equals_master()
     assert device.replica.trouble is None
+
+
+def test_a_manifest_far_beyond_a_synchronized_clock_is_refused_and_lifts_no_floor(
+    device: FleetDevice,
+) -> None:
+    """An administrator's clock was wrong."""
+    synced(device)
+    site, now_s = device.site, device.site.now_s
+    device.times.synced = True
+    site.now_s = now_s + 9 * 365 * DAY_S
+    site.put({3: [3]})
+    site.publish()
+    device.settle()
+    assert device.refusals()["manifest"] == "ahead"
+    assert device.people() == ids(1, 2)
+    assert device.times.floor_s <= now_s
+    site.now_s = now_s + 60
+    site.put({4: [4]})
+    site.publish()
+    device.settle()
+    assert device.equals_master()
+
+
+def test_a_manifest_of_the_future_that_nobody_could_tell_is_got_over_by_the_next(
+    device: FleetDevice,
+) -> None:
+    synced(device)
+    site, now_s = device.site, device.site.now_s
+    site.now_s = now_s + 9 * 365 * DAY_S
+    site.put({3: [3]})
+    site.publish()
+    device.settle()
+    assert device.people() == ids(1, 2, 3), "its clock is not synchronized"
+    device.times.synced, device.times.floor_s = True, 0.0  # as `TimeFloor` gives it up
+    site.now_s = now_s + 60
+    site.publish()
+    device.settle()
+    assert device.equals_master()
+    fresh_until_s = device.replica.trusted.fresh_until_s
+    assert fresh_until_s is not None
+    assert fresh_until_s <= now_s + 32 * DAY_S

@@ -32,6 +32,7 @@ class Times:
 
     utc_s: float
     monotonic_s: float = 1000.0
+    synced: bool = False
     floor_s: float = 0.0
     """Times known to be reached: what the daemon's `TimeFloor` keeps."""
 
@@ -89,6 +90,7 @@ class FleetDevice:
             clock=ReplicaClock(
                 self.times.effective_s,
                 self.times.reached,
+                lambda: self.times.utc_s if self.times.synced else None,
                 lambda: self.times.monotonic_s,
                 lambda: None,
             ),

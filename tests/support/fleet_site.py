@@ -66,6 +66,7 @@ class FleetSite:
     port: int
     now_s: float = field(default_factory=lambda: float(int(time.time())))
     connect: Any = quick_broker
+    synced: bool = False
 
     @property
     def folder(self) -> SiteFolder:
@@ -78,7 +79,9 @@ class FleetSite:
     @contextmanager
     def fleet(self) -> Iterator[Fleet]:
         with Master(self.folder) as master:
-            yield Fleet(master, now=lambda: self.now_s, connect=self.connect)
+            yield Fleet(
+                master, now=lambda: self.now_s, synced=lambda: self.synced, connect=self.connect
+            )
 
     def put(self, people: Mapping[int, Iterable[int]], space: str = SPACE) -> None:
         """Person number -> numbers of directions for templates."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from edgeface.base.clock import Clock
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.broker import Broker
 from edgeface.fleet.admin.devices import registered, write_fleet_folder
@@ -28,14 +29,21 @@ class Fleet:
     """One site's administration. Used by one thread."""
 
     def __init__(
-        self, master: Master, *, now: Callable[[], float] = time.time, connect: Connect = Broker
+        self,
+        master: Master,
+        *,
+        now: Callable[[], float] = time.time,
+        synced: Callable[[], bool] | None = None,
+        connect: Connect = Broker,
     ) -> None:
         self.master = master
         self._ledger = master.ledger
         self._folder = master.folder
         self._now = now
         self._connect = connect
-        self._publisher = SitePublisher(self._folder, self._ledger, now, connect)
+        self._publisher = SitePublisher(
+            self._folder, self._ledger, now, connect, synced or Clock().synced
+        )
 
     def rehearse(self, *, everything: bool = False) -> Draft:
         """What `publish` would do, after it has looked whether it may; nothing is sent or made.
@@ -52,9 +60,10 @@ class Fleet:
         Raises GalleryError (somebody else's manifest, wrong passphrase, what cannot be published),
         BrokerError (the next call goes on), StateError.
         """
-        finished = self._finish(everything=everything)
+        ahead = self._publisher.ahead()
+        finished = not ahead and self._finish(everything=everything)
         draft = self.master.draft()
-        if draft.changes or self._is_due():
+        if ahead or draft.changes or self._is_due():
             keys = self._ledger.state().keys
             publishing = load_publishing_keys(self._folder.keys, keys, passphrase())
             stage(self.master, draft, publishing, int(self._now()))
@@ -183,7 +192,8 @@ class Fleet:
         if manifest is None:
             return True
         life_s = self._folder.settings.manifest_days * DAY_S
-        return manifest.header.expires - self._now() < RENEW_SHARE * life_s
+        left_s = manifest.header.expires - self._now()
+        return not RENEW_SHARE * life_s <= left_s <= life_s + DAY_S  # later: a clock was wrong
 
     def _clear_tombstones(self) -> tuple[str, ...]:
         """Stage the clearing of topics whose people every registered device has confirmed as

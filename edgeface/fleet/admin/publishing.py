@@ -20,6 +20,8 @@ from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey, VerifyingKey
 
 HOUR_S: Final = 3600
+SKEW_S: Final = 60.0
+"""Between two readings of a clock that is being corrected."""
 
 
 @dataclass
@@ -39,7 +41,8 @@ class Published:
 
 
 class SitePublisher:
-    """Publishes for one site. `now` gives UTC epoch seconds; `connect` opens a `Broker`."""
+    """Publishes for one site. `now` gives UTC epoch seconds, `synced` whether they can be relied
+    on; `connect` opens a `Broker`."""
 
     def __init__(
         self,
@@ -47,12 +50,22 @@ class SitePublisher:
         ledger: Ledger,
         now: Callable[[], float],
         connect: Callable[[ConnectionOptions], Broker],
+        synced: Callable[[], bool],
     ) -> None:
         self._folder = folder
         self._ledger = ledger
         self._topics = GalleryTopics(folder.site)
         self._now = now
         self._connect = connect
+        self._synced = synced
+
+    def ahead(self) -> bool:
+        """Whether the manifest that waits to be sent was made beyond this machine's synchronized
+        clock: when it was wrong."""
+        if not self._ledger.outgoing(SendStage.MANIFEST) or not self._synced():
+            return False
+        manifest = self.manifest()
+        return manifest is not None and manifest.header.issued > self._now() + SKEW_S
 
     def check(self, *, lost: bool = False) -> None:
         """Connect and look whether the broker's manifest is one that ours may replace.
@@ -69,6 +82,11 @@ class SitePublisher:
         Raises as `check`, also when somebody else's manifest appears before ours is sent, and
         BrokerError when the broker refuses or is gone. The next call goes on where this one ended.
         """
+        if self.ahead():
+            raise GalleryError(
+                "the manifest that waits to be sent was made when this machine's clock was wrong: "
+                "it is issued in the future; `edgeface fleet publish` makes it anew"
+            )
         with self._connect(self._folder.connection()) as broker:
             self._check(broker, lost=lost)
             for stage in SendStage:

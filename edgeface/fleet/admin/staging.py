@@ -77,7 +77,9 @@ def _next_manifest(
         with master.ledger.change() as connection:
             work = _Work(master, connection, keys, version, now_s)
             yield work
-            work.finish(state.digest)
+            # One that was never sent is replaced: the broker's is still the one before it.
+            unsent = bool(master.ledger.outgoing(SendStage.MANIFEST))
+            work.finish(state.base if unsent else state.digest)
     except EdgefaceError:
         raise
     except ValueError as error:  # a codec's, which names the person

@@ -97,6 +97,8 @@ class ReplicaClock:
     """The effective time, UTC epoch seconds."""
     reached: Callable[[float], None] = lambda _: None
     """Is told when a verified manifest was issued: it is not earlier than that."""
+    synced_s: Callable[[], float | None] = lambda: None
+    """The system clock, likewise, while it is synchronized."""
     monotonic_s: Callable[[], float] = time.monotonic
     """For pauses."""
     breathe: Callable[[], None] = breathe
@@ -276,7 +278,7 @@ class Replica:
             self._take_person(person_id, wire, answers=self._answers(person_id))
 
     def _take_manifest(self, wire: bytes) -> None:
-        if not self.trusted.load_manifest(wire, self._clock.now_s()):
+        if not self.trusted.load_manifest(wire, self._clock.now_s(), self._clock.synced_s()):
             return
         self._begin()
         if self._early_freshness is not None:
@@ -284,7 +286,7 @@ class Replica:
 
     def _take_freshness(self, wire: bytes) -> None:
         self._early_freshness = None
-        if not self.trusted.load_freshness(wire, self._clock.now_s()):
+        if not self.trusted.load_freshness(wire, self._clock.now_s(), self._clock.synced_s()):
             self._early_freshness = wire
 
     def _take_person(self, person_id: str, wire: bytes, *, answers: bool) -> None:

@@ -19,8 +19,10 @@ from edgeface.fleet.protocol.floor import FLOOR_FILE, Floor
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import (
+    MAX_LIFE_S,
     NOBODY,
     Manifest,
+    check_not_ahead,
     check_not_expired,
     read_freshness,
     read_manifest,
@@ -184,9 +186,12 @@ class Trusted:
 
     # Manifest and freshness: TUF's snapshot and timestamp.
 
-    def load_manifest(self, wire: bytes, now_s: float | None) -> bool:
+    def load_manifest(
+        self, wire: bytes, now_s: float | None, synced_s: float | None = None
+    ) -> bool:
         """Take it for the current one; False when it is that already. Without `now_s` it is one
-        remembered over a restart, whose time `good` tells."""
+        remembered over a restart, whose time `good` tells. `synced_s` is the system clock while it
+        is synchronized."""
         manifest = read_manifest(wire, self._ring, site=self._site)  # 1
         try:
             newer = self.floor.admit(manifest)  # 2: roll-back, equivocation, who begins an epoch
@@ -199,22 +204,28 @@ class Trusted:
         if now_s is not None:
             # 2: a manifest past its end
             check_not_expired("manifest", manifest.version, manifest.header.expires, now_s)
+            check_not_ahead("manifest", manifest.version, manifest.header.issued, synced_s)
             self.equivocation = None
             self.new_manifest = wire
         self.manifest = manifest
         self.floor = self.floor.after(manifest)
         self.listed.begin(manifest.buckets)
+        if synced_s is not None:  # what a clock that was wrong has promised
+            self._promised_s = min(self._promised_s, synced_s + MAX_LIFE_S)
         self._promised_s = max(self._promised_s, manifest.header.issued)
         return True
 
-    def load_freshness(self, wire: bytes, now_s: float | None) -> bool:
-        """Take its promise; False when it is of a manifest that has to come first. `now_s` as for
-        `load_manifest`."""
+    def load_freshness(
+        self, wire: bytes, now_s: float | None, synced_s: float | None = None
+    ) -> bool:
+        """Take its promise; False when it is of a manifest that has to come first. The times are
+        those of `load_manifest`."""
         until_s = None if self.manifest is None else read_freshness(wire, self.manifest)  # 1, 6
         if until_s is None:
             return False
         if self.unpinned is not None:
             raise RefusedError("unknown_key", f"of a manifest by {self.unpinned}, not pinned now")
+        check_not_ahead("freshness", self.version, until_s - MAX_LIFE_S, synced_s)  # 6
         more = until_s > self._promised_s
         self._promised_s = max(self._promised_s, until_s)
         if now_s is not None:

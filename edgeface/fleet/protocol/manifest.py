@@ -27,6 +27,9 @@ DIGEST_BYTES: Final = 32
 NOBODY: Final = bytes(DIGEST_BYTES)
 """Stands for an empty bucket."""
 
+AHEAD_S: Final = 86_400.0
+"""How far two clocks may differ that are both synchronized, and more."""
+
 _SPACE: Final = re.compile(SPACE_PATTERN)
 
 
@@ -137,6 +140,14 @@ def check_not_expired(what: str, version: Version, expires_s: int, now_s: float)
     are UTC epoch seconds."""
     if now_s >= expires_s:
         raise RefusedError("expired", f"{what} {version} expired {now_s - expires_s:.0f} s ago")
+
+
+def check_not_ahead(what: str, version: Version, issued_s: float, synced_s: float | None) -> None:
+    """Raise RefusedError `ahead` when it was issued more than a day beyond a synchronized clock:
+    the administrator's was wrong. Without one (None) nobody can tell."""
+    if synced_s is not None and issued_s > synced_s + AHEAD_S:
+        days = (issued_s - synced_s) / 86400
+        raise RefusedError("ahead", f"{what} {version} is issued {days:.0f} days from now")
 
 
 MAX_FRESHNESS_BYTES: Final = 2048
