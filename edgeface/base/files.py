@@ -165,6 +165,15 @@ def own_folder(folder: Path, what: str = "folder") -> None:
         raise StateError(f"{folder}: the {what} cannot be written to by this user")
 
 
+def folder_trouble(folder: Path) -> str | None:
+    """What is wrong with a folder of our own, in words: whoever may write to it can exchange every
+    file in it, whatever the files' modes are."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if not mode & stat.S_IWOTH:
+        return None
+    return f"{folder}: every user may change it (mode {mode:04o}); chmod 700 {folder}"
+
+
 def set_aside(path: Path, ending: str) -> Path:
     """Rename a damaged database and what belongs to it to `<name>.<ending>`, with a number behind
     where that is taken; nothing is deleted. Returns the new path. Raises OSError."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgeface.base.errors import EdgefaceError, StateError
+from edgeface.base.files import folder_trouble
 from edgeface.cli.common import add_config
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
@@ -77,6 +78,8 @@ def _state(settings: Settings) -> str:
             f"{nearest}: cannot be written to by this user; run as the daemon's user, "
             f"sudo -u edgeface edgeface doctor for instance"
         )
+    if folder.exists() and (trouble := folder_trouble(folder)) is not None:
+        raise StateError(trouble)
     return str(folder) if folder.exists() else f"{folder} (made at the first start)"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from edgeface.base.clock import Clock
-from edgeface.base.files import own_folder
+from edgeface.base.files import folder_trouble, own_folder
 from edgeface.base.messages import Subscription
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting, new_session
@@ -48,6 +49,8 @@ _PUBLISHER_LIMIT_S: Final = 120.0
 """Looking up the broker's name and connecting may take so long with the network down."""
 _DRAIN_SHARE: Final = 0.25
 
+_log = logging.getLogger(__name__)
+
 
 class Composition:
     """Everything the daemon is made of; nothing runs before `start()`.
@@ -60,6 +63,8 @@ class Composition:
     ) -> None:
         """`observe` looks on at every frame."""
         own_folder(settings.state_dir, "state folder")
+        if (trouble := folder_trouble(settings.state_dir)) is not None:
+            _log.warning("%s", trouble)
         settings = in_use(settings)
         self._observe = observe
         self.clock = clock or Clock()

@@ -57,6 +57,19 @@ def test_nothing_is_missing_where_everything_answers(
     assert shown.rstrip().endswith("nothing is missing")
 
 
+def test_a_state_folder_that_everybody_may_change_is_told(
+    tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(tmp_path, free_port())
+    left_out = [f"--skip={name}" for name in ("models", "camera", "broker", "clock")]
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state").chmod(0o777)
+    assert main(["doctor", "-c", config, *left_out]) == 1
+    assert f"chmod 700 {tmp_path / 'state'}" in capsys.readouterr().out
+    (tmp_path / "state").chmod(0o755)
+    assert main(["doctor", "-c", config, *left_out]) == 0
+
+
 def test_it_counts_the_people_of_the_gallery(
     tmp_path: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,7 +198,7 @@ class TestInterruption:
         with pytest.raises(BrokerError):
             site.publish()
         site.connect, site.now_s, site.synced = quick_broker, now_s, True
-        with pytest.raises(GalleryError, match="clock was wrong.*fleet publish"):
+        with pytest.raises(GalleryError, match=r"clock was wrong.*fleet publish"):
             site.refresh()
         assert site.publish().version == Version(1, 3)
         manifest, people = seen(site)

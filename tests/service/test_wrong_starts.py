@@ -83,3 +83,11 @@ def test_a_missing_runtime_names_what_to_install(tmp_path: Path) -> None:
     done = edgeface("run", "-c", file, PYTHONPATH=str(tmp_path / "path"))
     assert done.returncode == 3
     assert "pip install ai-edge-litert" in done.stderr
+
+
+def test_a_state_folder_that_everybody_may_change_is_warned_of_at_the_start(tmp_path: Path) -> None:
+    file = write_config(tmp_path, 1, **no_clip(tmp_path))
+    state = tmp_path / "state"
+    state.mkdir(exist_ok=True)
+    state.chmod(0o777)
+    assert f"chmod 700 {state}" in edgeface("run", "-c", file).stderr

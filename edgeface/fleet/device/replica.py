@@ -130,13 +130,16 @@ class Replica:
         self.messages_received = 0
         self.bytes_received = 0
         self._own_floor = provision.own_floor
-        self._saved_floor = provision.floor
+        self._floor_trouble = provision.floor_trouble
+        self._saved_floor = provision.floor if provision.floor_trouble is None else None
         self._clock = clock
         self._wire: AnyConnection | None = None
         self._early_freshness: bytes | None = None
         self._store_trouble: str | None = None
         self._write_after_s = 0.0
         self._resume()
+        if self._floor_trouble is not None:
+            _log.error("%s; the floor is %s", self._floor_trouble, self.trusted.floor.version)
         self.catch_up.refresh(clock.monotonic_s(), usable=self.usable)
 
     # The connection.
@@ -249,6 +252,8 @@ class Replica:
             found.append(
                 f"two galleries with the same number, the first is kept: {trusted.equivocation}"
             )
+        if self._floor_trouble is not None:
+            found.append(self._floor_trouble)
         if self._store_trouble is not None:
             found.append(self._store_trouble)
         return "; ".join(found) or None
@@ -288,6 +293,8 @@ class Replica:
         self._early_freshness = None
         if not self.trusted.load_freshness(wire, self._clock.now_s(), self._clock.synced_s()):
             self._early_freshness = wire
+        else:
+            self._floor_trouble = None
 
     def _take_person(self, person_id: str, wire: bytes, *, answers: bool) -> None:
         try:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from edgeface.base.errors import StateError
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.protocol.bucket import Entry, bucket_number, read_bucket
-from edgeface.fleet.protocol.floor import FLOOR_FILE, Floor
+from edgeface.fleet.protocol.floor import FLOOR_FILE, DamagedFloorError, Floor
 from edgeface.fleet.protocol.framing import digest_of
 from edgeface.fleet.protocol.keyring import KeyRing
 from edgeface.fleet.protocol.manifest import (
@@ -47,17 +48,28 @@ class Provision:
     """The higher one of the folder's and the device's own; the lowest where there is no file."""
     own_floor: Path
     """Where the device keeps the newest manifest known: it outlives the gallery."""
+    floor_trouble: str | None = None
+    """Why the device's own floor is not known; the gallery's manifest stands for it then."""
 
 
 def load_provision(folder: Path, own_floor: Path) -> Provision:
     """What `edgeface fleet device add` put into `folder`, and the floor that the device keeps.
 
     Raises StateError or GalleryError, as `KeyRing.load` does, and StateError for a floor that
-    cannot be read: to go on without it would take any older gallery.
+    cannot be read: to go on without it would take any older gallery. A damaged one of the device's
+    own is no reason to stand still: the gallery has the newest manifest as well.
     """
-    ring, floors = KeyRing.load(folder), [Floor()]
-    floors += [Floor.load(path) for path in (own_floor, folder / FLOOR_FILE) if path.exists()]
-    return Provision(ring, max(floors, key=lambda floor: floor.version), own_floor)
+    ring, floors, trouble = KeyRing.load(folder), [Floor()], None
+    given = folder / FLOOR_FILE
+    try:
+        floors += [Floor.load(given)] if given.exists() else []
+    except DamagedFloorError as error:
+        raise StateError(f"{error}; copy the bundle's state/fleet to {folder} again") from error
+    try:
+        floors += [Floor.load(own_floor)] if own_floor.exists() else []
+    except DamagedFloorError as error:
+        trouble = f"{error}; the manifest in the gallery stands for it until the fleet confirms one"
+    return Provision(ring, max(floors, key=lambda floor: floor.version), own_floor, trouble)
 
 
 _UNKNOWN: Final = b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,11 @@ from edgeface.fleet.protocol.manifest import Manifest
 from edgeface.fleet.protocol.terms import RefusedError, Version
 
 FLOOR_FILE: Final = "floor.json"
+_CHECK: Final = "check"
+
+
+class DamagedFloorError(StateError):
+    """Raised when a floor's file is not as it was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +84,25 @@ class Floor:
 
     def to_json(self) -> bytes:
         """As kept in a file."""
-        return json.dumps(codec.to_mapping(self), indent=1).encode() + b"\n"
+        fields = codec.to_mapping(self)
+        return json.dumps(fields | {_CHECK: _digest(fields)}, indent=1).encode() + b"\n"
 
     @classmethod
     def load(cls, path: Path) -> Floor:
-        """Read a file that holds `to_json`. Raises StateError."""
+        """Read a file that holds `to_json`; one from before has no check. Raises StateError, namely
+        DamagedFloorError for what was never written so."""
         try:
-            return codec.from_json(cls, read_file(path, TEXT_FILE_BYTES))
+            fields = codec.load(read_file(path, TEXT_FILE_BYTES))
+            check = fields.pop(_CHECK, None)
+            floor = codec.from_mapping(cls, fields)
         except OSError as error:
             raise StateError(f"{path}: cannot read the floor: {error.strerror}") from error
         except ContractError as error:
-            raise StateError(f"{path}: {error}") from error
+            raise DamagedFloorError(f"{path}: damaged: {error}") from error
+        if check not in (None, _digest(fields)):
+            raise DamagedFloorError(f"{path}: damaged: its check does not fit")
+        return floor
+
+
+def _digest(fields: codec.JsonObject) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
