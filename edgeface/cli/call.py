@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgeface.base.errors import ContractError, SettingsError, StateError
 from edgeface.base.files import drafted
 from edgeface.cli.broker_options import add_broker_options, place_of
-from edgeface.cli.common import output_file
+from edgeface.cli.common import at_least, between, output_file
 from edgeface.cli.plain import plain_json, warn
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
@@ -53,10 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument("person_id")
     identify = add("identify", "who is at the door now?")
     enroll = add("enroll", "templates of the person at the door, sealed to the administrator")
-    enroll.add_argument("--frames", type=int, help="good and different ones (default: 5)")
+    enroll.add_argument("--frames", type=at_least(1), help="good and different ones (default: 5)")
     enroll.add_argument("--person", dest="person_id", help="an id; default: a new one")
     for timed in (verify, identify, enroll):
-        timed.add_argument("--timeout", type=float, metavar="S", help="until the answer")
+        timed.add_argument("--timeout", type=between(1, 600), metavar="S", help="until the answer")
     for sealed in (enroll, add("snapshot", "what the camera sees, sealed to the administrator")):
         sealed.add_argument("--open-with", type=Path, metavar="KEY", help="the administrator's key")
         sealed.add_argument(
@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("reload", "read the configuration again")
     add("gallery", "ids, counts and digest of the gallery")
     why = add("why", "the trace of a recent decision")
-    why.add_argument("track", type=int, nargs="?", help="a track's id; default: the newest")
+    why.add_argument("track", type=at_least(0), nargs="?", help="a track's id; default: the newest")
 
 
 def _add_common(parser: argparse.ArgumentParser, default: object) -> None:

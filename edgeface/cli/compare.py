@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from edgeface.cli.common import add_json, add_models
+from edgeface.cli.common import add_json, add_models, between
 
 SAME, NOT_SAME = 0, 1
 DEFAULT_FMR = 1e-4
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rate(text: str) -> float:
-    value = float(text)
+    value = between(0, 1)(text)
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
     return value

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgeface.base.errors import NoAnswerError, SettingsError
 from edgeface.base.ids import is_person_id
 from edgeface.cli.broker_options import Place, add_broker_options, place_of
+from edgeface.cli.common import between
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
     from edgeface.contract.topics import Topics
@@ -66,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="card and face: ask once whether this person is at the door, and end; 0: opened, "
         "1: shut, 4: nobody has answered",
     )
-    parser.add_argument("--within", type=float, default=5.0, metavar="S", help="for --verify")
+    parser.add_argument(
+        "--within", type=between(1, 600), default=5.0, metavar="S", help="for --verify"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
 

@@ -8,6 +8,7 @@ import argparse
 import json
 from dataclasses import asdict
 
+from edgeface.cli.common import between
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.gallery import audit_lines, audit_of
 from edgeface.fleet.admin.coverage import false_accepts_a_year, poor_people
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface fleet audit`."""
     parser.add_argument(
         "--strangers-a-day",
-        type=float,
+        type=between(0),
         default=100.0,
         metavar="N",
         help="people a day, at all doors together, who are not in the gallery; default: 100",
