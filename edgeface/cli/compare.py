@@ -38,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare; raises PictureError, whose exit code is 2, for a photograph of no use."""
     from edgeface.evaluation.opener import Opener
-    from edgeface.evaluation.stills import embed_photograph
+    from edgeface.gallery.gate import Gate
+    from edgeface.recognition.quality import QualityLimits
 
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
     calibration = embedder.package.calibration
-    a, b = (embed_photograph(Path(path), detector, embedder) for path in (args.a, args.b))
+    gate = Gate(detector, embedder, QualityLimits())
+    a, b = (gate.embedding_of(Path(path)) for path in (args.a, args.b))
     similarity = float(a @ b)
     threshold = calibration.threshold_for(args.fmr)
     doubt = min(calibration.threshold_for(DOUBT_FMR).value, threshold.value)

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.evaluation.pictures import PictureRoot
-from edgeface.gallery.gate import read_photo
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.recognition.alignment import align
 from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
@@ -117,25 +115,6 @@ def require_some(unread: Sequence[str], names: Sequence[str]) -> None:
     """Raises EvaluationError when not one of the pictures `names` could be read."""
     if len(unread) == len(names):
         raise EvaluationError(f"none of {len(names)} pictures can be read; {unread[0]}")
-
-
-def embed_photograph(
-    path: Path, detector: FaceDetector, embedder: FaceEmbedder
-) -> NDArray[np.float32]:
-    """The embedding `(d,)` of the face that a photograph is about.
-
-    Raises PictureError naming the file when it cannot be read, no face is found, or several and
-    none clearly dominates: a verdict about a face that nobody chose would be worse than none.
-    """
-    image = read_photo(path)
-    face = find_face(detector, image, "dominant", doubtful=True)
-    if isinstance(face, FaceProblem):
-        raise PictureError(f"{path}: {face.message}")
-    crop = _crop(image, face, embedder)
-    if crop is None:
-        raise PictureError(f"{path}: the face has no usable landmarks")
-    embedding: NDArray[np.float32] = embedder.embed([crop])[0]
-    return embedding
 
 
 def _crop(image: Image, face: Face, embedder: FaceEmbedder) -> Image | None:

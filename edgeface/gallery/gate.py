@@ -17,10 +17,7 @@ from edgeface.capture.picture_file import read_picture
 from edgeface.gallery.enrollment import Bar, bar_for
 from edgeface.gallery.locate import (
     FaceProblem,
-    choose_face,
-    find_doubtful_faces,
-    find_face,
-    lies_on_its_side,
+    find_portrait,
 )
 from edgeface.gallery.person import StoredTemplate
 from edgeface.gallery.store import GalleryStore
@@ -28,7 +25,6 @@ from edgeface.inference.models import open_models
 from edgeface.inference.package import ModelPackage
 from edgeface.recognition.alignment import align
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
-from edgeface.recognition.second_look import look_again
 from edgeface.recognition.templates import encode_template
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 from edgeface.settings.models import ModelsSettings
@@ -104,17 +100,17 @@ class Gate:
             return Refused(str(path), "unreadable", str(error).removeprefix(f"{path}: "))
         return self.examine(image, str(path))
 
+    def embedding_of(self, path: Path) -> Embedding:
+        """Of the face of a photo that passes. Raises PictureError naming the file and what is wrong
+        with it: a verdict about a face that nobody chose, or saw, would be worse than none."""
+        examined = self.examine_file(path)
+        if isinstance(examined, Refused):
+            raise PictureError(f"{path}: {examined.message}")
+        return examined.embedding
+
     def examine(self, image_bgr: Image, source: str) -> Examined:
         """Examine a picture BGR uint8 `(h, w, 3)`."""
-        face = find_face(self._detector, image_bgr, prefer="dominant")
-        if isinstance(face, FaceProblem) and face.reason == "no_face":
-            if lies_on_its_side(self._detector, image_bgr):
-                message = "the face lies on its side or upside down; turn the picture upright"
-                return Refused(source, "not_upright", message)
-            faces = find_doubtful_faces(self._detector, image_bgr)
-            doubtful = choose_face(faces, image_bgr, prefer="dominant")
-            if isinstance(doubtful, Face) and doubtful.score >= self._limits.min_score:
-                face = look_again(self._detector, image_bgr, doubtful)
+        face = find_portrait(self._detector, image_bgr, self._limits.min_score)
         if isinstance(face, FaceProblem):
             return Refused(source, face.reason, face.message)
         try:

@@ -2,7 +2,8 @@
 
 A detector made for door frames misses faces that fill the whole picture and such that are tiny in a
 large photograph. So the picture is tried as it is, then with a wide border (also when the face
-found fills the picture: its landmarks are better with room around it), then in overlapping tiles.
+found fills the picture: its landmarks are better with room around it), then in overlapping tiles of
+a half, a quarter and an eighth of its longer side.
 Who knows that the picture shows a face may ask for doubtful ones too when that finds none. What is
 chosen was looked at closely (`recognition/second_look.py`).
 """
@@ -17,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 import cv2
 import numpy as np
 
-from edgeface.recognition.second_look import look_again
+from edgeface.recognition.second_look import look_again, surroundings
 from edgeface.recognition.values import Box, Face, FaceDetector, Image
 
 Preference: TypeAlias = Literal["central", "dominant"]
@@ -26,9 +27,19 @@ TIGHT: Final = 0.6
 """A face that takes more of the picture's width or height is looked for again with a border."""
 DOMINANCE: Final = 4.0
 """A face dominates when its area, weighted for centrality, is so many times the next one's."""
+TURN_MARGIN: Final = 0.03
+"""A picture is turned when its face is so much surer after a turn. Then every upright one of 550
+frontal faces passed, and none that had been turned, of which nine in ten are found upside down."""
+_ROTATE: Final = {
+    1: "the face lies on its side; rotate the picture by 90 degrees to the left",
+    2: "the face is upside down; rotate the picture by 180 degrees",
+    3: "the face lies on its side; rotate the picture by 90 degrees to the right",
+}
 _BORDERS: Final = (0.5, 1.0)
 _MIN_SIDE_PX: Final = 320
-_TILED_FROM_PX: Final = 480
+_MAX_SIDE_PX: Final = 1280
+_MIN_TILE_PX: Final = 240
+"""A smaller tile would be enlarged for the detector: nothing more would be seen."""
 _SAME_FACE_IOU: Final = 0.3
 _BORDER_GRAY: Final = (127, 127, 127)
 
@@ -37,15 +48,19 @@ _BORDER_GRAY: Final = (127, 127, 127)
 class FaceProblem:
     """Why no face was chosen."""
 
-    reason: Literal["no_face", "several_faces"]
+    reason: Literal["no_face", "several_faces", "not_upright"]
     faces: int
     """How many were found."""
+    quarter_turns: int = 0
+    """Of one that is not upright: so many to the left make it so."""
 
     @property
     def message(self) -> str:
         """One clause for a person."""
         if self.reason == "no_face":
             return "no face found"
+        if self.reason == "not_upright":
+            return _ROTATE[self.quarter_turns]
         return f"{self.faces} faces, and none clearly dominates; crop the picture to one person"
 
 
@@ -67,6 +82,50 @@ def find_face(
         faces = find_doubtful_faces(detector, image_bgr)
     chosen = choose_face(faces, image_bgr, prefer)
     return look_again(detector, image_bgr, chosen) if isinstance(chosen, Face) else chosen
+
+
+def find_portrait(detector: FaceDetector, image_bgr: Image, min_score: float) -> Face | FaceProblem:
+    """The face of a photograph that is to tell one person: dominant, upright, and a doubtful one of
+    `min_score` rather than none."""
+    face = find_face(detector, image_bgr, "dominant")
+    if isinstance(face, FaceProblem) and face.reason == "several_faces":
+        return face
+    if turns := _turns_that_help(detector, image_bgr, face):
+        return FaceProblem("not_upright", 1, turns)
+    if isinstance(face, Face):
+        return face
+    doubtful = find_doubtful_faces(detector, image_bgr)
+    sure = [face for face in doubtful if face.score >= min_score]
+    face = choose_face(sure, image_bgr, "dominant")
+    return look_again(detector, image_bgr, face) if isinstance(face, Face) else face
+
+
+def _turns_that_help(detector: FaceDetector, image: Image, face: Face | FaceProblem) -> int:
+    """Quarter turns to the left that make the face of the picture upright, whether or not it is the
+    one that was found: what is turned may be missed, and something small be taken for a face."""
+    if isinstance(face, Face) and (turns := _turns_of(detector, image, face)):
+        return turns
+    turns = quarter_turns(detector, image)
+    if turns == 0:
+        return 0
+    turned = np.ascontiguousarray(np.rot90(image, turns))
+    other = find_face(detector, turned, "dominant")
+    upright = isinstance(other, Face) and _turns_of(detector, turned, other) == 0
+    return turns if upright else 0
+
+
+def quarter_turns(detector: FaceDetector, image_bgr: Image) -> int:
+    """How many quarter turns to the left (`numpy.rot90`), 0 to 3, make the best face of the picture
+    upright; 0 also where there is none. Four looks of the detector."""
+    image_bgr = _handy(image_bgr)
+    turned = (np.ascontiguousarray(np.rot90(image_bgr, turns)) for turns in range(4))
+    scores = [max((face.score for face in detector.detect(one)), default=0.0) for one in turned]
+    best = int(np.argmax(scores))
+    return best if scores[best] > scores[0] + TURN_MARGIN else 0
+
+
+def _turns_of(detector: FaceDetector, image: Image, face: Face) -> int:
+    return quarter_turns(detector, surroundings(image, face.box)[0])
 
 
 def choose_face(
@@ -110,13 +169,6 @@ def find_doubtful_faces(detector: FaceDetector, image_bgr: Image) -> list[Face]:
     return max(looks, key=lambda found: max((face.score for face in found), default=0.0))
 
 
-def lies_on_its_side(detector: FaceDetector, image_bgr: Image) -> bool:
-    """Whether a picture without a face shows one after a quarter or half turn."""
-    return any(
-        detector.detect(np.ascontiguousarray(np.rot90(image_bgr, turns))) for turns in (1, 2, 3)
-    )
-
-
 def prominence(box: Box, image_bgr: Image) -> float:
     """Square pixels of the box, halved at most for its distance from the picture's center."""
     height, width = image_bgr.shape[:2]
@@ -133,12 +185,9 @@ def _is_tight(faces: Sequence[Face], image: Image) -> bool:
 def _detect_padded(
     detector: FaceDetector, image: Image, border: float, doubtful: bool = False
 ) -> list[Face]:
-    """Look with a gray border of `border` times the longer side all around, small ones enlarged."""
+    """Look with a gray border of `border` times the longer side all around."""
     height, width = image.shape[:2]
-    enlarge = max(1.0, _MIN_SIDE_PX / max(height, width))
-    if enlarge > 1.0:
-        size = (max(1, round(width * enlarge)), max(1, round(height * enlarge)))
-        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    image = _handy(image)
     margin = round(border * max(image.shape[:2]))
     padded = cv2.copyMakeBorder(
         image, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=_BORDER_GRAY
@@ -149,12 +198,19 @@ def _detect_padded(
 
 
 def _detect_tiled(detector: FaceDetector, image: Image) -> list[Face]:
-    """Look in nine overlapping tiles of half the size; none when the picture is small anyway."""
-    if max(image.shape[:2]) < _TILED_FROM_PX:
-        return []
-    found: list[Face] = []
-    for left, top, tile in _tiles(image):
-        found += [_moved(face, left, top, 1.0, 1.0) for face in detector.detect(tile)]
+    """Look in half overlapping tiles, smaller ones where the larger show none: the faces of the
+    first size that shows any. None when the picture is small anyway."""
+    side = max(image.shape[:2]) // 2
+    for side_px in (side, side // 2, side // 4):
+        found: list[Face] = []
+        for left, top, tile in _tiles(image, side_px) if side_px >= _MIN_TILE_PX else ():
+            found += [_moved(face, left, top, 1.0, 1.0) for face in detector.detect(tile)]
+        if found:
+            return _distinct(found)
+    return []
+
+
+def _distinct(found: Sequence[Face]) -> list[Face]:
     kept: list[Face] = []
     for face in sorted(found, key=lambda face: face.score, reverse=True):
         if all(face.box.iou(other.box) < _SAME_FACE_IOU for other in kept):
@@ -162,12 +218,32 @@ def _detect_tiled(detector: FaceDetector, image: Image) -> list[Face]:
     return kept
 
 
-def _tiles(image: Image) -> Iterator[tuple[int, int, Image]]:
+def _tiles(image: Image, side_px: int) -> Iterator[tuple[int, int, Image]]:
+    """Left, top and pixels of squares that overlap by half or a little more, as narrow as the
+    picture where that is narrower."""
     height, width = image.shape[:2]
-    for top in (0, height // 4, height // 2):
-        for left in (0, width // 4, width // 2):
-            tile = image[top : top + height - height // 2, left : left + width - width // 2]
+    for top in _starts(height, side_px):
+        for left in _starts(width, side_px):
+            tile = image[top : top + side_px, left : left + side_px]
             yield left, top, np.ascontiguousarray(tile)
+
+
+def _starts(length: int, side_px: int) -> list[int]:
+    steps = max(0, math.ceil((length - side_px) / (side_px / 2)))
+    return [round(step * (length - side_px) / max(1, steps)) for step in range(steps + 1)]
+
+
+def _handy(image: Image) -> Image:
+    """A small picture enlarged and a large one scaled down, as far as a look at the whole of it
+    wants: what is padded or turned is a copy, and as large."""
+    height, width = image.shape[:2]
+    side = max(height, width)
+    factor = min(max(side, _MIN_SIDE_PX), _MAX_SIDE_PX) / side
+    if factor == 1.0:
+        return image
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    method = cv2.INTER_CUBIC if factor > 1.0 else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
 
 
 def _moved(face: Face, dx: float, dy: float, sx: float, sy: float) -> Face:

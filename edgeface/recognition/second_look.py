@@ -38,7 +38,7 @@ def look_again(detector: FaceDetector, image_bgr: Image, face: Face) -> Face:
     """
     if not is_coarse(face):
         return face
-    part, left, top = _surroundings(image_bgr, face.box)
+    part, left, top = surroundings(image_bgr, face.box)
     # The frame had a face here: for a confirmation a doubtful one is enough, and its score counts.
     found = [_moved(again, left, top) for again in detector.detect(part, doubtful=True)]
     best = max(found, key=lambda again: again.box.iou(face.box), default=face)
@@ -47,7 +47,7 @@ def look_again(detector: FaceDetector, image_bgr: Image, face: Face) -> Face:
     return best
 
 
-def _surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:
+def surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:
     """The square about the box of which it fills `FILLS`, gray outside the image, and where its
     left upper corner lies."""
     x, y = box.center

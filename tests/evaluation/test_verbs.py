@@ -7,16 +7,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from edgeface.base.errors import PictureError
 from edgeface.cli.main import main
 from edgeface.evaluation.protocol import read_protocol
-from edgeface.evaluation.stills import embed_photograph
-from edgeface.recognition.alignment import ARCFACE
 from edgeface.recognition.thresholds import Calibration
-from edgeface.recognition.values import Box, Face, Image
 from tests.support.packages import CALIBRATION, edit_description
 from tests.support.patterned_people import picture, png
 
@@ -214,8 +211,14 @@ def test_detection_without_anything_to_measure_on_is_refused(
 
 @pytest.fixture
 def photographs(people: Path, tmp_path: Path) -> Path:
+    """As large as photographs are."""
     with zipfile.ZipFile(people) as archive:
         archive.extractall(tmp_path)
+    for path in tmp_path.rglob("*.png"):
+        image = cv2.imread(str(path))
+        assert image is not None
+        enlarged = cv2.resize(image, None, fx=8, fy=8, interpolation=cv2.INTER_NEAREST)
+        assert cv2.imwrite(str(path), enlarged)
     return tmp_path
 
 
@@ -273,36 +276,6 @@ def test_compare_refuses_what_is_no_photograph_of_one_person(
     assert main(["compare", str(good), str(text), *models]) == 2
     shown = capsys.readouterr().err
     assert shown == f"edgeface: error: {text}: not a picture that can be read (use JPEG or PNG)\n"
-
-
-class _Faces:
-    """A detector that finds what it is told to."""
-
-    def __init__(self, *boxes: tuple[float, float, float, float]) -> None:
-        self._faces = [_face(box) for box in boxes]
-
-    def detect(self, image_bgr: Image, /, *, doubtful: bool = False) -> list[Face]:
-        return self._faces
-
-
-class _NoEmbedder:
-    alignment = ARCFACE
-
-    def embed(self, crops: object) -> Any:
-        raise AssertionError("no face was chosen")
-
-
-def _face(box: tuple[float, float, float, float]) -> Face:
-    left, top, right, bottom = box
-    share = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
-    size = np.array([right - left, bottom - top], np.float32)
-    return Face(Box(*box), share * size + np.array([left, top], np.float32), 0.9)
-
-
-def test_two_faces_of_which_none_dominates_are_not_compared(photographs: Path) -> None:
-    detector = _Faces((2, 10, 22, 35), (30, 10, 50, 35))
-    with pytest.raises(PictureError, match=r"0\.png: 2 faces, and none clearly dominates"):
-        embed_photograph(photographs / "00/frontal/0.png", detector, _NoEmbedder())
 
 
 def _similarity(capsys: pytest.CaptureFixture[str], a: str, b: str, models: list[str]) -> float:

@@ -106,6 +106,61 @@ def test_two_people_side_by_side_are_refused(gate: Gate, photographs: Photograph
     assert refused.reason == "several_faces"
 
 
+@pytest.mark.parametrize(
+    ("turns", "way_out"),
+    [(1, "by 90 degrees to the right"), (2, "by 180 degrees"), (3, "by 90 degrees to the left")],
+)
+@pytest.mark.parametrize("who", ["hopper", "collins"])
+def test_a_turned_photograph_is_refused_with_the_turn_that_helps(
+    gate: Gate, photographs: Photographs, who: str, turns: int, way_out: str
+) -> None:
+    refused = gate.examine(np.ascontiguousarray(np.rot90(photographs[who], turns)), "turned")
+    assert isinstance(refused, Refused)
+    assert refused.reason == "not_upright"
+    assert refused.message.endswith(way_out)
+
+
+def test_compare_says_nothing_about_a_turned_photograph(
+    photographs: Photographs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upside_down = tmp_path / "turned.png"
+    assert cv2.imwrite(str(upside_down), np.rot90(photographs["collins"], 2))
+    assert main(["compare", str(COLLINS), str(upside_down)]) == 2
+    assert "turned.png: the face is upside down; rotate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("size_px", "face_px"), [((4000, 3000), 50), ((500, 6000), 60), ((6000, 500), 60)]
+)
+def test_a_small_face_in_a_large_or_long_picture_is_found(
+    gate: Gate, photographs: Photographs, size_px: tuple[int, int], face_px: int
+) -> None:
+    width, height = size_px
+    photograph = photographs["collins"]
+    scale = face_px / passed(gate, photograph).quality.face_px
+    small = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    image = np.full((height, width, 3), 100, np.uint8)
+    top, left = (height - len(small)) * 2 // 3, (width - small.shape[1]) * 2 // 3
+    image[top : top + len(small), left : left + small.shape[1]] = small
+    assert passed(gate, image).quality.face_px == pytest.approx(face_px, rel=0.1)
+
+
+@pytest.mark.parametrize("who", ["hopper", "collins"])
+def test_a_portrait_of_96_pixels_is_enrolled(
+    gate: Gate, models: Models, photographs: Photographs, who: str
+) -> None:
+    photograph = photographs[who]
+    box = passed(gate, photograph).face.box
+    half = round(1.1 * box.height)
+    x, y = (max(half, round(place)) for place in box.center)
+    square = photograph[y - half : y + half, x - half : x + half]
+    small = cv2.resize(square, (96, 96), interpolation=cv2.INTER_AREA)
+    one, other = passed(gate, np.asarray(small, np.uint8)), passed(gate, photograph)
+    assert one.quality.face_px < 40
+    needed = models[1].package.calibration.threshold_for(1e-3).value
+    assert float(one.embedding @ other.embedding) > needed
+
+
 def test_faulty_photographs_are_refused_for_their_fault(
     gate: Gate, photographs: Photographs
 ) -> None:
@@ -113,7 +168,7 @@ def test_faulty_photographs_are_refused_for_their_fault(
     faults = {
         "blurred": cv2.GaussianBlur(image, (0, 0), 9),
         "too_dark": (image * 0.07).astype(np.uint8),
-        "too_small": cv2.resize(image, None, fx=0.17, fy=0.17, interpolation=cv2.INTER_AREA),
+        "too_small": cv2.resize(image, None, fx=0.13, fy=0.13, interpolation=cv2.INTER_AREA),
         "no_face": image[420:, :],
     }
     reasons = {}
