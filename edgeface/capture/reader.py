@@ -46,15 +46,18 @@ class CaptureReader:
         open_timeout_s: float,
         driver_stamps: bool = False,
         max_fps: float | None = None,
+        grabbed: Callable[[], None] = lambda: None,
     ) -> None:
         """Open and begin to read. Raises CameraError when it does not open in time.
 
         `driver_stamps`: `CAP_PROP_POS_MSEC` is the driver's time of capture. `max_fps`: frames
-        that come faster are dropped before they are decoded.
+        that come faster are dropped before they are decoded. `grabbed` is called by the reader's
+        thread for each picture that has come.
         """
         self._what = what
         self._clock = clock
         self._driver_stamps = driver_stamps
+        self._grabbed = grabbed
         self._believed = False
         self._shortest_ns = 0 if max_fps is None else round(0.75 * NS / max_fps)
         self._slot: LatestSlot[tuple[int, Picture]] = LatestSlot()
@@ -121,6 +124,7 @@ class CaptureReader:
             if failed is None:
                 self._error = CameraError(f"{self._what} was lost: no more frames come")
                 return
+            self._grabbed()
             number += failed + 1
             stamp = self._stamp(capture)
             if stamp.boottime_ns - kept_ns < self._shortest_ns:

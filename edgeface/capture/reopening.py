@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from edgeface.base.backoff import Backoff
+from edgeface.base.backoff import STABLE_S, Backoff
 from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.source import FrameSource
@@ -67,6 +67,8 @@ class ReopeningSource:
         self._is_open = False
         self._silent_since_ns: int | None = None
         self._retry_ns = 0
+        self._returned_ns: int | None = None
+        """When it delivered again; None once that was said."""
         self._sequence: int | None = None
 
     def open(self, *, again: bool = False) -> None:
@@ -142,8 +144,7 @@ class ReopeningSource:
         return frame
 
     def _count(self, frame: Frame) -> None:
-        if self._backoff.failures:
-            _log.info("camera %s delivers again", self.name)
+        self._note_return()
         self._backoff.reset()
         self._silent_since_ns = None
         missed = 0 if self._sequence is None else frame.sequence - self._sequence - 1
@@ -156,6 +157,16 @@ class ReopeningSource:
             last_error=None,
         )
 
+    def _note_return(self) -> None:
+        """Say that it delivers again once it has for a while: one that comes and goes says nothing
+        new each time."""
+        now_ns = self._clock.boottime_ns()
+        if self._backoff.failures:
+            self._returned_ns = now_ns
+        elif self._returned_ns is not None and now_ns - self._returned_ns >= STABLE_S * NS:
+            self._returned_ns = None
+            _log.info("camera %s delivers again", self.name)
+
     def _lose(self, error: CameraError) -> None:
         self.health = replace(self.health, losses=self.health.losses + 1)
         self._give_up(str(error))
@@ -163,10 +174,12 @@ class ReopeningSource:
     def _give_up(self, why: str) -> None:
         """Close and draw the pause before the next attempt."""
         self._source.close()
+        self._returned_ns = None
         pause_s = self._backoff.next_s()
         self._retry_ns = self._clock.boottime_ns() + round(pause_s * NS)
         self.health = replace(self.health, connected=False, last_error=why)
-        _log.warning("camera %s closed: %s; opening again in %.1f s", self.name, why, pause_s)
+        again = {"again_in_s": round(pause_s, 1)}  # not in the words, which are thinned out
+        _log.warning("camera %s closed: %s; opening again", self.name, why, extra=again)
 
     def _reopen_when_due(self, deadline_ns: int) -> None:
         now_ns = self._clock.boottime_ns()

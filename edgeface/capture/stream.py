@@ -14,6 +14,7 @@ from edgeface.base.clock import NS, Clock, Stamp, stamp_now
 from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader, ReaderSource
+from edgeface.capture.received import ReceiveGuard
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 from edgeface.settings.camera import StreamCamera
@@ -167,17 +168,21 @@ class NetworkStreamSource(ReaderSource):
         super().__init__(camera.name, clock)
         self._url = camera.url
         self._stall_timeout_s = camera.stall_timeout_s
+        self._guard: ReceiveGuard | None = None
 
     def _start(self) -> None:
         what = redacted(self._url)
+        self._guard = guard = ReceiveGuard(self._url, what)
         try:
             self._reader = CaptureReader(
                 self._open_capture,
                 what=what,
                 clock=self._clock,
                 open_timeout_s=OPEN_TIMEOUT_S + 1.0,
+                grabbed=guard.picture,
             )
         except CameraError as error:
+            guard.close()
             raise CameraError(
                 f"{error}; check that the camera answers at this address (camera.url), its user "
                 "name and its password"
@@ -191,6 +196,11 @@ class NetworkStreamSource(ReaderSource):
             round(self._stall_timeout_s * 1000),
         ]
         return cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, parameters)
+
+    def _stop(self) -> None:
+        super()._stop()
+        if self._guard is not None:
+            self._guard.close()
 
 
 def stream_source(camera: StreamCamera, clock: Clock | None = None) -> FrameSource:

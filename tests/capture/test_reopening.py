@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 
+from edgeface.base.backoff import STABLE_S
 from edgeface.base.clock import NS, ManualClock, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.reopening import ReopeningSource
@@ -204,3 +205,21 @@ def test_close_is_idempotent_and_reading_after_it_raises(clock: ManualClock) -> 
     kept.close()
     with pytest.raises(ClosedError):
         kept.read(1.0)
+
+
+def test_a_camera_that_comes_and_goes_says_nothing_new_each_time(
+    clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"), keeper(Scripted(clock, [FRAME, LOST] * 40), clock) as kept:
+        for _ in range(40):
+            kept.read(5.0)
+        assert kept.health.losses >= 39
+        words = [record.getMessage() for record in caplog.records]
+        assert not [line for line in words if "delivers again" in line]
+        assert len(set(words)) == 1
+        kept.read(5.0)
+        clock.sleep(STABLE_S)
+        kept.read(5.0)
+        kept.read(5.0)
+    words = [record.getMessage() for record in caplog.records]
+    assert [line for line in words if "delivers again" in line] == ["camera door delivers again"]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -23,6 +26,7 @@ from tests.support.mjpeg_server import MjpegServer, unused_port
 from tests.support.pictures import FPS, FRAMES, number_of
 
 WAIT_S = 10.0
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_file_as_fast_as_possible_gives_every_frame_and_then_its_end(video: Path) -> None:
@@ -260,3 +264,54 @@ def test_a_network_stream_that_was_cut_is_opened_again(server: MjpegServer) -> N
         source.read(WAIT_S)
         assert source.health.reopened >= 1
     assert not [t for t in threading.enumerate() if t.name.startswith("read http")]
+
+
+CHILD = """
+import sys, time
+import psutil
+from edgeface.base.errors import CameraError, FrameTimeoutError
+from tests.support.cameras import network
+me = psutil.Process()
+source = network(sys.argv[1])
+source.open()
+source.read(10)
+before, end = me.memory_info().rss, time.monotonic() + 30
+most, said = before, "nothing"
+import threading
+def look():
+    global most
+    while True:
+        most = max(most, me.memory_info().rss)
+        time.sleep(0.02)
+threading.Thread(target=look, daemon=True).start()
+print("ready", flush=True)
+try:
+    while time.monotonic() < end:
+        try:
+            source.read(1)
+        except FrameTimeoutError:
+            pass
+except CameraError:
+    said = "lost"
+print((most - before) / 2**20, said)
+"""
+
+
+def test_a_picture_without_an_end_takes_no_memory_without_an_end(server: MjpegServer) -> None:
+    """Without a bound it took 100 MB each second, until the stall time was over."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, server.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    server.endless.set()
+    out, err = child.communicate(timeout=60)
+    growth, said = out.split()
+
+    assert said == "lost"
+    assert float(growth) < 200
+    assert "sent 64 MiB without a picture: cut off" in err

@@ -20,6 +20,8 @@ class MjpegServer:
         self.cut = threading.Event()
         self.damage = threading.Event()
         """Set it to have one picture damaged; cleared when it was sent."""
+        self.endless = threading.Event()
+        """Set it to have pictures followed by one without an end."""
         self.closing = threading.Event()
         server = self
 
@@ -53,6 +55,10 @@ class MjpegServer:
             while not self.cut.is_set() and not self.closing.wait(FRAME_S):
                 if self.stalled.is_set():
                     continue
+                if self.endless.is_set():
+                    handler.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8")
+                    while not self.closing.is_set():
+                        handler.wfile.write(bytes(1024 * 1024))
                 damaged = self.damage.is_set()
                 picture = bytes(len(self._jpeg)) if damaged else self._jpeg
                 handler.wfile.write(part % (len(picture), picture))
