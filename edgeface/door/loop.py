@@ -27,6 +27,8 @@ Act: TypeAlias = Callable[[str, str, datetime], None]
 
 STATUS_S: Final = 5.0
 """A retained status comes at once, or there is none."""
+HELD_UP_S: Final = 1.0
+"""A wait that ends so much too late says nothing about the broker."""
 MAX_WAITING: Final = 1000
 """Messages that may wait behind a slow command; more are dropped and counted as `too_many`."""
 NO_STATUS: Final = "no such device has been at this broker, or this user may not read it"
@@ -54,6 +56,11 @@ def follow(
                 left_s = None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
                 item = inbox.get(timeout=left_s)
             except queue.Empty:
+                late_s = 0.0 if deadline_s is None else time.monotonic() - deadline_s
+                if not 0 <= late_s <= HELD_UP_S:
+                    # A wait that ended early; or everything was held up, the network as well.
+                    deadline_s = time.monotonic() + HELD_UP_S
+                    continue
                 heard, deadline_s = True, None
                 show({"door": "silent", "reason": f"no status of {topics.base}: {NO_STATUS}"})
                 continue

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import queue
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from edgeface.base.clock import Clock
+from edgeface.base.messages import Message
+from edgeface.door.loop import follow
+from edgeface.door.policy import DoorPolicy
+from edgeface.mqtt.listener import LinkNews
 from edgeface.mqtt.localbroker import LocalBroker, free_port
+from edgeface.mqtt.options import MAX_MESSAGE_BYTES, ConnectionOptions
 from edgeface.security.keys import SigningKey
+from tests.support.broker import Witness
 from tests.support.door import DoorProcess, pin
+from tests.support.messages import TOPICS
 
 KEY = SigningKey.generate()
 
@@ -56,7 +66,7 @@ def test_a_broker_that_breaks_the_protocol_does_not_silence_the_door_for_good(
             connection, _ = server.accept()
             with connection:
                 connect = connection.recv(1000)
-                assert b"\x27\x00\x10\x00\x00" in connect, "Maximum Packet Size: 1 MiB"
+                assert b"\x27" + MAX_MESSAGE_BYTES.to_bytes(4) in connect, "Maximum Packet Size"
                 connection.sendall(packet(0x20, b"\0\0\0"))
                 subscribe = connection.recv(1000)
                 connection.sendall(packet(0x90, subscribe[2:4] + b"\0"))
@@ -78,6 +88,42 @@ def test_a_door_that_may_not_read_the_status_is_ready_all_the_same(tmp_path: Pat
                 connection.sendall(packet(0x90, subscribe[2:4] + b"\0\x01\x87"))
                 assert door.next()["door"] == "ready"
                 assert door.next()["door"] == "silent"
+
+
+class HurriedInbox(queue.SimpleQueue[Message | LinkNews | None]):
+    """Its first wait with a bound ends at once, as one may where a clock is set meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurried = threading.Event()
+        self.status_taken = threading.Event()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Message | LinkNews | None:
+        if timeout is not None and not self.hurried.is_set():
+            self.hurried.set()
+            raise queue.Empty
+        item = super().get(block, timeout)
+        if isinstance(item, Message) and item.topic == TOPICS.status:
+            self.status_taken.set()
+        return item
+
+
+def test_a_door_is_silent_only_once_the_time_is_really_over(broker: LocalBroker) -> None:
+    inbox, shown = HurriedInbox(), []
+    options = ConnectionOptions(broker.host, broker.port, "")
+    policy = DoorPolicy(TOPICS, KEY.public, Clock())
+    arguments = (options, TOPICS, policy, inbox, shown.append, lambda *_: None)
+    door = threading.Thread(target=follow, args=arguments)
+    door.start()
+    try:
+        assert inbox.hurried.wait(10)
+        with Witness(broker.port) as device:
+            device.publish(TOPICS.status, b"{}", retain=True)
+        assert inbox.status_taken.wait(10)
+    finally:
+        inbox.put(None)
+        door.join(10)
+    assert [line["door"] for line in shown] == ["ready", "stopped"]
 
 
 def test_a_broker_that_is_not_there_is_named_before_the_reason(tmp_path: Path) -> None:
