@@ -20,6 +20,7 @@ from typing import Any, Final
 from edgeface import __version__
 from edgeface.base.errors import EdgefaceError
 from edgeface.cli.plain import plain
+from edgeface.cli.vendor_lines import vendor_lines
 
 VERBS: Final[dict[str, str]] = {
     "run": "run the daemon",
@@ -105,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.print_help(sys.stderr)
             return WRONG_COMMAND_LINE
         args = parser.parse_args(arguments)
-        code: int = args.run(args)
+        with vendor_lines(args.verb):
+            code: int = args.run(args)
         sys.stdout.flush()
         return code
     except EdgefaceError as error:
