@@ -100,7 +100,9 @@ def _common_name(path: Path | None) -> str | None:
 
     try:
         certificate = x509.load_pem_x509_certificate(read_file(path, TEXT_FILE_BYTES))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot read the certificate: {error.strerror}") from error
+    except ValueError as error:
         raise SettingsError(f"{path}: no certificate in PEM form: {error}") from error
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else None

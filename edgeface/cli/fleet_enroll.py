@@ -21,7 +21,6 @@ from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
-from edgeface.cli.common import at_least, between
 from edgeface.cli.dates import end, start
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain, warn
@@ -74,16 +73,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--from-device", metavar="ID", help="enroll who stands before this device of the site"
     )
     door.add_argument(
-        "--frames",
-        type=at_least(1),
-        metavar="N",
-        help=f"good and different ones; default: {_FRAMES}",
+        "--frames", type=int, metavar="N", help=f"good and different ones; default: {_FRAMES}"
     )
     door.add_argument(
-        "--timeout",
-        type=between(1, 600),
-        metavar="S",
-        help=f"for the person; default: {_TIMEOUT_S:g}",
+        "--timeout", type=float, metavar="S", help=f"for the person; default: {_TIMEOUT_S:g}"
     )
     door.add_argument(
         "--open-with",

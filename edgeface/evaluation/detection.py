@@ -162,7 +162,9 @@ def read_boxes(path: Path) -> dict[str, list[Annotation]]:
     boxes: dict[str, list[Annotation]] = {}
     try:
         text = read_file(path, TEXT_FILE_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
     reader = csv.DictReader(text.splitlines())
     for row in reader:

@@ -95,7 +95,9 @@ def read_protocol(path: Path) -> Protocol:
     """
     try:
         text = read_file(path, TEXT_FILE_BYTES).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise EvaluationError(f"{path}: cannot be read: {error}") from error
     lines = text.splitlines()
     first = next((line for line in lines if line.strip()), "")

@@ -211,8 +211,12 @@ class Authority:
             found = x509.load_pem_x509_crl(read_file(path, TEXT_FILE_BYTES))
         except FileNotFoundError:
             return ()
-        except (OSError, ValueError) as error:
-            raise StateError(f"{path}: cannot read the revocation list: {error}") from error
+        except OSError as error:
+            raise StateError(
+                f"{path}: cannot read the revocation list: {error.strerror}"
+            ) from error
+        except ValueError as error:
+            raise StateError(f"{path}: no revocation list in PEM form: {error}") from error
         if not found.is_signature_valid(self._key.public_key()):
             raise StateError(f"{path}: not signed by this authority")
         return found
