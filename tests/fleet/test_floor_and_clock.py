@@ -50,6 +50,9 @@ def test_a_floor_of_the_devices_own_that_is_garbage_is_told_and_found_in_the_gal
 
 
 def test_no_bit_of_the_floors_file_makes_another_floor(device: FleetDevice) -> None:
+    device.site.put({3: [3]})
+    device.site.publish()
+    device.settle()
     file = device.path / "floor.json"
     content, known = file.read_bytes(), Floor.load(file)
     for byte in range(len(content)):
