@@ -70,6 +70,8 @@ MIGRATIONS: Final[Steps] = (
 )
 """Entry n takes a file from `user_version` n to n + 1. Released entries are never edited."""
 
+_DISK: Final = frozenset({"disk_full", "io_error", "cannot_open", "read_only"})
+
 
 class GalleryCorruptError(GalleryError):
     """Raised when the gallery file is damaged; `set_aside` moves it out of the way."""
@@ -97,6 +99,39 @@ def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection:
+    """Open the file on a disk that takes nothing more, not even what SQLite shares between
+    processes. What is in a write-ahead log is read only by a connection that shuts others out.
+
+    Raises as `connect`.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    alone = log.exists() and log.stat().st_size > 0
+    with explained(path):
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?" + ("mode=rw" if alone else "mode=ro&immutable=1"),
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.text_factory = TEXT
+            connection.execute(f"PRAGMA locking_mode = {'EXCLUSIVE' if alone else 'NORMAL'}")
+            connection.execute("PRAGMA query_only = ON")
+            if version_of(connection, MIGRATIONS) != len(MIGRATIONS):
+                raise damaged(path, "its tables are not as edgeface makes them")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def takes_nothing(error: StateError) -> bool:
+    """Whether `connect` failed for the disk, which is full or cannot be written to."""
+    cause = error.__cause__
+    return isinstance(cause, UNUSABLE) and fault_in(cause) in _DISK
 
 
 def set_aside(path: Path, now: datetime | None = None) -> Path:
@@ -131,6 +166,10 @@ def _explain(path: Path, error: Exception) -> EdgefaceError:
         case "disk_full":
             return StateError(
                 f"{path}: no space left for the gallery; nothing was changed ({error})"
+            )
+        case "io_error":
+            return StateError(
+                f"{path}: cannot use the gallery file: {error}; the disk is full or failing"
             )
     return StateError(f"{path}: cannot use the gallery file: {error}")
 

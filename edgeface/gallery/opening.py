@@ -50,10 +50,11 @@ def given_up(settings: Settings, error: GalleryCorruptError) -> GalleryCorruptEr
 
 def open_or_replace(settings: Settings) -> GalleryStore:
     """As `open_gallery`, but goes on with an empty gallery in place of a damaged one, as a daemon
-    does: nobody is recognized until there are people in it again."""
+    does: nobody is recognized until there are people in it again. Goes on with what can be read
+    where the disk is full."""
     key = gallery_key(settings)
     try:
-        return GalleryStore(settings.gallery_file, key)
+        return GalleryStore(settings.gallery_file, key, bear=True)
     except GalleryCorruptError as error:
         _log.error("%s", given_up(settings, error))
         return GalleryStore(settings.gallery_file, key)

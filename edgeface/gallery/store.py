@@ -21,7 +21,7 @@ import numpy as np
 from edgeface.base.errors import ClosedError, GalleryError, StateError
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
-from edgeface.gallery.database import connect, damaged, explained
+from edgeface.gallery.database import connect, connect_read_only, damaged, explained, takes_nothing
 from edgeface.gallery.person import (
     Person,
     StoredTemplate,
@@ -49,15 +49,21 @@ class GalleryStore:
     """The gallery file at `path`, opened (and made where absent) with `key`.
 
     `key` is 32 bytes, or None for a gallery that is not encrypted. May be handed from thread to
-    thread; calls are serialized. Raises GalleryCorruptError for a damaged file (see
-    `database.set_aside`), GalleryError for a wrong key or a foreign file, StateError when the file
-    cannot be used.
+    thread; calls are serialized. With `bear` a disk that takes nothing more is borne: what is there
+    is read (`read_only` says why) until it can be written to again. Raises GalleryCorruptError for
+    a damaged file (see `database.set_aside`), GalleryError for a wrong key or a foreign file,
+    StateError when the file cannot be used.
     """
 
-    def __init__(self, path: Path, key: bytes | None, *, busy_timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, path: Path, key: bytes | None, *, busy_timeout_s: float = 5.0, bear: bool = False
+    ) -> None:
         self.path = path
         self._cipher = RowCipher(key)
         self._busy_timeout_s = busy_timeout_s
+        self._bear = bear
+        self.read_only: str | None = None
+        """Why nothing can be changed; None as a rule."""
         self._lock = threading.RLock()
         self._open: sqlite3.Connection | None = None
         self._file = (0, 0)
@@ -93,10 +99,8 @@ class GalleryStore:
         `position()`. A file that is gone for the moment counts as unchanged."""
         with self._lock, explained(self.path):
             connection = self._connection()
-            if self._replaced():
-                self._connect()
-                connection.close()
-                connection = self._connection()
+            if self._replaced() or self.read_only is not None:
+                connection = self._reconnect()
             seen = int(connection.execute("PRAGMA data_version").fetchone()[0])
             return (*self._file, seen, self._written)
 
@@ -200,7 +204,9 @@ class GalleryStore:
         """One transaction. Committed, counted and (where it deleted or overwrote anything) scrubbed
         when the block ends, rolled back when it raises. Blocks other writers meanwhile."""
         with self._lock, explained(self.path):
-            connection = self._connection()
+            connection = self._connection() if self.read_only is None else self._reconnect()
+            if self.read_only is not None:
+                raise StateError(self.read_only)
             connection.execute("BEGIN IMMEDIATE")
             change = Change(connection, self._cipher)
             try:
@@ -266,8 +272,27 @@ class GalleryStore:
             return False
         return (now.st_dev, now.st_ino) != self._file
 
+    def _reconnect(self) -> sqlite3.Connection:
+        before = self._connection()
+        if self.read_only is not None:
+            before.close()  # it may shut out what comes next
+        try:
+            self._connect()
+        except BaseException:
+            if self.read_only is not None:
+                self._open = connect_read_only(self.path)
+            raise
+        before.close()
+        return self._connection()
+
     def _connect(self) -> None:
-        connection = connect(self.path, self._busy_timeout_s)
+        try:
+            connection, self.read_only = connect(self.path, self._busy_timeout_s), None
+        except StateError as error:
+            if not self._bear or not takes_nothing(error):
+                raise
+            connection = connect_read_only(self.path)
+            self.read_only = f"{error}; it can only be read until there is room on the disk"
         try:
             with explained(self.path):
                 self._check_key(connection)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from edgeface.base.files import PUBLIC, make_once, write_file
 from edgeface.base.messages import Message
 from edgeface.contract.signatures import KEY_ID, SIGNATURE, signed_bytes
 from edgeface.security.pem import key_id, load_private, load_public, private_pem, public_pem
+
+_log = logging.getLogger(__name__)
 
 _NAME: Final = "Ed25519"
 _MEANT: Final = "; the one that is meant is a device's device.key.pub, in its state_dir"
@@ -100,7 +103,10 @@ class SigningKey:
         with suppress(StateError):
             pinned = VerifyingKey.load(public_path).raw
         if pinned != key.public.raw and os.access(path.parent, os.W_OK):
-            write_file(public_path, key.public.pem(), PUBLIC, replace=True)
+            try:
+                write_file(public_path, key.public.pem(), PUBLIC, replace=True)
+            except StateError as error:  # it is for others, and the disk may be full
+                _log.warning("%s", error)
         return key
 
     @property

@@ -83,7 +83,8 @@ class LocalGallery:
             _log.error("the gallery cannot be read, the one before is used on: %s", error)
             return
         now = self._board.gallery
-        self._board.by_gallery.trouble = None if now is not None and now.people else self._lost
+        lost = None if now is not None and now.people else self._lost
+        self._board.by_gallery.trouble = store.read_only or lost
 
     def _take(self, index: GalleryIndex, store: GalleryStore) -> None:
         others = _of_other_models(store, index)

@@ -55,13 +55,78 @@ found.close()
 print("held")
 """
 
+START = """
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from edgeface.gallery.opening import open_gallery
+from edgeface.service import local_gallery
+from edgeface.service.composition import Composition
+from edgeface.service.worker import Pulse
+from tests.faults.namespace import mount_small
+from tests.support.broker import eventually
+from tests.support.gallery import ALICE, BOB, SPACE, put
+from tests.support.settings import settings_of
+
+state, killed = Path(sys.argv[1]), sys.argv[2] == "killed"
+mount_small(state, 4 * 1024 * 1024)
+settings = settings_of(state_dir=str(state))
+Composition(settings)
+if os.fork() == 0:
+    put(open_gallery(settings), ALICE, 1)
+    os._exit(0)  # without a clean end: the log stays
+os.wait()
+if not killed:
+    open_gallery(settings).close()
+(state / "gallery.sqlite-shm").unlink(missing_ok=True)
+assert (state / "gallery.sqlite-wal").exists() == killed
+(state / "device.key.pub").unlink()
+with suppress(OSError), (state / "ballast").open("ab", buffering=0) as ballast:
+    while True:
+        ballast.write(bytes(512))
+
+local_gallery.POLL_S = 0.05
+composition = Composition(settings)
+composition.outbox.start()
+board = composition.board
+board.by_recognizer.models = SimpleNamespace(space=SPACE)
+pulse = Pulse(10)
+worker = local_gallery.LocalGallery(board, composition.floor)
+thread = threading.Thread(target=worker.run, args=(pulse,))
+thread.start()
+eventually(lambda: board.by_gallery.trouble is not None)
+assert "until there is room on the disk" in board.by_gallery.trouble, board.by_gallery.trouble
+assert board.gallery.people == (ALICE,), board.gallery.people
+(state / "ballast").unlink()
+eventually(lambda: board.by_gallery.trouble is None)
+with open_gallery(settings) as store:
+    put(store, BOB, 2)
+eventually(lambda: board.gallery.people == (ALICE, BOB))
+pulse.stop.set()
+thread.join()
+composition.outbox.close()
+print("held")
+"""
+
+
+@pytest.mark.parametrize("before", ["stopped", "killed"])
+def test_a_full_disk_does_not_keep_the_daemon_from_starting(tmp_path: Path, before: str) -> None:
+    run_within(START, tmp_path, before)
+
 
 def test_a_full_disk_is_relieved_by_the_log_first_and_then_degrades(tmp_path: Path) -> None:
+    run_within(PROGRAM, tmp_path)
+
+
+def run_within(program: str, *arguments: object) -> None:
     namespace = own_mounts()
     if namespace is None:
         pytest.skip("a tmpfs cannot be mounted here: it takes root or user namespaces")
     done = subprocess.run(
-        [*namespace, sys.executable, "-c", PROGRAM, str(tmp_path)],
+        [*namespace, sys.executable, "-c", program, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=60,

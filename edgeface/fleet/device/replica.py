@@ -254,8 +254,8 @@ class Replica:
             )
         if self._floor_trouble is not None:
             found.append(self._floor_trouble)
-        if self._store_trouble is not None:
-            found.append(self._store_trouble)
+        if (text := self._store_trouble or self.catch_up.tables.store.read_only) is not None:
+            found.append(text)
         return "; ".join(found) or None
 
     def without(self, space: str) -> int:
