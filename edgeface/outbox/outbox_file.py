@@ -114,7 +114,12 @@ class OutboxFile:
         """Whether there was no file before."""
         self.short = False
         """Whether fewer events wait than were committed."""
-        self._counted: Counted | None = None
+        self.unknown = False
+        """Whether more was lost than any range says, until a gap event tells it; kept with the next
+        transaction."""
+        self.counted: Counted | None = None
+        """Who wrote last and how far it has counted, `NOBODY` where nobody has; None in a file that
+        was not there, and when it is damaged. Kept with the transaction in which it is set."""
         touch_private(path)
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
         self._db.text_factory = TEXT
@@ -177,22 +182,23 @@ class OutboxFile:
             self.set_gaps(ranges)
             meta = dict(self._db.execute("SELECT key, value FROM meta"))
             with contextlib.suppress(KeyError, ValueError, TypeError):
-                self._counted = Counted(meta["session"], int(meta["last_seq"]))
+                self.counted = Counted(meta["session"], int(meta["last_seq"]))
                 self._write_meta(len(rows))
 
     def _read_meta(self) -> None:
         """What can no longer be what was written counts as not there: SQLite does not notice a bit
         that has flipped inside a value."""
         meta = dict(self._db.execute("SELECT key, value FROM meta"))
-        self._counted = None if meta or self.new else NOBODY
+        self.counted = None if meta or self.new else NOBODY
         with contextlib.suppress(KeyError, ValueError, TypeError):  # ContractError is a ValueError
             found = Counted(meta["session"], int(meta["last_seq"]), int(meta["life"]))
-            waiting = int(meta["waiting"])
-            if _meta_digest(found, waiting) == meta["digest"] and found.previous:
-                self._counted, self.short = found, self.count < waiting
+            waiting, unknown = int(meta["waiting"]), int(meta["unknown"])
+            if _meta_digest(found, waiting, unknown) == meta["digest"] and found.previous:
+                self.counted, self.short = found, self.count < waiting
+                self.unknown = bool(unknown)
 
     def _write_meta(self, waiting: int) -> None:
-        if (found := self._counted) in (None, NOBODY):
+        if (found := self.counted) in (None, NOBODY):
             return
         self._db.executemany(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
@@ -201,7 +207,8 @@ class OutboxFile:
                 ("last_seq", str(found.last_seq)),
                 ("life", str(found.life)),
                 ("waiting", str(waiting)),
-                ("digest", _meta_digest(found, waiting)),
+                ("unknown", str(int(self.unknown))),
+                ("digest", _meta_digest(found, waiting, self.unknown)),
             ],
         )
 
@@ -209,28 +216,18 @@ class OutboxFile:
     def transaction(self) -> Iterator[None]:
         """All or nothing, on disk when it ends."""
         self._db.execute("BEGIN IMMEDIATE")
-        before = self.count, self.size, dict(self.pending), self._counted, dict(self.spoiled)
+        before = self.count, self.size, dict(self.pending), self.counted, dict(self.spoiled)
         try:
             yield
             self._write_meta(self.count)
             self._db.execute("COMMIT")
         except BaseException:
-            self.count, self.size, self.pending, self._counted, self.spoiled = before
+            self.count, self.size, self.pending, self.counted, self.spoiled = before
             with contextlib.suppress(*UNUSABLE):
                 self._db.execute("ROLLBACK")
             raise
         if self.count == 0:
             self.pending.clear()
-
-    @property
-    def counted(self) -> Counted | None:
-        """Who wrote last and how far it has counted, `NOBODY` where nobody has; None in a file that
-        was not there, and when it is damaged."""
-        return self._counted
-
-    def set_counted(self, counted: Counted) -> None:
-        """Remember it, with the transaction."""
-        self._counted = counted
 
     def add(self, rows: Sequence[Row]) -> None:
         """Store events, in order."""
@@ -394,5 +391,5 @@ def _range(item: Iterable[Any]) -> DroppedRange:
     return codec.from_mapping(DroppedRange, dict(zip(_GAP, item, strict=True)))
 
 
-def _meta_digest(counted: Counted, waiting: int) -> str:
-    return digest_of(counted.session, counted.last_seq, counted.life, waiting).hex()
+def _meta_digest(counted: Counted, waiting: int, unknown: int) -> str:
+    return digest_of(counted.session, counted.last_seq, counted.life, waiting, int(unknown)).hex()

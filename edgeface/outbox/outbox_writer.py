@@ -271,10 +271,11 @@ class Writer:
                 gaps = merge(gaps, lost_with(rows, reason))
             if dropped or spoiled or self._gaps_changed:
                 file.set_gaps(gaps)
+            file.unknown = self._unknown_loss or None in spoiled
             if self._letters:
                 file.bury(self._letters)
             if self._seq:
-                file.set_counted(Counted(self._session, self._seq, self._life))
+                file.counted = Counted(self._session, self._seq, self._life)
         self._note_count(file)
         lost = sum(len(rows) for rows, _ in dropped)
         if lost:
@@ -344,7 +345,7 @@ class Writer:
         lost = _lost_tail(known, noted)
         gone = file.new and noted is not None and not replaces
         skipped = bool(known and noted and noted.life > known.life + 1)
-        self._unknown_loss |= not gaps_good or file.short or gone or skipped
+        self._unknown_loss |= not gaps_good or file.short or file.unknown or gone or skipped
         # Also when the file could not be opened until now: the log learns of it late, but once.
         last = max(found, key=lambda item: (item.life, item.last_seq), default=None)
         if last is not None and last.session != self._session:

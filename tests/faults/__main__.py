@@ -2,7 +2,8 @@
 
 Runs the daemon with a script in the place of its models against a real mosquitto. At random
 moments the daemon is killed (SIGKILL), the broker stopped and restarted, connections made
-half-open, and the daemon's disk filled. Ends with a table, and with status 1 when a count is wrong.
+half-open, the daemon's disk filled, and bits flipped in its files. Ends with a table, and with
+status 1 when a count is wrong.
 
 The disk is a small tmpfs in a mount namespace of this process alone, which goes when it ends; where
 that is not permitted the disk is not filled, and the table says so.
@@ -59,6 +60,7 @@ def _parse(arguments: list[str]) -> tuple[Plan, Path | None]:
         ("stalls", "half-open connections of the daemon"),
         ("door-stalls", "half-open connections of a door"),
         ("full-disks", "times the disk is filled"),
+        ("flips", "bits flipped in outbox, gallery, time and floor, each after a kill"),
         ("seed", "of all that is random"),
     ):
         default = getattr(full, name.replace("-", "_"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,13 +15,16 @@ import cv2
 import numpy as np
 import yaml
 
+from edgeface.base.clock import ManualClock
 from edgeface.contract.topics import Topics
 from edgeface.mqtt.localbroker import LocalBroker
 from edgeface.security.keys import SigningKey
+from edgeface.service.time_floor import TimeFloor
 from tests.faults.accounts import Books, Check, DoorBook
 from tests.faults.inflicting import (
     FIRST_COMMIT_S,
     Fault,
+    Flips,
     KillClock,
     broker_outages,
     full_disk,
@@ -28,6 +32,7 @@ from tests.faults.inflicting import (
 )
 from tests.faults.lives import Life, read_outbox
 from tests.faults.watching import Door, LogWitness, Subscriber
+from tests.support.fleet_site import FleetSite, new_site
 from tests.support.proxy import StallingProxy
 
 SITE, DEVICE = "hq", "door-1"
@@ -48,6 +53,7 @@ class Plan:
     stalls: int = 40
     door_stalls: int = 40
     full_disks: int = 25
+    flips: int = 60
     fps: float = 30.0
     """Recognitions a second: one for each frame."""
     validity_s: float = 2.0
@@ -65,6 +71,7 @@ class Report:
     kills: int = 0
     early_kills: int = 0
     full_disk_kills: int = 0
+    flips: Flips | None = None
     took_s: float = 0.0
     troubles: list[str] = field(default_factory=list)
     """What went wrong with the daemon itself, in words."""
@@ -75,6 +82,7 @@ class Report:
             f"{name}: {done} of {wanted}"
             for name, done, wanted in (
                 ("kills", self.kills, self.plan.kills),
+                ("flips", self.flips.done.total() if self.flips else 0, self.plan.flips),
                 *((fault.name, fault.done, fault.wanted) for fault in self.faults),
             )
             if done < wanted
@@ -103,6 +111,7 @@ class Harness:
         self._state = folder / "state" if disk is None else disk / "state"
         self._say = say
         self._number = 0
+        self._damaged = False
         self._began_s = time.monotonic()
 
     def run(self) -> Report:
@@ -119,7 +128,8 @@ class Harness:
             device_link = stack.enter_context(StallingProxy(broker.port))
             door_link = stack.enter_context(StallingProxy(broker.port))
             config = self._configure(device_link.port)
-            key = SigningKey.load_or_create(self._state / "device.key").public
+            self._site = self._enroll(broker.port)
+            key = SigningKey.load(self._state / "device.key").public
             topics = Topics(SITE, DEVICE)
             books = Books(doors=[DoorBook("door", False), DoorBook("far door", True)])
             self._witness = LogWitness(books, key)
@@ -141,6 +151,7 @@ class Harness:
             if self._disk is not None:
                 faults.append(full_disk(self._disk, plan.full_disks, _child(rng)))
             report = Report(plan, books, faults)
+            report.flips = Flips(self._state, plan.flips, plan.kills, _child(rng))
             self._inflict(report, config, KillClock(_child(rng)))
             for fault in faults:
                 fault.stop(time.monotonic())
@@ -179,6 +190,7 @@ class Harness:
                 self._bury(report, life)
                 life = None
                 report.kills += 1
+                self._flip(report)
             time.sleep(TICK_S)
         report.early_kills = clock.early
         if life is not None:
@@ -189,13 +201,17 @@ class Harness:
         for _ in range(SETTLE_LIVES):
             life = self._start(config)
             end_s = time.monotonic() + SETTLE_S
-            while time.monotonic() < end_s and not self._caught_up(report.books, life):
+            while time.monotonic() < end_s and not (
+                self._caught_up(report.books, life) and self._follows()
+            ):
                 time.sleep(5 * TICK_S)
             code = life.stop()
             if code != 0:
                 report.troubles.append(f"SIGTERM ended with {code}: {life.log[-1500:]}")
             self._bury(report, life)
             last = report.books.snapshots[-1] if report.books.snapshots else None
+            if not self._follows():
+                report.troubles.append("it has not the gallery of its fleet")
             if last is not None and not last.waiting and not last.unannounced:
                 return
         report.troubles.append(f"the outbox is not empty after {SETTLE_LIVES} quiet lives")
@@ -213,13 +229,42 @@ class Harness:
         """End a life if it has not ended, and enter what it leaves into the books."""
         if life.ended is None:
             life.kill()
-        snapshot = read_outbox(self._state, self._folder / "copy")
+        # Of a damaged file nobody else can say what is in it before a life has gone through it.
+        self._damaged = self._damaged and not any(item.on_disk for item in life.entries())
+        snapshot = None if self._damaged else read_outbox(self._state, self._folder / "copy")
         with self._witness.lock:
             report.books.ledger.update({(item.session, item.seq): item for item in life.entries()})
             if snapshot is not None:
                 report.books.snapshots.append(snapshot)
         if "Traceback" in life.log:
             report.troubles.append(f"a traceback: {life.log[-1500:]}")
+
+    def _flip(self, report: Report) -> None:
+        """Damage a file, and note what the outbox held if it is one of its."""
+        assert report.flips is not None
+        snapshots = report.books.snapshots
+        waiting = snapshots[-1].waiting if snapshots else frozenset()
+        name = report.flips.after_kill(report.kills)
+        if name is not None and name.startswith("outbox"):
+            self._damaged = True
+            report.books.damaged.append(waiting)
+
+    def _enroll(self, port: int) -> FleetSite:
+        """The device is one of a fleet, and has three people and a remembered time."""
+        site = new_site(self._folder / "site", port)
+        site.add_device(DEVICE)
+        site.put({1: [1], 2: [2], 3: [3]})
+        site.publish()
+        bundle = site.folder.bundles / DEVICE / "state"
+        shutil.copytree(bundle, self._state, dirs_exist_ok=True)
+        TimeFloor(self._state / "time", ManualClock(utc_ns=time.time_ns())).persist()
+        return site
+
+    def _follows(self) -> bool:
+        """Whether the device says that it has the people of its fleet."""
+        with self._site.fleet() as fleet:
+            (judged,) = fleet.status()
+        return judged.lag == 0 and judged.digest_agrees is True
 
     def _progress(self, report: Report) -> None:
         done = [f"{report.kills}/{self._plan.kills} kills"]
@@ -241,6 +286,7 @@ class Harness:
             "decision": {"validity_s": plan.validity_s},
             "outbox": {"max_events": MAX_EVENTS},
             "log": {"format": "text"},
+            "gallery": {"source": "fleet"},
         }
         file.write_text(yaml.safe_dump(content))
         self._state.mkdir(mode=0o700, parents=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgeface.mqtt.localbroker import LocalBroker
+from tests.support.flips import bits_of, flip
 from tests.support.proxy import StallingProxy
 
 FIRST_COMMIT_S = 60.0
@@ -130,6 +132,34 @@ def full_disk(folder: Path, wanted: int, rng: random.Random) -> Fault:
         ballast.unlink(missing_ok=True)
 
     return Fault("disk full", wanted, Span(0.5, 4.0), rng, fill, empty, keep=fill)
+
+
+class Flips:
+    """Single bits that flip in the device's files between two lives, a file at a time."""
+
+    NAMES = ("outbox.sqlite", "outbox.sqlite-wal", "gallery.sqlite", "time", "fleet-floor.json")
+
+    def __init__(self, state: Path, wanted: int, kills: int, rng: random.Random) -> None:
+        self.wanted = min(wanted, kills)
+        self.done: Counter[str] = Counter()
+        """By the file's name."""
+        self._state = state
+        self._rng = rng
+        self._turns = set(rng.sample(range(1, kills + 1), self.wanted))
+
+    def after_kill(self, number: int) -> str | None:
+        """Flip a bit when it is this kill's turn; the name of the file."""
+        files = [self._state / name for name in self.NAMES]
+        files = [file for file in files if file.exists() and any(file.read_bytes())]
+        if number not in self._turns or not files:
+            return None
+        least = min(self.done[file.name] for file in files)
+        file = self._rng.choice([item for item in files if self.done[item.name] == least])
+        content = file.read_bytes()
+        ((byte, bit),) = bits_of(content, 0, len(content), 1, self._rng.getrandbits(32))
+        flip(file, byte, bit)
+        self.done[file.name] += 1
+        return file.name
 
 
 class KillClock:

@@ -23,6 +23,11 @@ def table(report: Report, *, filled: bool) -> str:
         lines += _row(
             f"  {fault.name}", f"{fault.done} of {fault.wanted}, {fault.total_s:.0f} s in all"
         )
+    if report.flips is not None:
+        done = report.flips.done
+        lines += _row("  bits flipped between two lives", f"{done.total()} of {plan.flips}")
+        for name, count in sorted(done.items()):
+            lines += _row(f"    in {name}", count)
     if filled:
         lines += _row("    daemon killed while the disk was full", report.full_disk_kills)
     else:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["--kills=2", "--outages=2", "--stalls=1", "--door-stalls=1", "--seed=1235"]
+SMALL = ["--kills=2", "--outages=2", "--stalls=1", "--door-stalls=1", "--flips=2", "--seed=1235"]
 """A seed with which no fault comes late or lasts long."""
 
 

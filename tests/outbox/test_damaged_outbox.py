@@ -109,6 +109,23 @@ def test_a_session_that_is_lost_whole_is_announced_and_named(
     third.close()
 
 
+def test_a_loss_without_a_number_is_announced_after_a_kill_as_well(
+    tmp_path: Path, rows: list[Row], clock: ManualClock
+) -> None:
+    path = tmp_path / "outbox.db"
+    path.write_bytes(b"rubbish" * 1000)
+    killed = writer(path, clock, NOW)
+    take_one(killed, clock)
+    assert killed._file is not None
+    killed._file.close()
+    third = writer(path, clock, "c" * 8)
+    third.announce()
+    gap = event.parse(waiting(third)[-1].payload)
+    assert isinstance(gap, Gap)
+    assert gap.lost.dropped is None
+    third.close()
+
+
 def test_a_note_beside_the_file_that_is_older_or_damaged_changes_nothing(
     tmp_path: Path, rows: list[Row], clock: ManualClock
 ) -> None:
