@@ -51,17 +51,24 @@ def lost_with(rows: list[Row], reason: DropReason) -> list[DroppedRange]:
     ranges: list[DroppedRange] = []
     for row in rows:
         if row.kind == "gap":
-            ranges = merge(ranges, _announced(row.payload))
+            announced = _announced(row.payload)
+            ranges = merge(ranges, () if announced is None else announced.ranges)
         ranges = merge(ranges, [DroppedRange(row.session, row.seq, row.seq, 1, reason)])
     return ranges
 
 
-def _announced(payload: bytes) -> tuple[DroppedRange, ...]:
+def says_unknown(rows: Iterable[Row]) -> bool:
+    """Whether a gap event among them says that nobody knows how many are lost."""
+    found = (_announced(row.payload) for row in rows if row.kind == "gap")
+    return any(loss is not None and loss.dropped is None for loss in found)
+
+
+def _announced(payload: bytes) -> Loss | None:
     try:
         found = event.parse(payload)
     except ContractError:
-        return ()
-    return found.lost.ranges if isinstance(found, event.Gap) else ()
+        return None
+    return found.lost if isinstance(found, event.Gap) else None
 
 
 class GapPause:

@@ -21,7 +21,7 @@ from edgeface.base.sqlite_file import UNUSABLE
 from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous, Sighting
 from edgeface.contract.topics import Topics
-from edgeface.outbox.bounds import Enforcer, GapPause, lost_with, merge, take
+from edgeface.outbox.bounds import Enforcer, GapPause, lost_with, merge, says_unknown, take
 from edgeface.outbox.counted import NOBODY, Counted, CountFile
 from edgeface.outbox.outbox_file import OutboxFile, fault_of
 from edgeface.outbox.rows import OutboxStatus, Row
@@ -228,6 +228,7 @@ class Writer:
 
     def _lose(self, rows: list[Row], reason: event.DropReason) -> None:
         self._gaps = merge(self._gaps, lost_with(rows, reason))
+        self._unknown_loss |= says_unknown(rows)
         self._gaps_changed = True
         self._report(dropped=self.status.dropped + len(rows))
 
@@ -277,6 +278,7 @@ class Writer:
             if self._seq:
                 file.counted = Counted(self._session, self._seq, self._life)
         self._note_count(file)
+        self._unknown_loss |= any(says_unknown(rows) for rows, _ in dropped)
         lost = sum(len(rows) for rows, _ in dropped)
         if lost:
             _log.warning("the outbox is full: the %d oldest events were dropped", lost)

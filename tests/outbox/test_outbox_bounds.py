@@ -166,3 +166,17 @@ def test_what_a_refused_gap_event_announced_is_announced_again_with_its_own_numb
     found.give_up(row, "packet too large")
     clock.sleep(GAP_PAUSE_MAX_S)
     assert announced(found).lost.ranges == (DroppedRange("aaaaaaaa", 1, 2, 2, "refused"),)
+
+
+def test_that_nobody_knows_how_many_are_lost_is_said_again_when_its_gap_event_is_refused(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    found = writer(tmp_path / "outbox.db", clock, "aaaaaaaa")
+    found.overflow()
+    assert announced(found).lost.dropped is None
+    (row,) = waiting(found)
+    found.give_up(row, "packet too large")
+    clock.sleep(GAP_PAUSE_MAX_S)
+    again = announced(found).lost
+    assert (again.dropped, len(again.ranges)) == (None, 1)
