@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         expected = false_accepts_a_year(
             package.calibration,
             report.threshold.value,
-            templates=report.templates,
+            templates=report.compared,
             max_looks=rules.max_looks,
             strangers_a_day=args.strangers_a_day,
         )

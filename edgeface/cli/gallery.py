@@ -184,7 +184,7 @@ def audit_lines(report: Audit) -> Iterable[str]:
         yield (
             f"an identification needs a score of {report.threshold.value:.3f}"
             + (" (extrapolated)" if report.threshold.extrapolated else "")
-            + f"; the calibration supports up to {report.supported_templates} templates"
+            + f"; the calibration supports up to {report.supported_templates} to compare with"
         )
     if report.closest is not None:
         yield f"the most alike: {_pair(report.closest)}"

@@ -32,6 +32,8 @@ class Audit:
     """Everybody in the gallery."""
     templates: int
     """In the space audited."""
+    compared: int
+    """So many a probe is compared with: templates of a person that agree count as one."""
     threshold: Threshold | None
     """What a gallery of this size demands for an identification; None when it is empty."""
     supported_templates: int
@@ -75,6 +77,7 @@ def audit(
     return Audit(
         people=store.count(),
         templates=len(index.matrix),
+        compared=len(index.compared),
         threshold=threshold,
         supported_templates=supported_templates(target_fpir / max_looks, calibration.smallest_fmr),
         closest=pairs[0] if pairs else None,
