@@ -78,6 +78,10 @@ class FaceQuality:
     yaw_deg: Degrees
     pitch_deg: Degrees
     roll_deg: Degrees
+    contrast: Unit | None = None
+    """From the darkest to the lightest parts of the face; low where the light is behind it."""
+    eyes: Unit | None = None
+    """Low where the eyes are covered."""
 
 
 @dataclass(frozen=True, slots=True)

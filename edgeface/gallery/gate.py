@@ -90,7 +90,7 @@ class Gate:
     ) -> None:
         self._detector = detector
         self._embedder = embedder
-        self._limits = limits
+        self._limits = limits.for_enrollment()
 
     def examine_file(self, path: Path) -> Examined:
         """Read and examine one photo."""
@@ -154,6 +154,16 @@ def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
         case "too_bright":
             return (
                 f"the face is too bright (exposure {quality.exposure:.2f}); avoid glare and flash"
+            )
+        case "eyes_covered":
+            return (
+                f"the eyes are covered (eyes {quality.eyes:.2f}, at least {limits.min_eyes:.2f}); "
+                "uncover the eyes"
+            )
+        case "backlit":
+            return (
+                f"the face has too little contrast (contrast {quality.contrast:.2f}, at least "
+                f"{limits.min_contrast:.2f}); light from the front, not from behind"
             )
         case "cut_off":
             return "the face is cut off by the edge of the picture; leave some room around it"

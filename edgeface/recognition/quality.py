@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -63,14 +63,20 @@ GATES: Final = (
     "too_dark",
     "too_bright",
     "blurred",
+    "eyes_covered",
+    "backlit",
     "uncertain",
 )
 """Every name that `refusal` gives, in the order in which the limits are looked at."""
 
 CLEAR_PX: Final = 30.0
 CLEAR_SHARPNESS: Final = 0.3
-"""From both on a crop holds what tells people apart. Of smaller faces, and of those that are less
-sharp, an embedding misses an enrolled person more often than not (docs/models.md)."""
+CLEAR_EYES: Final = 0.5
+"""From these on a crop holds what tells people apart. Of smaller faces, of those that are less
+sharp and of those with covered eyes an embedding misses an enrolled person more often than not
+(docs/models.md)."""
+LIT_CONTRAST: Final = 0.2
+"""With less the light comes from behind, or there is too little."""
 _FULL_SIZE_PX: Final = 100.0
 """A face of this size fills the crop; a larger one has no more to give."""
 _BLUR_TAPS: Final = 9
@@ -104,11 +110,19 @@ class Quality:
     """[0, 1]: the share of the face that lies within the image."""
     score: float = 1.0
     """[0, 1]: the detector's score."""
+    contrast: float = 1.0
+    """[0, 1]: from the darkest to the lightest parts of eyes, nose and mouth."""
+    eyes: float = 1.0
+    """[0, 1]: low where the eyes are covered, by a bar or sunglasses: flat, or dark below."""
 
     @property
     def clear(self) -> bool:
         """Whether not being recognized in such crops says something: who is not is a stranger."""
-        return self.face_px >= CLEAR_PX and self.sharpness >= CLEAR_SHARPNESS
+        return (
+            self.face_px >= CLEAR_PX
+            and self.sharpness >= CLEAR_SHARPNESS
+            and self.eyes >= CLEAR_EYES
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +136,18 @@ class QualityLimits:
     max_yaw_deg: float = 40.0
     max_pitch_deg: float = 35.0
     max_roll_deg: float = 45.0
+    min_eyes: float = 0.0
+    min_contrast: float = 0.0
+
+    def for_enrollment(self) -> QualityLimits:
+        """What a template has to keep, which stays: a clear look, lit from the front."""
+        return replace(
+            self,
+            min_face_px=max(self.min_face_px, CLEAR_PX),
+            min_sharpness=max(self.min_sharpness, CLEAR_SHARPNESS),
+            min_eyes=max(self.min_eyes, CLEAR_EYES),
+            min_contrast=max(self.min_contrast, LIT_CONTRAST),
+        )
 
 
 def assess(face: Face, crop_rgb: Image, image_size: tuple[int, int] | None = None) -> Quality:
@@ -130,8 +156,8 @@ def assess(face: Face, crop_rgb: Image, image_size: tuple[int, int] | None = Non
     `crop_rgb` is its aligned crop, RGB uint8 `(112, 112, 3)`; `image_size` the width and height in
     pixels of the image the face was found in. Without it the face counts as wholly inside.
     """
-    luma = cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2GRAY)
-    middle = np.asarray(luma[_FACE_ROWS, _FACE_COLUMNS], dtype=np.uint8)
+    luma = np.asarray(cv2.cvtColor(crop_rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    middle = luma[_FACE_ROWS, _FACE_COLUMNS]
     face_px = max(0.0, min(face.box.width, face.box.height))
     yaw_deg, pitch_deg, roll_deg = head_pose(face.landmarks)
     exposure, brightness = _exposure(middle)
@@ -149,6 +175,8 @@ def assess(face: Face, crop_rgb: Image, image_size: tuple[int, int] | None = Non
         brightness=brightness,
         inside=1.0 if image_size is None else _inside(face, image_size),
         score=face.score,
+        contrast=_spread(luma[_FEATURE_ROWS, _FEATURE_COLUMNS]),
+        eyes=_eyes(luma, _spread(middle)),
     )
 
 
@@ -163,6 +191,8 @@ def refusal(quality: Quality, limits: QualityLimits) -> str | None:
         "too_dark": quality.exposure < limits.min_exposure and quality.brightness < 0.5,
         "too_bright": quality.exposure < limits.min_exposure and quality.brightness >= 0.5,
         "blurred": quality.sharpness < limits.min_sharpness,
+        "eyes_covered": quality.eyes < limits.min_eyes,
+        "backlit": quality.contrast < limits.min_contrast,
         "uncertain": quality.score < limits.min_score,
     }
     return next((gate for gate in GATES if broken[gate]), None)
@@ -171,6 +201,18 @@ def refusal(quality: Quality, limits: QualityLimits) -> str | None:
 _FACE_ROWS: Final = slice(26, 108)
 _FACE_COLUMNS: Final = slice(18, 94)
 """The part of the crop that shows the face and little of what is behind it."""
+_FEATURE_ROWS: Final = slice(40, 100)
+_FEATURE_COLUMNS: Final = slice(30, 82)
+"""Eyes, nose and mouth."""
+_EYE_COLUMNS: Final = (slice(30, 47), slice(66, 83))
+_EYE_ROWS: Final = slice(47, 58)
+_UNDER_EYE_ROWS: Final = slice(60, 66)
+_CHEEK_ROWS: Final = slice(70, 86)
+_CHEEK_COLUMNS: Final = (slice(26, 42), slice(70, 86))
+_EYE_TEXTURE: Final = 0.2
+"""The deviation in an eye, as a share of the face's contrast, from which it is surely seen."""
+_EYE_LIGHT: Final = 1.1
+"""The same for the skin below an eye, as a share of the cheeks'."""
 
 
 def _ramp(value: float, low: float, high: float) -> float:
@@ -191,6 +233,26 @@ def _exposure(luma: NDArray[np.uint8]) -> tuple[float, float]:
     not_burnt = 1.0 - _ramp(quarter, 0.85, 0.98)
     contrast = _ramp(lightest - darkest, 0.04, 0.20)
     return lit * not_burnt * contrast, median
+
+
+def _spread(luma: NDArray[np.uint8]) -> float:
+    """[0, 1]: from the darkest to the lightest twentieth."""
+    shares = np.cumsum(np.bincount(luma.ravel(), minlength=256)) / luma.size
+    darkest, lightest = np.searchsorted(shares, (0.05, 0.95))
+    return float(lightest - darkest) / 255
+
+
+def _eyes(luma: NDArray[np.uint8], contrast: float) -> float:
+    """[0, 1]: whether the eyes can be seen, by the better one of both.
+
+    An eye has texture, which a bar takes away, and skin as light as the cheeks' below it, which
+    sunglasses cover. Both limits are where one clean face in a hundred is below half.
+    """
+    texture = max(float(luma[_EYE_ROWS, columns].std()) for columns in _EYE_COLUMNS)
+    below = max(float(np.median(luma[_UNDER_EYE_ROWS, columns])) for columns in _EYE_COLUMNS)
+    cheeks = float(np.median([luma[_CHEEK_ROWS, columns] for columns in _CHEEK_COLUMNS]))
+    seen = texture / max(1.0, 255 * contrast) / _EYE_TEXTURE
+    return min(1.0, seen, below / max(1.0, cheeks) / _EYE_LIGHT)
 
 
 def _sharpness(luma: NDArray[np.uint8]) -> float:

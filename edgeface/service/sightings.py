@@ -88,4 +88,6 @@ def face_quality(quality: Quality | None) -> FaceQuality | None:
         yaw_deg=round(quality.yaw_deg, 1),
         pitch_deg=round(quality.pitch_deg, 1),
         roll_deg=round(quality.roll_deg, 1),
+        contrast=round(quality.contrast, 3),
+        eyes=round(quality.eyes, 3),
     )

@@ -174,12 +174,27 @@ GOOD = Quality(90, 0.9, 1.0, 3.0, -2.0, 1.0, 0.7)
         pytest.param(replace(GOOD, exposure=0.1, brightness=0.9), "too_bright", id="bright"),
         pytest.param(replace(GOOD, sharpness=0.1), "blurred", id="blurred"),
         pytest.param(replace(GOOD, score=0.4), "uncertain", id="uncertain"),
+        pytest.param(replace(GOOD, eyes=0.0, contrast=0.0), None, id="for a door good enough"),
         pytest.param(replace(GOOD, face_px=10, sharpness=0), "too_small", id="the first counts"),
     ],
 )
 def test_a_crop_is_refused_by_the_first_limit_it_breaks(quality: Quality, gate: str | None) -> None:
     assert refusal(quality, QualityLimits()) == gate
     assert gate is None or gate in GATES
+
+
+@pytest.mark.parametrize(
+    ("quality", "gate"),
+    [
+        pytest.param(GOOD, None, id="good"),
+        pytest.param(replace(GOOD, sharpness=0.29), "blurred", id="blurred"),
+        pytest.param(replace(GOOD, eyes=0.49), "eyes_covered", id="eyes"),
+        pytest.param(replace(GOOD, contrast=0.19), "backlit", id="light"),
+    ],
+)
+def test_what_is_enrolled_has_to_be_clear_and_lit(quality: Quality, gate: str | None) -> None:
+    assert refusal(quality, QualityLimits().for_enrollment()) == gate
+    assert refusal(quality, QualityLimits()) is None
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-50, 700), st.floats(2, 400))
@@ -193,6 +208,8 @@ def test_every_measure_stays_in_its_range(seed: int, left: float, size: float) -
         measured.brightness,
         measured.inside,
         measured.score,
+        measured.contrast,
+        measured.eyes,
     )
     assert all(0 <= share <= 1 for share in shares)
     assert measured.face_px == pytest.approx(size, abs=1e-3)

@@ -10,7 +10,7 @@ import pytest
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
-from edgeface.recognition.quality import CLEAR_PX, CLEAR_SHARPNESS, Quality
+from edgeface.recognition.quality import CLEAR_EYES, CLEAR_PX, CLEAR_SHARPNESS, Quality
 from edgeface.recognition.values import Embedding
 from tests.support.people import (
     everybody,
@@ -47,6 +47,7 @@ def watch(
     [
         pytest.param(replace(quality(), sharpness=CLEAR_SHARPNESS - 0.01), id="blurred"),
         pytest.param(replace(quality(), face_px=CLEAR_PX - 1), id="small"),
+        pytest.param(replace(quality(), eyes=CLEAR_EYES - 0.01), id="eyes covered"),
     ],
 )
 def test_nobody_is_called_a_stranger_who_was_not_seen_clearly(vague: Quality) -> None:

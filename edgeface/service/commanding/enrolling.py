@@ -22,6 +22,7 @@ from edgeface.gallery.portable import export_one
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.pipeline import Sight
+from edgeface.recognition.quality import refusal
 from edgeface.recognition.templates import encode_template
 from edgeface.service.commanding.admission import Outcome, Request, Seal, refusing
 from edgeface.service.commanding.evidence import Evidence, take_crop
@@ -44,6 +45,8 @@ _HINTS: Final[dict[str, Hint]] = {
     "too_dark": "more_light",
     "too_bright": "less_light",
     "blurred": "hold_still",
+    "eyes_covered": "uncover_face",
+    "backlit": "more_light",
     "uncertain": "uncover_face",
 }
 _MESSAGES: Final[dict[Hint, str]] = {
@@ -98,7 +101,7 @@ class Enrolling:
                 return "step_into_view", _MESSAGES["step_into_view"]
             return _advice(far[0], glance)
         sight = sights[0]
-        if sight.gate is not None:
+        if _gate(sight, glance) is not None:
             return _advice(sight, glance)
         turn: tuple[Hint, str] = ("turn_a_little", _MESSAGES["turn_a_little"])
         waited_s = (glance.frame.boottime_ns - self._kept_ns) / NS
@@ -163,7 +166,15 @@ class Enrolling:
 
 def _advice(sight: Sight, glance: Glance) -> tuple[Hint, str]:
     """What is wrong with a face, for the person who stands there."""
-    assert sight.quality is not None
-    if sight.gate is None:
+    gate = _gate(sight, glance)
+    if gate is None:
         return "turn_a_little", _MESSAGES["turn_a_little"]
-    return _HINTS[sight.gate], explain(sight.gate, sight.quality, glance.rules.limits)
+    assert sight.quality is not None
+    return _HINTS[gate], explain(gate, sight.quality, glance.rules.limits.for_enrollment())
+
+
+def _gate(sight: Sight, glance: Glance) -> str | None:
+    """What keeps a face from being enrolled, which is more than keeps it from being recognized."""
+    if sight.gate is not None or sight.quality is None:
+        return sight.gate
+    return refusal(sight.quality, glance.rules.limits.for_enrollment())
