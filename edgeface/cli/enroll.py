@@ -1,7 +1,8 @@
 """Enroll a person from photographs, or add photographs to somebody known.
 
 Each photo is examined: one face, large, sharp, well lit, turned to the camera. What passes becomes
-a template; the photographs themselves are not kept.
+a template; the photographs themselves are not kept. A photo that does not look like the others of
+the person is left out, and nobody is enrolled who looks like somebody known, unless --force.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from edgeface.cli.common import add_config
 from edgeface.cli.dates import end, start
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish, enroll
-from edgeface.gallery.gate import Portrait, Refused, bar_in, open_gate
+from edgeface.gallery.gate import Portrait, Refused, open_gate
+from edgeface.gallery.likeness import bar_for
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.store import GalleryStore
 from edgeface.settings.loading import load_settings
@@ -30,6 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="display name; needed for a new person")
     parser.add_argument(
         "--id", metavar="P_ID", help="of somebody known; new people get a random one by themselves"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="--id is that of a new person, given by hand"
     )
     parser.add_argument("--card", help="number of the card that goes with the face")
     parser.add_argument(
@@ -44,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace", action="store_true", help="forget the person's templates made so far"
     )
+    parser.add_argument("--force", action="store_true", help="take what looks odd")
     add_config(parser)
 
 
@@ -58,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         valid_to_s=args.valid_to,
         card=args.card,
         replace_templates=args.replace,
+        new=args.new,
+        force=args.force,
     )
     with open_gallery(settings) as store:
         for warning in check_wish(store, wish):
@@ -90,5 +98,6 @@ def _enroll(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pa
     if not portraits:
         count = counted(len(photos), "photo")
         raise GalleryError(f"none of {count} can be used, so nobody was enrolled")
-    bar = bar_in(store, settings.decision, package)
+    rules = settings.decision
+    bar = bar_for(package.calibration, rules.target_fpir, rules.max_looks)
     return enroll(store, package.space_id, portraits, wish, bar, time.time())

@@ -2,7 +2,9 @@
 
 The same quality gate as on a device looks at each photo. With --folder DIR every folder in DIR is
 one person, its name the display name; who is enrolled already is skipped, so that an interrupted
-run can be repeated. The photographs themselves are not kept.
+run can be repeated. The photographs themselves are not kept. A photo that does not look like the
+others of the person is left out, and nobody is taken in who looks like somebody known, unless
+--force.
 
 With --from-device ID the person stands before that device, which says what the next frame should
 be, takes the templates and sends them sealed to this site; it keeps none of them. Exit code 4: the
@@ -14,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,10 +43,12 @@ from edgeface.fleet.admin.photo_enrollment import (
     enroll_samples,
     enroll_tree,
     people_in,
+    unused_in,
 )
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish
-from edgeface.gallery.gate import Gate, bar_in, open_gate
+from edgeface.gallery.gate import Gate, open_gate
+from edgeface.gallery.likeness import bar_for
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.mqtt.caller import Caller
 
@@ -60,6 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="of one person")
     parser.add_argument("--name", help="display name; needed for a new person")
     parser.add_argument("--id", metavar="P_ID", help="of somebody known: the photos are added")
+    parser.add_argument(
+        "--new", action="store_true", help="--id is that of a new person, given by hand"
+    )
     parser.add_argument("--card", help="number of the card that goes with the face")
     parser.add_argument("--valid-from", metavar="DATE", type=start, help="2026-11-21, or with time")
     parser.add_argument("--valid-to", metavar="DATE", type=end, help="includes the whole day")
@@ -68,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--folder", type=Path, metavar="DIR", help="enroll a tree of one folder for each person"
     )
     parser.add_argument("--dry-run", action="store_true", help="do everything but store it")
+    parser.add_argument("--force", action="store_true", help="take what looks odd")
     door = parser.add_argument_group("at a door")
     door.add_argument(
         "--from-device", metavar="ID", help="enroll who stands before this device of the site"
@@ -91,8 +100,13 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     if args.from_device is not None:
         return _enroll_at_door(SiteFolder.open(args.site_dir), args)
-    with open_master(args) as master:
+    with open_master(args) as master, _rehearsed(master, args):
         return _enroll_tree(master, args) if args.folder else _enroll_one(master, args)
+
+
+def _rehearsed(master: Master, args: argparse.Namespace) -> AbstractContextManager[None]:
+    """With --dry-run what is stored within is taken back at its end."""
+    return master.rehearsal() if args.dry_run else nullcontext()
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -100,10 +114,10 @@ def _check(args: argparse.Namespace) -> None:
     if sum((bool(args.photos), args.folder is not None, args.from_device is not None)) != 1:
         raise SettingsError("either photos of one person, or --folder DIR, or --from-device ID")
     if args.folder is not None and any(
-        (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace)
+        (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace, args.new)
     ):
         raise SettingsError(
-            "--folder takes names from its folders, and no other option but --dry-run"
+            "--folder takes names from its folders, and no other option but --force and --dry-run"
         )
     if args.from_device is None and any((args.frames, args.timeout, args.open_with)):
         raise SettingsError("--frames, --timeout and --open-with belong to --from-device")
@@ -132,7 +146,7 @@ def _enroll_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     with Master(folder) as master:
         wish = _wish(master, args)
         person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
-    wish = replace(wish, person_id=person_id)
+    wish = replace(wish, person_id=person_id, new=args.new or wish.person_id is None)
     request = DoorRequest(
         person_id,
         package.space_id,
@@ -147,18 +161,32 @@ def _enroll_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
     client = own_name(settings.mqtt.username, settings.mqtt.cert_file)
     with Caller(folder.connection(), Topics(folder.site, device), client) as caller:
         samples, known_as = take_templates(caller, key, secret, request, show)
-    with Master(folder) as master:
+    if known_as not in (None, person_id):
+        text = f"{device} would take this person for {known_as}: the same person twice?"
+        if not args.force:
+            raise GalleryError(
+                f"{text} Nobody was enrolled; add to somebody known with --id, or --force"
+            )
+        warn(text)
+    with Master(folder) as master, _rehearsed(master, args):
         check_wish(master.store, wish)  # what it warned of was said before
         enrollment = enroll_samples(master, samples, wish, _terms(master, package, args))
-    if known_as not in (None, person_id):
-        warn(f"{device} would take this person for {known_as}: the same person twice?")
     _tell(enrollment, dry_run=args.dry_run)
     return 0
 
 
 def _wish(master: Master, args: argparse.Namespace) -> Wish:
     """What the options ask for, after it was warned of."""
-    wish = Wish(args.id, args.name, args.valid_from, args.valid_to, args.card, args.replace)
+    wish = Wish(
+        person_id=args.id,
+        display_name=args.name,
+        valid_from_s=args.valid_from,
+        valid_to_s=args.valid_to,
+        card=args.card,
+        replace_templates=args.replace,
+        new=args.new,
+        force=args.force,
+    )
     for warning in check_wish(master.store, wish):
         warn(warning)
     return wish
@@ -170,8 +198,9 @@ def _open_gate(master: Master) -> tuple[Gate, ModelPackage]:
 
 
 def _terms(master: Master, package: ModelPackage, args: argparse.Namespace) -> Terms:
-    bar = bar_in(master.store, master.folder.settings.decision, package)
-    return Terms(package.space_id, bar, time.time(), args.dry_run)
+    rules = master.folder.settings.decision
+    bar = bar_for(package.calibration, rules.target_fpir, rules.max_looks)
+    return Terms(package.space_id, bar, time.time(), args.force)
 
 
 def _tell(enrollment: Enrollment, *, dry_run: bool) -> None:
@@ -202,16 +231,19 @@ def _enroll_tree(master: Master, args: argparse.Namespace) -> int:
             print(f"skipped  {done.name}: {done.skipped}")
         elif done.enrollment is None:
             counts["failed"] += 1
-            print(f"FAILED   {done.name}: no usable photo")
+            print(f"FAILED   {done.name}: {done.failed}")
         else:
             counts["enrolled"] += 1
             for warning in done.enrollment.warnings:
                 warn(f"{done.name}: {warning}")
         _show_bar(number, total)
     _erase_bar()
+    unused = unused_in(args.folder)
+    for path in unused:
+        print(f"unused   {path.source}: {path.message}")
     print(
-        f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} without a "
-        f"usable photo; {counted(counts['refused'], 'photo')} refused; "
+        f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} failed; "
+        f"{counted(counts['refused'], 'photo')} refused, {len(unused)} unused; "
         + ("nothing was stored" if args.dry_run else "not published yet")
     )
     return 1 if counts["failed"] else 0

@@ -1,7 +1,9 @@
 """Look after the people this device knows.
 
 list    everyone: id, name, templates, validity
-show    one person in detail
+show    people in detail, or who has a card
+set     change name, card and validity
+merge   make one of people who are the same
 remove  erase people with all their templates
 export  everyone into one file, encrypted with the gallery's key unless --key-file or --plain
 import  take over an export, all of it or nothing
@@ -20,14 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.base.counting import counted, people
-from edgeface.base.errors import GalleryError
+from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.cli.common import add_config
 from edgeface.cli.dates import show, show_window
+from edgeface.cli.person_options import add_person_options, changes_of, described
 from edgeface.cli.plain import warn
 from edgeface.gallery.audit import Audit, Confusable, audit
+from edgeface.gallery.curation import doubts_about, listed, merge, set_people
 from edgeface.gallery.key_file import load_key
+from edgeface.gallery.likeness import Bar, bar_for
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
-from edgeface.gallery.people import find_people, readable
+from edgeface.gallery.people import find_people, holders_of, readable
 from edgeface.gallery.person import person_to_mapping
 from edgeface.gallery.portable import export_gallery, import_gallery
 from edgeface.gallery.store import GalleryStore
@@ -52,8 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     action("list", "list everyone", _list).add_argument("--json", action="store_true")
     details = action("show", "show people in detail", _show)
-    details.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
+    details.add_argument("people", nargs="*", metavar="PERSON", help="id, or the whole name")
+    details.add_argument("--card", help="show who has this card")
     details.add_argument("--json", action="store_true")
+    change = action("set", "change what is known of people", _set)
+    change.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
+    add_person_options(change)
+    merge = action("merge", "make one of people who are the same", _merge)
+    merge.add_argument("keep", metavar="KEEP", help="who stays: id, or the whole name")
+    merge.add_argument("people", nargs="+", metavar="PERSON", help="whose templates KEEP gets")
+    merge.add_argument("--force", action="store_true", help="though they do not look like one")
     remove = action("remove", "erase people and all their templates", _remove)
     remove.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
     export = action("export", "write everyone into one file", _export)
@@ -69,13 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument(
         "--replace", action="store_true", help="overwrite people who are here already"
     )
+    take.add_argument("--name", help="display name of the only person in the file")
+    take.add_argument("--force", action="store_true", help="take what looks odd")
     action("audit", "look for what is weak", _audit).add_argument("--json", action="store_true")
 
 
 def run(args: argparse.Namespace) -> int:
     """Return 0; faults are raised."""
     settings = load_settings(args.config)
-    if args.action in ("remove", "import"):
+    if args.action in ("set", "merge", "remove", "import"):
         refuse_in_fleet_mode(settings)
     with open_gallery(settings) as store:
         args.act(settings, store, args)
@@ -98,7 +113,14 @@ def _list(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
 
 
 def _show(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    if not args.people and args.card is None:
+        raise SettingsError("whom? An id, a whole name, or --card")
     ids = find_people(store, args.people, damaged=True)
+    if args.card is not None:
+        holders = [person.person_id for person in holders_of(store, args.card)]
+        if not holders:
+            raise GalleryError(f"card {args.card}: nobody in the gallery has it")
+        ids += [person_id for person_id in holders if person_id not in ids]
     rows = [_described(store, person_id) for person_id in ids]
     if args.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -111,6 +133,36 @@ def _show(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
         print(f"  created   {show(row.get('created_s') or 0.0)}")
         for space, count in row["templates"].items():
             print(f"  templates {count} in space {space}")
+
+
+def _set(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    changes = changes_of(args)
+    ids = find_people(store, args.people)
+    changed, warnings = set_people(store, ids, changes, force=args.force)
+    for warning in warnings:
+        warn(warning)
+    for person in changed:
+        print(described(person))
+
+
+def _merge(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+    keep, *others = find_people(store, [args.keep, *args.people])
+    if not others:
+        raise GalleryError(f"{keep} is one person already: name another one as well")
+    package = load_package(settings.models.embedder)
+    bar = _bar(settings, package)
+    merged = merge(store, keep, others, package.space_id, bar, force=args.force)
+    print(
+        f"{described(merged.person)}; {counted(merged.templates, 'template')}, {merged.left_out} "
+        "left out"
+    )
+    for other in others:
+        print(f"removed {other}")
+
+
+def _bar(settings: Settings, package: ModelPackage) -> Bar:
+    rules = settings.decision
+    return bar_for(package.calibration, rules.target_fpir, rules.max_looks)
 
 
 def _remove(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
@@ -139,8 +191,21 @@ def _export(settings: Settings, store: GalleryStore, args: argparse.Namespace) -
 
 def _import(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
     key = _transport_key(settings, args.key_file, create=False)
-    space = load_package(settings.models.embedder).space_id
-    report = import_gallery(store, space, args.file, key, replace=args.replace)
+    package = load_package(settings.models.embedder)
+    space = package.space_id
+
+    def check(arrived: set[str]) -> None:
+        doubts = doubts_about(store, space, arrived, _bar(settings, package))
+        if doubts and not args.force:
+            raise GalleryError(
+                f"{args.file}: {listed(doubts)}. Nothing was imported; --force takes them all"
+            )
+        for doubt in doubts:
+            warn(doubt)
+
+    report = import_gallery(
+        store, space, args.file, key, replace=args.replace, name=args.name, check=check
+    )
     print(
         f"{args.file}: {people(report.added)} added, {report.replaced} replaced, "
         f"{counted(report.templates, 'template')}"
@@ -191,6 +256,7 @@ def audit_lines(report: Audit) -> Iterable[str]:
     for pair in report.confusable:
         yield f"confusable, a door calls them ambiguous: {_pair(pair)}"
     for ids, text in (
+        (report.disagreeing, "templates that do not look like one person's: two under one id?"),
         (report.without_templates, "not enrolled for the model in use, never recognized"),
         (report.damaged, "stored data damaged, not recognized: enroll or import again"),
         (report.expired, "validity has ended"),

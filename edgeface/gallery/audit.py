@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from edgeface.gallery.likeness import agreeing, bar_for
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration, Threshold
@@ -42,6 +43,8 @@ class Audit:
     """The two people who look most alike."""
     confusable: tuple[Confusable, ...]
     """Pairs that reach the threshold, worst first: at a door either may come out `ambiguous`."""
+    disagreeing: tuple[str, ...]
+    """People whose templates do not hang together: two people under one id?"""
     one_template: tuple[str, ...]
     without_templates: tuple[str, ...]
     """Not enrolled for the model in use: never recognized."""
@@ -67,6 +70,7 @@ def audit(
     index, damaged = store.load(space)
     counts = np.bincount(index.owners, minlength=len(index.people))
     threshold = None
+    bar = bar_for(calibration, target_fpir, max_looks)
     if len(index.matrix):
         threshold = calibration.identification_threshold(
             target_fpir, max_looks, len(index.compared)
@@ -82,11 +86,24 @@ def audit(
         supported_templates=supported_templates(target_fpir / max_looks, calibration.smallest_fmr),
         closest=pairs[0] if pairs else None,
         confusable=tuple(confusable[:max_pairs]),
+        disagreeing=tuple(disagreeing_in(index, bar.same_person)),
         one_template=tuple(index.people[p] for p in np.flatnonzero(counts == 1)),
         without_templates=tuple(p for p in store.ids() if p not in present),
         expired=tuple(index.people[p] for p in np.flatnonzero(index.valid_to_s <= now_s)),
         damaged=damaged,
     )
+
+
+def disagreeing_in(index: GalleryIndex, minimum: float) -> list[str]:
+    """People whose templates do not hang together by cosines of at least `minimum`."""
+    order = np.argsort(index.owners, kind="stable")
+    counts = np.bincount(index.owners, minlength=len(index.people))
+    starts = np.cumsum(counts) - counts
+    return [
+        index.people[p]
+        for p in np.flatnonzero(counts > 1)
+        if len(agreeing(index.matrix[order[starts[p] : starts[p] + counts[p]]], minimum)) > 1
+    ]
 
 
 def supported_templates(share: float, smallest_fmr: float) -> int:

@@ -1,12 +1,12 @@
-"""Enroll a person: store what passed the gate, and say what looks odd about it.
+"""Enroll a person: store what passed the gate, and refuse what looks odd unless it is forced.
 
-Odd is somebody else's photo, or somebody who is there already.
+Odd is somebody else's photo, somebody who is there already under another id, and a card that
+somebody else has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -17,77 +17,20 @@ from edgeface.base.counting import people
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import check_person_id, new_person_id
 from edgeface.gallery.cipher import DamagedRowError
+from edgeface.gallery.likeness import (
+    Bar,
+    Choice,
+    find_lookalikes,
+    find_strays,
+    most_different,
+)
 from edgeface.gallery.opening import build_index
-from edgeface.gallery.people import readable
-from edgeface.gallery.person import Person, StoredTemplate
+from edgeface.gallery.people import check_card, names_in
+from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate, plain_text
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Embedding
 
-
-@dataclass(frozen=True, slots=True)
-class Stray:
-    """A picture that does not look like the others of the same person."""
-
-    number: int
-    """Its place among the pictures."""
-    score: float
-    """Its best cosine to any of the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lookalike:
-    """Somebody in the gallery who looks like the person to be enrolled."""
-
-    person_id: str
-    display_name: str | None
-    score: float
-    """The best cosine of any picture to any template."""
-
-
-def find_strays(
-    embeddings: NDArray[np.float32], known: NDArray[np.float32], minimum: float
-) -> tuple[Stray, ...]:
-    """Pictures whose cosine to every other one, and to what is known of the person, is below
-    `minimum`.
-
-    `embeddings` `(k, 128)` and `known` `(m, 128)` have unit rows. Of two pictures alone that do not
-    agree both are named, as nobody can tell which is the wrong one.
-    """
-    everything = np.concatenate([embeddings, known])
-    if len(everything) < 2:
-        return ()
-    scores = embeddings @ everything.T
-    scores[np.arange(len(embeddings)), np.arange(len(embeddings))] = -np.inf
-    best = scores.max(axis=1)
-    return tuple(Stray(int(k), float(best[k])) for k in np.flatnonzero(best < minimum))
-
-
-def find_lookalikes(
-    embeddings: NDArray[np.float32],
-    index: GalleryIndex,
-    minimum: float,
-    except_for: Sequence[str] = (),
-) -> tuple[Lookalike, ...]:
-    """People of the index with a template whose cosine to one of `embeddings` `(k, 128)` reaches
-    `minimum`, nearest first."""
-    if not len(index.matrix) or not len(embeddings):
-        return ()
-    per_template = index.matrix.cosines(embeddings).max(axis=0)
-    per_person = np.full(len(index.people), -np.inf, dtype=np.float32)
-    np.maximum.at(per_person, index.owners, per_template)
-    order = np.argsort(-per_person, kind="stable")
-    return tuple(
-        Lookalike(index.people[p], index.display_names[p], float(per_person[p]))
-        for p in order[per_person[order] >= minimum]
-        if index.people[p] not in except_for
-    )
-
-
-SAME_PERSON_FMR: Final = 1e-2
-"""Photos of one person should reach the score that one in a hundred pairs of strangers reaches: a
-stranger's photo is then noticed 99 times in 100, and a good one is rarely suspected."""
 _NAMED: Final = 3
 
 
@@ -111,7 +54,7 @@ class Wish:
     """Who is to be enrolled. What is None stays as it is for somebody known, else has no bound."""
 
     person_id: str | None = None
-    """None: a new person under a random id."""
+    """Of somebody known; None: a new person under a random id."""
     display_name: str | None = None
     valid_from_s: float | None = None
     """UTC epoch seconds."""
@@ -120,16 +63,10 @@ class Wish:
     card: str | None = None
     replace_templates: bool = False
     """The new templates take the place of those in this space instead of joining them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """The cosines at which an enrollment looks odd."""
-
-    same_person: float
-    """Photos of one person are expected to reach it."""
-    lookalike: float
-    """Somebody else in the gallery is not: what a door demands for an identification."""
+    new: bool = False
+    """The person is new, under an id that was given by hand."""
+    force: bool = False
+    """What looks odd is taken, with a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,35 +80,19 @@ class Enrollment:
     templates: int
     """Templates of the person in this space altogether."""
     warnings: tuple[str, ...]
-    """Each one sentence for the person who enrolls."""
-
-
-def bar_for(calibration: Calibration, target_fpir: float, max_looks: int, templates: int) -> Bar:
-    """The bar in a gallery of `templates`, from the model's calibration and the decision rules."""
-    return Bar(
-        same_person=calibration.threshold_for(SAME_PERSON_FMR).value,
-        lookalike=calibration.identification_threshold(
-            target_fpir, max_looks, max(1, templates)
-        ).value,
-    )
+    """Each one sentence for the person who enrolls; also which pictures were left out."""
 
 
 def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
     """Look at what can be checked before any photo is examined; returns warnings.
 
-    Raises GalleryError for an impossible id, name or window, and for a new person without a name.
+    Raises GalleryError for an impossible id, name or window, for an id that nobody has, for a new
+    person without a name, and for a card that somebody else has.
     """
     warnings = []
     known = None
     if wish.person_id is not None:
-        check_person_id(wish.person_id)
-        try:
-            known = store.person(wish.person_id)
-        except DamagedRowError:
-            raise GalleryError(
-                f"{wish.person_id}: the stored data are damaged; remove the person first "
-                f"(edgeface gallery remove {wish.person_id})"
-            ) from None
+        known = _known(store, wish.person_id, new=wish.new)
         if known is None:
             warnings.append(
                 f"{wish.person_id} was given by hand: ids are public on the broker, so it must say "
@@ -179,22 +100,41 @@ def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
             )
     if known is None and wish.display_name is None:
         raise GalleryError("a new person needs a name (--name)")
-    _person(wish, wish.person_id or new_person_id(), known, 0.0)
-    for other_id in store.ids():
+    person = _person(wish, wish.person_id or new_person_id(), known, 0.0)
+    if wish.card is not None:
+        warnings += check_card(store, person, force=wish.force)
+    if wish.display_name is not None:
         # Damaged rows are told of by `gallery list` and `gallery audit`.
-        other = readable(store, other_id) if other_id != wish.person_id else None
-        if other is None:
-            continue
-        for field, mine, theirs in (
-            ("name", wish.display_name, other.display_name),
-            ("card", wish.card, other.card),
-        ):
-            if mine is not None and mine == theirs:
-                warnings.append(
-                    f"{other.person_id} has the same {field} {mine!r}; to add photos to somebody "
-                    "known give the id with --id"
-                )
+        namesakes = names_in(store, damaged=True).get(plain_text(wish.display_name), [])
+        warnings += [
+            f"{other_id} has the same name {wish.display_name!r}; to add photos to somebody known "
+            "give the id with --id"
+            for other_id in namesakes
+            if other_id != wish.person_id
+        ]
     return tuple(warnings)
+
+
+def _known(store: GalleryStore, person_id: str, *, new: bool) -> Person | None:
+    check_person_id(person_id)
+    try:
+        known = store.person(person_id)
+    except DamagedRowError:
+        raise GalleryError(
+            f"{person_id}: the stored data are damaged; remove the person first "
+            f"(edgeface gallery remove {person_id})"
+        ) from None
+    if known is None and not new:
+        raise GalleryError(
+            f"{person_id}: nobody has this id; leave --id out for a new person, who gets a random "
+            "one, or say --new if this one is meant"
+        )
+    if known is not None and new:
+        raise GalleryError(
+            f"{person_id} is {known.display_name or 'nameless'} already; leave --new out to add "
+            "photos"
+        )
+    return known
 
 
 def enroll(
@@ -204,59 +144,96 @@ def enroll(
     wish: Wish,
     bar: Bar,
     now_s: float,
-    *,
-    dry_run: bool = False,
 ) -> Enrollment:
-    """Store the portraits' templates in one transaction, which a `dry_run` takes back.
+    """Store the portraits' templates in one transaction: the most different ones, at most
+    `MAX_TEMPLATES` with those known before, none that shows what another one shows.
 
-    Raises GalleryError when there are none, or more than a person may have.
+    Raises GalleryError when there are none, and unless it is forced when they show several people
+    or somebody who is in the gallery already.
     """
     if not portraits:
         raise GalleryError("no usable photo, so nobody was enrolled")
-    warnings = list(_doubts(store, space, portraits, wish, bar))
-    with suppress(_TakenBackError), store.change() as change:
+    with store.change() as change:
+        index = build_index(store, space)
+        own = index.templates_of(wish.person_id) if wish.person_id else np.zeros(0, np.int64)
+        before = index.matrix[own] if not wish.replace_templates else index.matrix[:0]
+        good, warnings = _without_strays(portraits, before, wish, bar)
+        warnings += _lookalikes(good, index, wish, bar)
+        rows = np.concatenate([before, np.stack([portrait.embedding for portrait in good])])
+        choice = most_different(rows, len(before), MAX_TEMPLATES)
+        sources = [portrait.source for portrait in good]
+        warnings += _left_out(choice, [""] * len(before) + sources)
         person_id = wish.person_id or new_person_id(lambda taken: taken in store)
         known = store.person(person_id)
         person = _person(wish, person_id, known, now_s)
-        kept = () if wish.replace_templates else store.templates(person_id, space)
-        templates = (*kept, *(portrait.stored(now_s) for portrait in portraits))
         if person != known:
             change.put_person(person)
-        change.put_templates(person_id, space, templates)
-        if dry_run:
-            raise _TakenBackError
-    if len(templates) == 1:
+        templates = store.templates(person_id, space) if len(before) else ()
+        kept = [templates[row] for row in choice.kept if row < len(before)]
+        added = [good[row - len(before)] for row in choice.kept if row >= len(before)]
+        change.put_templates(
+            person_id, space, (*kept, *(portrait.stored(now_s) for portrait in added))
+        )
+    if len(choice.kept) == 1:
         warnings.append("one photo only: two or three, taken in different light, work better")
-    return Enrollment(person, known is None, len(portraits), len(templates), tuple(warnings))
+    return Enrollment(person, known is None, len(added), len(choice.kept), tuple(warnings))
 
 
-class _TakenBackError(Exception):
-    """Rolls a rehearsed transaction back."""
+def _left_out(choice: Choice, sources: Sequence[str]) -> list[str]:
+    """What is said of pictures that are not kept; `sources` are the names of all."""
+    said = [f"{sources[row]} shows what another picture shows: left out" for row in choice.alike]
+    if choice.surplus:
+        said.append(
+            f"{len(sources) - len(choice.alike)} pictures are more than the {MAX_TEMPLATES} that a "
+            "person may have: the most different ones were kept"
+        )
+    return said
 
 
-def _doubts(
-    store: GalleryStore, space: str, portraits: Sequence[Sample], wish: Wish, bar: Bar
-) -> list[str]:
+def _without_strays(
+    portraits: Sequence[Sample], before: NDArray[np.float32], wish: Wish, bar: Bar
+) -> tuple[list[Sample], list[str]]:
+    """Those that show the person, and what is said of the others, which a forced wish keeps."""
     embeddings = np.stack([portrait.embedding for portrait in portraits])
-    index = build_index(store, space)
-    own = index.templates_of(wish.person_id) if wish.person_id else np.zeros(0, np.int64)
-    known = index.matrix[own] if not wish.replace_templates else index.matrix[:0]
-    doubts = [
+    strays = find_strays(embeddings, before, bar.same_person)
+    texts = [
         f"{portraits[stray.number].source} does not look like the other photos of this person "
-        f"(best score {stray.score:.2f}, expected {bar.same_person:.2f}); is it somebody else?"
-        for stray in find_strays(embeddings, known, bar.same_person)
+        f"(best score {stray.score:.2f}, expected {bar.same_person:.2f})"
+        for stray in strays
     ]
+    if wish.force:
+        return list(portraits), [f"{text}; taken as forced" for text in texts]
+    if len(strays) == len(portraits):
+        raise GalleryError(
+            "; ".join(texts) + ". Several people? Nobody was enrolled; --force takes them as one"
+        )
+    odd = {stray.number for stray in strays}
+    good = [portrait for number, portrait in enumerate(portraits) if number not in odd]
+    return good, [f"{text}: left out; is it somebody else? --force takes it" for text in texts]
+
+
+def _lookalikes(
+    portraits: Sequence[Sample], index: GalleryIndex, wish: Wish, bar: Bar
+) -> list[str]:
+    """What is said of somebody who is in the gallery under another id, when it is forced."""
+    embeddings = np.stack([portrait.embedding for portrait in portraits])
     mine = (wish.person_id,) if wish.person_id else ()
-    alike = find_lookalikes(embeddings, index, bar.lookalike, mine)
-    doubts += [
+    minimum = bar.lookalike(max(1, len(index.compared)))
+    alike = find_lookalikes(embeddings, index, minimum, mine)
+    texts = [
         f"looks like {one.person_id}"
         + (f" ({one.display_name})" if one.display_name else "")
-        + f", score {one.score:.2f}: the same person twice? A door calls such a pair ambiguous"
+        + f", score {one.score:.2f}"
         for one in alike[:_NAMED]
     ]
     if len(alike) > _NAMED:
-        doubts.append(f"looks like {people(len(alike) - _NAMED)} more")
-    return doubts
+        texts.append(f"looks like {people(len(alike) - _NAMED)} more")
+    if texts and not wish.force:
+        raise GalleryError(
+            "; ".join(texts) + ": the same person twice? Nobody was enrolled; add photos to "
+            "somebody known with --id, or --force for two people who look alike"
+        )
+    return [f"{text}: a door calls such a pair ambiguous" for text in texts]
 
 
 def _person(wish: Wish, person_id: str, known: Person | None, now_s: float) -> Person:

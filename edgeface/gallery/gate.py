@@ -14,13 +14,11 @@ import numpy as np
 
 from edgeface.base.errors import PictureError
 from edgeface.capture.picture_file import read_picture
-from edgeface.gallery.enrollment import Bar, bar_for
 from edgeface.gallery.locate import (
     FaceProblem,
     find_portrait,
 )
 from edgeface.gallery.person import StoredTemplate
-from edgeface.gallery.store import GalleryStore
 from edgeface.inference.models import open_models
 from edgeface.inference.package import ModelPackage
 from edgeface.recognition.alignment import align
@@ -28,7 +26,7 @@ from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.templates import encode_template
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 from edgeface.settings.models import ModelsSettings
-from edgeface.settings.recognition import DecisionSettings, DetectionSettings, QualitySettings
+from edgeface.settings.recognition import DetectionSettings, QualitySettings
 
 MAX_SIDE_PX: Final = 4096
 """Larger photographs are scaled down: a face needs no more, and a Pi has little memory."""
@@ -184,9 +182,3 @@ def open_gate(
     on_cpu = models.model_copy(update={"accelerator": "cpu"})
     detector, embedder, _ = open_models(on_cpu, detection)
     return Gate(detector, embedder, QualityLimits(**quality.model_dump())), embedder.package
-
-
-def bar_in(store: GalleryStore, decision: DecisionSettings, package: ModelPackage) -> Bar:
-    """For templates of the package's space among those that `store` has."""
-    templates = store.spaces().get(package.space_id, 0)
-    return bar_for(package.calibration, decision.target_fpir, decision.max_looks, templates)

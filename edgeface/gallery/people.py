@@ -1,11 +1,11 @@
-"""People by their names."""
+"""People by their names and cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from edgeface.base.errors import GalleryError
-from edgeface.gallery.person import Person
+from edgeface.gallery.person import Person, plain_text
 from edgeface.gallery.store import GalleryStore
 
 
@@ -28,13 +28,36 @@ def find_people(
     by_name = names_in(store, damaged=damaged) if any(name not in store for name in names) else {}
     found: list[str] = []
     for name in names:
-        people = [name] if name in store else by_name.get(name, [])
+        people = [name] if name in store else by_name.get(plain_text(name), [])
         if not people:
             raise GalleryError(f"{name}: no such person in {where}")
         if len(people) > 1:
             raise GalleryError(f"{name}: {len(people)} people have this name: {', '.join(people)}")
         found += [person_id for person_id in people if person_id not in found]
     return found
+
+
+def holders_of(store: GalleryStore, card: str) -> list[Person]:
+    """Those who have the card; who cannot be read has none."""
+    found = (readable(store, person_id) for person_id in store.ids())
+    return [person for person in found if person is not None and person.card == plain_text(card)]
+
+
+def check_card(store: GalleryStore, person: Person, *, force: bool) -> tuple[str, ...]:
+    """Whether somebody else has the person's card: then a GalleryError, or a warning when it is
+    forced. A door that asks for card and face asks for one person."""
+    if person.card is None:
+        return ()
+    for other in holders_of(store, person.card):
+        if other.person_id != person.person_id:
+            text = (
+                f"card {person.card!r} belongs to {other.person_id} "
+                f"({other.display_name or 'nameless'})"
+            )
+            if not force:
+                raise GalleryError(f"{text}; --force gives it to both")
+            return (f"{text} as well",)
+    return ()
 
 
 def readable(store: GalleryStore, person_id: str) -> Person | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -29,7 +30,10 @@ TEMPLATES_FORMAT: Final = b"\x01"
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person, without templates. Raises GalleryError for values that cannot be stored."""
+    """One person, without templates. Raises GalleryError for values that cannot be stored.
+
+    Name and card are kept in Unicode's form NFC, whichever way they were typed.
+    """
 
     person_id: str
     display_name: str | None = None
@@ -43,6 +47,9 @@ class Person:
 
     def __post_init__(self) -> None:
         check_person_id(self.person_id)
+        for field in ("display_name", "card"):
+            text = getattr(self, field)
+            object.__setattr__(self, field, None if text is None else plain_text(text))
         _check_text("display name", self.display_name, _MAX_NAME)
         _check_text("card", self.card, _MAX_CARD)
         if math.isnan(self.valid_from_s) or math.isnan(self.valid_to_s):
@@ -68,6 +75,12 @@ class StoredTemplate:
             raise GalleryError(f"a template's quality lies in [0, 1], {self.quality} does not")
         if not math.isfinite(self.created_s):
             raise GalleryError("a template's time of creation is not finite")
+
+
+def plain_text(text: str) -> str:
+    """`text` in Unicode's form NFC (UAX #15): one name has one spelling, whichever way an accent
+    was typed."""
+    return unicodedata.normalize("NFC", text)
 
 
 def person_to_mapping(person: Person) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import io
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,32 +114,52 @@ def export_one(
 
 
 def import_gallery(
-    store: GalleryStore, space: str, path: Path, key: bytes | None, *, replace: bool = False
+    store: GalleryStore,
+    space: str,
+    path: Path,
+    key: bytes | None,
+    *,
+    replace: bool = False,
+    name: str | None = None,
+    check: Callable[[set[str]], None] = lambda _: None,
 ) -> ImportReport:
     """Take over everyone in the file, or nobody.
 
     Refuses templates of another space, and people who are in the gallery already unless `replace`.
-    Raises GalleryError as `path:line: what is wrong`.
+    `name` is the display name of the only person in the file; `check` looks at the store when it
+    has them, is told their ids, and may refuse them (GalleryError). Raises GalleryError as
+    `path:line: what is wrong`.
     """
     reading = _Reading(path, space, key)
-    people = replaced = templates = 0
+    taken: set[str] = set()
+    replaced = templates = 0
     try:
-        with opened(path) as file, store.change() as change, reading.located():
-            for person, items in reading.people(file):
-                known = person.person_id in store
-                if known and not replace:
-                    raise GalleryError(
-                        f"{person.person_id} is in the gallery already (--replace overwrites it)"
-                    )
-                change.put_person(person)
-                change.put_templates(person.person_id, space, items)
-                people, replaced = people + 1, replaced + known
-                templates += len(items)
+        with opened(path) as file, store.change() as change:
+            with reading.located():
+                for person, items in reading.people(file):
+                    known = person.person_id in store
+                    if known and not replace:
+                        raise GalleryError(
+                            f"{person.person_id} is in the gallery already (--replace overwrites "
+                            "it)"
+                        )
+                    if name is not None:
+                        person = dataclasses.replace(person, display_name=name)
+                    change.put_person(person)
+                    change.put_templates(person.person_id, space, items)
+                    taken.add(person.person_id)
+                    replaced, templates = replaced + known, templates + len(items)
+            if name is not None and len(taken) != 1:
+                raise GalleryError(
+                    f"{path}: --name is for a file of one person, this one has {len(taken)}; "
+                    "nothing was imported"
+                )
+            check(taken)
     except OSError as error:
         if isinstance(error, StateError):
             raise
         raise StateError(f"{path}: cannot read the export: {error.strerror}") from error
-    return ImportReport(people - replaced, replaced, templates)
+    return ImportReport(len(taken) - replaced, replaced, templates)
 
 
 def read_one(content: bytes, source: str, space: str) -> tuple[Person, tuple[StoredTemplate, ...]]:

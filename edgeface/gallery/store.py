@@ -68,6 +68,7 @@ class GalleryStore:
         self._open: sqlite3.Connection | None = None
         self._file = (0, 0)
         self._written = 0
+        self._rehearses = False
         self.erasure_pending = False
         """Whether something deleted through this object may still be in the WAL file."""
         self._connect()
@@ -207,6 +208,10 @@ class GalleryStore:
             connection = self._connection() if self.read_only is None else self._reconnect()
             if self.read_only is not None:
                 raise StateError(self.read_only)
+            if self._rehearses:
+                with self._rehearsed_change(connection) as change:
+                    yield change
+                return
             connection.execute("BEGIN IMMEDIATE")
             change = Change(connection, self._cipher)
             try:
@@ -220,6 +225,34 @@ class GalleryStore:
             self._written += 1
             if change.erased:
                 self.scrub()
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Changes made within are seen within, and taken back when the block ends. Blocks other
+        writers meanwhile."""
+        with self._lock, explained(self.path):
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            self._rehearses = True
+            try:
+                yield
+            finally:
+                self._rehearses = False
+                with contextlib.suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def _rehearsed_change(self, connection: sqlite3.Connection) -> Iterator[Change]:
+        connection.execute("SAVEPOINT rehearsed")
+        change = Change(connection, self._cipher)
+        try:
+            yield change
+            change.finish()
+        except BaseException:
+            connection.execute("ROLLBACK TO rehearsed")
+            raise
+        finally:
+            connection.execute("RELEASE rehearsed")
 
     def scrub(self) -> bool:
         """Move the WAL into the database and truncate it, so that nothing deleted is left in it.

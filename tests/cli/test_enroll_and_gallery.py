@@ -67,11 +67,11 @@ def edgeface(
 def photos(tmp_path: Path) -> dict[str, str]:
     images = {
         "grace": portrait(1),
-        "grace2": portrait(1, 300),
+        "grace2": portrait(1, 300, look=1),
         "eileen": portrait(3),
         "nobody": picture(300, 300),
         "crowd": picture(640, 480, (20, 100, 160, 260), (250, 110, 390, 270)),
-        "tiny": picture(300, 300, (100, 100, 130, 130)),
+        "tiny": picture(300, 300, (100, 100, 126, 126)),
     }
     return {
         name: str(write_photo(tmp_path / f"{name}.png", image)) for name, image in images.items()
@@ -90,13 +90,13 @@ def test_a_person_is_enrolled_from_the_photos_that_pass(
     code, out, err = edgeface("enroll", *photos.values(), "--name", "Grace", "--card", "4711")
     assert code == 0
     assert f"good     {photos['grace']}" in out
-    assert re.search(r"Grace enrolled as p_\w{10}, 3 new of 3 templates", out)
+    assert re.search(r"Grace enrolled as p_\w{10}, 2 new of 2 templates", out)
     assert f"refused  {photos['nobody']}: no face found" in err
     assert f"refused  {photos['crowd']}: 2 faces, and none clearly dominates" in err
-    assert f"refused  {photos['tiny']}: the face is 30 px wide, at least 40" in err
+    assert f"refused  {photos['tiny']}: the face is 26 px wide, at least 30" in err
     assert f"warning: {photos['eileen']} does not look like the other photos" in err
     row = people(edgeface)["Grace"]
-    assert (row["card"], row["templates"], row["validity"]) == ("4711", {SPACE: 3}, "always")
+    assert (row["card"], row["templates"], row["validity"]) == ("4711", {SPACE: 2}, "always")
     kept = {path.suffix for path in (tmp_path / "state").rglob("*") if path.is_file()}
     assert kept <= {".sqlite", ".key", ".sqlite-wal", ".sqlite-shm"}
 
@@ -114,7 +114,7 @@ def test_nobody_is_enrolled_when_no_photo_passes(
 def test_a_hand_given_id_is_warned_about_once_and_then_added_to(
     edgeface: Edgeface, photos: dict[str, str]
 ) -> None:
-    code, out, err = edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN)
+    code, out, err = edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--new")
     assert (code, "ids are public on the broker" in err) == (0, True)
     code, out, err = edgeface("enroll", photos["grace2"], "--id", GIVEN)
     assert (code, err) == (0, "")
@@ -123,13 +123,85 @@ def test_a_hand_given_id_is_warned_about_once_and_then_added_to(
     assert "1 new of 1 template\n" in out
 
 
-def test_somebody_who_is_there_already_is_warned_about(
+def test_somebody_who_is_there_already_is_refused_unless_forced(
     edgeface: Edgeface, photos: dict[str, str]
 ) -> None:
-    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN)
+    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--new")
     code, _, err = edgeface("enroll", photos["grace2"], "--name", "Grace Murray")
-    assert code == 0
-    assert f"looks like {GIVEN} (Grace), score 1.00" in err
+    assert (code, set(people(edgeface))) == (1, {"Grace"})
+    assert f"looks like {GIVEN} (Grace), score 0.80: the same person twice?" in err
+    code, _, err = edgeface("enroll", photos["grace2"], "--name", "Grace Murray", "--force")
+    assert (code, f"warning: looks like {GIVEN} (Grace)" in err) == (0, True)
+    code, out, _ = edgeface("gallery", "merge", "Grace", "Grace Murray")
+    assert (code, "2 templates, 0 left out\nremoved p_" in out) == (0, True)
+    assert people(edgeface)["Grace"]["templates"] == {SPACE: 2}
+
+
+def test_pictures_of_two_people_enroll_nobody_and_an_audit_finds_those_that_were_forced(
+    edgeface: Edgeface, photos: dict[str, str]
+) -> None:
+    both = ("enroll", photos["grace"], photos["eileen"], "--name", "X", "--id", GIVEN, "--new")
+    code, _, err = edgeface(*both)
+    assert (code, people(edgeface)) == (1, {})
+    assert f"{photos['eileen']} does not look like the other photos" in err
+    assert "Several people? Nobody was enrolled" in err
+    assert edgeface(*both, "--force")[0] == 0
+    code, out, _ = edgeface("gallery", "audit")
+    assert f"{GIVEN}: templates that do not look like one person's" in out
+
+
+def test_an_export_of_odd_people_is_refused_unless_forced(
+    edgeface: Edgeface, photos: dict[str, str]
+) -> None:
+    edgeface("enroll", photos["grace"], "--name", "Grace", "--card", "7")
+    edgeface("gallery", "export", "one.jsonl")
+    edgeface("enroll", photos["grace2"], "--name", "Twin", "--card", "7", "--force")
+    edgeface("gallery", "export", "two.jsonl")
+    edgeface("gallery", "remove", "Grace")
+    for file in ("one.jsonl", "two.jsonl"):
+        more = ["--replace"] if file == "two.jsonl" else []
+        code, _, err = edgeface("gallery", "import", file, *more)
+        assert (code, set(people(edgeface))) == (1, {"Twin"})
+        assert "looks like p_" in err
+        assert "card '7' belongs to p_" in err
+        assert "Nothing was imported; --force takes them all" in err
+    assert edgeface("gallery", "import", "one.jsonl", "--force")[0] == 0
+    assert set(people(edgeface)) == {"Grace", "Twin"}
+
+
+def test_who_was_enrolled_at_a_door_gets_a_name(edgeface: Edgeface, photos: dict[str, str]) -> None:
+    """What `call enroll` brings has none."""
+    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--new")
+    assert edgeface("gallery", "set", "Grace", "--no-name")[0] == 0
+    edgeface("gallery", "export", "door.export")
+    edgeface("gallery", "remove", GIVEN)
+    code, out, _ = edgeface("gallery", "import", "door.export", "--name", "Zoe\u0308")
+    assert (code, set(people(edgeface))) == (0, {"Zo\u00eb"})
+    code, out, _ = edgeface(
+        "gallery", "set", "Zo\u00eb", "--name", "Zoe", "--card", "47", "--valid-to", "2090-01-01"
+    )
+    assert (code, f"{GIVEN}  Zoe  card 47  valid from always, ends 209" in out) == (0, True)
+    assert edgeface("gallery", "show", "--card", "47")[1].startswith(f"{GIVEN}\n  name      Zoe\n")
+    code, _, err = edgeface("gallery", "show", "--card", "48")
+    assert (code, "card 48: nobody in the gallery has it" in err) == (1, True)
+    edgeface("enroll", photos["eileen"], "--name", "Eileen")
+    code, _, err = edgeface("gallery", "set", "Eileen", "--card", "47")
+    assert (code, f"card '47' belongs to {GIVEN} (Zoe); --force" in err) == (1, True)
+    code, _, err = edgeface("gallery", "set", "Eileen", "--card", "47", "--force")
+    assert (code, "as well" in err) == (0, True)
+    assert edgeface("gallery", "show", "--card", "47")[1].count("p_") == 2
+    code, _, err = edgeface("gallery", "merge", "Zoe", "Eileen")
+    assert (code, "do not look like one person" in err) == (1, True)
+    edgeface("gallery", "export", "two.export")
+    code, _, err = edgeface("gallery", "import", "two.export", "--replace", "--name", "Both")
+    assert (code, "--name is for a file of one person, this one has 2" in err) == (1, True)
+    assert set(people(edgeface)) == {"Zoe", "Eileen"}
+
+
+def test_a_mistyped_id_creates_nobody(edgeface: Edgeface, photos: dict[str, str]) -> None:
+    code, _, err = edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN)
+    assert (code, people(edgeface)) == (1, {})
+    assert f"{GIVEN}: nobody has this id; leave --id out for a new person" in err
 
 
 def test_a_validity_window_is_taken_in_local_time(
@@ -177,7 +249,7 @@ def test_a_wrong_wish_is_told_before_any_photo_is_read(
 def test_people_are_shown_and_removed_by_id_or_name(
     edgeface: Edgeface, photos: dict[str, str]
 ) -> None:
-    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--card", "47")
+    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--new", "--card", "47")
     edgeface("enroll", photos["eileen"], "--name", "Eileen")
     code, out, err = edgeface("gallery", "list")
     assert f"{GIVEN}  Grace    1 template   always\n" in out
@@ -221,14 +293,14 @@ def test_an_audit_is_printed_for_people_and_for_programs(
 ) -> None:
     code, out, _ = edgeface("gallery", "audit")
     assert (code, out) == (0, "0 people, 0 templates for the model in use\n")
-    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN)
-    edgeface("enroll", photos["grace2"], "--name", "Twin")
+    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--new")
+    edgeface("enroll", photos["grace2"], "--name", "Twin", "--force")
     edgeface("enroll", photos["eileen"], "--name", "Eileen", "--valid-to", "2020-01-01")
     code, out, _ = edgeface("gallery", "audit")
     assert code == 0
     assert "3 people, 3 templates for the model in use" in out
     assert "an identification needs a score of 0." in out
-    assert re.search(r"confusable, a door calls them ambiguous: p_\w+ and p_\w+, score 1.000", out)
+    assert re.search(r"confusable, a door calls them ambiguous: p_\w+ and p_\w+, score 0.\d+", out)
     assert f"{GIVEN}: one template only" in out
     assert "validity has ended" in out
     code, out, _ = edgeface("gallery", "audit", "--json")
@@ -300,7 +372,7 @@ def test_a_lost_or_wrong_key_is_told_and_the_gallery_kept(
 def test_a_damaged_row_is_listed_and_audited_as_such(
     edgeface: Edgeface, config: Path, photos: dict[str, str]
 ) -> None:
-    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN)
+    edgeface("enroll", photos["grace"], "--name", "Grace", "--id", GIVEN, "--new")
     state = config.parent / "state"
     with GalleryStore(
         state / "gallery.sqlite", bytes.fromhex((state / "gallery.key").read_text())
@@ -310,6 +382,6 @@ def test_a_damaged_row_is_listed_and_audited_as_such(
     assert (code, "stored data DAMAGED" in out) == (0, True)
     assert "stored data damaged" in edgeface("gallery", "audit")[1]
     assert edgeface("enroll", photos["grace"], "--name", "Grace")[0] == 0
-    code, _, err = edgeface("enroll", photos["grace"], "--id", GIVEN)
+    code, _, err = edgeface("enroll", photos["grace"], "--id", GIVEN, "--new")
     assert (code, f"edgeface gallery remove {GIVEN}" in err) == (1, True)
     assert edgeface("gallery", "remove", GIVEN)[0] == 0

@@ -86,10 +86,11 @@ def fleet(
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A tree: Grace with two good photos and a bad one, Eileen with one, Nobody without a face."""
+    """A tree: Grace with two good photos and a bad one, Eileen with one, Nobody without a face;
+    and what is nobody's picture."""
     for name, image in {
         "Grace/1": portrait(1),
-        "Grace/2": portrait(1, 300),
+        "Grace/2": portrait(1, 300, look=1),
         "Grace/3": picture(300, 300),
         "Eileen/1": portrait(3),
         "Nobody/1": picture(300, 300),
@@ -98,6 +99,9 @@ def photos(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_photo(path, image)
     (tmp_path / "photos" / "empty").mkdir()
+    (tmp_path / "photos" / "Grace" / "more").mkdir()
+    (tmp_path / "photos" / "Grace" / "notes.txt").write_text("no picture")
+    write_photo(tmp_path / "photos" / "loose.png", portrait(4))
     return tmp_path / "photos"
 
 
@@ -124,10 +128,17 @@ def test_from_photos_to_a_published_gallery(fleet: Fleet, photos: Path, tmp_path
     assert code == 1, "somebody could not be enrolled"
     assert f"refused  {photos / 'Grace' / '3.png'}: " in out
     assert "FAILED   Nobody: no usable photo" in out
-    assert "2 enrolled, 0 skipped, 1 without a usable photo; 2 photos refused" in out
+    assert "FAILED   empty: no picture in the folder" in out
+    for name, why in (
+        ("loose.png", "lies in no person's folder"),
+        ("Grace/more", "a folder in a person's folder is not looked into"),
+        ("Grace/notes.txt", "no picture by its name"),
+    ):
+        assert f"unused   {photos / name}: {why}" in out
+    assert "2 enrolled, 0 skipped, 2 failed; 2 photos refused, 3 unused; not published yet" in out
     assert people(fleet)["Grace"]["templates"] == {SPACE: 2}
     code, out, _ = fleet("enroll", "--folder", str(photos))
-    assert "0 enrolled, 2 skipped, 1 without" in out, "an interrupted run can be repeated"
+    assert "0 enrolled, 2 skipped, 2 failed" in out, "an interrupted run can be repeated"
 
     code, out, _ = fleet("diff")
     assert (code, len(re.findall("^new ", out, re.MULTILINE))) == (0, 2)

@@ -11,9 +11,10 @@ from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.photo_enrollment import Examined, Terms, enroll_photos, enroll_tree
-from edgeface.gallery.enrollment import Bar, Wish
+from edgeface.gallery.enrollment import Wish
 from edgeface.gallery.gate import Gate
-from edgeface.gallery.person import MAX_TEMPLATES, Person
+from edgeface.gallery.likeness import Bar
+from edgeface.gallery.person import Person
 from edgeface.recognition.quality import QualityLimits
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.gallery import (
@@ -29,7 +30,7 @@ from tests.support.gallery import (
 )
 
 GATE = Gate(PaintedDetector(), PaintedEmbedder(), QualityLimits(min_sharpness=0.0))
-BAR = Bar(same_person=0.3, lookalike=0.5)
+BAR = Bar(same_person=0.3, lookalike=lambda _: 0.5)
 
 
 @pytest.fixture
@@ -81,17 +82,31 @@ def test_a_name_that_two_people_have_is_left_alone(site: FleetSite, tree: Path) 
             with master.touching([person_id(number)]) as store, store.change() as change:
                 change.put_person(Person(person_id(number), "Ann"))
         ann, bob = enrolled(master, tree)
-        assert ann.skipped == "2 people have this name"
+        assert ann.failed == "2 people have this name"
         assert bob.enrollment is not None
 
 
 def test_one_who_cannot_be_stored_does_not_stop_the_others(site: FleetSite, tree: Path) -> None:
-    for number in range(MAX_TEMPLATES + 1):
-        write_photo(tree / "Ann" / f"more-{number}.png", portrait(2))
+    write_photo(tree / "Ann" / "bob.png", portrait(5))
     with Master(site.folder) as master:
         ann, bob = enrolled(master, tree)
-    assert "at most 32" in str(ann.skipped)
+    assert "Several people" in str(ann.failed)
     assert bob.enrollment is not None
+
+
+def test_one_person_in_two_folders_is_noticed_also_when_it_is_only_rehearsed(
+    site: FleetSite, tree: Path
+) -> None:
+    (tree / "Robert").mkdir()
+    write_photo(tree / "Robert" / "1.png", portrait(5))
+    with Master(site.folder) as master:
+        with master.rehearsal():
+            *_, robert = enrolled(master, tree)
+            assert "(Bob), score 1.00: the same person twice?" in str(robert.failed)
+        assert (master.store.count(), master.ledger.touched()) == (0, ())
+        *_, robert = enrolled(master, tree)
+        assert "(Bob), score 1.00: the same person twice?" in str(robert.failed)
+        assert master.store.count() == 2
 
 
 @pytest.mark.parametrize("name", ["nowhere", "tree/Ann"])
@@ -118,6 +133,7 @@ def test_photos_are_added_to_somebody_known(site: FleetSite, tree: Path) -> None
         first = enroll_photos(master, GATE, photos, Wish(None, "Ann"), Terms(SPACE, BAR, 1.8e9))
         assert first.enrollment is not None
         known = first.enrollment.person.person_id
+        write_photo(photos[0], portrait(3, look=1))
         second = enroll_photos(master, GATE, photos, Wish(known), Terms(SPACE, BAR, 1.9e9))
         assert second.enrollment is not None
         assert (second.enrollment.is_new, second.enrollment.templates) == (False, 2)

@@ -254,14 +254,14 @@ class TestRekey:
 def test_people_are_found_by_id_or_whole_name(site: FleetSite) -> None:
     site.put({1: [1], 2: [2]})
     with Master(site.folder) as master:
-        master.update(person_id(2), display_name="Ann")
+        master.update([person_id(2)], {"display_name": "Ann"})
         assert find_people(master.store, ["Ann", person_id(1), "Ann"]) == [
             person_id(2),
             person_id(1),
         ]
         with pytest.raises(GalleryError, match="no such person"):
             find_people(master.store, ["An"])
-        master.update(person_id(1), display_name="Ann")
+        master.update([person_id(1)], {"display_name": "Ann"})
         with pytest.raises(GalleryError, match="2 people"):
             find_people(master.store, ["Ann"])
 

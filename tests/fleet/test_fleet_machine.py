@@ -91,7 +91,7 @@ class FleetMachine(RuleBasedStateMachine):
     def expire(self, number: int) -> None:
         with Master(self.site.folder) as master:
             if person_id(number) in master.store:
-                master.update(person_id(number), valid_to_s=self.site.now_s - 1)
+                master.update([person_id(number)], {"valid_to_s": self.site.now_s - 1})
 
     @rule()
     def publish(self) -> None:

@@ -146,9 +146,10 @@ class TestPublishing:
         site.put({1: [1]})
         site.publish()
         with Master(site.folder) as master:
-            master.update(person_id(1), card="77", valid_to_s=2e9, display_name=None)
+            changes = {"card": "77", "valid_to_s": 2e9, "display_name": None}
+            master.update([person_id(1)], changes)
             with pytest.raises(GalleryError, match="no such person"):
-                master.update(person_id(2), card="1")
+                master.update([person_id(2)], {"card": "1"})
         site.publish()
         payload = seen(site)[1][person_id(1)]
         assert (payload.card, payload.valid_to_s, payload.display_name) == ("77", 2e9, None)

@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import is_person_id
-from edgeface.gallery.enrollment import (
+from edgeface.gallery.enrollment import Wish, check_wish, enroll
+from edgeface.gallery.gate import Gate, Portrait, Refused, explain
+from edgeface.gallery.likeness import (
     Bar,
-    Wish,
     bar_for,
-    check_wish,
-    enroll,
     find_lookalikes,
     find_strays,
+    most_different,
 )
-from edgeface.gallery.gate import Gate, Portrait, Refused, explain
+from edgeface.gallery.people import find_people
+from edgeface.gallery.person import MAX_TEMPLATES
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.alignment import ALIGNMENTS
 from edgeface.recognition.quality import GATES, Quality, QualityLimits
@@ -42,7 +43,7 @@ from tests.support.gallery import (
 
 LIMITS = QualityLimits(min_sharpness=0.0)
 GATE = Gate(PaintedDetector(), PaintedEmbedder(), LIMITS)
-BAR = Bar(same_person=0.3, lookalike=0.5)
+BAR = Bar(same_person=0.3, lookalike=lambda _: 0.5)
 QUALITY = Quality(100.0, 0.9, 0.9, 3.0, -2.0, 1.0, 0.8)
 FACE = Face(Box(0, 0, 100, 100), landmarks_in(Box(0, 0, 100, 100)), 0.9)
 NOW_S = 1_795_000_000.0
@@ -186,25 +187,83 @@ def test_photos_join_those_of_somebody_known_or_replace_them(store: GalleryStore
     assert store.spaces(ALICE) == {SPACE: 1}
 
 
-def test_somebody_elses_photo_is_pointed_out(store: GalleryStore) -> None:
+def test_somebody_elses_photo_is_left_out(store: GalleryStore) -> None:
     me = direction(1)
     shots = [shot(me, "a.jpg"), shot(near(me, 0.8), "b.jpg"), shot(direction(9), "c.jpg")]
     done = enroll(store, SPACE, shots, Wish(display_name="Grace"), BAR, NOW_S)
-    assert len(done.warnings) == 1
+    assert (done.added, len(done.warnings)) == (2, 1)
     assert done.warnings[0].startswith("c.jpg does not look like the other photos")
-    later = enroll(
-        store, SPACE, [shot(direction(8), "d.jpg")], Wish(done.person.person_id), BAR, NOW_S
-    )
-    assert later.warnings[0].startswith("d.jpg does not look like")
+    assert "left out" in done.warnings[0]
+    before = store.templates(done.person.person_id, SPACE)
+    with pytest.raises(GalleryError, match=r"d\.jpg does not look like .* --force"):
+        enroll(store, SPACE, [shot(direction(8), "d.jpg")], Wish(done.person.person_id), BAR, NOW_S)
+    assert len(store.templates(done.person.person_id, SPACE)) == len(before)
 
 
-def test_somebody_who_is_there_already_is_pointed_out(store: GalleryStore) -> None:
+def test_pictures_of_two_people_enroll_nobody(store: GalleryStore) -> None:
+    """Two against two: nobody can tell whose they should be."""
+    one, other = direction(1), direction(2)
+    shots = [shot(one, "a.jpg"), shot(other, "b.jpg")]
+    more = [shot(near(one, 0.8), "c.jpg"), shot(near(other, 0.8, 8), "d.jpg")]
+    for photos in (shots, shots + more):
+        with pytest.raises(GalleryError, match="Several people"):
+            enroll(store, SPACE, photos, Wish(display_name="Grace"), BAR, NOW_S)
+    assert store.count() == 0
+    forced = Wish(display_name="Grace", force=True)
+    done = enroll(store, SPACE, shots, forced, BAR, NOW_S)
+    assert (done.added, len(done.warnings)) == (2, 2)
+    assert all("taken as forced" in warning for warning in done.warnings)
+
+
+def test_somebody_who_is_there_already_is_not_enrolled_again(store: GalleryStore) -> None:
     put(store, ALICE, 1, name="Alice")
     put(store, BOB, 2)
-    twin = near(direction(1), 0.9)
-    done = enroll(store, SPACE, [shot(twin)], Wish(display_name="Alicia"), BAR, NOW_S)
+    twin = shot(near(direction(1), 0.9))
+    with pytest.raises(GalleryError, match=rf"looks like {ALICE} \(Alice\), score 0\.90") as error:
+        enroll(store, SPACE, [twin], Wish(display_name="Alicia"), BAR, NOW_S)
+    assert BOB not in str(error.value)
+    assert store.count() == 2
+    done = enroll(store, SPACE, [twin], Wish(display_name="Alicia", force=True), BAR, NOW_S)
     assert f"looks like {ALICE} (Alice), score 0.90" in done.warnings[0]
-    assert BOB not in " ".join(done.warnings)
+    assert store.count() == 3
+
+
+def test_the_same_photograph_three_times_is_one_template(store: GalleryStore) -> None:
+    me = direction(1)
+    shots = [shot(me, "a.jpg"), shot(me, "b.jpg"), shot(near(me, 0.995), "c.jpg")]
+    done = enroll(store, SPACE, shots, Wish(display_name="Grace"), BAR, NOW_S)
+    assert (done.added, done.templates) == (1, 1)
+    assert done.warnings[:2] == tuple(
+        f"{name} shows what another picture shows: left out" for name in ("b.jpg", "c.jpg")
+    )
+    again = enroll(store, SPACE, [shot(me)], Wish(done.person.person_id), BAR, NOW_S)
+    assert (again.added, again.templates) == (0, 1)
+
+
+def test_of_forty_photographs_the_most_different_are_kept(store: GalleryStore) -> None:
+    me = direction(1)
+    shots = [shot(near(me, 0.8, seed), f"{seed}.jpg") for seed in range(100, 140)]
+    done = enroll(store, SPACE, shots, Wish(display_name="Grace"), BAR, NOW_S)
+    assert (done.added, done.templates) == (MAX_TEMPLATES, MAX_TEMPLATES)
+    (warning,) = done.warnings
+    assert warning.startswith("40 pictures are more than the 32 that a person may have")
+    more = enroll(store, SPACE, [shot(near(me, 0.6, 7))], Wish(done.person.person_id), BAR, NOW_S)
+    assert (more.added, more.templates) == (1, MAX_TEMPLATES)
+
+
+def test_those_go_that_others_are_near_to() -> None:
+    rows = np.stack([direction(1), direction(2), near(direction(2), 0.9), direction(3)])
+    choice = most_different(rows, 0, 3)
+    assert (choice.alike, len(choice.surplus)) == ((), 1)
+    assert choice.surplus[0] in (1, 2)
+
+
+def test_an_accent_is_one_letter_whichever_way_it_was_typed(store: GalleryStore) -> None:
+    composed, decomposed = "Zo\u00eb", "Zoe\u0308"
+    done = enroll(store, SPACE, [shot(direction(1))], Wish(display_name=decomposed), BAR, NOW_S)
+    assert done.person.display_name == composed
+    assert find_people(store, [decomposed]) == find_people(store, [composed])
+    assert "has the same name" in check_wish(store, Wish(display_name=decomposed))[0]
 
 
 def test_nobody_is_enrolled_without_a_photo(store: GalleryStore) -> None:
@@ -217,11 +276,13 @@ def test_a_wish_is_checked_before_any_photo(store: GalleryStore) -> None:
     put(store, ALICE, 1, name="Alice")
     assert check_wish(store, Wish(display_name="Grace")) == ()
     assert check_wish(store, Wish(ALICE)) == ()
-    assert "public on the broker" in check_wish(store, Wish(BOB, "Bob"))[0]
+    assert "public on the broker" in check_wish(store, Wish(BOB, "Bob", new=True))[0]
     assert f"{ALICE} has the same name 'Alice'" in check_wish(store, Wish(None, "Alice"))[0]
     for wish, message in [
         (Wish(), "needs a name"),
-        (Wish(BOB), "needs a name"),
+        (Wish(BOB, new=True), "needs a name"),
+        (Wish(BOB, "Bob"), "nobody has this id.*--new"),
+        (Wish(ALICE, "Alice", new=True), "is Alice already"),
         (Wish("alice", "Alice"), "no person id"),
         (Wish(display_name="a\tb"), "printable"),
         (Wish(display_name="A", valid_from_s=2.0, valid_to_s=1.0), "ends before"),
@@ -230,16 +291,30 @@ def test_a_wish_is_checked_before_any_photo(store: GalleryStore) -> None:
             check_wish(store, wish)
 
 
-def test_a_card_that_somebody_else_has_is_pointed_out(store: GalleryStore) -> None:
-    enroll(store, SPACE, [shot(direction(1))], Wish(ALICE, "Alice", card="7"), BAR, NOW_S)
-    assert "same card '7'" in check_wish(store, Wish(None, "Bob", card="7"))[0]
+def test_a_card_that_somebody_else_has_is_refused(store: GalleryStore) -> None:
+    wish = Wish(ALICE, "Alice", card="7", new=True)
+    enroll(store, SPACE, [shot(direction(1))], wish, BAR, NOW_S)
+    with pytest.raises(GalleryError, match=rf"card '7' belongs to {ALICE} \(Alice\); --force"):
+        check_wish(store, Wish(None, "Bob", card="7"))
+    assert "as well" in check_wish(store, Wish(None, "Bob", card="7", force=True))[0]
+    assert check_wish(store, Wish(ALICE, card="7")) == ()
 
 
 def test_the_bar_rises_with_the_gallery() -> None:
-    bars = [bar_for(CALIBRATION, 1e-3, 3, templates) for templates in (0, 1, 100, 10_000)]
-    assert bars[0] == bars[1]
-    assert bars[1].lookalike < bars[2].lookalike < bars[3].lookalike
-    assert {bar.same_person for bar in bars} == {CALIBRATION.threshold_for(1e-2).value}
+    bar = bar_for(CALIBRATION, 1e-3, 3)
+    assert bar.lookalike(1) < bar.lookalike(100) < bar.lookalike(10_000)
+    assert bar.same_person == CALIBRATION.threshold_for(1e-2).value
+
+
+def test_what_is_rehearsed_is_seen_and_taken_back(store: GalleryStore) -> None:
+    with store.rehearsal():
+        enroll(store, SPACE, [shot(direction(1))], Wish(display_name="Grace"), BAR, NOW_S)
+        with pytest.raises(GalleryError, match="the same person twice"):
+            enroll(store, SPACE, [shot(direction(1))], Wish(display_name="Twin"), BAR, NOW_S)
+        assert store.count() == 1
+    assert store.count() == 0
+    enroll(store, SPACE, [shot(direction(1))], Wish(display_name="Grace"), BAR, NOW_S)
+    assert store.count() == 1
 
 
 def test_of_two_photos_that_disagree_both_are_strays() -> None:

@@ -47,7 +47,8 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             homeassistant={"enabled": True},
             tracking={"max_gap_s": 0.2},
         )
-        done = edgeface("enroll", COLLINS, "--name", "Eileen", "--id", PERSON, "-c", file)
+        who = ("--name", "Eileen", "--id", PERSON, "--new")
+        done = edgeface("enroll", COLLINS, *who, "-c", file)
         assert done.returncode == 0, done.stderr
         with DaemonProcess(file) as daemon:
             daemon.wait_ready()

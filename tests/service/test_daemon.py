@@ -56,7 +56,8 @@ def broker(tmp_path: Path) -> Iterator[LocalBroker]:
 
 
 def enroll(file: Path) -> None:
-    done = edgeface("enroll", COLLINS, "--name", "Eileen", "--id", PERSON, "-c", file)
+    who = ("--name", "Eileen", "--id", PERSON, "--new")
+    done = edgeface("enroll", COLLINS, *who, "-c", file)
     assert done.returncode == 0, done.stderr
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,6 +16,7 @@ from edgeface.fleet.admin.site import SITE_FILE, KeySet, SiteFolder, ensure_seal
 from edgeface.fleet.protocol.payload import Payload, encode_payload, payload_of
 from edgeface.fleet.protocol.record import MAX_SPACES
 from edgeface.gallery.cipher import DamagedRowError
+from edgeface.gallery.curation import set_people
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
@@ -51,6 +52,7 @@ class Master:
     def __init__(self, folder: SiteFolder) -> None:
         """Open it. Raises StateError (in use, not readable) or GalleryError."""
         self.folder = folder
+        self._rehearses = False
         with ExitStack() as stack:
             stack.enter_context(locked(folder.lock_file))
             key = load_key(folder.gallery_key, create=False)
@@ -72,8 +74,19 @@ class Master:
     def touching(self, people: Iterable[str]) -> Iterator[GalleryStore]:
         """The store, for a change to these people. They are noted first, so that a crash in between
         leaves at worst a needless look at the next publish."""
-        self.ledger.touch(people)
+        if not self._rehearses:
+            self.ledger.touch(people)
         yield self.store
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """What is done to the store within is taken back at the end, and noted nowhere."""
+        self._rehearses = True
+        try:
+            with self.store.rehearsal():
+                yield
+        finally:
+            self._rehearses = False
 
     def remove(self, people: Sequence[str]) -> None:
         """Erase people from the master; the next publish erases them everywhere."""
@@ -81,18 +94,12 @@ class Master:
             for person_id in people:
                 change.remove(person_id)
 
-    def update(self, person_id: str, **changes: Any) -> Person:
-        """Change fields of `Person`; returns the person as stored now.
-
-        Raises GalleryError for an unknown person or impossible values.
-        """
-        known = self.store.person(person_id)
-        if known is None:
-            raise GalleryError(f"{person_id}: no such person in the master gallery")
-        person = replace(known, **changes)
-        with self.touching([person_id]) as store, store.change() as change:
-            change.put_person(person)
-        return person
+    def update(
+        self, people: Sequence[str], changes: Mapping[str, Any], *, force: bool = False
+    ) -> tuple[list[Person], list[str]]:
+        """Change fields of people; see `set_people`."""
+        with self.touching(people) as store:
+            return set_people(store, people, changes, force=force)
 
     def forget_space(self, space: str) -> int:
         """Delete everybody's templates of a space; returns how many people had any."""

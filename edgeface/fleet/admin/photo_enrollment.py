@@ -10,9 +10,11 @@ from typing import Final
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import new_person_id
 from edgeface.fleet.admin.master import Master
-from edgeface.gallery.enrollment import Bar, Enrollment, Sample, Wish, enroll
+from edgeface.gallery.enrollment import Enrollment, Sample, Wish, enroll
 from edgeface.gallery.gate import Gate, Portrait, Refused
+from edgeface.gallery.likeness import Bar
 from edgeface.gallery.people import names_in
+from edgeface.gallery.person import plain_text
 
 PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 
@@ -27,7 +29,9 @@ class Examined:
     enrollment: Enrollment | None
     """None when nothing was stored."""
     skipped: str | None = None
-    """Why the person was not looked at at all."""
+    """Why the person did not have to be looked at."""
+    failed: str | None = None
+    """Why the person could not be enrolled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +42,14 @@ class Terms:
     bar: Bar
     now_s: float
     """UTC epoch seconds."""
-    dry_run: bool = False
-    """Only look whether it could be stored."""
+    force: bool = False
+    """What looks odd is taken, with a warning."""
 
 
 def enroll_photos(
     master: Master, gate: Gate, photos: Sequence[Path], wish: Wish, terms: Terms
 ) -> Examined:
-    """Examine photos and store what passes as one person's templates.
-
-    Raises GalleryError when a person would have too many templates.
-    """
+    """Examine photos and store what passes as one person's templates. Raises as `enroll`."""
     portraits: list[Portrait] = []
     refused: list[Refused] = []
     for photo in photos:
@@ -66,16 +67,11 @@ def enroll_photos(
 def enroll_samples(
     master: Master, samples: Sequence[Sample], wish: Wish, terms: Terms
 ) -> Enrollment:
-    """Store what passed a gate as one person's templates.
-
-    Raises GalleryError when a person would have too many templates.
-    """
-    space, bar, now_s = terms.space, terms.bar, terms.now_s
-    if terms.dry_run:
-        return enroll(master.store, space, samples, wish, bar, now_s, dry_run=True)
+    """Store what passed a gate as one person's templates. Raises as `enroll`."""
     person_id = wish.person_id or new_person_id(lambda taken: taken in master.store)
+    named = replace(wish, person_id=person_id)
     with master.touching([person_id]) as store:
-        return enroll(store, space, samples, replace(wish, person_id=person_id), bar, now_s)
+        return enroll(store, terms.space, samples, named, terms.bar, terms.now_s)
 
 
 def enroll_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterator[Examined]:
@@ -83,44 +79,72 @@ def enroll_tree(master: Master, gate: Gate, tree: Path, terms: Terms) -> Iterato
     becomes the display name.
 
     Somebody of that name who has templates in this space is skipped, so that an interrupted run can
-    be repeated. A person who cannot be stored is told of in `skipped`; the others go on. Raises
+    be repeated. A person who cannot be stored is told of in `failed`; the others go on. Raises
     GalleryError when there is nothing to enroll.
     """
     names = names_in(master.store)
     for folder in people_in(tree):
-        name = folder.name
+        name = plain_text(folder.name)
         if len(names.get(name, ())) > 1:
-            yield Examined(name, (), (), None, f"{len(names[name])} people have this name")
+            yield Examined(name, (), (), None, failed=f"{len(names[name])} people have this name")
             continue
         person_id = next(iter(names.get(name, ())), None)
         if person_id is not None and master.store.templates(person_id, terms.space):
             yield Examined(name, (), (), None, f"is enrolled already as {person_id}")
             continue
-        wish = Wish(person_id=person_id, display_name=name)
+        wish = Wish(person_id=person_id, display_name=name, force=terms.force)
         try:
-            yield enroll_photos(master, gate, photos_in(folder), wish, terms)
+            done = enroll_photos(master, gate, photos_in(folder), wish, terms)
         except GalleryError as error:
-            yield Examined(name, (), (), None, str(error))
+            yield Examined(name, (), (), None, failed=str(error))
+            continue
+        if done.enrollment is None:
+            photos = photos_in(folder)
+            why = "no usable photo" if photos else "no picture in the folder"
+            done = replace(done, failed=why)
+        yield done
 
 
 def people_in(tree: Path) -> list[Path]:
-    """The folders with pictures in them. Raises GalleryError when there are none."""
-    try:
-        folders = sorted(path for path in tree.iterdir() if path.is_dir())
-    except OSError as error:
-        raise GalleryError(f"{tree}: cannot be read: {error.strerror}") from error
-    found = [folder for folder in folders if photos_in(folder)]
-    if not found:
+    """The folders, one a person. Raises GalleryError when none has a picture in it."""
+    folders = [path for path in _entries(tree) if path.is_dir()]
+    if not any(photos_in(folder) for folder in folders):
         raise GalleryError(
             f"{tree}: no folder with pictures in it; one folder for each person is expected"
         )
-    return found
+    return folders
 
 
 def photos_in(folder: Path) -> list[Path]:
     """The pictures of one person, by name."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in PICTURES and not path.name.startswith(".") and path.is_file()
-    )
+    return [path for path in _entries(folder) if _is_photo(path)]
+
+
+def unused_in(tree: Path) -> list[Refused]:
+    """What lies in the tree and is nobody's picture, with why it is not looked at."""
+    unused = []
+    for path in _entries(tree):
+        if not path.is_dir():
+            unused.append(Refused(str(path), "unused", "lies in no person's folder"))
+            continue
+        for inner in _entries(path):
+            if inner.is_dir():
+                why = "a folder in a person's folder is not looked into"
+            elif not _is_photo(inner):
+                why = "no picture by its name"
+            else:
+                continue
+            unused.append(Refused(str(inner), "unused", why))
+    return unused
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise GalleryError(f"{folder}: cannot be read: {error.strerror}") from error
+
+
+def _is_photo(path: Path) -> bool:
+    named = path.suffix.lower() in PICTURES and not path.name.startswith(".")
+    return named and path.is_file()

@@ -15,8 +15,8 @@ from edgeface.base.clock import NS
 from edgeface.base.ids import new_person_id
 from edgeface.contract.answers import EnrollData, EnrollProgress, Hint
 from edgeface.contract.command_requests import Enroll
-from edgeface.gallery.enrollment import find_lookalikes
 from edgeface.gallery.gate import explain
+from edgeface.gallery.likeness import ALIKE, find_lookalikes
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.portable import export_one
 from edgeface.recognition.crops import Crop
@@ -31,8 +31,6 @@ from edgeface.service.sightings import face_quality
 
 MIN_APART_S: Final = 0.4
 """Two frames of an enrollment are captured so long after one another at least."""
-MAX_ALIKE: Final = 0.985
-"""Two frames whose cosine is above it show the same picture, e.g. of somebody who stands still."""
 PATIENCE_S: Final = 3.0
 """After so long without a different frame one that is alike is taken: some people cannot turn."""
 TELL_EVERY_S: Final = 0.5
@@ -116,7 +114,7 @@ class Enrolling:
         return turn
 
     def _alike(self, crop: Crop) -> bool:
-        return bool((self._evidence.embeddings() @ crop.embedding > MAX_ALIKE).any())
+        return bool((self._evidence.embeddings() @ crop.embedding > ALIKE).any())
 
     def _say(self, glance: Glance, hint: Hint, message: str) -> None:
         now_ns, kept = glance.frame.boottime_ns, len(self._evidence.kept)
