@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from edgeface.base.errors import GalleryError
-from edgeface.base.ids import check_person_id
 from edgeface.gallery.cipher import RowCipher
 from edgeface.gallery.person import (
     MAX_TEMPLATES,
@@ -67,9 +66,8 @@ class Change:
     def remove(self, person_id: str) -> bool:
         """Delete the person and all templates in all spaces; False when there is no such person.
 
-        Works on rows that do not open.
+        Works on rows that do not open, and on an id that is none any more.
         """
-        check_person_id(person_id)
         for statement in (
             "DELETE FROM templates WHERE person_id = ?",
             "DELETE FROM people WHERE person_id = ?",

@@ -185,7 +185,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, busy_timeout_s: float) 
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if verdict != "ok":
         raise damaged(path, verdict)
     _migrate(connection, path)

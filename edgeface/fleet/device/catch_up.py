@@ -18,6 +18,7 @@ from edgeface.fleet.protocol.bucket import Entry, bucket_number
 from edgeface.fleet.protocol.manifest import NOBODY
 from edgeface.fleet.protocol.record import OnPersonTopic, SignedRecord
 from edgeface.fleet.protocol.terms import RefusedError
+from edgeface.gallery.database import damaged
 
 MAX_BUCKET_BYTES: Final = 8 * 1024 * 1024
 MAX_RECORD_BYTES: Final = 8 * 1024 * 1024
@@ -208,13 +209,14 @@ class CatchUp:
                 if self.tables.entry(person_id):
                     batch.put_out.add(person_id)
         batch.put_out -= batch.put.keys()
-        if not batch:
-            return
         applied, erased = self.applied, None
-        if trusted.manifest is not None and self._listed.complete_with(batch.put):
+        complete = trusted.manifest is not None and self._listed.complete_with(batch.put)
+        if trusted.manifest is not None and complete:
             applied = Applied(trusted.version, trusted.manifest.digest)
-            if not batch.erase and not self._receipts_open:
-                erased = applied.version
+        if not batch and applied == self.applied:  # else the note of it is damaged
+            return
+        if complete and not batch.erase and not self._receipts_open:
+            erased = applied.version
         self.tables.apply(batch, applied, trusted.version, erased)
         self._taken_over(batch)
         self.applied, self.erased = applied, erased or self.erased
@@ -249,9 +251,12 @@ class CatchUp:
             self._scrub_after_s = now_s + SCRUB_PAUSE_S
 
     def refresh(self, now_s: float, *, usable: bool) -> None:
-        """Bring the index up to date; `usable` says whether anybody may be recognized."""
-        before = self.served.damaged
+        """Bring the index up to date; `usable` says whether anybody may be recognized. Raises
+        GalleryCorruptError when the file holds others than the manifest counts."""
+        before, loads = self.served.damaged, self.served.loads
         self.served.refresh(self.applied.version, now_s, usable=usable, idle=self.idle)
+        if self.served.loads != loads:
+            self._count()
         if self.served.damaged is before:
             return
         for person_id in self.served.damaged:  # rows that do not open: the broker has them
@@ -259,6 +264,16 @@ class CatchUp:
             self._listed.doubt(person_id)
         for number in self._listed.unread():
             self.requests.want(number)
+
+    def _count(self) -> None:
+        """Damage may hide people where every row is in order, in the list of spaces for one."""
+        manifest, index = self._trusted.manifest, self.served.index
+        if manifest is None or self.applied.digest != manifest.digest or not self._listed.all_read:
+            return
+        found = len(index.people) + len(self.served.damaged)
+        listed = manifest.header.spaces.get(index.space, 0)
+        if found != listed and not self._put_out:
+            raise damaged(self.tables.store.path, f"{found} people, the manifest counts {listed}")
 
     def _open(self, number: int, entries: tuple[Entry, ...]) -> None:
         """The people of a bucket are known: who is absent is erased (5), what differs is wanted."""

@@ -30,6 +30,8 @@ class ServedIndex:
         self.index = GalleryIndex.empty(space)
         self.damaged: tuple[str, ...] = ()
         """People whose rows did not open when the store was last read."""
+        self.loads = 0
+        """How often it was read."""
         self._store = store
         self.space = space
         """Of the embedder in use; `use_space` changes it."""
@@ -63,6 +65,7 @@ class ServedIndex:
         elif not self._loaded:
             self.index, self.damaged = self._store.load(self.space)
             self._loaded = True
+            self.loads += 1
             self._done()
         elif self._changes and (idle or self._urgent or now_s >= self._next_s):
             began_s = time.perf_counter()

@@ -96,15 +96,20 @@ class FleetTables:
     def bucket_digests(self, site: str) -> list[bytes]:
         """What a manifest of exactly the people held would list: 256 digests.
 
-        SQLite does not notice a bit that has flipped inside a value: a row that cannot be is
-        dropped, and with it what is held counts for a stranger's.
+        SQLite does not notice a bit that has flipped inside a value: a row that cannot be, or whose
+        person is not there, is dropped, and with it what is held counts for a stranger's.
         """
         buckets: dict[int, list[Entry]] = {}
         wrong: list[str] = []
-        query = "SELECT bucket, person_id, revision, digest FROM fleet_records"
-        for bucket, *values in self._rows(query):
+        query = (
+            "SELECT bucket, person_id, revision, digest,"
+            " person_id IN (SELECT person_id FROM people)"
+            " AND person_id IN (SELECT person_id FROM templates"
+            " JOIN spaces ON templates.space = spaces.number) FROM fleet_records"
+        )
+        for bucket, *values, there in self._rows(query):
             entry = Entry(*values)
-            if _can_be(bucket, entry):
+            if there and _can_be(bucket, entry):
                 buckets.setdefault(bucket, []).append(entry)
             else:
                 wrong.append(entry.person_id)
