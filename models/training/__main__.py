@@ -7,10 +7,13 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgeface.base.errors import EdgefaceError
 
 WORK = Path("build/training")
+RUN = ("steps", "minutes", "rate", "seed", "checkpoint_steps")
+"""Settings of every run."""
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -20,9 +23,9 @@ def prepare(args: argparse.Namespace) -> None:
     faces.prepare(args.data, args.cache, limit=args.limit)
     scenes.prepare(args.data, args.teacher, args.cache, limit=args.limit)
     if args.guide:
-        from models.training import guides
+        from models.training import teacher
 
-        guides.prepare(args.cache, args.guide)
+        teacher.prepare(args.cache, args.guide)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -30,25 +33,31 @@ def train(args: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(args.threads)
-    if args.network == "embedder":
-        from models.training.networks import EmbedderShape
-        from models.training.train_embedder import EmbedderRun
-        from models.training.train_embedder import train as run
+    if args.network != "detector":
+        from models.training import train_blocks, train_chain
+        from models.training.embedder import EmbedderShape
+        from models.training.lessons import LessonPlan
 
-        sizes = {"sizes": ((1.0, args.size),)} if args.size else {}
-        plan = EmbedderRun(**settings(args), **sizes)
-        run(args.cache, args.out, EmbedderShape(), plan)
+        if args.guide is None:
+            raise SystemExit("train blocks and train chain need the teacher: --guide FILE.xml")
+        plan = LessonPlan(**settings(args, "batch", "held_out"))
+        if args.network == "blocks":
+            blocks = train_blocks.BlocksRun(**settings(args, *RUN))
+            train_blocks.train(args.cache, args.out, args.guide, EmbedderShape(), plan, blocks)
+        else:
+            chain = train_chain.ChainRun(**settings(args, *RUN))
+            train_chain.train(args.cache, args.out, args.guide, plan, chain)
     else:
         from models.training.networks import DetectorShape
         from models.training.train_detector import DetectorRun
         from models.training.train_detector import train as run_detector
 
-        run_detector(args.cache, args.out, DetectorShape(), DetectorRun(**settings(args)))
+        detector = DetectorRun(**settings(args, *RUN, "batch", "held_out"))
+        run_detector(args.cache, args.out, DetectorShape(), detector)
 
 
-def settings(args: argparse.Namespace) -> dict[str, float | int]:
-    """The run's settings that were given on the command line."""
-    wanted = ("steps", "minutes", "batch", "rate", "seed", "held_out", "checkpoint_steps")
+def settings(args: argparse.Namespace, *wanted: str) -> dict[str, Any]:
+    """Those of the wanted settings that were given on the command line."""
     given = {name: getattr(args, name, None) for name in wanted}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -64,13 +73,12 @@ def quantise(args: argparse.Namespace) -> None:
 
 def package(args: argparse.Namespace) -> None:
     """Write `golden.npz` and `model.yaml` beside `model.tflite`."""
-    from edgeface.recognition.alignment import ARCFACE
     from models.training import package as packing
     from models.training.networks import DetectorShape
 
     if args.network == "embedder":
         tflite = args.package / "model.tflite"
-        description = packing.describe_embedder(tflite, ARCFACE, args.version, None, args.notes)
+        description = packing.describe_embedder(tflite, args.version, None, args.notes)
         packing.write_golden(args.package, description, args.detector)
     else:
         description = packing.describe_detector(DetectorShape(), args.version, args.score)
@@ -91,10 +99,12 @@ def calibrate(args: argparse.Namespace) -> None:
 
 
 def stress(args: argparse.Namespace) -> None:
-    """Print how often the faces of one source of the pool match each other."""
+    """Print how often the faces of one source, and of one group of people, match each other."""
     from models.training import stress as harder
 
-    print(harder.table(harder.stress(args.cache, args.package)))
+    by_source, by_group = harder.stress(args.cache, args.package)
+    print(harder.table(by_source, "source"))
+    print(harder.table(by_group, "UTKFace's labels"))
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -118,10 +128,17 @@ def finetune(args: argparse.Namespace) -> None:
 
 
 def restore(args: argparse.Namespace) -> None:
-    """Put the committed checkpoint of a network into the work folder, to go on from."""
+    """Put the committed weights of a network into the work folder, or the mean of other files."""
     from models.training.checkpoints import restore as unpack
 
-    print(unpack(args.network, args.out))
+    print(unpack(args.network, args.out, args.weights))
+
+
+def finish(args: argparse.Namespace) -> None:
+    """Fold the batch norm of trained blocks: the chain's start."""
+    from models.training.train_blocks import finish as fold
+
+    print(fold(args.out))
 
 
 def keep(args: argparse.Namespace) -> None:
@@ -136,6 +153,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
     for step in (
         prepare,
         train,
+        finish,
         evaluate,
         quantise,
         package,
@@ -156,12 +174,17 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=step.__doc__)
         verb.add_argument("--cache", type=Path, default=WORK / "cache", help="decoded pools")
         verb.add_argument("--out", type=Path, default=WORK / "run", help="checkpoints and log")
-        if name in ("train", "quantise", "package", "keep", "restore"):
+        if name == "train":
+            verb.add_argument("network", choices=("blocks", "chain", "detector"))
+        if name in ("quantise", "package", "keep", "restore"):
             verb.add_argument("network", choices=("embedder", "detector"))
+        if name == "restore":
+            verb.add_argument("--weights", type=Path, action="append", default=[], metavar="NPZ")
+        if name in ("prepare", "train"):
+            verb.add_argument("--guide", type=Path, help="the embedding teacher's .xml")
         if name == "prepare":
             verb.add_argument("--data", type=Path, required=True, help="folder of the face data")
             verb.add_argument("--teacher", type=Path, required=True, help="YuNet's ONNX file")
-            verb.add_argument("--guide", type=Path, help="embedding teacher's .xml: its inner maps")
             verb.add_argument("--limit", type=int, help="first pictures only, for a trial")
         if name == "train":
             verb.add_argument("--threads", type=int, default=2)
@@ -169,7 +192,6 @@ def parser() -> argparse.ArgumentParser:
                 verb.add_argument(f"--{number}", type=int)
             verb.add_argument("--minutes", type=float, help="instead of steps, on a shared machine")
             verb.add_argument("--rate", type=float, help="peak learning rate")
-            verb.add_argument("--size", type=int, help="embedder: crops of this size throughout")
         if name in ("quantise", "package", "calibrate", "stress"):
             verb.add_argument("--package", type=Path, required=True, help="the model's folder")
         if name in ("package", "calibrate", "evaluate", "finetune"):
@@ -193,11 +215,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one step; returns the exit status."""
     args = parser().parse_args(argv)
     free = shutil.disk_usage(Path.cwd()).free
-    if args.step == "prepare" and free < (7e9 if args.guide else 3e9):
-        print(
-            f"only {free / 1e9:.1f} GB are free; the cache needs 2 GB, 6 GB with --guide",
-            file=sys.stderr,
-        )
+    if args.step == "prepare" and free < 4e9:
+        print(f"only {free / 1e9:.1f} GB are free; the cache needs 3 GB", file=sys.stderr)
         return 1
     try:
         STEPS[args.step](args)

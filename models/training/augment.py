@@ -1,4 +1,4 @@
-"""Random views of an aligned face: geometry, light, resolution, noise, occlusion."""
+"""What happens to a picture of a face: light, resolution, blur, noise, occlusion."""
 
 from __future__ import annotations
 
@@ -9,31 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
-
-
-def random_similarity(
-    rng: np.random.Generator, source_px: int, margin_px: float, out_px: int, strength: float = 1.0
-) -> NDArray[np.float32]:
-    """A 2x3 map from output to source pixels: jitter of scale, roll, shift, a little shear, mirror.
-
-    With `strength` 0 it is the plain central crop without `margin_px` on each side.
-    """
-    crop = source_px - 2 * margin_px
-    zoom = math.exp(rng.normal(0, 0.05 * strength))
-    stretch = math.exp(rng.normal(0, 0.03 * strength))
-    roll = math.radians(rng.normal(0, 4.0 * strength))
-    shear = rng.normal(0, 0.03 * strength)
-    shift = rng.normal(0, 0.018 * strength, size=2) * crop
-    step = crop / out_px
-    cos, sin = math.cos(roll), math.sin(roll)
-    linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[zoom * stretch, shear], [0, zoom]])
-    linear *= step
-    if strength and rng.random() < 0.5:
-        linear[:, 0] *= -1
-    centre_out = (out_px - 1) / 2
-    centre_in = np.full(2, (source_px - 1) / 2) + shift
-    offset = centre_in - linear @ np.full(2, centre_out)
-    return np.hstack([linear, offset[:, None]]).astype(np.float32)
 
 
 def degrade(rng: np.random.Generator, face: Image) -> Image:
@@ -102,32 +77,3 @@ def noise(rng: np.random.Generator, face: Image) -> Image:
     grain = np.empty(face.shape, np.int16)
     cv2.randn(grain, 0, float(rng.uniform(2, 14)))
     return cv2.add(face, grain, dtype=cv2.CV_8U)
-
-
-def seen(
-    rng: np.random.Generator, face: Image, matrix: NDArray[np.float32], out_px: int, plain: bool
-) -> Image:
-    """`face` through the map `matrix` of `random_similarity`; light and damage unless `plain`."""
-    view = cv2.warpAffine(
-        face,
-        matrix,
-        (out_px, out_px),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    if plain:
-        return view
-    view = degrade(rng, relight(rng, view))
-    if rng.random() < 0.12:
-        view = occlude(rng, view)
-    if rng.random() < 0.2:
-        view = noise(rng, view)
-    return view
-
-
-def random_view(
-    rng: np.random.Generator, face: Image, margin_px: float, out_px: int, strength: float = 1.0
-) -> Image:
-    """A new uint8 `(out_px, out_px, 3)` view of `face`, an aligned square with a margin around."""
-    matrix = random_similarity(rng, face.shape[0], margin_px, out_px, strength)
-    return seen(rng, face, matrix, out_px, plain=not strength)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.training.networks import OUTPUTS, STRIDES, Detector, Embedder, Residual, SameConv2d
+from models.training.embedder import Block, Embedder, Head
+from models.training.networks import OUTPUTS, STRIDES, Detector, Residual, SameConv2d
 
 Floats = NDArray[np.float32]
 Node = Any  # a Keras tensor; TensorFlow ships no types
@@ -74,18 +75,40 @@ def sequence(x: Node, block: Iterable[nn.Module]) -> Node:
     return x
 
 
+def blocks(x: Node, segment: nn.Module) -> Node:
+    """A segment of the embedder, without its head, on the node `x`."""
+    from keras import layers
+
+    parts = list(segment) if isinstance(segment, nn.Sequential) else [segment]
+    for part in parts:
+        if isinstance(part, Block):
+            y = conv(conv(x, part.a, None, relu=True), part.b, None, relu=False)
+            x = layers.Add()([x, y]) if part.adds else y
+        elif isinstance(part, nn.Conv2d):
+            x = conv(x, part, None, relu=True)
+    return x
+
+
 def keras_embedder(model: Embedder) -> Any:
-    """The embedder as a Keras model with input `(1, s, s, 3)` and output `(1, d)`."""
+    """The folded embedder as a Keras model with input `(1, s, s, 3)` and output `(1, d)`."""
     import keras
 
     size = model.shape.input_px
     image = keras.Input((size, size, 3), batch_size=1, name="image")
-    x = conv(sequence(image, model.body), model.pool, model.pool_norm, relu=False)
+    *segments, last = model.seg
+    x = image
+    for segment in segments:
+        x = blocks(x, segment)
+    head = cast(Head, last)
+    x = conv(x, head.neck, None, relu=True)
+    pool = keras.layers.DepthwiseConv2D(head.pool.shape[-1], padding="valid")
+    x = pool(x)
+    weights = head.pool.detach().permute(1, 2, 0)[..., None].numpy()
+    pool.set_weights([weights, np.zeros(len(head.pool), np.float32)])
     x = keras.layers.Reshape((model.shape.neck,))(x)
-    kernel, bias = fold(model.dense.weight, None, model.dense_norm)
     dense = keras.layers.Dense(model.shape.embedding)
     out = dense(x)
-    dense.set_weights([kernel.T, bias])
+    dense.set_weights([head.dense.weight.detach().numpy().T, head.dense.bias.detach().numpy()])
     return keras.Model(image, {"embedding": out})
 
 

@@ -1,4 +1,4 @@
-"""The pool of aligned training faces and the teacher's embedding of each."""
+"""The pools of aligned training faces, and the teacher's embedding of each face of the first."""
 
 from __future__ import annotations
 
@@ -13,23 +13,38 @@ from numpy.typing import NDArray
 
 FACE_PX = 120
 MARGIN_PX = 4.0
+"""The first pool's pictures: ArcFace's crop with a margin on each side."""
+DIVERSE_PX = 152
+DIVERSE_MARGIN_PX = 12.0
+"""The second pool's: the embedder's own crop with a margin."""
+POOLS = {"faces": FACE_PX, "diverse": DIVERSE_PX}
+"""Each pool is `<name>.csv` and `<name>*.zip`, with pictures of this many pixels."""
 
 
 @dataclass(frozen=True)
 class FacePool:
-    """Aligned faces with their targets.
+    """Aligned faces: `images` uint8 BGR `(n, s, s, 3)`, and of each row its source and its label.
 
-    `images` uint8 BGR `(n, 120, 120, 3)`; `targets` float32 `(n, 128)`, unit rows; `axes` float32
-    `(256, 128)`, the teacher's principal axes; `sources` one name a row.
+    A label is `age_sex_group` as UTKFace codes it, or empty.
     """
 
     images: NDArray[np.uint8]
-    targets: NDArray[np.float32]
-    axes: NDArray[np.float32]
     sources: tuple[str, ...]
+    labels: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+@dataclass(frozen=True)
+class Bank:
+    """What the teacher says of the first pool.
+
+    `targets` float32 `(n, d)`, unit rows; `axes` float32 `(256, d)`, its principal axes.
+    """
+
+    targets: NDArray[np.float32]
+    axes: NDArray[np.float32]
 
 
 def principal_axes(teacher: NDArray[np.float32], count: int) -> NDArray[np.float32]:
@@ -46,42 +61,54 @@ def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def prepare(source: Path, cache: Path, dimensions: int = 128, limit: int | None = None) -> None:
-    """Decode `faces_*.zip` under `source` once into arrays under `cache`.
+    """Decode both pools under `source` once into arrays under `cache`, and make the bank.
 
-    Raises FileNotFoundError when a file of the pool is missing, ValueError on a picture that is
-    not 120x120.
+    Raises FileNotFoundError when a file of a pool is missing, ValueError on a picture of another
+    size.
     """
-    with (source / "faces.csv").open(newline="") as stream:
-        rows = [(row["image"], row["source"]) for row in csv.DictReader(stream)][:limit]
-    raw = np.load(source / "faces_teacher.npy")[: len(rows)].astype(np.float32)
-    axes = principal_axes(unit_rows(raw), dimensions)
     cache.mkdir(parents=True, exist_ok=True)
+    for name, side in POOLS.items():
+        decode(source, cache, name, side, limit)
+    raw = np.load(source / "faces_teacher.npy")[:limit].astype(np.float32)
+    axes = principal_axes(unit_rows(raw), dimensions)
+    np.savez(cache / "bank.npz", targets=unit_rows(unit_rows(raw) @ axes), axes=axes)
+
+
+def decode(source: Path, cache: Path, name: str, side: int, limit: int | None) -> None:
+    """Write `cache/<name>.npy` and `cache/<name>.npz` from one pool."""
+    with (source / f"{name}.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))[:limit]
     images = np.lib.format.open_memmap(
-        cache / "images.npy", "w+", np.uint8, (len(rows), FACE_PX, FACE_PX, 3)
+        cache / f"{name}.npy", "w+", np.uint8, (len(rows), side, side, 3)
     )
-    place = {name: i for i, (name, _) in enumerate(rows)}
-    for archive in sorted(source.glob("faces_*.zip")):
+    place = {Path(row["image"]).name: i for i, row in enumerate(rows)}
+    for archive in sorted(source.glob(f"{name}*.zip")):
         with zipfile.ZipFile(archive) as pictures:
             for entry in pictures.namelist():
-                row = place.get(Path(entry).name)
-                if row is None:
+                at = place.get(Path(entry).name)
+                if at is None:
                     continue
                 data = np.frombuffer(pictures.read(entry), np.uint8)
                 picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
-                if picture is None or picture.shape != (FACE_PX, FACE_PX, 3):
-                    raise ValueError(f"{archive.name}:{entry}: not a {FACE_PX}x{FACE_PX} picture")
-                images[row] = picture
+                if picture is None or picture.shape != (side, side, 3):
+                    raise ValueError(f"{archive.name}:{entry}: not a {side}x{side} picture")
+                images[at] = picture
     images.flush()
     np.savez(
-        cache / "targets.npz",
-        targets=unit_rows(unit_rows(raw) @ axes),
-        axes=axes,
-        sources=np.array([source for _, source in rows]),
+        cache / f"{name}.npz",
+        sources=np.array([row["source"] for row in rows]),
+        labels=np.array([row.get("age_sex_group") or "" for row in rows]),
     )
 
 
-def load(cache: Path, in_memory: bool = True) -> FacePool:
-    """The pool that `prepare` wrote. Raises FileNotFoundError when it did not."""
-    images = np.load(cache / "images.npy", mmap_mode=None if in_memory else "r")
-    targets = np.load(cache / "targets.npz")
-    return FacePool(images, targets["targets"], targets["axes"], tuple(targets["sources"]))
+def load(cache: Path, name: str = "faces", in_memory: bool = True) -> FacePool:
+    """A pool that `prepare` wrote. Raises FileNotFoundError when it did not."""
+    images = np.load(cache / f"{name}.npy", mmap_mode=None if in_memory else "r")
+    facts = np.load(cache / f"{name}.npz")
+    return FacePool(images, tuple(facts["sources"]), tuple(facts["labels"]))
+
+
+def load_bank(cache: Path) -> Bank:
+    """The bank that `prepare` wrote. Raises FileNotFoundError when it did not."""
+    stored = np.load(cache / "bank.npz")
+    return Bank(stored["targets"], stored["axes"])

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.inference.detector import Detector
-from edgeface.recognition.alignment import ARCFACE, similarity
-from models.training.augment import random_view
-from models.training.faces import FACE_PX, MARGIN_PX
+from edgeface.recognition.alignment import RETAIL, similarity
+from models.training.embedder import Embedder
+from models.training.faces import DIVERSE_MARGIN_PX, DIVERSE_PX
 from models.training.losses import arcface_logits, semi_hard_triplets, triplet_loss
-from models.training.networks import Embedder
 from models.training.package import open_folder
 from models.training.quantise import load_embedder
 from models.training.run import Average, Budget, cosine_rate, save_checkpoint
-from models.training.train_embedder import normalise
+from models.training.views import normalise, random_view
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
@@ -40,7 +39,7 @@ class FinetuneRun:
 
 
 def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Aligned faces uint8 BGR `(n, 120, 120, 3)` and the person of each, int64 `(n,)`.
+    """Aligned faces uint8 BGR `(n, 152, 152, 3)` and the person of each, int64 `(n,)`.
 
     Pictures in which not exactly one usable face is found are named on standard output and left
     out. Raises ValueError with fewer than two people who have at least two pictures.
@@ -56,8 +55,8 @@ def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArra
             if image is None or face is None or isinstance(face, FaceProblem):
                 print(f"left out: {path}: {'not a picture' if image is None else face}")
                 continue
-            matrix = similarity(face.landmarks, ARCFACE.template + np.float32(MARGIN_PX))
-            found.append(cv2.warpAffine(image, matrix, (FACE_PX, FACE_PX)))
+            matrix = similarity(face.landmarks, RETAIL.template + np.float32(DIVERSE_MARGIN_PX))
+            found.append(cv2.warpAffine(image, matrix, (DIVERSE_PX, DIVERSE_PX)))
         if len(found) < 2:
             print(f"left out: {person}: fewer than two usable pictures")
             continue
@@ -70,16 +69,12 @@ def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArra
 
 
 def finetune(checkpoint: Path, out: Path, folder: Path, detector: Path, run: FinetuneRun) -> Path:
-    """Train on the people of `folder` from `checkpoint`; return the new checkpoint's path.
-
-    Batch norm statistics stay as they are: a small folder would spoil them.
-    """
+    """Train on the people of `folder` from `checkpoint`; return the new checkpoint's path."""
     torch.manual_seed(run.seed)
     rng = np.random.default_rng(run.seed)
     crops, labels = read_people(folder, detector)
     people = int(labels.max()) + 1
     model: Embedder = load_embedder(checkpoint)
-    size = model.shape.input_px
     prototypes = torch.nn.Parameter(torch.randn(people, model.shape.embedding) * 0.1)
     trained = [*model.parameters(), *([prototypes] if run.loss == "arcface" else [])]
     optimiser = torch.optim.AdamW(trained, run.rate, weight_decay=0.01)
@@ -89,7 +84,7 @@ def finetune(checkpoint: Path, out: Path, folder: Path, detector: Path, run: Fin
         rows = np.concatenate(
             [rng.choice(np.flatnonzero(labels == person), run.each) for person in chosen]
         )
-        faces = np.stack([random_view(rng, crops[row], MARGIN_PX, size, 0.7) for row in rows])
+        faces = np.stack([random_view(rng, crops[row], 0.7) for row in rows])
         given = torch.nn.functional.normalize(model(normalise(faces)))
         truth = torch.from_numpy(labels[rows])
         if run.loss == "arcface":
@@ -109,7 +104,5 @@ def finetune(checkpoint: Path, out: Path, folder: Path, detector: Path, run: Fin
         if budget.done_steps % 50 == 0 or budget.progress >= 1:
             print(f"step {budget.done_steps}: loss {float(loss.detach()):.4f}", flush=True)
     path = out / "embedder.pt"
-    save_checkpoint(
-        path, average=average.state, shape=asdict(model.shape), steps=budget.done_steps, size=size
-    )
+    save_checkpoint(path, average=average.state, shape=asdict(model.shape), steps=budget.done_steps)
     return path

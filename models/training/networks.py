@@ -1,14 +1,12 @@
-"""The networks this project ships, in torch. `export.py` rebuilds them in Keras.
+"""The detector in torch. `export.py` rebuilds it in Keras.
 
-Both use only what the Edge TPU compiler 16.0 maps and XNNPACK runs in int8: plain and depthwise
-convolutions, ReLU, additions and one dense layer.
+It uses only what the Edge TPU compiler 16.0 maps and XNNPACK runs in int8: plain
+convolutions, ReLU and additions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -39,78 +37,6 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(x + self.second(self.first(x)))
-
-
-@dataclass(frozen=True)
-class EmbedderShape:
-    """Size of an embedder: `stages` are (channels, residual blocks); each stage halves the map."""
-
-    stem: int = 32
-    stages: tuple[tuple[int, int], ...] = ((64, 1), (128, 2), (256, 1))
-    neck: int = 512
-    embedding: int = 128
-    input_px: int = 112
-
-
-class Embedder(nn.Module):
-    """Face embedder: RGB `(n, 3, s, s)` as (x - 127.5) / 128 -> `(n, 128)`, not normalised.
-
-    Plain residual stages because dense 3x3 convolutions train several times faster per
-    multiply-add on a CPU than depthwise ones and are what an Edge TPU is built for; then a
-    global depthwise convolution (MobileFaceNet, Chen et al. 2018) and one dense layer.
-    """
-
-    def __init__(self, shape: EmbedderShape | None = None) -> None:
-        super().__init__()
-        self.shape = shape = shape or EmbedderShape()
-        layers: list[nn.Module] = [conv_bn(3, shape.stem, 3, 2)]
-        channels = shape.stem
-        self.ends: dict[int, int] = {}  # stride of a stage: its last layer in the body
-        for outputs, blocks in shape.stages:
-            layers.append(conv_bn(channels, outputs, 3, 2))
-            layers += [Residual(outputs) for _ in range(blocks)]
-            channels = outputs
-            self.ends[4 << len(self.ends)] = len(layers) - 1
-        layers.append(conv_bn(channels, shape.neck, 1))
-        self.body = nn.Sequential(*layers)
-        map_px = shape.input_px // 2 ** (1 + len(shape.stages))
-        self.pool = nn.Conv2d(shape.neck, shape.neck, map_px, groups=shape.neck, bias=False)
-        self.pool_norm = nn.BatchNorm2d(shape.neck, eps=BN_EPS)
-        self.dense = nn.Linear(shape.neck, shape.embedding, bias=False)
-        self.dense_norm = nn.BatchNorm1d(shape.embedding, eps=BN_EPS)
-
-    def with_maps(self, x: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """The embedding, and the last map of each stage by its stride."""
-        maps, strides = {}, {layer: stride for stride, layer in self.ends.items()}
-        for i, layer in enumerate(self.body):
-            x = layer(x)
-            if i in strides:
-                maps[strides[i]] = x
-        x = self.pool_norm(self.pool(x))
-        return cast(Tensor, self.dense_norm(self.dense(x.flatten(1)))), maps
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.with_maps(x)[0]
-
-
-class Hints(nn.Module):
-    """What a stage's map says of the teacher's: a 1x1 convolution a stage, for training only.
-
-    Raises ValueError when `shape` has no stage of one of the `strides`.
-    """
-
-    def __init__(self, shape: EmbedderShape, strides: Sequence[int], channels: int) -> None:
-        super().__init__()
-        widths = {4 << i: width for i, (width, _) in enumerate(shape.stages)}
-        missing = set(strides) - set(widths)
-        if missing:
-            raise ValueError(f"the embedder has no stage of stride {min(missing)}")
-        self.layers = nn.ModuleDict(
-            {str(stride): nn.Conv2d(widths[stride], channels, 1) for stride in strides}
-        )
-
-    def forward(self, maps: dict[int, Tensor]) -> list[Tensor]:
-        return [layer(maps[int(stride)]) for stride, layer in self.layers.items()]
 
 
 class SameConv2d(nn.Conv2d):
@@ -197,24 +123,3 @@ class Detector(nn.Module):
             x = stage(x)
             levels.append(head(x))
         return levels
-
-
-def resize_pool(weights: dict[str, Tensor], map_px: int) -> dict[str, Tensor]:
-    """The same weights with the global depthwise kernel resampled to `map_px`.
-
-    Lets a network trained on small crops go on with larger ones (progressive resolution);
-    the kernel is scaled so that the sum over a constant map stays what it was.
-    """
-    kernel = weights["pool.weight"]
-    if kernel.shape[-1] == map_px:
-        return weights
-    resized = nn.functional.interpolate(
-        kernel, size=(map_px, map_px), mode="bilinear", align_corners=True
-    )
-    scale = (kernel.shape[-1] / map_px) ** 2
-    return {**weights, "pool.weight": resized * scale}
-
-
-def parameter_count(modules: Sequence[nn.Module]) -> int:
-    """Number of trained parameters over all modules."""
-    return sum(p.numel() for module in modules for p in module.parameters())

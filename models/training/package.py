@@ -19,8 +19,7 @@ from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import DESCRIPTION_FILE, load_package, space_id
 from edgeface.inference.runtimes import find_runtime
-from edgeface.recognition.alignment import align
-from edgeface.recognition.values import Alignment
+from edgeface.recognition.alignment import RETAIL, align
 from models.training.networks import STRIDES, DetectorShape
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,8 +28,8 @@ DETECTOR_DATA = (
     "WIDER FACE (part of val), photographs of people with masks, portraits; pasted faces"
 )
 EMBEDDER_DATA = (
-    "41,067 unlabelled faces: All-Age-Faces, CelebA, WIDER FACE, Bollywood; taught by "
-    "face-reidentification-retail-0095"
+    "97,622 unlabelled faces: DFDC, All-Age-Faces, CelebA, WIDER FACE, UTKFace, Bollywood and "
+    "eleven smaller sets; taught by face-reidentification-retail-0095"
 )
 
 
@@ -94,24 +93,20 @@ def describe_detector(shape: DetectorShape, version: str, score_threshold: float
 
 
 def describe_embedder(
-    tflite: Path,
-    alignment: Alignment,
-    version: str,
-    calibration: dict[str, Any] | None,
-    notes: str,
+    tflite: Path, version: str, calibration: dict[str, Any] | None, notes: str
 ) -> dict[str, Any]:
     """`model.yaml` of an embedder, less its files."""
     from edgeface.inference.description import Preprocessing
 
     preprocessing = {
         "tensor": "image",
-        "width": alignment.size_px,
-        "height": alignment.size_px,
+        "width": RETAIL.size_px,
+        "height": RETAIL.size_px,
         "channels": "RGB",
         "mean": 127.5,
         "std": 128.0,
     }
-    space = space_id(sha256(tflite), Preprocessing.model_validate(preprocessing), alignment.name)
+    space = space_id(sha256(tflite), Preprocessing.model_validate(preprocessing), RETAIL.name)
     return {
         "format": 1,
         "name": "facenet",
@@ -122,7 +117,7 @@ def describe_embedder(
         "notes": notes,
         "input": preprocessing,
         "output": {"tensor": "embedding", "dimensions": 128},
-        "alignment": alignment.name,
+        "alignment": RETAIL.name,
         "space_id": space,
         "golden": {"embedding_cosine_min": 0.995},
         **({"calibration": calibration} if calibration else {}),

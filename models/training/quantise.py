@@ -8,17 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training import faces, scenes
-from models.training.augment import random_view
+from models.training.embedder import Embedder, EmbedderShape
 from models.training.export import export
-from models.training.networks import (
-    Detector,
-    DetectorShape,
-    Embedder,
-    EmbedderShape,
-    resize_pool,
-)
+from models.training.networks import Detector, DetectorShape
 from models.training.run import load_checkpoint
 from models.training.scene_views import random_scene_view
+from models.training.views import random_view
 
 Floats = NDArray[np.float32]
 
@@ -28,18 +23,17 @@ def as_seen(images: NDArray[np.uint8]) -> Floats:
     return ((images[..., ::-1].astype(np.float32) - 127.5) / 128).astype(np.float32)
 
 
-def load_embedder(checkpoint: Path, size_px: int = 112) -> Embedder:
-    """The averaged network of a checkpoint, for crops of `size_px`, in eval mode.
+def load_embedder(checkpoint: Path) -> Embedder:
+    """The averaged network of a checkpoint, without batch norm, in eval mode.
 
     Raises FileNotFoundError when there is no checkpoint.
     """
     saved = load_checkpoint(checkpoint)
     if saved is None:
         raise FileNotFoundError(f"{checkpoint}: no checkpoint; run the train step first")
-    shape = EmbedderShape(**{**saved["shape"], "input_px": size_px})
-    model = Embedder(shape)
-    model.load_state_dict(resize_pool(saved["average"], size_px // 2 ** (1 + len(shape.stages))))
-    return model.eval()
+    model = Embedder(EmbedderShape(**saved["shape"]), normed=saved.get("normed", False))
+    model.load_state_dict(saved["average"])
+    return model.eval().fold()
 
 
 def load_detector(checkpoint: Path) -> Detector:
@@ -52,8 +46,8 @@ def load_detector(checkpoint: Path) -> Detector:
     return model.eval()
 
 
-def embedder_samples(cache: Path, size_px: int, count: int = 64, seed: int = 5) -> Floats:
-    """Half plain faces, half augmented ones, float32 `(count, size_px, size_px, 3)`.
+def embedder_samples(cache: Path, count: int = 64, seed: int = 5) -> Floats:
+    """Half plain faces, half augmented ones, float32 `(count, 128, 128, 3)`.
 
     Few, because the converter takes the extremes of what it sees as an activation's range: with 500
     views the scores' error by quantisation is a seventh larger than with 64.
@@ -62,7 +56,7 @@ def embedder_samples(cache: Path, size_px: int, count: int = 64, seed: int = 5) 
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(pool), min(count, len(pool)), replace=False)
     views = [
-        random_view(rng, np.asarray(pool.images[row]), faces.MARGIN_PX, size_px, float(i % 2))
+        random_view(rng, np.asarray(pool.images[row]), float(i % 2), 0.0)
         for i, row in enumerate(rows)
     ]
     return as_seen(np.stack(views))
@@ -81,10 +75,9 @@ def detector_samples(cache: Path, shape: DetectorShape, count: int = 300, seed: 
     return as_seen(np.stack(views))
 
 
-def quantise_embedder(checkpoint: Path, cache: Path, out: Path, size_px: int = 112) -> float:
+def quantise_embedder(checkpoint: Path, cache: Path, out: Path) -> float:
     """Write `out`; return the largest difference between torch and Keras, relative to the range."""
-    model = load_embedder(checkpoint, size_px)
-    return export(model, embedder_samples(cache, size_px), out)
+    return export(load_embedder(checkpoint), embedder_samples(cache), out)
 
 
 def quantise_detector(checkpoint: Path, cache: Path, out: Path) -> float:

@@ -1,12 +1,12 @@
-"""How often two faces of one source match: impostors harder than those of the calibration.
+"""How often two faces of one group match: impostors harder than those of the calibration.
 
-The pool has no identity labels, so every pair counts as an impostor pair and a person who is in a
-source twice counts as a false match: the rates are upper bounds. The faces were trained on.
+The pools have no identity labels, so every pair counts as an impostor pair and a person who is in a
+group twice counts as a false match: the rates are upper bounds. The faces were trained on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +15,24 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import ModelError
 from edgeface.inference.embedder import Embedder
-from models.training.augment import random_view
-from models.training.faces import MARGIN_PX, FacePool, load
+from models.training.faces import POOLS, FacePool, load
 from models.training.package import open_folder
+from models.training.views import random_view
 
 FMRS = (1e-3, 1e-4, 1e-5)
+FEWEST = 30
+"""A group of fewer faces is left out."""
+AGES = ((0, 12), (13, 19), (20, 39), (40, 59), (60, 120))
+SEXES = ("male", "female")
+ORIGINS = ("White", "Black", "Asian", "Indian", "other")
+"""As UTKFace codes them."""
 
 
 @dataclass(frozen=True)
 class Stress:
-    """One source: its `faces`, and the share of all their pairs at or above each threshold."""
+    """One group: its `faces`, and the share of all their pairs at or above each threshold."""
 
-    source: str
+    group: str
     faces: int
     rates: tuple[float, ...]
 
@@ -43,8 +49,20 @@ def shares(embeddings: NDArray[np.float32], thresholds: Sequence[float]) -> tupl
     return tuple(float(h) for h in hits / (count * (count - 1) / 2))
 
 
-def stress(cache: Path, package: Path, most: int = 4000) -> list[Stress]:
-    """Up to `most` random faces of every source of the pool, at the package's own thresholds.
+def groups_of(label: str) -> Iterator[str]:
+    """The groups that a label `age_sex_group` belongs to; none for one that is not known."""
+    try:
+        age, sex, origin = (int(part) for part in label.split("_"))
+        yield next(f"age {low} to {high}" for low, high in AGES if low <= age <= high)
+        yield f"sex {SEXES[sex]}"
+        yield f"group {ORIGINS[origin]}"
+    except (ValueError, IndexError, StopIteration):
+        return
+
+
+def stress(cache: Path, package: Path, most: int = 4000) -> tuple[list[Stress], list[Stress]]:
+    """At the package's own thresholds: every source of both pools by up to `most` random faces, and
+    every group that labels allow; each list has the worst first.
 
     Raises ModelError when `package` is no calibrated embedder, FileNotFoundError without a pool.
     """
@@ -53,30 +71,44 @@ def stress(cache: Path, package: Path, most: int = 4000) -> list[Stress]:
         raise ModelError(f"{package}: not a face embedder")
     calibration = embedder.package.calibration
     thresholds = [calibration.threshold_for(fmr).value for fmr in FMRS]
-    pool = load(cache, in_memory=False)
-    sources = np.array(pool.sources)
     rng = np.random.default_rng(0)
-    found = []
-    for source in sorted(set(pool.sources)):
-        rows = rng.permutation(np.flatnonzero(sources == source))[:most]
-        vectors = embed(embedder, pool, rows)
-        found.append(Stress(source, len(rows), shares(vectors, thresholds)))
-    return found
+    by_source, by_group = [], []
+    for name in POOLS:
+        pool = load(cache, name, in_memory=False)
+        sources = np.array(pool.sources)
+        for source in sorted(set(pool.sources)):
+            rows = rng.permutation(np.flatnonzero(sources == source))[:most]
+            labels = [list(groups_of(pool.labels[row])) for row in rows]
+            groups = sorted({group for found in labels for group in found})
+            if len(rows) < FEWEST:
+                continue
+            vectors = embed(embedder, pool, rows)
+            by_source.append(Stress(source, len(rows), shares(vectors, thresholds)))
+            for group in groups:
+                chosen = np.array([group in found for found in labels])
+                if chosen.sum() >= FEWEST:
+                    rates = shares(vectors[chosen], thresholds)
+                    by_group.append(Stress(group, int(chosen.sum()), rates))
+    return worst_first(by_source), worst_first(by_group)
+
+
+def worst_first(found: Sequence[Stress]) -> list[Stress]:
+    """By the share at the middle threshold."""
+    return sorted(found, key=lambda line: line.rates[len(line.rates) // 2], reverse=True)
 
 
 def embed(embedder: Embedder, pool: FacePool, rows: NDArray[np.intp]) -> NDArray[np.float32]:
     """Unit embeddings `(n, d)` of the plain faces in `rows`."""
     rng = np.random.default_rng(0)
-    size = embedder.package.description.input.width
-    crops = [random_view(rng, np.asarray(pool.images[r]), MARGIN_PX, size, 0.0) for r in rows]
+    crops = [random_view(rng, np.asarray(pool.images[row]), 0.0, 0.0) for row in rows]
     return embedder.embed([np.ascontiguousarray(crop[..., ::-1]) for crop in crops])
 
 
-def table(found: Sequence[Stress]) -> str:
+def table(found: Sequence[Stress], head: str) -> str:
     """Markdown rows for a model card."""
     asked = " | ".join(f"at the threshold for {fmr:.0e}" for fmr in FMRS)
-    rows = [f"| source | faces | {asked} |", "| --- | --- |" + " --- |" * len(FMRS)]
+    rows = [f"| {head} | faces | {asked} |", "| --- | --- |" + " --- |" * len(FMRS)]
     for line in found:
         rates = " | ".join(f"{rate:.1e}" for rate in line.rates)
-        rows.append(f"| {line.source} | {line.faces:,} | {rates} |")
+        rows.append(f"| {line.group} | {line.faces:,} | {rates} |")
     return "\n".join(rows)

@@ -25,7 +25,7 @@ from models.training.run import (
     shuffled,
 )
 from models.training.scene_views import random_scene_view
-from models.training.train_embedder import normalise
+from models.training.views import normalise
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 from edgeface.demo.photographs import HOPPER
-from models.training.faces import FACE_PX, MARGIN_PX
-from models.training.guides import CHANNELS, LEVELS, TEACHER_PX
+from edgeface.recognition.alignment import ARCFACE, RETAIL, similarity
+from models.training.embedder import STREAM, STRIDE
+from models.training.faces import DIVERSE_MARGIN_PX, DIVERSE_PX, FACE_PX, MARGIN_PX
 from models.training.package import open_folder, photograph
-from models.training.scene_views import TEMPLATE
+from models.training.teacher import NODES
+from models.training.views import CROP_PX
 
 MODELS = Path(__file__).resolve().parents[2]
 ENTRIES = (("pool", 40), ("scenes", 12))
@@ -28,11 +30,15 @@ def jpeg(image: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
-def aligned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The photograph's face as the pool has faces: the template with its margin."""
+def aligned(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The photograph's face as a pool has faces: the template with its margin."""
     face = open_folder(MODELS / "face_detector").detect(image)[0]  # type: ignore[union-attr]
-    matrix = cv2.estimateAffinePartial2D(face.landmarks, TEMPLATE + np.float32(MARGIN_PX))[0]
-    return cv2.warpAffine(image, matrix, (FACE_PX, FACE_PX))  # type: ignore[return-value]
+    template, margin = {
+        FACE_PX: (ARCFACE.template, MARGIN_PX),
+        DIVERSE_PX: (RETAIL.template, DIVERSE_MARGIN_PX),
+    }[side]
+    matrix = similarity(face.landmarks, template + np.float32(margin))
+    return np.asarray(cv2.warpAffine(image, matrix, (side, side)), np.uint8)
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +47,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     picture = photograph()
-    face = aligned(picture)
+    face = aligned(picture, FACE_PX)
     with (folder / "faces.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(["image", "source"])
@@ -51,6 +57,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     shade = np.clip(face * rng.uniform(0.5, 1.3), 0, 255).astype(np.uint8)
                     archive.writestr(f"faces_{half}/{i:05d}.jpg", jpeg(np.roll(shade, i, axis=1)))
                     table.writerow([f"{i:05d}.jpg", "made"])
+    with (folder / "diverse.csv").open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["image", "source", "age_sex_group"])
+        with zipfile.ZipFile(folder / "diverse.zip", "w") as archive:
+            for i in range(40):
+                shade = np.clip(aligned(picture, DIVERSE_PX) * rng.uniform(0.5, 1.3), 0, 255)
+                archive.writestr(f"diverse/{i:05d}.jpg", jpeg(shade.astype(np.uint8)))
+                table.writerow([f"{i:05d}.jpg", "utkface", f"{20 + i}_1_0"])
     np.save(
         folder / "faces_teacher.npy", rng.normal(0, 25, (40, 256)).clip(-127, 127).astype(np.int8)
     )
@@ -95,22 +109,28 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def pooling_teacher(folder: Path, nodes: tuple[str, ...]) -> Path:
-    """An OpenVINO model that has layers of these names: mean grey of each cell, in 128 channels."""
+def pooling_teacher(folder: Path, nodes: tuple[str, ...] = NODES) -> Path:
+    """An OpenVINO model that has layers of these names: mean grey of each cell, in as many channels
+    as the real teacher's."""
     openvino = pytest.importorskip("openvino")
     from openvino import opset13 as ops
 
-    image = ops.parameter([1, 3, TEACHER_PX, TEACHER_PX], np.float32)
-    ends = []
-    for level, node in zip(LEVELS, nodes, strict=True):
-        size = [level.stride, level.stride]
+    image = ops.parameter([1, 3, CROP_PX, CROP_PX], np.float32)
+    ends, pooled = [], []
+    for stride, channels, node in zip(STRIDE, STREAM, nodes, strict=True):
+        size = [stride, stride]
         cells = ops.avg_pool(image, size, [0, 0], [0, 0], size, exclude_pad=True)
-        weights = np.repeat(np.linspace(0.1, 1, CHANNELS, dtype=np.float32), 3)
-        kernel = ops.constant(weights.reshape(CHANNELS, 3, 1, 1))
+        weights = np.repeat(np.linspace(0.1, 1, channels, dtype=np.float32), 3)
+        kernel = ops.constant(weights.reshape(channels, 3, 1, 1))
         last = ops.convolution(cells, kernel, [1, 1], [0, 0], [0, 0], [1, 1])
         last.set_friendly_name(node)
         ends.append(last)
-    pooled = [ops.reduce_mean(end, ops.constant([1, 2, 3]), keep_dims=True) for end in ends]
+        pooled.append(ops.reduce_mean(last, ops.constant([1, 2, 3]), keep_dims=True))
+    total = pooled[0]
+    for one in pooled[1:]:
+        total = ops.add(total, one)
+    scale = ops.constant(np.linspace(-1, 1, 256, dtype=np.float32).reshape(1, 256, 1, 1))
+    embedding = ops.multiply(total, scale)
     path = folder / "teacher.xml"
-    openvino.save_model(openvino.Model([ops.add(*pooled)], [image]), path, compress_to_fp16=False)
+    openvino.save_model(openvino.Model([embedding], [image]), path, compress_to_fp16=False)
     return path

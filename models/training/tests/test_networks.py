@@ -9,22 +9,21 @@ import pytest
 import torch
 from torch import nn
 
+from models.training.embedder import STREAM, STRIDE, Embedder, EmbedderShape
 from models.training.networks import (
     Detector,
     DetectorShape,
-    Embedder,
-    EmbedderShape,
     SameConv2d,
-    resize_pool,
 )
 from models.training.run import Average, Budget, cosine_rate
 from models.training.scene_views import View, targets
 from models.training.train_detector import box_overlap, detection_loss
 
+SMALL = EmbedderShape(stem=8, down=(8, 16, 16), blocks=(1, 1, 1, 1), hidden=(8, 8, 8), neck=32)
 
-def small_embedder() -> Any:
-    shape = EmbedderShape(stem=8, stages=((8, 1), (16, 1), (16, 1)), neck=32)
-    return shaken(Embedder(shape))
+
+def small_embedder(normed: bool = False) -> Any:
+    return shaken(Embedder(SMALL, normed))
 
 
 def shaken(model: Any) -> Any:
@@ -45,7 +44,7 @@ def test_keras_gives_what_torch_gives(name: str) -> None:
     if name == "embedder":
         model: nn.Module = small_embedder()
         twin = export.keras_embedder(model)
-        images = rng.uniform(-1, 1, (2, 112, 112, 3)).astype(np.float32)
+        images = rng.uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
     else:
         shape = DetectorShape((8, 8), ((8, 1), (16, 1), (16, 1)), 8)
         model = shaken(Detector(shape))
@@ -60,8 +59,8 @@ def test_a_changed_weight_is_noticed_by_the_proof() -> None:
     model = small_embedder()
     twin = export.keras_embedder(model)
     with torch.no_grad():
-        model.dense.weight[0] += 1
-    images = np.ones((1, 112, 112, 3), np.float32)
+        model.seg[7].dense.weight[0] += 1
+    images = np.ones((1, 128, 128, 3), np.float32)
     with pytest.raises(ValueError, match="embedding"):
         export.prove_equal(model, twin, images)
 
@@ -73,13 +72,25 @@ def test_same_padding_gives_the_size_tensorflow_gives(height: int, width: int) -
     assert out.shape[2:] == (-(-height // 2), -(-width // 2))
 
 
-def test_a_resized_pool_keeps_the_answer_to_a_constant_map() -> None:
-    weights = {"pool.weight": torch.rand(4, 1, 5, 5)}
-    larger = resize_pool(weights, 7)["pool.weight"]
-    assert larger.shape == (4, 1, 7, 7)
-    flat = torch.full((4, 1, 5, 5), 0.3)
-    same = resize_pool({"pool.weight": flat}, 7)["pool.weight"].sum(dim=(1, 2, 3))
-    assert torch.allclose(same, flat.sum(dim=(1, 2, 3)), atol=1e-5)
+def test_folding_batch_norm_changes_no_map() -> None:
+    model = small_embedder(normed=True)
+    images = torch.randn(2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        before = list(model.maps(images))
+        after = list(model.fold().maps(images))
+    assert not [part for part in model.modules() if "BatchNorm" in type(part).__name__]
+    assert set(model.state_dict()) == set(Embedder(SMALL).state_dict())
+    for one, other in zip(before, after, strict=True):
+        assert torch.allclose(one, other, atol=1e-4 * float(one.abs().max()))
+
+
+def test_each_segment_ends_with_a_map_of_the_teachers_size() -> None:
+    with torch.no_grad():
+        *maps, embedding = small_embedder().maps(torch.zeros(1, 3, 128, 128))
+    assert [tuple(found.shape[1:]) for found in maps] == [
+        (width, 128 // stride, 128 // stride) for width, stride in zip(STREAM, STRIDE, strict=True)
+    ]
+    assert embedding.shape == (1, 128)
 
 
 def test_targets_point_back_at_the_face() -> None:

@@ -15,7 +15,6 @@ from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import load_package
 from models.training import scenes
 from models.training.__main__ import main
-from models.training.guides import LEVELS
 from models.training.package import open_folder
 from models.training.tests.conftest import MODELS, pooling_teacher
 
@@ -42,7 +41,7 @@ def cache(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(scenes, "teacher_faces", faces)
         patch.setattr(scenes.cv2.FaceDetectorYN, "create", lambda *_: None)
         common = ["--data", str(data), "--teacher", "none.onnx", "--cache", str(cache)]
-        guide = pooling_teacher(cache, tuple(level.node for level in LEVELS))
+        guide = pooling_teacher(cache)
         assert main(["prepare", *common, "--guide", str(guide)]) == 0
     return cache
 
@@ -71,13 +70,23 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     where = ["--cache", str(cache), "--out", str(tmp_path)]
     package = tmp_path / "package"
     target = ["--package", str(package), "--detector", str(MODELS / "face_detector")]
+    guide = ["--guide", str(cache / "teacher.xml"), "--held-out", "8"]
+    assert main(["train", "blocks", *where, *STEPS, *guide]) == 0
+    assert main(["train", "blocks", *where, "--steps", "6", *STEPS[2:], *guide]) == 0
+    assert (tmp_path / "blocks.jsonl").read_text().count("\n") == 3
+    assert main(["finish", *where]) == 0
+    with pytest.raises(SystemExit, match="--guide"):
+        main(["train", "chain", *where, *STEPS])
+    assert main(["finish", *where]) == 1  # rather than replace it
+    assert main(["train", "chain", *where, *STEPS, *guide]) == 0
+    (tmp_path / "embedder.pt").unlink()
+    (tmp_path / "embedder.jsonl").unlink()
     # From the committed weights, at a low rate: a network that knows nothing of faces cannot pass
     # the golden run, which asks for another answer to a picture with red and blue swapped.
     assert main(["restore", "embedder", "--out", str(tmp_path)]) == 0
-    held = ["--held-out", "8", "--rate", "0.00001", "--size", "112"]
-    assert main(["train", "embedder", *where, *STEPS, *held]) == 0
-    more = ["--steps", "6", *STEPS[2:], *held]
-    assert main(["train", "embedder", *where, *more]) == 0
+    low = ["--rate", "0.00001", *guide]
+    assert main(["train", "chain", *where, *STEPS, *low]) == 0
+    assert main(["train", "chain", *where, "--steps", "6", *STEPS[2:], *low]) == 0
     log = (tmp_path / "embedder.jsonl").read_text().splitlines()
     assert [line.split(",")[0] for line in log] == ['{"step": 2', '{"step": 4', '{"step": 6']
     assert main(["quantise", "embedder", *where, *target[:2]]) == 0
@@ -86,7 +95,9 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     assert main(["calibrate", *target, *pairs]) == 0
     assert main(["evaluate", *where[2:], *target[2:], *pairs]) == 0
     assert main(["stress", *where[:2], *target[:2]]) == 0
-    assert "| made | 40 |" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "| made | 40 |" in shown
+    assert "| sex female | 40 |" in shown
     assert load_package(package).calibration.smallest_fmr < 1
     assert isinstance(open_folder(package), Embedder)
     old_space = load_package(package).space_id
@@ -102,6 +113,26 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     assert load_package(tuned / "package").space_id != old_space
 
 
+def test_weights_of_several_files_are_blended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from models.training.run import load_checkpoint
+
+    files = []
+    for number in (1, 3):
+        files += ["--weights", str(tmp_path / f"{number}.npz")]
+        np.savez(tmp_path / f"{number}.npz", a=np.full(2, number, np.float16))
+    out = ["--out", str(tmp_path)]
+    assert main(["restore", "embedder", *out, *files]) == 0
+    saved = load_checkpoint(tmp_path / "embedder.pt")
+    assert saved is not None
+    assert saved["average"]["a"].tolist() == [2.0, 2.0]
+    (tmp_path / "embedder.pt").unlink()
+    np.savez(tmp_path / "3.npz", a=np.zeros(3, np.float16))
+    assert main(["restore", "embedder", *out, *files]) == 1
+    assert "3.npz: the weights of another network" in capsys.readouterr().err
+
+
 def test_kept_weights_restore_to_a_start_for_more_training(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,8 +143,7 @@ def test_kept_weights_restore_to_a_start_for_more_training(
     assert main(["train", "detector", *where, *STEPS]) == 0
     assert main(["keep", "detector", *where[2:]]) == 0
     assert main(["restore", "detector", "--out", str(tmp_path / "second")]) == 0
-    with pytest.raises(FileExistsError):
-        main(["restore", "detector", "--out", str(tmp_path / "second")])
+    assert main(["restore", "detector", "--out", str(tmp_path / "second")]) == 1
     again = [*where[:2], "--out", str(tmp_path / "second")]
     assert main(["train", "detector", *again, *STEPS]) == 0
     digests = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.training.stress import Stress, shares, table
+from models.training.stress import Stress, groups_of, shares, table, worst_first
 
 
 def test_every_pair_is_counted_once() -> None:
@@ -20,5 +20,16 @@ def test_every_pair_is_counted_once() -> None:
 
 
 def test_the_table_has_a_row_for_each_source() -> None:
-    text = table([Stress("wider", 5862, (1.5e-3, 2e-4, 3e-5))])
+    text = table([Stress("wider", 5862, (1.5e-3, 2e-4, 3e-5))], "source")
     assert text.splitlines()[-1] == "| wider | 5,862 | 1.5e-03 | 2.0e-04 | 3.0e-05 |"
+
+
+def test_a_label_gives_three_groups_and_an_unknown_one_none() -> None:
+    assert list(groups_of("7_1_3")) == ["age 0 to 12", "sex female", "group Indian"]
+    assert list(groups_of("")) == []
+    assert list(groups_of("39_3_1")) == ["age 20 to 39"]
+
+
+def test_the_worst_group_comes_first() -> None:
+    found = [Stress("good", 40, (1e-3, 1e-4, 0.0)), Stress("bad", 40, (1e-3, 9e-4, 0.0))]
+    assert [line.group for line in worst_first(found)] == ["bad", "good"]
