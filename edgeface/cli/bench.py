@@ -120,7 +120,7 @@ def _add_sync(kinds: Any) -> None:
         help="instead: frame times of one device before, during and after a full sync of --people",
     )
     parser.add_argument(
-        "--seconds", type=between(1), default=15.0, help="of frames before the sync"
+        "--seconds", type=between(0.1), default=15.0, help="of frames before the sync"
     )
     parser.add_argument(
         "--fps", type=between(1, 240), default=10.0, help="of the frames (default 10)"

@@ -333,7 +333,7 @@ def test_a_real_door_stays_shut_for_what_waited_for_the_broker(
         device.wait_connected()
         device.see(age_s=0.0)
         assert process.verdict() == "ok"  # the second, and nothing came before it
-        ids = [event.parse(item.message.payload).seq for item in witness.on(TOPICS.event)]
+        ids = [event.parse(item.message.payload).seq for item in witness.wait_on(TOPICS.event, 1)]
         assert ids == [2]
 
 
