@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import cv2
@@ -17,6 +23,14 @@ MAX_FILE_BYTES: Final = 64 << 20
 
 MAX_PIXELS: Final = 64 << 20
 """64 megapixels: decoded they take 200 MB, and a small file can claim any size."""
+
+_JPEG: Final = b"\xff\xd8"
+_STANDARD_ERROR: Final = 2
+_DAMAGE: Final = re.compile(
+    rb"premature end of|bad Huffman code|instead of RST|\d{3,} extraneous bytes", re.IGNORECASE
+)
+"""What libjpeg says of a picture of which a part is missing; a few stray bytes are usual."""
+_decoding: Final = threading.Lock()
 
 
 def read_picture(path: Path) -> Image:
@@ -50,9 +64,47 @@ def decode_picture(content: bytes, source: str) -> Image:
             "it smaller"
         )
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        image, damaged = _decode(content)
     except cv2.error as error:  # more than there is memory for, or a header of nonsense
         raise PictureError(f"{source}: not a picture that can be read: {error.err}") from error
+    if damaged or (image is None and content.startswith(_JPEG)):
+        raise PictureError(
+            f"{source}: the picture is cut off or damaged; fetch it anew from where it is whole"
+        )
     if image is None:
         raise PictureError(f"{source}: not a picture that can be read (use JPEG or PNG)")
-    return np.asarray(image, np.uint8)
+    return image
+
+
+def _decode(content: bytes) -> tuple[Image | None, bool]:
+    """The picture, if there is one, and whether libjpeg has made up a part of it.
+
+    It says so on standard error alone, and what is missing comes out gray.
+    """
+    with _decoding, _standard_error() as said:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    damaged = any(_DAMAGE.search(line) for line in said)
+    return None if image is None else np.asarray(image, np.uint8), damaged
+
+
+@contextmanager
+def _standard_error() -> Iterator[list[bytes]]:
+    """The lines that are written to file descriptor 2 within; those that are not libjpeg's go on to
+    it afterwards. None where it is closed."""
+    said: list[bytes] = []
+    try:
+        place = os.dup(_STANDARD_ERROR)
+    except OSError:
+        yield said
+        return
+    with open(place, "wb", buffering=0) as onward, TemporaryFile() as file:  # noqa: PTH123
+        os.dup2(file.fileno(), _STANDARD_ERROR)
+        try:
+            yield said
+        finally:
+            os.dup2(onward.fileno(), _STANDARD_ERROR)
+            file.seek(0)
+            said += file.readlines()
+            for line in said:
+                if b"JPEG" not in line:
+                    onward.write(line)

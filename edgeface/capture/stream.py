@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import cv2
 import numpy as np
 
+from edgeface.base.addresses import redacted, without_secrets
 from edgeface.base.clock import NS, Clock, Stamp, stamp_now
-from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError
+from edgeface.base.errors import CameraError, EndOfStreamError, FrameTimeoutError, StateError
+from edgeface.base.files import read_small
 from edgeface.capture.pacing import Pacer
 from edgeface.capture.reader import CaptureReader, ReaderSource
 from edgeface.capture.received import ReceiveGuard
@@ -29,14 +30,6 @@ MOST_DAMAGED = 100
 """With so many damaged frames in a row, and one more, the file is over."""
 
 _log = logging.getLogger(__name__)
-
-_SECRET = re.compile(r"//[^/?#]*@")
-"""Up to the last @ before the path, as FFmpeg takes it: a password may have one in it."""
-
-
-def redacted(url: str) -> str:
-    """The address without user name and password, for logs and messages."""
-    return _SECRET.sub("//***@", url)
 
 
 def file_of(url: str) -> Path | None:
@@ -158,6 +151,33 @@ class FileStreamSource(FrameSource):
         self._capture.release()
 
 
+def address_of(camera: StreamCamera) -> str:
+    """`camera.url` with user name and password, percent-encoded (RFC 3986, section 2.1): where it
+    has `{username}` and `{password}`, and else before the host. Raises CameraError for a password
+    file that cannot be used."""
+    if camera.username is None:
+        return camera.url
+    password = ""
+    if camera.password_file is not None:
+        try:
+            content = read_small(camera.password_file, "camera's password", private=True).decode()
+        except (StateError, UnicodeDecodeError) as error:
+            raise CameraError(f"{camera.password_file}: {error}") from error
+        password = content.split("\n", 1)[0].rstrip("\r")
+        if not password:
+            raise CameraError(
+                f"{camera.password_file}: the first line, which is the camera's password, is empty"
+            )
+    parts = {"{username}": quote(camera.username, ""), "{password}": quote(password, "")}
+    if not any(part in camera.url for part in parts):
+        scheme, _, rest = camera.url.partition("://")
+        return f"{scheme}://{parts['{username}']}:{parts['{password}']}@{rest}"
+    address = camera.url
+    for part, text in parts.items():
+        address = address.replace(part, text)
+    return address
+
+
 class NetworkStreamSource(ReaderSource):
     """The latest frame of a network camera, stamped when it was received.
 
@@ -166,12 +186,13 @@ class NetworkStreamSource(ReaderSource):
 
     def __init__(self, camera: StreamCamera, clock: Clock | None = None) -> None:
         super().__init__(camera.name, clock)
+        self._camera = camera
         self._url = camera.url
         self._stall_timeout_s = camera.stall_timeout_s
         self._guard: ReceiveGuard | None = None
 
     def _start(self) -> None:
-        what = redacted(self._url)
+        self._url, what = address_of(self._camera), redacted(self._camera.url)
         self._guard = guard = ReceiveGuard(self._url, what)
         try:
             self._reader = CaptureReader(
@@ -184,8 +205,8 @@ class NetworkStreamSource(ReaderSource):
         except CameraError as error:
             guard.close()
             raise CameraError(
-                f"{error}; check that the camera answers at this address (camera.url), its user "
-                "name and its password"
+                f"{without_secrets(str(error))}; check that the camera answers at this address "
+                "(camera.url), its user name and its password"
             ) from error
 
     def _open_capture(self) -> cv2.VideoCapture:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from edgeface.base.addresses import without_secrets
+
 VERBS: Final = frozenset(
     {"run", "enroll", "gallery", "fleet", "models", "evaluate", "compare", "doctor"}
 )
@@ -87,7 +89,7 @@ def _pump(reading: int) -> None:
     thinner = Thinner()
     with open(reading, encoding="utf-8", errors="replace") as lines:
         while line := lines.readline(_MAX_LINE):
-            text = line.strip()
+            text = without_secrets(line.strip())  # FFmpeg names what it cannot open
             left_out = thinner.passes(text) if text else None
             if left_out is not None:
                 _log.info("%s", text, extra={"left_out": left_out} if left_out else None)

@@ -31,6 +31,7 @@ VIDEO_FILES = (
     *(".webm", ".wmv"),
 )
 """Endings of what is a file without `./` before it."""
+_ENCODED = "in a user name and a password @ : / ? # are written %40 %3A %2F %3F %23"
 _ADDRESS = "an address (rtsp://HOST/..., http://HOST/...) or the path of a video file"
 
 
@@ -56,10 +57,9 @@ def _check_address(value: str, scheme: str) -> None:
         named = parts.path if scheme == "file" else parts.hostname
         _ = parts.port
     except ValueError:  # whose message may hold a part of the password
-        raise ValueError(
-            "is no address: its host or port cannot be; in a user name and a password @ : / ? # "
-            "are written %40 %3A %2F %3F %23"
-        ) from None
+        raise ValueError(f"is no address: its host or port cannot be; {_ENCODED}") from None
+    if scheme != "file" and parts.fragment:
+        raise ValueError(f"has a #, behind which no camera is asked for anything; {_ENCODED}")
     if not value[len(scheme) :].startswith("://") or not named:
         form = "file:///PATH" if scheme == "file" else f"{scheme}://HOST/..."
         raise ValueError(f"names no {'file' if scheme == 'file' else 'host'}: {form} is the form")
@@ -136,11 +136,29 @@ class StreamCamera(CameraBase):
 
     source: Literal["stream"]
     url: Annotated[str, BeforeValidator(_url), Field(min_length=1)]
-    """An address (rtsp://, http://) or the path of a video file."""
+    """An address (rtsp://, http://) or the path of a video file. Logs and messages show it without
+    user name, password and query."""
+    username: Annotated[str, Field(min_length=1)] | None = None
+    """Put before the host of `url`, or where `url` has `{username}`."""
+    password_file: Place | None = None
+    """A file whose first line is the password, or credential:NAME: it goes behind `username`, or
+    where `url` has `{password}`."""
     pace: Literal["real_time", "as_fast_as_possible"] = "real_time"
     """Of a file: at its own pace, or as fast as it decodes."""
     loop: bool = False
     """Of a file: begin again at the end."""
+
+    @model_validator(mode="after")
+    def _secrets(self) -> StreamCamera:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("password_file needs a username")
+        address = urlsplit(self.url)
+        remote = address.scheme not in ("", "file")
+        if self.username is not None and (not remote or address.username is not None):
+            raise ValueError("username belongs to an address that has no user name in it")
+        if self.username is None and any(part in self.url for part in ("{username}", "{password}")):
+            raise ValueError("url has a place for username and password_file, which are not set")
+        return self
 
 
 class ImagesCamera(CameraBase):

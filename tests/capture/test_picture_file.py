@@ -92,3 +92,24 @@ def test_a_large_file_a_pipe_and_a_device_are_not_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(PictureError, match=f"{path}: cannot be read: {message}"):
             read_picture(path)
+
+
+def textured(progressive: bool) -> bytes:
+    image = np.random.default_rng(1).integers(0, 255, (300, 400, 3), np.uint8)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])[
+        1
+    ].tobytes()
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_damaged_jpeg_is_no_picture(progressive: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    """What libjpeg cannot read comes out gray, and OpenCV says nothing of it."""
+    whole = textured(progressive)
+    half = len(whole) // 2
+    hole = whole[:half] + bytes(8000) + whole[half + 8000 :]
+    for content in (whole[:half], whole[:half] + b"\xff\xd9", whole[:-2], hole):
+        with pytest.raises(PictureError, match="cut off or damaged"):
+            decode_picture(content, "a.jpg")
+    padded = whole[:-2] + bytes(3) + whole[-2:]
+    assert decode_picture(padded, "a.jpg").shape == decode_picture(whole, "a.jpg").shape
+    assert "JPEG" not in capfd.readouterr().err, "what libjpeg says is in the error"

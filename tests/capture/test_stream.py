@@ -15,12 +15,14 @@ from pathlib import Path
 import cv2
 import pytest
 
+from edgeface.base.addresses import redacted, without_secrets
 from edgeface.base.clock import NS, ManualClock
 from edgeface.base.errors import CameraError, ClosedError, EndOfStreamError, FrameTimeoutError
 from edgeface.capture.stream import (
+    address_of,
     file_of,
-    redacted,
 )
+from edgeface.settings.camera import StreamCamera
 from tests.support.cameras import network, reopening, video_file
 from tests.support.mjpeg_server import MjpegServer, unused_port
 from tests.support.pictures import FPS, FRAMES, number_of
@@ -187,11 +189,48 @@ def test_paths_are_told_from_addresses(url: str, path: Path | None) -> None:
     assert file_of(url) == path
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://admin:hunter2@192.0.2.7:554/h264@25", "rtsp://***@192.0.2.7:554/h264@25"),
+        ("rtsp://admin:hunt@r2@192.0.2.7/a", "rtsp://***@192.0.2.7/a"),
+        ("rtsp://admin@192.0.2.7/a", "rtsp://***@192.0.2.7/a"),
+        ("http://192.0.2.7/v?user=admin&password=hunter2", "http://192.0.2.7/v?***"),
+        ("http://192.0.2.7?user=hunter2@b", "http://***"),
+        ("rtsp://admin:hunt@er#2@192.0.2.7/a", "rtsp://***"),
+        ("rtsp://admin:12/hunter2@192.0.2.7/a", "rtsp://***"),
+        ("rtsp://admin:12?hunter2@192.0.2.7/a", "rtsp://***"),
+        ("rtsp://192.0.2.7:554/a", "rtsp://192.0.2.7:554/a"),
+        ("file:///clips/a@b.mp4", "file:///clips/a@b.mp4"),
+        ("clips/a@b.mp4", "clips/a@b.mp4"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+    said = without_secrets(f'cannot open "{url}" (1)')
+    assert "hunt" not in said
+    assert said == (f'cannot open "{shown}" (1)')
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("rtsp://192.0.2.7/a", "rtsp://ad%40min:p%40ss%23w@192.0.2.7/a"),
+        ("http://c/v?user={username}&pwd={password}", "http://c/v?user=ad%40min&pwd=p%40ss%23w"),
+    ],
+)
+def test_a_password_comes_from_a_file(tmp_path: Path, url: str, address: str) -> None:
+    file = tmp_path / "password"
+    file.write_text("p@ss#w\n")
+    file.chmod(0o600)
+    camera = StreamCamera(source="stream", url=url, username="ad@min", password_file=file)
+    assert address_of(camera) == address
+    file.chmod(0o644)
+    with pytest.raises(CameraError, match="chmod 600"):
+        address_of(camera)
+
+
 def test_the_password_is_never_shown() -> None:
-    for password in ("hunter2", "hunt@r2", "@hunter2@"):
-        shown = redacted(f"rtsp://admin:{password}@192.0.2.7:554/h264@25")
-        assert shown == "rtsp://***@192.0.2.7:554/h264@25"
-    assert redacted("http://192.0.2.7?user=a@b") == "http://192.0.2.7?user=a@b"
     url = f"http://admin:hunter2@127.0.0.1:{unused_port()}/video"
     source = network(url)
     with pytest.raises(CameraError) as caught:
