@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add("ping", "is the device there, and what does it answer to?")
     verify = add("verify", "1:1: is this person at the door now?")
-    verify.add_argument("person_id")
+    verify.add_argument(
+        "person_id", metavar="PERSON", help="id; with -c also the whole name, as in its gallery"
+    )
     identify = add("identify", "who is at the door now?")
     enroll = add("enroll", "templates of the person at the door, sealed to the administrator")
     enroll.add_argument("--frames", type=at_least(1), help="good and different ones (default: 5)")
@@ -113,9 +115,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _arguments(args: argparse.Namespace) -> dict[str, Any]:
+    if args.command == "verify":
+        args.person_id = _person_id(args.person_id, args.config)
     names = {"timeout": "timeout_s", "person_id": "person_id", "frames": "frames", "track": "track"}
     found = {field: getattr(args, name, None) for name, field in names.items()}
     return {field: value for field, value in found.items() if value is not None}
+
+
+def _person_id(person: str, config: Path | None) -> str:
+    """The id for an id or, with a configuration, for a display name of its gallery."""
+    from edgeface.base.ids import is_person_id
+    from edgeface.gallery.opening import open_gallery
+    from edgeface.gallery.people import find_people
+    from edgeface.settings.loading import load_settings
+
+    if is_person_id(person):
+        return person
+    if config is None:
+        raise SettingsError(
+            f"{person}: no person id such as p_8c1k3v9q2m; a name needs -c FILE with its gallery"
+        )
+    with open_gallery(load_settings(config)) as store:
+        return find_people(store, [person], damaged=True)[0]
 
 
 def _ask(

@@ -46,6 +46,8 @@ def test_verify_is_a_yes_for_the_right_person_alone(door: Door) -> None:
     assert (code, data["outcome"], data["person_id"]) == (0, "match", PERSON)
     assert datetime.fromisoformat(data["seen"]["captured_at"]).timestamp() > asked_at
     assert data["seen"]["pad"] == {"assessed": False}
+    code, answer = call(door, "verify", "Eileen", "--timeout", "10")
+    assert (code, answer["data"]["person_id"]) == (0, PERSON)
     code, answer = call(door, "verify", "p_0000000000")
     assert (code, answer["data"]["outcome"]) == (1, "not_enrolled")
 
