@@ -1,11 +1,14 @@
 """Measure error rates on labeled pictures.
 
-verification: same person or not. calibration: which thresholds give which false match rate, checked
-on other people. detection: how well faces are found.
+verification: same person or not. identification: who of many, or nobody, as the daemon decides.
+calibration: which thresholds give which false match rate, checked on other people. detection: how
+well faces are found.
 
 examples:
   edgeface evaluate verification --pairs pairs.txt --root lfw
   edgeface evaluate verification --pairs pairs.csv --root pictures.zip --all-pairs --plot roc.png
+  edgeface evaluate identification --people pictures.zip --only frontal
+  edgeface evaluate identification --gallery staff/ --probes visitors/
   edgeface evaluate calibration --pairs ff.csv --pairs fp.csv --root pictures.zip
   edgeface evaluate detection --boxes boxes.csv --root pictures.zip --reference yunet:yunet.onnx
 """
@@ -19,6 +22,7 @@ from typing import Any
 from edgeface.base.counting import people
 from edgeface.base.errors import EvaluationError
 from edgeface.cli.common import add_json, add_kind, add_models, between, output_file
+from edgeface.cli.identification import add_identification
 from edgeface.evaluation.calibration_run import calibrate
 from edgeface.evaluation.detection import measure_detection
 from edgeface.evaluation.opener import Opener, existing, parse_size
@@ -33,7 +37,7 @@ from edgeface.evaluation.verification_report import (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Three measurements, each with its own arguments."""
+    """Four measurements, each with its own arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     pairs = add_kind(
         kinds,
@@ -58,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PNG",
         help="write the curve and the score distributions",
     )
+    people_named = add_identification(kinds, _folds)
     halves = add_kind(
         kinds,
         "calibration",
@@ -85,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_root(faces)
     _add_detection(faces)
-    for kind in (pairs, halves, faces):
+    for kind in (pairs, people_named, halves, faces):
         add_json(kind)
 
 

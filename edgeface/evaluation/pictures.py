@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import Final, Self
 
 from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.capture.picture_file import MAX_FILE_BYTES, decode_picture, read_picture
@@ -23,7 +23,7 @@ class PictureRoot:
 
     def __init__(self, path: Path) -> None:
         """Raises EvaluationError if `path` is neither a folder nor a zip file."""
-        self._path = path
+        self.path: Final = path
         self._zip: zipfile.ZipFile | None = None
         self._members: frozenset[str] = frozenset()
         self._top = ""
@@ -45,22 +45,31 @@ class PictureRoot:
         """
         for candidate in _spellings(name):
             if self._zip is None:
-                if (self._path / candidate).exists():
-                    return read_picture(self._path / candidate)
+                if (self.path / candidate).exists():
+                    return read_picture(self.path / candidate)
                 continue
             for member in (candidate, self._top + candidate):
                 if member in self._members:
-                    return decode_picture(self._unpacked(member), f"{self._path}: {member}")
-        raise PictureError(f"{self._path}: has no picture {name}")
+                    return decode_picture(self._unpacked(member), f"{self.path}: {member}")
+        raise PictureError(f"{self.path}: has no picture {name}")
 
     def names(self, containing: str = "") -> list[str]:
         """Names of all pictures, sorted; only those with `containing` in them."""
         if self._zip is None:
-            files = (file for file in self._path.rglob("*") if file.is_file())
-            found = [file.relative_to(self._path).as_posix() for file in files]
+            files = (file for file in self.path.rglob("*") if file.is_file())
+            found = [file.relative_to(self.path).as_posix() for file in files]
         else:
             found = list(self._members)
         return sorted(n for n in found if n.lower().endswith(SUFFIXES) and containing in n)
+
+    def by_person(self, containing: str = "") -> dict[str, list[str]]:
+        """The pictures in each folder at the top, and below it: one folder a person."""
+        found: dict[str, list[str]] = {}
+        for name in self.names(containing):
+            parts = PurePosixPath(name.removeprefix(self._top)).parts
+            if len(parts) > 1:
+                found.setdefault(parts[0], []).append(name)
+        return found
 
     def close(self) -> None:
         """Release the zip file; safe to call twice."""
@@ -80,9 +89,9 @@ class PictureRoot:
                 content = file.read(MAX_FILE_BYTES + 1)
         except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             # RuntimeError: it is encrypted, or packed in a way that zipfile does not know.
-            raise PictureError(f"{self._path}: {member}: cannot be unpacked: {error}") from error
+            raise PictureError(f"{self.path}: {member}: cannot be unpacked: {error}") from error
         if len(content) > MAX_FILE_BYTES:
-            raise PictureError(f"{self._path}: {member}: larger than {MAX_FILE_BYTES >> 20} MiB")
+            raise PictureError(f"{self.path}: {member}: larger than {MAX_FILE_BYTES >> 20} MiB")
         return content
 
 

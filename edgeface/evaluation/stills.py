@@ -31,6 +31,8 @@ class EmbeddedPictures:
     """bool `(n,)`."""
     unread: tuple[str, ...]
     """What is wrong with each of those that are missing or cannot be decoded; not found either."""
+    faceless: tuple[str, ...]
+    """The names of those in which there is no face."""
     stage_ms: dict[str, float]
     """Median milliseconds per picture of each stage of `STAGES`."""
 
@@ -78,6 +80,7 @@ def embed_pictures(
     decoded is counted in `unread`; raises EvaluationError when that is so of all.
     """
     unread: list[str] = []
+    faceless: list[str] = []
     rows: list[NDArray[np.float32] | None] = []
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for name in shown("pictures", names):
@@ -93,6 +96,7 @@ def embed_pictures(
         clock.append(time.perf_counter())
         crop = None if isinstance(face, FaceProblem) else _crop(image, face, embedder)
         if crop is None:
+            faceless.append(name)
             rows.append(None)
         else:
             clock.append(time.perf_counter())
@@ -108,7 +112,7 @@ def embed_pictures(
             embeddings[index] = row
     found = np.array([row is not None for row in rows], dtype=np.bool_)
     medians = {stage: float(np.median(values)) for stage, values in spent.items() if values}
-    return EmbeddedPictures(embeddings, found, tuple(unread), medians)
+    return EmbeddedPictures(embeddings, found, tuple(unread), tuple(faceless), medians)
 
 
 def require_some(unread: Sequence[str], names: Sequence[str]) -> None:
