@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from edgeface.base.errors import ModelError
-from models.training.embedder import EmbedderShape
-from models.training.networks import DetectorShape
+from models.training.embedder import Embedder, EmbedderShape
+from models.training.networks import Detector, DetectorShape
 from models.training.run import load_checkpoint, save_checkpoint
 
 FOLDER = Path(__file__).resolve().parent / "weights"
@@ -42,8 +42,16 @@ def keep(network: str, out: Path) -> Path:
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The facts and the weights of a file of `keep`, or of one that holds an array a parameter."""
-    stored = np.load(path)
+    """The facts and the weights of a file of `keep`, or of one that holds an array a parameter.
+
+    Raises FileNotFoundError without a file, ModelError when it is none of arrays.
+    """
+    try:
+        stored = np.load(path)
+    except ValueError as error:
+        raise ModelError(f"{path}: not a file of weights (.npz)") from error
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise ModelError(f"{path}: one array, not a file of weights (.npz)")
     facts: dict[str, Any] = json.loads(str(stored["facts"])) if "facts" in stored.files else {}
     weights = {
         name.removeprefix("weight:"): torch.from_numpy(
@@ -60,28 +68,32 @@ def restore(network: str, out: Path, files: Sequence[Path] = ()) -> Path:
     mean of `files`, which blends runs that began with the same weights.
 
     Raises FileNotFoundError when a file is missing, FileExistsError rather than replace a run,
-    ModelError when the files are not of one network.
+    ModelError when a file has not the weights of the network.
     """
     path = out / f"{network}.pt"
     if path.exists():
         raise FileExistsError(f"{path} exists; move it away first")
-    read_files = [read(file) for file in files or (FOLDER / f"{network}.npz",)]
-    facts, weights = read_files[0]
-    for file, (_, other) in zip(files[1:], read_files[1:], strict=True):
-        if {k: v.shape for k, v in other.items()} != {k: v.shape for k, v in weights.items()}:
-            raise ModelError(f"{file}: the weights of another network than {files[0]}")
-    if len(read_files) > 1:
-        weights = {
-            name: torch.stack([other[name] for _, other in read_files]).mean(0) for name in weights
-        }
-    shape = EmbedderShape() if network == "embedder" else DetectorShape()
+    model, parts = None, []
+    for file in files or (FOLDER / f"{network}.npz",):
+        facts, weights = read(file)
+        shape = facts.get("shape", {}) if model is None else asdict(model.shape)
+        if network == "embedder":
+            model = Embedder(EmbedderShape(**shape))
+        else:
+            model = Detector(DetectorShape(**shape))
+        try:
+            model.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError(f"{file}: not the weights of such a network: {error}") from error
+        parts.append(weights)
+    assert model is not None
+    mean = {
+        name: torch.stack([part[name] for part in parts]).mean(0)
+        if value.is_floating_point()
+        else value
+        for name, value in parts[0].items()
+    }
     save_checkpoint(
-        path,
-        model=weights,
-        average=weights,
-        updates=0,
-        steps=0,
-        seconds=0.0,
-        shape=facts.get("shape", asdict(shape)),
+        path, model=mean, average=mean, updates=0, steps=0, seconds=0.0, shape=asdict(model.shape)
     )
     return path

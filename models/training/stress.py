@@ -22,7 +22,9 @@ from models.training.views import random_view
 FMRS = (1e-3, 1e-4, 1e-5)
 FEWEST = 30
 """A group of fewer faces is left out."""
-AGES = ((0, 12), (13, 19), (20, 39), (40, 59), (60, 120))
+AGES = ((0, 2), (3, 12), (13, 19), (20, 39), (40, 59), (60, 120))
+ADULT = 20
+"""Sex and origin are compared among adults: children, who match each other most, would hide it."""
 SEXES = ("male", "female")
 ORIGINS = ("White", "Black", "Asian", "Indian", "other")
 """As UTKFace codes them."""
@@ -53,11 +55,12 @@ def groups_of(label: str) -> Iterator[str]:
     """The groups that a label `age_sex_group` belongs to; none for one that is not known."""
     try:
         age, sex, origin = (int(part) for part in label.split("_"))
-        yield next(f"age {low} to {high}" for low, high in AGES if low <= age <= high)
-        yield f"sex {SEXES[sex]}"
-        yield f"group {ORIGINS[origin]}"
-    except (ValueError, IndexError, StopIteration):
+        groups = [f"age {low} to {high}" for low, high in AGES if low <= age <= high]
+        if age >= ADULT:
+            groups += [f"adults, {SEXES[sex]}", f"adults, {ORIGINS[origin]}"]
+    except (ValueError, IndexError):
         return
+    yield from groups
 
 
 def stress(cache: Path, package: Path, most: int = 4000) -> tuple[list[Stress], list[Stress]]:

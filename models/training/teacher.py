@@ -6,6 +6,7 @@ inside the teacher's graph, as is the change to channels last, so that nothing i
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,13 @@ def _compiled(xml: Path, batch: int, threads: int, statistics: Any | None) -> An
     import openvino
     from openvino import opset13 as ops
 
+    if not xml.is_file():
+        raise FileNotFoundError(errno.ENOENT, "no such teacher", str(xml))
     core = openvino.Core()
-    network = core.read_model(xml)
+    try:
+        network = core.read_model(xml)
+    except RuntimeError as error:
+        raise ModelError(f"{xml}: not an OpenVINO model: {error}") from error
     nodes = {node.get_friendly_name(): node for node in network.get_ordered_ops()}
     missing = [name for name in NODES if name not in nodes]
     if missing:

@@ -97,7 +97,7 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     assert main(["stress", *where[:2], *target[:2]]) == 0
     shown = capsys.readouterr().out
     assert "| made | 40 |" in shown
-    assert "| sex female | 40 |" in shown
+    assert "| adults, female | 40 |" in shown
     assert load_package(package).calibration.smallest_fmr < 1
     assert isinstance(open_folder(package), Embedder)
     old_space = load_package(package).space_id
@@ -116,21 +116,27 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
 def test_weights_of_several_files_are_blended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    from models.training.embedder import Embedder as Network
     from models.training.run import load_checkpoint
 
+    weights = {name: value.numpy() for name, value in Network().state_dict().items()}
     files = []
     for number in (1, 3):
         files += ["--weights", str(tmp_path / f"{number}.npz")]
-        np.savez(tmp_path / f"{number}.npz", a=np.full(2, number, np.float16))
+        np.savez(tmp_path / f"{number}.npz", **{k: v * number for k, v in weights.items()})
     out = ["--out", str(tmp_path)]
     assert main(["restore", "embedder", *out, *files]) == 0
     saved = load_checkpoint(tmp_path / "embedder.pt")
     assert saved is not None
-    assert saved["average"]["a"].tolist() == [2.0, 2.0]
+    for name, value in saved["average"].items():
+        assert np.allclose(value, 2 * weights[name], atol=1e-6)
     (tmp_path / "embedder.pt").unlink()
     np.savez(tmp_path / "3.npz", a=np.zeros(3, np.float16))
     assert main(["restore", "embedder", *out, *files]) == 1
-    assert "3.npz: the weights of another network" in capsys.readouterr().err
+    assert "3.npz: not the weights of such a network" in capsys.readouterr().err
+    (tmp_path / "3.npz").write_text("no weights\n")
+    assert main(["restore", "embedder", *out, *files]) == 1
+    assert "3.npz: not a file of weights" in capsys.readouterr().err
 
 
 def test_kept_weights_restore_to_a_start_for_more_training(

@@ -134,3 +134,11 @@ def test_another_teacher_is_refused_by_name(cache: Path) -> None:
     xml = pooling_teacher(cache, ("some", "layers", "of", "another", "kind", "of", "network"))
     with pytest.raises(ModelError, match=r"teacher\.xml: has no layer 430"):
         teacher.prepare(cache, xml)
+
+
+def test_what_is_no_model_is_named(cache: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        teacher.prepare(cache, cache / "nowhere.xml")
+    (cache / "text.xml").write_text("not a model")
+    with pytest.raises(ModelError, match=r"text\.xml: not an OpenVINO model"):
+        teacher.prepare(cache, cache / "text.xml")
