@@ -153,9 +153,10 @@ class ProbeTally:
     ) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
         """The 95 % intervals of the share named and of the FPIR by bootstrap over people.
 
-        A false name counts as often as both its people were drawn. Where there was none the upper
-        end is 3 over the probes of strangers in a single round ("rule of three"): the rounds show
-        the same photographs again.
+        A false name counts as often as both its people were drawn. Where the bootstrap has nothing
+        to vary the "rule of three" stands for it: 3 over the people, where all probes were named,
+        and 3 over the probes of strangers in a single round, where none was: the rounds show the
+        same photographs again.
         """
         strangers, enrolled = np.stack(self.strangers), np.stack(self.enrolled)
         size = enrolled.sum(axis=1)
@@ -175,7 +176,10 @@ class ProbeTally:
             of_strangers: tuple[float, float] | None = percentile_interval(rates)
         else:
             of_strangers = (0.0, min(1.0, 3 / most)) if most else None
-        return percentile_interval(named) if named else None, of_strangers
+        of_enrolled = percentile_interval(named) if named else None
+        if self.share(self.named) == 1:
+            of_enrolled = (max(0.0, 1 - 3 / np.count_nonzero(self.shown)), 1.0)
+        return of_enrolled, of_strangers
 
 
 @dataclass(slots=True)

@@ -136,6 +136,7 @@ def test_no_false_name_is_no_proof_of_the_rate(rng: np.random.Generator) -> None
     own = gallery_sizes(portraits(staff, 3, rng), probes, CALIBRATION, rules)[0]
     assert own["track"]["fpir"] == 0
     assert own["track"]["fpir_interval_95"] == (0, pytest.approx(3 / 10))
+    assert own["track"]["named_interval_95"] == (pytest.approx(1 - 3 / 5), 1)
     assert (own["track"]["kept"], own["track"]["proven"]) == (True, False)
 
 
