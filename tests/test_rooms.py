@@ -19,6 +19,7 @@ ROOMS = (
     "cli",
     "demo",
     "bench",
+    "toolbox",
     "service",
     "evaluation",
     "door",
@@ -236,6 +237,16 @@ def test_a_room_loads_no_more_than_it_needs(room: str, unwanted: set[str]) -> No
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert unwanted & set(done.stdout.split()) == set()
+
+
+def test_the_package_loads_nothing_before_a_name_of_it_is_used() -> None:
+    program = "import sys, edgeface; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = done.stdout.split()
+    assert {name for name in loaded if name.startswith("edgeface")} == {"edgeface"}
+    assert HEAVY & set(loaded) == set()
 
 
 @pytest.mark.parametrize("room", ROOMS)

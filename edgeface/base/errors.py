@@ -57,6 +57,12 @@ class GalleryError(EdgefaceError, ValueError):
     """Raised when a gallery, a photo to enroll or a gallery operation cannot be used."""
 
 
+class GalleryLookupError(GalleryError):
+    """Raised when the gallery or the person that was to be looked up is not there: no "no"."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class ContractError(EdgefaceError, ValueError):
     """Raised when a message does not keep the MQTT contract; `reason` is machine-readable."""
 

@@ -38,10 +38,17 @@ def read_photo(path: Path) -> Image:
 
     Raises PictureError naming the file and what is wrong.
     """
-    image = read_picture(path)
+    return fit_photo(read_picture(path), str(path))
+
+
+def fit_photo(image: Image, source: str) -> Image:
+    """A picture BGR uint8 `(h, w, 3)`, scaled down so that the longer side is at most 4096 px.
+
+    Raises PictureError naming `source` for one that is too small to show anybody.
+    """
     height, width = image.shape[:2]
     if min(height, width) < _MIN_SIDE_PX:
-        raise PictureError(f"{path}: only {width}x{height} pixels")
+        raise PictureError(f"{source}: only {width}x{height} pixels")
     shrink = MAX_SIDE_PX / max(height, width)
     if shrink < 1.0:
         size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
