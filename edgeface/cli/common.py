@@ -47,11 +47,11 @@ def add_kind(
 ) -> argparse.ArgumentParser:
     """A kind of measurement: `measure` makes what `--json` prints, `show` says it in words."""
     kind: argparse.ArgumentParser = kinds.add_parser(name, help=text, description=text)
-    kind.set_defaults(run=_run_kind, measure=measure, show=show)
+    kind.set_defaults(run=run_measurement, measure=measure, show=show)
     return kind
 
 
-def _run_kind(args: argparse.Namespace) -> int:
+def run_measurement(args: argparse.Namespace) -> int:
     """Measure and print; the measurement's `status`, or 0."""
     measured: dict[str, Any] = args.measure(args)
     if args.json:

@@ -7,6 +7,7 @@ well faces are found.
 examples:
   edgeface evaluate verification --pairs pairs.txt --root lfw
   edgeface evaluate verification --pairs pairs.csv --root pictures.zip --all-pairs --plot roc.png
+  edgeface evaluate verification --pairs pairs.txt --embeddings lfw.npz
   edgeface evaluate identification --people pictures.zip --only frontal
   edgeface evaluate identification --gallery staff/ --probes visitors/
   edgeface evaluate calibration --pairs ff.csv --pairs fp.csv --root pictures.zip
@@ -25,15 +26,17 @@ from edgeface.cli.common import add_json, add_kind, add_models, between, output_
 from edgeface.cli.identification import add_identification
 from edgeface.evaluation.calibration_run import calibrate
 from edgeface.evaluation.detection import measure_detection
-from edgeface.evaluation.opener import Opener, existing, parse_size
+from edgeface.evaluation.embedding_file import embedded
+from edgeface.evaluation.opener import DETECTOR, Opener, existing, parse_size
 from edgeface.evaluation.pictures import PictureRoot
-from edgeface.evaluation.protocol import read_protocol
-from edgeface.evaluation.stills import embed_pictures
+from edgeface.evaluation.protocol import Protocol, read_protocol
+from edgeface.evaluation.stills import EmbeddedPictures, embed_pictures
 from edgeface.evaluation.verification_report import (
     plot_verification,
     report,
     require_plotting,
 )
+from edgeface.inference.package import find_package, load_package
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pairs.add_argument(
         "--pairs", required=True, metavar="FILE", help="LFW's pairs.txt or a CSV fold,a,b,same"
     )
-    _add_root(pairs)
+    where = pairs.add_mutually_exclusive_group(required=True)
+    where.add_argument("--root", metavar="DIR|ZIP", help="where the pictures are")
+    where.add_argument(
+        "--embeddings", metavar="NPZ", help="instead of the pictures what `edgeface embed` made"
+    )
     add_models(pairs)
     pairs.add_argument(
         "--all-pairs",
@@ -137,14 +144,25 @@ def _verification(args: argparse.Namespace) -> dict[str, Any]:
     if args.plot:
         require_plotting()
     protocol = read_protocol(existing(args.pairs))
-    opener = Opener()
-    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
-    with PictureRoot(existing(args.root)) as root:
-        pictures = embed_pictures(root, protocol.pictures, detector, embedder)
+    pictures = _embedded_before(args, protocol) if args.embeddings else _embedded(args, protocol)
     result = report(protocol, pictures, all_pairs=args.all_pairs)
     if args.plot:
         plot_verification(result, args.plot, Path(args.pairs).stem)
     return result.mapping
+
+
+def _embedded(args: argparse.Namespace, protocol: Protocol) -> EmbeddedPictures:
+    opener = Opener()
+    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
+    with PictureRoot(existing(args.root)) as root:
+        return embed_pictures(root, protocol.pictures, detector, embedder)
+
+
+def _embedded_before(args: argparse.Namespace, protocol: Protocol) -> EmbeddedPictures:
+    if args.detector != DETECTOR:
+        raise EvaluationError("--detector goes with --root: embeddings keep that of `embed`")
+    space_id = load_package(find_package(args.embedder)).space_id
+    return embedded(existing(args.embeddings), protocol.pictures, space_id)
 
 
 def _print_verification(measured: dict[str, Any]) -> None:
@@ -177,8 +195,9 @@ def _print_verification(measured: dict[str, Any]) -> None:
         f" in {measured['pairs_not_found']} pairs (each counts as rejected)"
     )
     _print_unread(measured)
-    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in measured["stage_ms"].items())
-    print(f"median ms        {stages}")
+    if measured["stage_ms"]:
+        stages = ", ".join(f"{name} {ms:.1f}" for name, ms in measured["stage_ms"].items())
+        print(f"median ms        {stages}")
 
 
 def _print_unread(measured: dict[str, Any]) -> None:

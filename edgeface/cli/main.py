@@ -35,6 +35,7 @@ VERBS: Final[dict[str, str]] = {
     "keys": "make the administrator's key pair for sealed answers",
     "models": "check the model packages",
     "evaluate": "measure error rates of a model on labeled images",
+    "embed": "embed every picture of a folder into one file",
     "compare": "compare the faces of two photographs",
     "bench": "measure speed and memory",
     "doctor": "look for what this machine lacks",

@@ -43,7 +43,7 @@ class PictureRoot:
 
         Raises PictureError if there is no such picture or it cannot be decoded.
         """
-        for candidate in _spellings(name):
+        for candidate in spellings(name):
             if self._zip is None:
                 if (self.path / candidate).exists():
                     return read_picture(self.path / candidate)
@@ -62,11 +62,24 @@ class PictureRoot:
             found = list(self._members)
         return sorted(n for n in found if n.lower().endswith(SUFFIXES) and containing in n)
 
+    def plain_name(self, name: str) -> str:
+        """The name without the one top folder of a zip, if it has one."""
+        return name.removeprefix(self._top)
+
+    def stamp(self, name: str) -> str:
+        """Changes with the content of one of `names`: size and time of a file, size and CRC-32 of a
+        member of a zip."""
+        if self._zip is not None:
+            member = self._zip.getinfo(name)
+            return f"{member.file_size}-{member.CRC:08x}"
+        status = (self.path / name).stat()
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
     def by_person(self, containing: str = "") -> dict[str, list[str]]:
         """The pictures in each folder at the top, and below it: one folder a person."""
         found: dict[str, list[str]] = {}
         for name in self.names(containing):
-            parts = PurePosixPath(name.removeprefix(self._top)).parts
+            parts = PurePosixPath(self.plain_name(name)).parts
             if len(parts) > 1:
                 found.setdefault(parts[0], []).append(name)
         return found
@@ -95,7 +108,8 @@ class PictureRoot:
         return content
 
 
-def _spellings(name: str) -> list[str]:
+def spellings(name: str) -> list[str]:
+    """A picture's name, and the same with the other endings of `SUFFIXES`."""
     path = PurePosixPath(name)
     if path.suffix.lower() not in SUFFIXES:
         return [name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.evaluation.pictures import PictureRoot
-from edgeface.gallery.locate import FaceProblem, find_face
+from edgeface.gallery.locate import FaceProblem, choose_face, find_doubtful_faces, find_faces
 from edgeface.recognition.alignment import align
-from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
+from edgeface.recognition.quality import Quality, assess
+from edgeface.recognition.second_look import look_again
+from edgeface.recognition.templates import DIMENSIONS
+from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 
 PROGRESS_EVERY_S = 10.0
 STAGES = ("decode", "find", "align", "embed")
@@ -68,54 +71,133 @@ def shown(label: str, names: Sequence[str]) -> Iterator[str]:
         progress.show(done)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StillFace:
+    """The one face of a picture that counts: the central and large one."""
+
+    face: Face
+    """In pixels of the picture."""
+    quality: Quality
+    crop: Image
+    """RGB uint8 `(s, s, 3)`, aligned for the embedder."""
+    embedding: Embedding
+    rivals: int
+    """How many other faces there are, where none clearly dominates: whom it shows is a guess."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StillPicture:
+    """What was found in one picture."""
+
+    name: str
+    face: StillFace | None
+    unread: str | None = None
+    """What is wrong with a picture that is missing or cannot be decoded."""
+
+    @property
+    def trouble(self) -> str | None:
+        """One line for a person: it was not read, has no face, or has several."""
+        if self.unread is not None:
+            return self.unread
+        if self.face is None:
+            return f"{self.name}: no face found"
+        if self.face.rivals:
+            count = self.face.rivals + 1
+            return f"{self.name}: {count} faces, and none clearly dominates; the central was taken"
+        return None
+
+
+def each_picture(
+    root: PictureRoot,
+    names: Sequence[str],
+    detector: FaceDetector,
+    embedder: FaceEmbedder,
+    spent: Mapping[str, list[float]] | None = None,
+) -> Iterator[StillPicture]:
+    """Decode, find the face that counts, align and embed each picture, with a `Progress`.
+
+    `spent` collects the milliseconds of each stage of `STAGES`.
+    """
+    for name in shown("pictures", names):
+        clock = [time.perf_counter()]
+        try:
+            image = root.read(name)
+        except PictureError as error:
+            yield StillPicture(name, None, str(error))
+            continue
+        clock.append(time.perf_counter())
+        found = _face_of(image, detector, embedder, clock)
+        for stage, start, end in zip(STAGES, clock, clock[1:], strict=False):
+            if spent is not None:
+                spent[stage].append((end - start) * 1e3)
+        yield StillPicture(name, found)
+
+
+def _face_of(
+    image: Image, detector: FaceDetector, embedder: FaceEmbedder, clock: list[float]
+) -> StillFace | None:
+    faces = find_faces(detector, image) or find_doubtful_faces(detector, image)
+    face = choose_face(faces, image)
+    if not isinstance(face, FaceProblem):
+        face = look_again(detector, image, face)
+    clock.append(time.perf_counter())
+    crop = None if isinstance(face, FaceProblem) else _crop(image, face, embedder)
+    if crop is None or isinstance(face, FaceProblem):
+        return None
+    clock.append(time.perf_counter())
+    embedding = embedder.embed([crop])[0]
+    clock.append(time.perf_counter())
+    quality = assess(face, align(image, face.landmarks), (image.shape[1], image.shape[0]))
+    dominant = isinstance(choose_face(faces, image, "dominant"), Face)
+    return StillFace(face, quality, crop, embedding, 0 if dominant else len(faces) - 1)
+
+
 def embed_pictures(
     root: PictureRoot,
     names: Sequence[str],
     detector: FaceDetector,
     embedder: FaceEmbedder,
 ) -> EmbeddedPictures:
-    """Decode, find the one face that counts, align and embed each picture.
+    """The embeddings of these pictures.
 
-    Of several faces the central and large one counts. A picture that is missing or cannot be
-    decoded is counted in `unread`; raises EvaluationError when that is so of all.
+    A picture that is missing or cannot be decoded is counted in `unread`; raises EvaluationError
+    when that is so of all.
     """
     unread: list[str] = []
     faceless: list[str] = []
-    rows: list[NDArray[np.float32] | None] = []
+    rows: list[Embedding | None] = []
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for name in shown("pictures", names):
-        clock = [time.perf_counter()]
-        try:
-            image = root.read(name)
-        except PictureError as error:
-            unread.append(str(error))
-            rows.append(None)
-            continue
-        clock.append(time.perf_counter())
-        face = find_face(detector, image, doubtful=True)
-        clock.append(time.perf_counter())
-        crop = None if isinstance(face, FaceProblem) else _crop(image, face, embedder)
-        if crop is None:
-            faceless.append(name)
-            rows.append(None)
-        else:
-            clock.append(time.perf_counter())
-            rows.append(embedder.embed([crop])[0])
-            clock.append(time.perf_counter())
-        for stage, start, end in zip(STAGES, clock, clock[1:], strict=False):
-            spent[stage].append((end - start) * 1e3)
-    require_some(unread, names)
-    width = next((len(row) for row in rows if row is not None), 128)
+    for picture in each_picture(root, names, detector, embedder, spent):
+        rows.append(None if picture.face is None else picture.face.embedding)
+        if picture.unread is not None:
+            unread.append(picture.unread)
+        elif picture.face is None:
+            faceless.append(picture.name)
+    medians = {stage: float(np.median(values)) for stage, values in spent.items() if values}
+    return gather(rows, unread, faceless, medians)
+
+
+def gather(
+    rows: Sequence[Embedding | None],
+    unread: Sequence[str],
+    faceless: Sequence[str],
+    stage_ms: dict[str, float],
+) -> EmbeddedPictures:
+    """One row for each picture, None where there is no embedding.
+
+    Raises EvaluationError when not one could be read.
+    """
+    require_some(unread, rows)
+    width = next((len(row) for row in rows if row is not None), DIMENSIONS)
     embeddings = np.zeros((len(rows), width), dtype=np.float32)
     for index, row in enumerate(rows):
         if row is not None:
             embeddings[index] = row
     found = np.array([row is not None for row in rows], dtype=np.bool_)
-    medians = {stage: float(np.median(values)) for stage, values in spent.items() if values}
-    return EmbeddedPictures(embeddings, found, tuple(unread), tuple(faceless), medians)
+    return EmbeddedPictures(embeddings, found, tuple(unread), tuple(faceless), stage_ms)
 
 
-def require_some(unread: Sequence[str], names: Sequence[str]) -> None:
+def require_some(unread: Sequence[str], names: Sequence[object]) -> None:
     """Raises EvaluationError when not one of the pictures `names` could be read."""
     if len(unread) == len(names):
         raise EvaluationError(f"none of {len(names)} pictures can be read; {unread[0]}")
