@@ -6,6 +6,7 @@ database, as SQL that cannot be run, as a text that Python cannot decode.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sqlite3
 from typing import Final, TypeAlias
@@ -44,6 +45,14 @@ def fault_in(error: Exception) -> str:
     if code is None:
         return "corrupt" if str(error).startswith("Could not decode") else "sqlite_error"
     return _FAULTS.get(code & 0xFF, "sqlite_error")
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """End a transaction. After some errors SQLite has done so itself, and what it says of another
+    attempt would stand in the place of the error that counts."""
+    if connection.in_transaction:
+        with contextlib.suppress(*UNUSABLE):
+            connection.execute("ROLLBACK")
 
 
 def version_of(connection: sqlite3.Connection, steps: Steps) -> int | None:

@@ -15,7 +15,15 @@ from typing import Final
 
 from edgeface.base import files
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
-from edgeface.base.sqlite_file import TEXT, UNUSABLE, Steps, fault_in, migrate, version_of
+from edgeface.base.sqlite_file import (
+    TEXT,
+    UNUSABLE,
+    Steps,
+    fault_in,
+    migrate,
+    roll_back,
+    version_of,
+)
 
 MIGRATIONS: Final[Steps] = (
     (
@@ -120,12 +128,23 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
             connection.text_factory = TEXT
             connection.execute(f"PRAGMA locking_mode = {'EXCLUSIVE' if alone else 'NORMAL'}")
             connection.execute("PRAGMA query_only = ON")
-            if version_of(connection, MIGRATIONS) != len(MIGRATIONS):
+            version = version_of(connection, MIGRATIONS)
+            if version == 0 and not connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                connection.close()
+                return _nobody()
+            if version != len(MIGRATIONS):
                 raise damaged(path, "its tables are not as edgeface makes them")
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _nobody() -> sqlite3.Connection:
+    """In place of a file that there was no room to make."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    migrate(connection, MIGRATIONS, 0)
+    return connection
 
 
 def takes_nothing(error: StateError) -> bool:
@@ -213,5 +232,5 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         migrate(connection, MIGRATIONS, version)
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        roll_back(connection)
         raise

@@ -57,7 +57,7 @@ def open_or_replace(settings: Settings) -> GalleryStore:
         return GalleryStore(settings.gallery_file, key, bear=True)
     except GalleryCorruptError as error:
         _log.error("%s", given_up(settings, error))
-        return GalleryStore(settings.gallery_file, key)
+        return GalleryStore(settings.gallery_file, key, bear=True)
 
 
 def last_set_aside(settings: Settings) -> Path | None:

@@ -19,6 +19,7 @@ from typing import Self
 import numpy as np
 
 from edgeface.base.errors import ClosedError, GalleryError, StateError
+from edgeface.base.sqlite_file import roll_back
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.database import connect, connect_read_only, damaged, explained, takes_nothing
@@ -219,8 +220,7 @@ class GalleryStore:
                 change.finish()
                 connection.execute("COMMIT")
             except BaseException:
-                with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
-                    connection.execute("ROLLBACK")
+                roll_back(connection)
                 raise
             self._written += 1
             if change.erased:
@@ -238,8 +238,7 @@ class GalleryStore:
                 yield
             finally:
                 self._rehearses = False
-                with contextlib.suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
+                roll_back(connection)
 
     @contextmanager
     def _rehearsed_change(self, connection: sqlite3.Connection) -> Iterator[Change]:
@@ -285,7 +284,7 @@ class GalleryStore:
             try:
                 yield connection
             finally:
-                connection.execute("ROLLBACK")
+                roll_back(connection)
 
     def _position(self, connection: sqlite3.Connection) -> Position:
         row = connection.execute("SELECT epoch, revision, changes FROM position").fetchone()
@@ -329,6 +328,8 @@ class GalleryStore:
         try:
             with explained(self.path):
                 self._check_key(connection)
+                if self.read_only is not None:
+                    connection.execute("PRAGMA query_only = ON")
             status = self.path.stat()
         except OSError as error:
             connection.close()

@@ -17,7 +17,15 @@ from typing import Any, Final
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import touch_private
-from edgeface.base.sqlite_file import TEXT, UNUSABLE, Steps, fault_in, migrate, version_of
+from edgeface.base.sqlite_file import (
+    TEXT,
+    UNUSABLE,
+    Steps,
+    fault_in,
+    migrate,
+    roll_back,
+    version_of,
+)
 from edgeface.contract import codec
 from edgeface.contract.event import DroppedRange
 from edgeface.outbox.counted import NOBODY, Counted, digest_of
@@ -223,8 +231,7 @@ class OutboxFile:
             self._db.execute("COMMIT")
         except BaseException:
             self.count, self.size, self.pending, self.counted, self.spoiled = before
-            with contextlib.suppress(*UNUSABLE):
-                self._db.execute("ROLLBACK")
+            roll_back(self._db)
             raise
         if self.count == 0:
             self.pending.clear()

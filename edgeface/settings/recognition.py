@@ -29,6 +29,10 @@ class QualitySettings(Section):
     """0 is blurred, 1 is sharp."""
     min_exposure: Share = 0.2
     """0 is black or burnt out, 1 is well exposed."""
+    min_eyes: Share = 0.0
+    """0 is covered eyes, 1 is seen ones. Enrollment demands more, whatever is set here."""
+    min_contrast: Share = 0.0
+    """0 is light from behind, 1 is light from the front. Enrollment demands more."""
     min_score: Share = 0.5
     """The detector's score of the face."""
     max_yaw_deg: Angle = 40.0

@@ -272,7 +272,7 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None
         ("bench sync --folder /nosuch", "--folder: /nosuch is not a folder"),
         ("bench sync --changes -1", "--changes: -1 is less than 0"),
         ("bench sync --fps nan", "--fps: nan is not from 1 to 240"),
-        ("bench sync --seconds inf", "--seconds: inf is not at least 1"),
+        ("bench sync --seconds inf", "--seconds: inf is not at least 0.1"),
         ("bench pipeline --clip a.mp4 --gallery -1", "--gallery: -1 is less than 0"),
         ("bench pipeline --clip a.mp4 --frames many", "--frames: many is not a whole number"),
         (
@@ -302,7 +302,7 @@ def test_a_place_for_the_output_and_each_number_are_looked_at_before_the_work(
     ("arguments", "told"),
     [
         ("prepare --data /nosuch --teacher x", "/nosuch/faces.csv is missing; docs/models.md"),
-        ("train embedder --cache /nosuch", None),
+        ("train chain --cache /nosuch", None),
     ],
 )
 def test_a_step_of_the_recipe_without_its_data_is_one_line(

@@ -17,6 +17,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from edgeface.base.sqlite_file import roll_back
 from edgeface.contract import codec
 from edgeface.fleet.admin.ledger_file import connect, explained
 from edgeface.fleet.admin.site import KeySet
@@ -125,8 +126,7 @@ class Ledger:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                roll_back(self._connection)
                 raise
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
