@@ -15,17 +15,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
+from edgeface.base import sqlite_file
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import touch_private
-from edgeface.base.sqlite_file import (
-    TEXT,
-    UNUSABLE,
-    Steps,
-    fault_in,
-    migrate,
-    roll_back,
-    version_of,
-)
 from edgeface.contract import codec
 from edgeface.contract.event import DroppedRange
 from edgeface.outbox.counted import NOBODY, Counted, digest_of
@@ -54,7 +46,7 @@ _GAPS: Final = """CREATE TABLE gap (
     dropped INTEGER NOT NULL,
     reason TEXT NOT NULL{more}
 )"""
-STEPS: Final[Steps] = (
+STEPS: Final[sqlite_file.Steps] = (
     (
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
         _EVENT.format(more=""),
@@ -91,11 +83,11 @@ def fault_of(error: Exception) -> str:
         return "corrupt"
     if isinstance(error, StateError):
         return "locked"
-    return fault_in(error) if isinstance(error, UNUSABLE) else "cannot_open"
+    return sqlite_file.fault_in(error) if isinstance(error, sqlite_file.UNUSABLE) else "cannot_open"
 
 
 class OutboxFile:
-    """The tables. Every method may raise one of `UNUSABLE`; nothing changes outside a transaction.
+    """The tables. Every method may raise one of `sqlite_file.UNUSABLE`; nothing changes outside a transaction.
 
     `count`, `size` and `pending` are what is in the file, as known without looking: they are there
     also when it breaks.
@@ -104,7 +96,7 @@ class OutboxFile:
     def __init__(self, path: Path) -> None:
         """Open or create the file (mode 0600).
 
-        Raises StateError when another process has it, and BrokenFileError, one of `UNUSABLE` or
+        Raises StateError when another process has it, and BrokenFileError, one of `sqlite_file.UNUSABLE` or
         OSError, which `fault_of` tells apart, when it, the folder or the disk cannot be used.
         """
         self.path = path
@@ -130,10 +122,10 @@ class OutboxFile:
         was not there, and when it is damaged. Kept with the transaction in which it is set."""
         touch_private(path)
         self._db = sqlite3.connect(path, timeout=LOCK_TIMEOUT_S, isolation_level=None)
-        self._db.text_factory = TEXT
+        self._db.text_factory = sqlite_file.TEXT
         try:
             self._prepare()
-        except (*UNUSABLE, BrokenFileError) as error:
+        except (*sqlite_file.UNUSABLE, BrokenFileError) as error:
             self._db.close()
             match fault_of(error):
                 case "locked":
@@ -150,7 +142,7 @@ class OutboxFile:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute("BEGIN IMMEDIATE")
-        version = version_of(self._db, STEPS)
+        version = sqlite_file.version_of(self._db, STEPS)
         if version is None or version > len(STEPS):
             raise BrokenFileError(f"{self.path}: no outbox of this version of edgeface")
         if version < len(STEPS):
@@ -184,7 +176,7 @@ class OutboxFile:
             for item in self._db.execute(f"SELECT {', '.join(_GAP)} FROM gap"):  # noqa: S608
                 with contextlib.suppress(ContractError):
                     ranges.append(_range(item))
-        migrate(self._db, STEPS, version)
+        sqlite_file.migrate(self._db, STEPS, version)
         if version == 1:
             self.add(rows)
             self.set_gaps(ranges)
@@ -231,7 +223,7 @@ class OutboxFile:
             self._db.execute("COMMIT")
         except BaseException:
             self.count, self.size, self.pending, self.counted, self.spoiled = before
-            roll_back(self._db)
+            sqlite_file.roll_back(self._db)
             raise
         if self.count == 0:
             self.pending.clear()
