@@ -87,7 +87,7 @@ def fault_of(error: Exception) -> str:
 
 
 class OutboxFile:
-    """The tables. Every method may raise one of `sqlite_file.UNUSABLE`; nothing changes outside a transaction.
+    """The tables. Every method may raise one of `UNUSABLE`; nothing changes outside a transaction.
 
     `count`, `size` and `pending` are what is in the file, as known without looking: they are there
     also when it breaks.
@@ -96,7 +96,7 @@ class OutboxFile:
     def __init__(self, path: Path) -> None:
         """Open or create the file (mode 0600).
 
-        Raises StateError when another process has it, and BrokenFileError, one of `sqlite_file.UNUSABLE` or
+        Raises StateError when another process has it, and BrokenFileError, one of `UNUSABLE` or
         OSError, which `fault_of` tells apart, when it, the folder or the disk cannot be used.
         """
         self.path = path
