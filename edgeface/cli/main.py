@@ -35,6 +35,7 @@ VERBS: Final[dict[str, str]] = {
     "keys": "make the administrator's key pair for sealed answers",
     "models": "check the model packages",
     "evaluate": "measure error rates of a model on labeled images",
+    "matrix": "compare many faces, each with every other, in a picture",
     "embed": "embed every picture of a folder into one file",
     "compare": "compare the faces of two photographs",
     "bench": "measure speed and memory",

@@ -20,7 +20,18 @@ from typing import Final
 from edgeface.base.addresses import without_secrets
 
 VERBS: Final = frozenset(
-    {"run", "enroll", "gallery", "fleet", "models", "evaluate", "compare", "doctor"}
+    [
+        "run",
+        "enroll",
+        "gallery",
+        "fleet",
+        "models",
+        "evaluate",
+        "compare",
+        "matrix",
+        "embed",
+        "doctor",
+    ]
 )
 """Those that load models and decode pictures, and start no process that would write there too."""
 REPEAT_S: Final = 60.0

@@ -18,7 +18,8 @@ class PictureRoot:
     """Read access to the pictures of a data set, by name with `/`.
 
     A zip whose members all lie in one top folder is read with or without that folder's name. A
-    name that ends in `.jpg` also finds the same picture as `.jpeg` or `.png`.
+    name that ends in `.jpg` also finds the same picture as `.jpeg` or `.png`. Below `Path()` any
+    path is a name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,6 +52,8 @@ class PictureRoot:
             for member in (candidate, self._top + candidate):
                 if member in self._members:
                     return decode_picture(self._unpacked(member), f"{self.path}: {member}")
+        if self.path == Path():
+            raise PictureError(f"{name}: no such file")
         raise PictureError(f"{self.path}: has no picture {name}")
 
     def names(self, containing: str = "") -> list[str]:
