@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -29,6 +30,13 @@ FORMAT: Final = 1
 FILE_BYTES: Final = 4 << 30
 SAVE_EVERY_S: Final = 60.0
 _MODE: Final = 0o644
+_UNIT: Final = 1e-3
+"""How far from 1 the length of a float32 embedding may be."""
+_DAMAGE: Final = (
+    *(ValueError, TypeError, KeyError, AttributeError),  # other arrays than ours
+    *(EOFError, RuntimeError, MemoryError, zlib.error, zipfile.BadZipFile),
+)
+"""What NumPy and zipfile raise of a file that is none, or damaged."""
 _QUALITY: Final = tuple(entry.name for entry in fields(Quality))
 
 EmbeddingRow: TypeAlias = Mapping[str, Any]
@@ -75,7 +83,7 @@ def read_embeddings(path: Path) -> tuple[Origin, dict[str, EmbeddingRow]]:
         columns = {name: arrays[name] for name in _columns(int8=origin.int8)}
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise EvaluationError(f"{path}: no embeddings that `edgeface embed` has made") from error
     if version != FORMAT or quality != _QUALITY:
         raise EvaluationError(f"{path}: of another version of edgeface; embed the pictures anew")
@@ -84,6 +92,8 @@ def read_embeddings(path: Path) -> tuple[Origin, dict[str, EmbeddingRow]]:
         column = columns[name]
         if column.dtype.kind != kind or column.shape != (count, *shape):
             raise EvaluationError(f"{path}: {name}: {column.dtype} {column.shape} does not fit")
+    if not _usable(columns):
+        raise EvaluationError(f"{path}: an embedding in it is damaged; embed the pictures anew")
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return origin, {str(row["names"]): row for row in rows}
 
@@ -170,6 +180,15 @@ def _resumed(path: Path, origin: Origin) -> dict[str, EmbeddingRow]:
 
 def _columns(*, int8: bool) -> dict[str, tuple[str, tuple[int, ...]]]:
     return _COLUMNS | (_BYTES if int8 else _FLOATS)
+
+
+def _usable(columns: Mapping[str, Any]) -> bool:
+    """Whether each face has an embedding that can be compared."""
+    found = columns["found"]
+    if "codes" in columns:
+        return bool(columns["codes"][found].any(axis=1).all())
+    lengths = np.linalg.norm(columns["embeddings"][found], axis=1)
+    return bool((np.abs(lengths - 1) < _UNIT).all())
 
 
 def _row(name: str, stamp: str, found: StillFace | None, origin: Origin) -> EmbeddingRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,39 @@ def test_embeddings_of_another_space_are_refused(
     file.write_bytes(b"no embeddings")
     assert main([*verify, *models[2:]]) == 2
     assert "no embeddings that" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [(), ("--int8",)])
+def test_a_damaged_file_is_told_in_one_line_wherever_the_damage_is(
+    capsys: pytest.CaptureFixture[str],
+    pairs: Path,
+    people: Path,
+    models: list[str],
+    tmp_path: Path,
+    form: tuple[str, ...],
+) -> None:
+    file = tmp_path / "x.npz"
+    assert main(["embed", str(people), "-o", str(file), *models, *form]) == 0
+    verify = ["evaluate", "verification", "--pairs", str(pairs), "--embeddings", str(file)]
+    verify += models[2:]
+    assert main(verify) == 0
+    whole = file.read_bytes()
+    random = np.random.default_rng(1)
+    for place in random.integers(0, len(whole), 60).tolist():
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        assert main(verify) in (0, 2)
+    with np.load(io.BytesIO(whole), allow_pickle=False) as loaded:
+        arrays = {name: loaded[name] for name in loaded.files}
+    column = "codes" if form else "embeddings"
+    for changed, told in (
+        (np.zeros_like(arrays[column]), "is damaged"),
+        (arrays[column][:, :5], "does not fit"),
+        (arrays[column].astype(np.str_), "does not fit"),
+    ):
+        np.savez(file, **(arrays | {column: changed}))
+        capsys.readouterr()
+        assert main(verify) == 2
+        assert told in capsys.readouterr().err
 
 
 def test_a_second_run_embeds_what_is_new_or_changed(
