@@ -22,6 +22,7 @@ def prepare(args: argparse.Namespace) -> None:
 
     faces.prepare(args.data, args.cache, limit=args.limit)
     scenes.prepare(args.data, args.teacher, args.cache, limit=args.limit)
+    scenes.prepare_pasted(args.data, args.teacher, args.cache, limit=args.limit)
     if args.guide:
         from models.training import teacher
 

@@ -12,31 +12,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.training.embedder import Block, Embedder, Head
-from models.training.networks import OUTPUTS, STRIDES, Detector, Residual, SameConv2d
+from models.training.networks import OUTPUTS, STRIDES, Detector, SameConv2d
 
 Floats = NDArray[np.float32]
 Node = Any  # a Keras tensor; TensorFlow ships no types
 
 
-def fold(
-    weight: torch.Tensor, bias: torch.Tensor | None, norm: nn.Module | None
-) -> tuple[Floats, Floats]:
-    """Kernel and bias of a layer with its batch norm folded in (Jacob et al. 2018, section 3.2)."""
-    weight = weight.detach().double()
-    shift = torch.zeros(len(weight)).double() if bias is None else bias.detach().double()
-    if norm is not None:
-        state = {k: v.double() for k, v in norm.state_dict().items() if v.is_floating_point()}
-        gain = state["weight"] / torch.sqrt(state["running_var"] + norm.eps)  # type: ignore[operator]
-        weight = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
-        shift = state["bias"] + (shift - state["running_mean"]) * gain
-    return weight.float().numpy(), shift.float().numpy()
-
-
-def conv(x: Node, layer: nn.Conv2d, norm: nn.Module | None, relu: bool) -> Node:
-    """One torch convolution (and norm, and ReLU) as Keras layers on the NHWC node `x`."""
+def conv(x: Node, layer: nn.Conv2d, relu: bool) -> Node:
+    """One torch convolution (and ReLU) as Keras layers on the NHWC node `x`."""
     from keras import layers
 
-    kernel, bias = fold(layer.weight, layer.bias, norm)
+    assert layer.bias is not None
+    kernel, bias = (part.detach().numpy() for part in (layer.weight, layer.bias))
     size, stride = layer.kernel_size[0], layer.stride[0]
     same = isinstance(layer, SameConv2d) or (stride == 1 and layer.padding[0] == size // 2)
     if not same and layer.padding[0]:
@@ -59,22 +46,6 @@ def conv(x: Node, layer: nn.Conv2d, norm: nn.Module | None, relu: bool) -> Node:
     return out
 
 
-def sequence(x: Node, block: Iterable[nn.Module]) -> Node:
-    """A torch Sequential of `conv_bn` groups and residual blocks on the node `x`."""
-    from keras import layers
-
-    for part in block:
-        if isinstance(part, Residual):
-            y = conv(x, part.first[0], part.first[1], relu=True)  # type: ignore[arg-type]
-            y = conv(y, part.second[0], part.second[1], relu=False)  # type: ignore[arg-type]
-            x = layers.ReLU()(layers.Add()([x, y]))
-        elif isinstance(part, nn.Sequential):
-            x = conv(x, part[0], part[1], relu=len(part) > 2)  # type: ignore[arg-type]
-        else:
-            raise TypeError(f"no Keras form is known for {type(part).__name__}")
-    return x
-
-
 def blocks(x: Node, segment: nn.Module) -> Node:
     """A segment of the embedder, without its head, on the node `x`."""
     from keras import layers
@@ -82,10 +53,10 @@ def blocks(x: Node, segment: nn.Module) -> Node:
     parts = list(segment) if isinstance(segment, nn.Sequential) else [segment]
     for part in parts:
         if isinstance(part, Block):
-            y = conv(conv(x, part.a, None, relu=True), part.b, None, relu=False)
+            y = conv(conv(x, part.a, relu=True), part.b, relu=False)
             x = layers.Add()([x, y]) if part.adds else y
         elif isinstance(part, nn.Conv2d):
-            x = conv(x, part, None, relu=True)
+            x = conv(x, part, relu=True)
     return x
 
 
@@ -100,7 +71,7 @@ def keras_embedder(model: Embedder) -> Any:
     for segment in segments:
         x = blocks(x, segment)
     head = cast(Head, last)
-    x = conv(x, head.neck, None, relu=True)
+    x = conv(x, head.neck, relu=True)
     pool = keras.layers.DepthwiseConv2D(head.pool.shape[-1], padding="valid")
     x = pool(x)
     weights = head.pool.detach().permute(1, 2, 0)[..., None].numpy()
@@ -119,13 +90,30 @@ def keras_detector(model: Detector) -> Any:
     image = keras.Input(
         (model.shape.height_px, model.shape.width_px, 3), batch_size=1, name="image"
     )
-    x = sequence(image, model.stem)
+    x = image
+    for layer in model.stem:
+        x = conv(x, layer, relu=True)
+    maps = []
+    for entry, stage in zip(model.entries, model.stages, strict=True):
+        x = conv(x, entry, relu=True)
+        for block in stage:
+            y = conv(conv(x, block.first, relu=True), block.second, relu=False)
+            x = keras.layers.ReLU()(keras.layers.Add()([x, y]))
+        maps.append(x)
+    up = keras.layers.Conv2DTranspose(model.lateral.out_channels, 2, strides=2)
+    y = up(maps[1])
+    up.set_weights(
+        [
+            model.lateral.weight.detach().permute(2, 3, 1, 0).numpy(),
+            model.lateral.bias.detach().numpy(),
+        ]
+    )
+    maps[0] = keras.layers.ReLU()(keras.layers.Add()([maps[0], y]))
     outputs = {}
-    for stride, stage, head in zip(STRIDES, model.stages, model.heads, strict=True):
-        x = sequence(x, stage)  # type: ignore[arg-type]
-        neck = conv(x, head.neck[0], head.neck[1], relu=True)  # type: ignore[index,arg-type]
+    for stride, level, head in zip(STRIDES, maps, model.heads, strict=True):
+        neck = conv(level, head.neck, relu=True)
         for name, _ in OUTPUTS:
-            outputs[f"{name}_{stride}"] = conv(neck, getattr(head, name), None, relu=False)
+            outputs[f"{name}_{stride}"] = conv(neck, getattr(head, name), relu=False)
     return keras.Model(image, outputs)
 
 

@@ -1,7 +1,7 @@
 """The detector in torch. `export.py` rebuilds it in Keras.
 
-It uses only what the Edge TPU compiler 16.0 maps and XNNPACK runs in int8: plain
-convolutions, ReLU and additions.
+It uses only what the Edge TPU compiler 16.0 maps and XNNPACK runs in int8: convolutions, one of
+them transposed, ReLU and additions.
 """
 
 from __future__ import annotations
@@ -10,33 +10,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-
-BN_EPS = 1e-5
-
-
-def conv_bn(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True
-) -> nn.Sequential:
-    """Convolution (padding kernel // 2, no bias), batch norm and, if asked for, ReLU."""
-    layers: list[nn.Module] = [
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(outputs, eps=BN_EPS),
-    ]
-    if relu:
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around an identity: `relu(x + f(x))` (He et al. 2016, basic block)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.first = conv_bn(channels, channels, 3)
-        self.second = conv_bn(channels, channels, 3, relu=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.second(self.first(x)))
 
 
 class SameConv2d(nn.Conv2d):
@@ -55,17 +28,6 @@ class SameConv2d(nn.Conv2d):
         return self._conv_forward(nn.functional.pad(x, pads), self.weight, self.bias)
 
 
-def same_conv_bn(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution padded as TensorFlow's SAME, batch norm and ReLU."""
-    if stride == 1:
-        return conv_bn(inputs, outputs, 3)
-    return nn.Sequential(
-        SameConv2d(inputs, outputs, 3, stride, bias=False),
-        nn.BatchNorm2d(outputs, eps=BN_EPS),
-        nn.ReLU(inplace=True),
-    )
-
-
 @dataclass(frozen=True)
 class DetectorShape:
     """Size of a detector: `stages` are (channels, residual blocks) at strides 8, 16 and 32."""
@@ -81,45 +43,71 @@ STRIDES = (8, 16, 32)
 OUTPUTS = (("score", 1), ("box", 4), ("landmarks", 10))
 
 
+def halving(inputs: int, outputs: int) -> nn.Conv2d:
+    """A 3x3 convolution of stride 2, padded as TensorFlow's SAME."""
+    return SameConv2d(inputs, outputs, 3, 2)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around an identity: `relu(x + f(x))` (He et al. 2016, basic block)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x + self.second(torch.relu(self.first(x))))
+
+
 class Head(nn.Module):
     """What one level says of each cell: score logit, box (l, t, r, b), five points; in strides."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.neck = conv_bn(channels, width, 3)
+        self.neck = nn.Conv2d(channels, width, 3, padding=1)
         for name, count in OUTPUTS:
             setattr(self, name, nn.Conv2d(width, count, 1))
         nn.init.constant_(self.score.bias, -4.6)  # a face in one cell of a hundred
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = self.neck(x)
+        x = torch.relu(self.neck(x))
         return tuple(getattr(self, name)(x) for name, _ in OUTPUTS)
 
 
 class Detector(nn.Module):
     """Single-shot face detector: RGB `(n, 3, 240, 320)` as (x - 127.5) / 128 -> three levels.
 
-    Anchor-free, one prediction a cell (FCOS, Tian et al. 2019; YuNet, Wu et al. 2023).
+    Anchor-free, one prediction a cell (FCOS, Tian et al. 2019; YuNet, Wu et al. 2023). The level
+    of small faces also sees the next one's map (feature pyramid, Lin et al. 2017), through a
+    transposed convolution of 2x2: the one way up that XNNPACK and the Edge TPU both take in int8.
+    Without batch norm: the weights were trained with it, and folded.
     """
 
     def __init__(self, shape: DetectorShape | None = None) -> None:
         super().__init__()
         self.shape = shape = shape or DetectorShape()
         first, second = shape.stem
-        self.stem = nn.Sequential(same_conv_bn(3, first, 2), same_conv_bn(first, second, 2))
-        self.stages, self.heads = nn.ModuleList(), nn.ModuleList()
+        self.stem = nn.ModuleList([halving(3, first), halving(first, second)])
+        self.entries, self.stages = nn.ModuleList(), nn.ModuleList()
+        self.heads = nn.ModuleList()
         channels = second
         for outputs, blocks in shape.stages:
-            layers: list[nn.Module] = [same_conv_bn(channels, outputs, 2)]
-            layers += [Residual(outputs) for _ in range(blocks)]
-            self.stages.append(nn.Sequential(*layers))
+            self.entries.append(halving(channels, outputs))
+            self.stages.append(nn.Sequential(*(Residual(outputs) for _ in range(blocks))))
             self.heads.append(Head(outputs, shape.head))
             channels = outputs
+        fine, coarse = shape.stages[0][0], shape.stages[1][0]
+        self.lateral = nn.ConvTranspose2d(coarse, fine, 2, 2)
+        nn.init.zeros_(self.lateral.weight)
+        nn.init.zeros_(self.lateral.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> list[tuple[Tensor, ...]]:
-        x = self.stem(x)
-        levels = []
-        for stage, head in zip(self.stages, self.heads, strict=True):
-            x = stage(x)
-            levels.append(head(x))
-        return levels
+        for layer in self.stem:
+            x = torch.relu(layer(x))
+        maps = []
+        for entry, stage in zip(self.entries, self.stages, strict=True):
+            x = stage(torch.relu(entry(x)))
+            maps.append(x)
+        maps[0] = torch.relu(maps[0] + self.lateral(maps[1]))
+        return [head(level) for head, level in zip(self.heads, maps, strict=True)]

@@ -88,7 +88,7 @@ def describe_detector(shape: DetectorShape, version: str, score_threshold: float
             "score_threshold": score_threshold,
             "nms_iou": 0.4,
         },
-        "golden": {"iou_min": 0.95, "landmark_px": 1.5, "score_tolerance": 0.05},
+        "golden": {"iou_min": 0.95, "landmark_px": 1.0, "score_tolerance": 0.05},
     }
 
 

@@ -64,13 +64,13 @@ def embedder_samples(cache: Path, count: int = 64, seed: int = 5) -> Floats:
 
 def detector_samples(cache: Path, shape: DetectorShape, count: int = 300, seed: int = 5) -> Floats:
     """Random training canvases, float32 `(count, h, w, 3)`."""
-    photographs = scenes.load(cache)
-    pool = faces.load(cache, in_memory=False)
+    photographs = scenes.Scenes(cache / scenes.SCENES, trained=True)
+    pasted = scenes.Scenes(cache / scenes.PASTED)
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(photographs), min(count, len(photographs)), replace=False)
     views = [
-        random_scene_view(rng, photographs[r], pool.images, shape.width_px, shape.height_px)[0]
-        for r in rows
+        random_scene_view(rng, photographs, int(row), pasted, shape.width_px, shape.height_px)[0]
+        for row in rows
     ]
     return as_seen(np.stack(views))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,27 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.training.augment import motion_blur, noise, relight
-from models.training.faces import FACE_PX, MARGIN_PX
 from models.training.networks import STRIDES
-from models.training.scenes import Floats, Scene, overlap
+from models.training.scenes import MIRRORED, Floats, Scene, overlap
 
-MIRRORED = (1, 0, 2, 4, 3)
-TEMPLATE = np.array(
-    [
-        [38.2946, 51.6963],
-        [73.5318, 51.5014],
-        [56.0252, 71.7366],
-        [41.5493, 92.3655],
-        [70.7299, 92.2041],
-    ],
-    np.float32,
-)
-"""ArcFace's five points in a 112x112 crop."""
-TEMPLATE_BOX = np.array([15.3, 11.0, 97.1, 117.8], np.float32)
-"""Where the teacher's box lies on the template: the median over its large faces."""
+ANY_PX = (14.0, 230.0)
+SMALL_PX = (8.0, 40.0)
+LOOK_PX = (42.0, 125.0)
+"""Sizes of faces (square root of the box's area) on a canvas: anyhow, tiled, and as the second
+look has them, a fifth to a half of its height and some more."""
 LEVEL_PX = ((0.0, 40.0), (28.0, 112.0), (80.0, 1e9))
 """Face sizes (square root of the area) that each stride answers for; they overlap."""
-SMALLEST_PX = 9.0
+SMALLEST_PX = 7.0
 """Smaller faces are left out of the loss."""
 
 
@@ -44,27 +35,54 @@ class View:
     weight: Floats
 
 
-def random_canvas(rng: np.random.Generator, scene: Scene, width: int, height: int) -> View:
-    """Scale, turn, shift and mirror a photograph so that one of its faces gets a random size.
+def framed(
+    rng: np.random.Generator, scene: Scene, width: int, height: int, sizes: tuple[float, float]
+) -> tuple[float, Floats, Floats]:
+    """Zoom, the point of the photograph that is looked at, and where on the canvas it goes.
 
-    Sizes are log-uniform between 14 and 230 px, but no face is enlarged more than three times,
-    and no photograph is reduced to much less than half the canvas.
+    One of the faces gets a log-uniform size between `sizes`, but is not enlarged more than three
+    times, and no photograph is reduced to much less than the canvas. Without a face the zoom is
+    random.
     """
     taught = np.flatnonzero(scene.weight > 0)
     size = np.sqrt(np.prod(scene.boxes[:, 2:] - scene.boxes[:, :2], axis=1).clip(1))
-    if len(taught):
-        chosen = int(rng.choice(taught))
-        wanted = math.exp(rng.uniform(math.log(14), math.log(230)))
-        fit = min(width / scene.image.shape[1], height / scene.image.shape[0])
-        zoom = min(max(wanted / size[chosen], 0.55 * fit), 3.0)
-        focus = (scene.boxes[chosen, :2] + scene.boxes[chosen, 2:]) / 2
-    else:
-        zoom = math.exp(rng.uniform(-0.7, 0.9))
-        focus = rng.uniform(0, 1, 2) * scene.image.shape[1::-1]
-    turn = math.radians(rng.normal(0, 6) if rng.random() < 0.8 else rng.uniform(-35, 35))
+    reach = 0.15 if sizes[0] >= LOOK_PX[0] else 0.38
+    target = rng.uniform(0.5 - reach, 0.5 + reach, 2) * (width, height)
+    if not len(taught):
+        spot = rng.uniform(0, 1, 2) * scene.image.shape[1::-1]
+        return math.exp(rng.uniform(-0.9, 0.9)), spot, target
+    likely = size[taught] if sizes[0] >= LOOK_PX[0] else np.ones(len(taught))
+    chosen = int(rng.choice(taught, p=likely / likely.sum()))
+    wanted = math.exp(rng.uniform(math.log(sizes[0]), math.log(sizes[1])))
+    fit = min(width / scene.image.shape[1], height / scene.image.shape[0])
+    zoom = min(max(wanted / size[chosen], 0.6 * fit), 3.0)
+    return zoom, (scene.boxes[chosen, :2] + scene.boxes[chosen, 2:]) / 2, target
+
+
+def whole(
+    rng: np.random.Generator, scene: Scene, width: int, height: int
+) -> tuple[float, Floats, Floats]:
+    """As `framed`, for the whole photograph about as the daemon scales a frame: top left."""
+    fit = min(width / scene.image.shape[1], height / scene.image.shape[0])
+    zoom = fit * math.exp(rng.uniform(-0.35, 0.15))
+    return zoom, np.zeros(2, np.float32), rng.normal(0, 0.02, 2) * (width, height)
+
+
+def random_canvas(
+    rng: np.random.Generator,
+    scene: Scene,
+    width: int,
+    height: int,
+    frame: tuple[float, Floats, Floats],
+    steady: bool = False,
+) -> View:
+    """Scale, turn, shift and mirror a photograph as `framed` or `whole` say; `steady`: upright."""
+    zoom, focus, target = frame
+    turn = math.radians(rng.normal(0, 6) if rng.random() < 0.85 else rng.uniform(-35, 35))
+    if steady:
+        turn = 0.0
     cos, sin = math.cos(turn) * zoom, math.sin(turn) * zoom
     linear = np.array([[cos, -sin], [sin, cos]])
-    target = rng.uniform(0.12, 0.88, 2) * (width, height)
     matrix = np.hstack([linear, (target - linear @ focus)[:, None]])
     mirror = rng.random() < 0.5
     if mirror:
@@ -77,11 +95,12 @@ def random_canvas(rng: np.random.Generator, scene: Scene, width: int, height: in
     if zoom < 0.5:
         half = 0.5 if zoom > 0.25 else 0.25
         source = cv2.resize(source, None, fx=half, fy=half, interpolation=cv2.INTER_AREA)
-        shrunk = matrix.copy()
-        shrunk[:, :2] /= half
+        shrunk = enlarged(matrix, 1 / half)
     else:
         shrunk = matrix
-    fill = rng.integers(0, 256, 3).tolist() if rng.random() < 0.5 else (0, 0, 0)
+    fill = (
+        rng.integers(0, 256, 3).tolist() if rng.random() < 0.4 else [int(rng.choice(2)) * 127] * 3
+    )
     image = cv2.warpAffine(
         source, shrunk, (width, height), flags=cv2.INTER_LINEAR, borderMode=border, borderValue=fill
     )
@@ -95,6 +114,12 @@ def random_canvas(rng: np.random.Generator, scene: Scene, width: int, height: in
     if border == cv2.BORDER_REFLECT_101:  # a mirrored border may show faces that nobody labelled
         image = blank_outside(image, matrix, source_size=scene.image.shape[1::-1])
     return settle(View(image, boxes.astype(np.float32), points.astype(np.float32), weight))
+
+
+def enlarged(matrix: NDArray[np.float64], times: float) -> NDArray[np.float64]:
+    """The same map from a picture that `cv2.resize` made smaller by `times`."""
+    linear, shift = matrix[:, :2], matrix[:, 2] + matrix[:, :2] @ np.full(2, (times - 1) / 2)
+    return np.hstack([linear * times, shift[:, None]])
 
 
 def blank_outside(
@@ -122,35 +147,51 @@ def settle(view: View) -> View:
     return View(view.image, boxes[keep], view.landmarks[keep], weight[keep].astype(np.float32))
 
 
-def paste_face(rng: np.random.Generator, view: View, face: NDArray[np.uint8]) -> View:
-    """Blend an aligned face of the pool into a free place, with its exact landmarks."""
+def paste_face(
+    rng: np.random.Generator, view: View, face: Scene, sizes: tuple[float, float]
+) -> View:
+    """Blend an aligned face of the pool into a free place, with its own landmarks."""
     height, width = view.image.shape[:2]
-    zoom = math.exp(rng.uniform(math.log(0.18), math.log(1.7)))
+    side = face.image.shape[0]
+    corners = face.boxes[0].reshape(2, 2)
+    size = math.sqrt(float(np.prod(corners[1] - corners[0])))
+    zoom = math.exp(rng.uniform(math.log(sizes[0]), math.log(sizes[1]))) / size
     turn = math.radians(rng.normal(0, 12))
     linear = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]) * zoom
+    mirror = rng.random() < 0.5
+    if mirror:
+        linear[:, 0] *= -1
     target = rng.uniform(0.15, 0.85, 2) * (width, height)
-    middle = np.full(2, FACE_PX / 2)
+    middle = corners.mean(axis=0)
     matrix = np.hstack([linear, (target - linear @ middle)[:, None]])
-    corners = TEMPLATE_BOX + MARGIN_PX
-    centre = linear @ ((corners[:2] + corners[2:]) / 2) + matrix[:, 2]
-    half = (corners[2:] - corners[:2]) / 2 * zoom
-    box = np.concatenate([centre - half, centre + half]).astype(np.float32)
+    half = (corners[1] - corners[0]) / 2 * zoom
+    box = np.concatenate([target - half, target + half]).astype(np.float32)
     if len(view.boxes) and overlap(box[None], view.boxes).max() > 0:
         return view
-    mask = np.zeros((FACE_PX, FACE_PX), np.uint8)
-    cv2.ellipse(mask, (60, 62), (46, 56), 0, 0, 360, 255, -1)
+    mask = np.zeros((side, side), np.uint8)
+    centre = (side // 2, int(side * 0.517))
+    cv2.ellipse(mask, centre, (int(side * 0.39), int(side * 0.47)), 0, 0, 360, 255, -1)
     mask = cv2.GaussianBlur(mask, (0, 0), float(rng.uniform(1.5, 5)))
+    source = face.image
+    if zoom < 0.5:
+        source = cv2.resize(source, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        shrunk = enlarged(matrix, 2)
+    else:
+        shrunk = matrix
     layer = cv2.warpAffine(
-        face, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_AREA
+        source, shrunk, (width, height), borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_LINEAR
     )
-    alpha = cv2.warpAffine(mask, matrix, (width, height))[..., None].astype(np.float32) / 255
+    alpha = cv2.warpAffine(mask, shrunk, (width, height))[..., None].astype(np.float32) / 255
     image = (view.image * (1 - alpha) + layer * alpha).astype(np.uint8)
-    points = (TEMPLATE + MARGIN_PX) @ linear.T + matrix[:, 2]
+    points = face.landmarks @ linear.T.astype(np.float32) + matrix[:, 2].astype(np.float32)
+    if mirror:
+        points = points[:, MIRRORED]
     return settle(
         View(
             image,
             np.concatenate([view.boxes, box[None]]),
-            np.concatenate([view.landmarks, points[None].astype(np.float32)]),
+            np.concatenate([view.landmarks, points]),
             np.concatenate([view.weight, np.ones(1, np.float32)]),
         )
     )
@@ -230,11 +271,50 @@ def targets(view: View) -> list[Floats]:
     return maps
 
 
+def tiled(rng: np.random.Generator, scenes: Sequence[Scene], width: int, height: int) -> View:
+    """Four photographs side by side: small faces, and many backgrounds."""
+    corners = [(0, 0), (width // 2, 0), (0, height // 2), (width // 2, height // 2)]
+    image = np.zeros((height, width, 3), np.uint8)
+    parts = []
+    for x, y in corners:
+        scene = scenes[int(rng.integers(len(scenes)))]
+        frame = framed(rng, scene, width // 2, height // 2, SMALL_PX)
+        part = random_canvas(rng, scene, width // 2, height // 2, frame)
+        image[y : y + height // 2, x : x + width // 2] = part.image
+        shift = np.array([x, y], np.float32)
+        parts.append((part.boxes + np.tile(shift, 2), part.landmarks + shift, part.weight))
+    boxes, points, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return View(image, boxes, points, weight)
+
+
 def random_scene_view(
-    rng: np.random.Generator, scene: Scene, faces: NDArray[np.uint8], width: int, height: int
+    rng: np.random.Generator,
+    scenes: Sequence[Scene],
+    chosen: int,
+    pasted: Sequence[Scene],
+    width: int,
+    height: int,
 ) -> tuple[NDArray[np.uint8], list[Floats]]:
-    """A fresh canvas uint8 BGR `(height, width, 3)` and its targets."""
-    view = random_canvas(rng, scene, width, height)
-    while rng.random() < 0.35:
-        view = paste_face(rng, view, faces[int(rng.integers(len(faces)))])
-    return weather(rng, view.image), targets(view)
+    """A fresh canvas uint8 BGR `(height, width, 3)` of a scene, and its targets.
+
+    Of five canvases two are framed as the second look frames a face, one and a half as the daemon
+    scales a whole frame, half a one anyhow, and one shows small faces of four photographs.
+    """
+    scene, draw = scenes[chosen], rng.random()
+    sizes, seen_px = ANY_PX, width
+    if draw < 0.2:
+        view, sizes = tiled(rng, scenes, width, height), SMALL_PX
+    elif draw < 0.5:
+        frame = whole(rng, scene, width, height)
+        view = random_canvas(rng, scene, width, height, frame, steady=True)
+    else:
+        sizes = LOOK_PX if draw < 0.9 else ANY_PX
+        seen_px = height if draw < 0.75 else width  # the second look is a square
+        frame = framed(rng, scene, seen_px, height, sizes)
+        view = random_canvas(rng, scene, seen_px, height, frame)
+    while rng.random() < (0.6 if sizes == LOOK_PX else 0.3):
+        view = paste_face(rng, view, pasted[int(rng.integers(len(pasted)))], sizes)
+    image = weather(rng, view.image) if rng.random() < 0.7 else view.image
+    if seen_px < width:
+        image = cv2.copyMakeBorder(image, 0, 0, 0, width - seen_px, cv2.BORDER_CONSTANT)
+    return image, targets(View(image, view.boxes, view.landmarks, view.weight))

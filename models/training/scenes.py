@@ -6,14 +6,21 @@ import csv
 import zipfile
 import zlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+
+SCENES, PASTED = "scenes.npz", "pasted.npz"
+"""The files in the cache: photographs, and aligned faces to paste into them."""
+MIRRORED = (1, 0, 2, 4, 3)
+"""The order of the five landmarks in a mirror image."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +158,7 @@ def prepare(source: Path, teacher_onnx: Path, cache: Path, limit: int | None = N
                 store.append(part)
     cache.mkdir(parents=True, exist_ok=True)
     np.savez(
-        cache / "scenes.npz",
+        cache / SCENES,
         names=np.array(names),
         data=np.concatenate(pictures),
         ends=np.cumsum([len(p) for p in pictures]),
@@ -162,15 +169,107 @@ def prepare(source: Path, teacher_onnx: Path, cache: Path, limit: int | None = N
     )
 
 
-def load(cache: Path) -> list[Scene]:
-    """All scenes that `prepare` wrote, decoded."""
-    stored = np.load(cache / "scenes.npz")
-    data, ends, starts = stored["data"], stored["ends"], stored["starts"]
-    boxes, points, weight = stored["boxes"], stored["landmarks"], stored["weight"]
-    scenes, begin = [], 0
-    for i, name in enumerate(stored["names"]):
-        image = cv2.imdecode(data[begin : ends[i]], cv2.IMREAD_COLOR)
-        begin = ends[i]
-        rows = slice(starts[i], starts[i + 1])
-        scenes.append(Scene(str(name), image, boxes[rows], points[rows], weight[rows]))
-    return scenes
+def aligned_face(
+    teacher: cv2.FaceDetectorYN, image: NDArray[np.uint8]
+) -> tuple[Floats, Floats] | None:
+    """Box `(1, 4)` and landmarks `(1, 5, 2)` of the face of an aligned square, or None.
+
+    Its template says where they should be, the teacher where they are: the mean over the face and
+    its mirror image, enlarged; None where the two differ by more than a twentieth of the eyes'
+    distance, or the teacher is not sure.
+    """
+    border = image.shape[0] // 4
+    wide = cv2.copyMakeBorder(image, *[border] * 4, cv2.BORDER_REPLICATE)
+    zoom = 200 / image.shape[0]
+    wide = cv2.resize(wide, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_CUBIC)
+    height, width = wide.shape[:2]
+    teacher.setInputSize((width, height))
+    looks = []
+    for mirrored in (False, True):
+        found = teacher.detect(np.ascontiguousarray(wide[:, ::-1]) if mirrored else wide)[1]
+        if found is None:
+            return None
+        row = found[0]
+        corners = np.array([row[:2], row[:2] + row[2:4]])
+        points = row[4:14].reshape(5, 2)
+        if mirrored:
+            corners[:, 0] = width - corners[::-1, 0]
+            points = (points * (-1, 1) + (width, 0))[list(MIRRORED)]
+        looks.append(np.concatenate([corners, points]))
+    apart = float(np.linalg.norm(looks[0][2:] - looks[1][2:], axis=1).mean())
+    both = np.mean(looks, axis=0).astype(np.float32) / np.float32(zoom) - border
+    if row[14] < 0.7 or apart / zoom > 0.05 * float(np.linalg.norm(both[2] - both[3])):
+        return None
+    return both[:2].reshape(1, 4), both[None, 2:]
+
+
+def prepare_pasted(source: Path, teacher_onnx: Path, cache: Path, limit: int | None = None) -> None:
+    """Ask the teacher about the aligned faces of `faces_*.zip` and `diverse.zip`, and write
+    `cache/pasted.npz`, a file as `prepare`'s."""
+    teacher = cv2.FaceDetectorYN.create(str(teacher_onnx), "", (320, 320), 0.5, 0.3, 5)
+    names, pictures, boxes, points = [], [], [], []
+    for path in sorted([*source.glob("faces_*.zip"), *source.glob("diverse.zip")]):
+        with zipfile.ZipFile(path) as archive:
+            for entry in [e for e in archive.namelist() if e.endswith(".jpg")][:limit]:
+                data = np.frombuffer(archive.read(entry), np.uint8)
+                image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+                if image is None:
+                    raise ValueError(f"{path.name}:{entry}: not a picture")
+                face = aligned_face(teacher, image)
+                if face is not None:
+                    names.append(f"{path.stem}/{entry}")
+                    pictures.append(data)
+                    boxes.append(face[0])
+                    points.append(face[1])
+    np.savez(
+        cache / PASTED,
+        names=np.array(names),
+        data=np.concatenate(pictures),
+        ends=np.cumsum([len(p) for p in pictures]),
+        starts=np.arange(len(names) + 1),
+        boxes=np.concatenate(boxes),
+        landmarks=np.concatenate(points),
+        weight=np.ones(len(names), np.float32),
+    )
+
+
+class Scenes(Sequence[Scene]):
+    """What `prepare` or `prepare_pasted` wrote; a photograph is decoded when it is asked for."""
+
+    def __init__(self, path: Path, trained: bool | None = None) -> None:
+        """`trained`: only those that are, or (False) are not, trained on.
+
+        Raises FileNotFoundError when nothing was prepared.
+        """
+        stored = np.load(path)
+        self._data, self._ends = stored["data"], stored["ends"]
+        self._starts, self._boxes = stored["starts"], stored["boxes"]
+        self._points, self._weight = stored["landmarks"], stored["weight"]
+        self._names = [str(name) for name in stored["names"]]
+        self._rows = [
+            i for i, n in enumerate(self._names) if trained is None or held_out(n) != trained
+        ]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Scene]: ...
+
+    def __getitem__(self, index: int | slice) -> Scene | list[Scene]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        i = self._rows[index]
+        begin = self._ends[i - 1] if i else 0
+        image = cv2.imdecode(self._data[begin : self._ends[i]], cv2.IMREAD_COLOR)
+        rows = slice(self._starts[i], self._starts[i + 1])
+        return Scene(
+            self._names[i],
+            np.asarray(image, np.uint8),
+            self._boxes[rows],
+            self._points[rows],
+            self._weight[rows],
+        )

@@ -10,13 +10,9 @@ import torch
 from torch import nn
 
 from models.training.embedder import STREAM, STRIDE, Embedder, EmbedderShape
-from models.training.networks import (
-    Detector,
-    DetectorShape,
-    SameConv2d,
-)
+from models.training.networks import Detector, DetectorShape, SameConv2d
 from models.training.run import Average, Budget, cosine_rate
-from models.training.scene_views import View, targets
+from models.training.scene_views import View, enlarged, targets
 from models.training.train_detector import box_overlap, detection_loss
 
 SMALL = EmbedderShape(stem=8, down=(8, 16, 16), blocks=(1, 1, 1, 1), hidden=(8, 8, 8), neck=32)
@@ -47,7 +43,8 @@ def test_keras_gives_what_torch_gives(name: str) -> None:
         images = rng.uniform(-1, 1, (2, 128, 128, 3)).astype(np.float32)
     else:
         shape = DetectorShape((8, 8), ((8, 1), (16, 1), (16, 1)), 8)
-        model = shaken(Detector(shape))
+        model = Detector(shape)
+        nn.init.normal_(model.lateral.weight)  # which begins as zero
         twin = export.keras_detector(model)
         images = rng.uniform(-1, 1, (2, 240, 320, 3)).astype(np.float32)
     assert export.prove_equal(model, twin, images) < 1e-4
@@ -146,6 +143,12 @@ def test_detection_loss_falls_when_a_cell_agrees() -> None:
 
     assert float(detection_loss(outputs(True), wanted)[0]) < 0.1
     assert float(detection_loss(outputs(False), wanted)[0]) > 1.0
+
+
+def test_a_picture_enlarged_again_lies_where_it_lay() -> None:
+    matrix = np.array([[0.4, 0.1, 7.0], [-0.1, 0.4, -3.0]])
+    corner = np.array([9.5, 5.5, 1])
+    assert np.allclose(enlarged(matrix, 2) @ (4.5, 2.5, 1), matrix @ corner)
 
 
 def test_a_budget_of_steps_ends_at_a_hundredth_of_the_peak_rate() -> None:

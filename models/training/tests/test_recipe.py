@@ -16,6 +16,7 @@ from edgeface.inference.package import load_package
 from models.training import scenes
 from models.training.__main__ import main
 from models.training.package import open_folder
+from models.training.scene_views import LOOK_PX, View, paste_face
 from models.training.tests.conftest import MODELS, pooling_teacher
 
 STEPS = ["--steps", "4", "--checkpoint-steps", "2", "--batch", "4"]
@@ -37,8 +38,13 @@ def cache(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             np.array([f.score for f in found], np.float32),
         )
 
+    def face(_: object, image: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        boxes, points, _ = faces(None, image)
+        return (boxes[:1], points[:1]) if len(boxes) else None
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scenes, "teacher_faces", faces)
+        patch.setattr(scenes, "aligned_face", face)
         patch.setattr(scenes.cv2.FaceDetectorYN, "create", lambda *_: None)
         common = ["--data", str(data), "--teacher", "none.onnx", "--cache", str(cache)]
         guide = pooling_teacher(cache)
@@ -47,18 +53,55 @@ def cache(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_prepared_scenes_join_given_boxes_with_the_teachers_landmarks(cache: Path) -> None:
-    loaded = scenes.load(cache)
+    loaded = scenes.Scenes(cache / scenes.SCENES)
     assert len(loaded) == 12
     assert all(np.isfinite(scene.landmarks[0]).all() for scene in loaded)
     assert all(scene.weight[0] == 1 for scene in loaded)
+
+
+def test_a_photograph_is_either_trained_on_or_held_out(cache: Path) -> None:
+    every, trained, tested = (
+        {scene.name for scene in scenes.Scenes(cache / scenes.SCENES, trained=which)}
+        for which in (None, True, False)
+    )
+    assert trained | tested == every
+    assert not trained & tested
+    assert all(scenes.held_out(name) for name in tested)
+
+
+def test_a_pasted_face_brings_the_landmarks_that_it_has(cache: Path) -> None:
+    pasted = scenes.Scenes(cache / scenes.PASTED)
+    assert pasted
+    face = pasted[0]
+    assert face.boxes.shape == (1, 4)
+    assert face.landmarks.shape == (1, 5, 2)
+    empty = View(
+        np.zeros((240, 320, 3), np.uint8),
+        np.zeros((0, 4), np.float32),
+        np.zeros((0, 5, 2), np.float32),
+        np.zeros(0, np.float32),
+    )
+    rng = np.random.default_rng(0)
+    shown = next(
+        view
+        for view in (paste_face(rng, empty, face, LOOK_PX) for _ in range(20))
+        if len(view.boxes) and view.weight[0] > 0
+    )
+    detector = open_folder(MODELS / "face_detector")
+    assert isinstance(detector, Detector)
+    found = detector.detect(shown.image)[0]
+    eyes = float(np.linalg.norm(shown.landmarks[0, 0] - shown.landmarks[0, 1]))
+    apart = np.linalg.norm(found.landmarks - shown.landmarks[0], axis=1).mean()
+    assert apart < 0.25 * eyes
 
 
 def test_a_detector_is_trained_quantised_and_packaged(cache: Path, tmp_path: Path) -> None:
     where = ["--cache", str(cache), "--out", str(tmp_path)]
     target = ["--package", str(tmp_path / "package")]
     assert main(["train", "detector", *where, *STEPS]) == 0
+    assert main(["train", "detector", *where, "--steps", "6", *STEPS[2:]]) == 0
+    assert (tmp_path / "detector.jsonl").read_text().count("\n") == 3
     assert main(["quantise", "detector", *where, *target]) == 0
-    assert (tmp_path / "detector.jsonl").read_text().count("\n") == 2
     # So short a training finds nothing; a threshold near zero gives the golden run its faces.
     assert main(["package", "detector", *target, "--version", "0", "--score", "0.0001"]) == 0
     assert isinstance(open_folder(tmp_path / "package"), Detector)
@@ -111,6 +154,10 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     assert main(["quantise", "embedder", *where[:2], "--out", str(tuned), *again]) == 0
     assert main(["package", "embedder", *again, *target[2:], "--version", "1"]) == 0
     assert load_package(tuned / "package").space_id != old_space
+
+
+def test_the_committed_weights_fit_the_detector(tmp_path: Path) -> None:
+    assert main(["restore", "detector", "--out", str(tmp_path)]) == 0
 
 
 def test_weights_of_several_files_are_blended(
