@@ -3,32 +3,54 @@
 Each photo is examined: one face, large, sharp, well lit, turned to the camera. What passes becomes
 a template; the photographs themselves are not kept. A photo that does not look like the others of
 the person is left out, and nobody is enrolled who looks like somebody known, unless --force.
+
+With --folder DIR every folder in DIR is one person, its name the display name; who is enrolled
+already is skipped, so that an interrupted run can be repeated. --since and --until choose among
+pictures that are dated by their names, as Instaloader names them.
+
+Example: edgeface enroll --folder team --since 2024-01-01 --min-face-px 120
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from pathlib import Path
 
-from edgeface.base.counting import counted
-from edgeface.base.errors import GalleryError
-from edgeface.cli.common import add_config
+from edgeface.base.counting import counted, people
+from edgeface.base.errors import GalleryError, SettingsError
+from edgeface.cli.common import add_config, between
 from edgeface.cli.dates import end, start
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish, enroll
-from edgeface.gallery.gate import Portrait, Refused, open_gate
+from edgeface.gallery.gate import Gate, Portrait, Refused, open_gate
 from edgeface.gallery.likeness import bar_for
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
+from edgeface.gallery.photo_enrollment import (
+    Examined,
+    OwnRoster,
+    Period,
+    Roster,
+    Terms,
+    enroll_tree,
+    examine_photo,
+    people_in,
+    unused_in,
+)
 from edgeface.gallery.store import GalleryStore
+from edgeface.inference.package import ModelPackage
+from edgeface.recognition.quality import CLEAR_PX
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
+
+_BAR_WIDTH = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface enroll`."""
-    parser.add_argument("photos", nargs="+", type=Path, metavar="PHOTO", help="JPEG or PNG file")
+    parser.add_argument("photos", nargs="*", type=Path, metavar="PHOTO", help="JPEG or PNG file")
     parser.add_argument("--name", help="display name; needed for a new person")
     parser.add_argument(
         "--id", metavar="P_ID", help="of somebody known; new people get a random one by themselves"
@@ -50,13 +72,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--replace", action="store_true", help="forget the person's templates made so far"
     )
     parser.add_argument("--force", action="store_true", help="take what looks odd")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="enroll a tree of one folder for each person"
+    )
+    parser.add_argument(
+        "--since",
+        metavar="DATE",
+        type=start,
+        default=-math.inf,
+        help="only pictures dated 2024-05-01_12-00-00_UTC.jpg and the like, from then on",
+    )
+    parser.add_argument(
+        "--until",
+        metavar="DATE",
+        type=end,
+        default=math.inf,
+        help="the same, up to then; a date includes the whole day",
+    )
+    parser.add_argument(
+        "--min-face-px",
+        metavar="PX",
+        type=between(CLEAR_PX, 2000),
+        help=f"narrower faces are refused; at least {CLEAR_PX:g}, which holds in any case",
+    )
     add_config(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0 when somebody was enrolled; GalleryError otherwise."""
+    """Return 0 when somebody was enrolled; GalleryError otherwise. With --folder 1 when somebody
+    could not be enrolled."""
+    _check(args)
     settings = load_settings(args.config)
     refuse_in_fleet_mode(settings)
+    if args.folder is not None:
+        return _enroll_tree(settings, args)
     wish = Wish(
         person_id=args.id,
         display_name=args.name,
@@ -70,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
     with open_gallery(settings) as store:
         for warning in check_wish(store, wish):
             warn(warning)
-        enrollment = _enroll(settings, store, wish, args.photos)
+        enrollment = _enroll(settings, store, wish, args)
     for warning in enrollment.warnings:
         warn(warning)
     what = "enrolled as" if enrollment.is_new else "is"
@@ -81,11 +130,43 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _enroll(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Path]) -> Enrollment:
-    gate, package = open_gate(settings.models, settings.detection, settings.quality)
+def _check(args: argparse.Namespace) -> None:
+    """Raise SettingsError for options that do not go together."""
+    if bool(args.photos) == (args.folder is not None):
+        raise SettingsError("either photos of one person, or --folder DIR")
+    if args.folder is not None and any(
+        (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace, args.new)
+    ):
+        raise SettingsError(
+            "--folder takes names from its folders: --name, --id, --new, --card, --valid-from, "
+            "--valid-to and --replace are of one person"
+        )
+    if args.since >= args.until:
+        raise SettingsError("--since is later than --until: no picture is between them")
+
+
+def _open_gate(settings: Settings, args: argparse.Namespace) -> tuple[Gate, ModelPackage]:
+    quality = settings.quality
+    if args.min_face_px is not None:
+        quality = quality.model_copy(update={"min_face_px": args.min_face_px})
+    return open_gate(settings.models, settings.detection, quality)
+
+
+def _terms(settings: Settings, package: ModelPackage, args: argparse.Namespace) -> Terms:
+    rules = settings.decision
+    bar = bar_for(package.calibration, rules.target_fpir, rules.max_looks)
+    period = Period(args.since, args.until)
+    return Terms(package.space_id, bar, time.time(), args.force, period)
+
+
+def _enroll(
+    settings: Settings, store: GalleryStore, wish: Wish, args: argparse.Namespace
+) -> Enrollment:
+    gate, package = _open_gate(settings, args)
+    terms = _terms(settings, package, args)
     portraits: list[Portrait] = []
-    for photo in photos:
-        examined = gate.examine_file(photo)
+    for photo in args.photos:
+        examined = examine_photo(gate, photo, terms.period)
         if isinstance(examined, Refused):
             print(f"refused  {examined.source}: {examined.message}", file=sys.stderr)
             continue
@@ -96,8 +177,64 @@ def _enroll(settings: Settings, store: GalleryStore, wish: Wish, photos: list[Pa
         )
         portraits.append(examined)
     if not portraits:
-        count = counted(len(photos), "photo")
+        count = counted(len(args.photos), "photo")
         raise GalleryError(f"none of {count} can be used, so nobody was enrolled")
-    rules = settings.decision
-    bar = bar_for(package.calibration, rules.target_fpir, rules.max_looks)
-    return enroll(store, package.space_id, portraits, wish, bar, time.time())
+    return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
+
+
+def _enroll_tree(settings: Settings, args: argparse.Namespace) -> int:
+    people_in(args.folder)  # before the models are loaded
+    with open_gallery(settings) as store:
+        gate, package = _open_gate(settings, args)
+        terms = _terms(settings, package, args)
+        return enroll_folder(OwnRoster(store), gate, args.folder, terms)
+
+
+def enroll_folder(roster: Roster, gate: Gate, tree: Path, terms: Terms, ending: str = "") -> int:
+    """Enroll one person for each folder in `tree` and tell of everything in it; 1 when somebody
+    could not be enrolled. `ending`: what else is to be said at the end."""
+    total = len(people_in(tree))
+    counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
+    results = enroll_tree(roster, gate, tree, terms)
+    for number, done in enumerate(results, 1):
+        _erase_bar()
+        report_refused(done)
+        counts["refused"] += len(done.refused)
+        if done.skipped is not None:
+            counts["skipped"] += 1
+            print(f"skipped  {done.name}: {done.skipped}")
+        elif done.enrollment is None:
+            counts["failed"] += 1
+            print(f"FAILED   {done.name}: {done.failed}")
+        else:
+            counts["enrolled"] += 1
+            for warning in done.enrollment.warnings:
+                warn(f"{done.name}: {warning}")
+        _show_bar(number, total)
+    _erase_bar()
+    unused = unused_in(tree)
+    for path in unused:
+        print(f"unused   {path.source}: {path.message}")
+    print(
+        f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} failed; "
+        f"{counted(counts['refused'], 'photo')} refused, {len(unused)} unused" + ending
+    )
+    return 1 if counts["failed"] else 0
+
+
+def report_refused(done: Examined) -> None:
+    """One line for each picture that cannot be used."""
+    for refused in done.refused:
+        print(f"refused  {refused.source}: {refused.message}")
+
+
+def _show_bar(number: int, total: int) -> None:
+    if sys.stderr.isatty():
+        full = _BAR_WIDTH * number // total
+        bar = "#" * full + "." * (_BAR_WIDTH - full)
+        print(f"\r[{bar}] {number} of {people(total)}", end="", file=sys.stderr, flush=True)
+
+
+def _erase_bar() -> None:
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr, flush=True)

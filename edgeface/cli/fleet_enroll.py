@@ -20,11 +20,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from edgeface.base.counting import counted, people
+from edgeface.base.counting import counted
 from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
+from edgeface.cli.enroll import enroll_folder, report_refused
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
@@ -36,23 +37,14 @@ from edgeface.fleet.admin.door_enrollment import (
     take_templates,
 )
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.photo_enrollment import (
-    Examined,
-    Terms,
-    enroll_photos,
-    enroll_samples,
-    enroll_tree,
-    people_in,
-    unused_in,
-)
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish
 from edgeface.gallery.gate import Gate, open_gate
 from edgeface.gallery.likeness import bar_for
+from edgeface.gallery.photo_enrollment import Terms, enroll_photos, enroll_samples, people_in
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.mqtt.caller import Caller
 
-_BAR_WIDTH = 30
 _FRAMES = 5
 _TIMEOUT_S = 60.0
 _MOST_FRAMES = 16
@@ -131,7 +123,7 @@ def _enroll_one(master: Master, args: argparse.Namespace) -> int:
     wish = _wish(master, args)
     gate, package = _open_gate(master)
     done = enroll_photos(master, gate, args.photos, wish, _terms(master, package, args))
-    _report(done)
+    report_refused(done)
     if done.enrollment is None:
         raise GalleryError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
     _tell(done.enrollment, dry_run=args.dry_run)
@@ -218,49 +210,7 @@ def _tell(enrollment: Enrollment, *, dry_run: bool) -> None:
 
 
 def _enroll_tree(master: Master, args: argparse.Namespace) -> int:
-    total = len(people_in(args.folder))
+    people_in(args.folder)  # before the models are loaded
     gate, package = _open_gate(master)
-    counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
-    results = enroll_tree(master, gate, args.folder, _terms(master, package, args))
-    for number, done in enumerate(results, 1):
-        _erase_bar()
-        _report(done)
-        counts["refused"] += len(done.refused)
-        if done.skipped is not None:
-            counts["skipped"] += 1
-            print(f"skipped  {done.name}: {done.skipped}")
-        elif done.enrollment is None:
-            counts["failed"] += 1
-            print(f"FAILED   {done.name}: {done.failed}")
-        else:
-            counts["enrolled"] += 1
-            for warning in done.enrollment.warnings:
-                warn(f"{done.name}: {warning}")
-        _show_bar(number, total)
-    _erase_bar()
-    unused = unused_in(args.folder)
-    for path in unused:
-        print(f"unused   {path.source}: {path.message}")
-    print(
-        f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} failed; "
-        f"{counted(counts['refused'], 'photo')} refused, {len(unused)} unused; "
-        + ("nothing was stored" if args.dry_run else "not published yet")
-    )
-    return 1 if counts["failed"] else 0
-
-
-def _report(done: Examined) -> None:
-    for refused in done.refused:
-        print(f"refused  {refused.source}: {refused.message}")
-
-
-def _show_bar(number: int, total: int) -> None:
-    if sys.stderr.isatty():
-        full = _BAR_WIDTH * number // total
-        bar = "#" * full + "." * (_BAR_WIDTH - full)
-        print(f"\r[{bar}] {number} of {people(total)}", end="", file=sys.stderr, flush=True)
-
-
-def _erase_bar() -> None:
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    ending = "; nothing was stored" if args.dry_run else "; not published yet"
+    return enroll_folder(master, gate, args.folder, _terms(master, package, args), ending)

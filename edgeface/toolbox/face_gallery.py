@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError, GalleryLookupError, StateError
-from edgeface.fleet.admin.photo_enrollment import people_in, photos_in
 from edgeface.gallery.enrollment import Wish, enroll
 from edgeface.gallery.gate import Gate, Portrait, Refused, open_gate
 from edgeface.gallery.likeness import bar_for
 from edgeface.gallery.opening import build_index, gallery_key
 from edgeface.gallery.person import plain_text
+from edgeface.gallery.photo_enrollment import people_in, photos_in
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.recognition.decision import DecisionRules

@@ -10,11 +10,11 @@ import pytest
 from edgeface.base.errors import GalleryError
 from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
 from edgeface.fleet.admin.master import Master
-from edgeface.fleet.admin.photo_enrollment import Examined, Terms, enroll_photos, enroll_tree
 from edgeface.gallery.enrollment import Wish
 from edgeface.gallery.gate import Gate
 from edgeface.gallery.likeness import Bar
 from edgeface.gallery.person import Person
+from edgeface.gallery.photo_enrollment import Examined, Terms, enroll_photos, enroll_tree
 from edgeface.recognition.quality import QualityLimits
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.gallery import (
