@@ -12,11 +12,31 @@ from typing import Any
 
 from edgeface.settings.loading import DEFAULT_FILE
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """`-c FILE`, the daemon's configuration."""
     parser.add_argument(
         "-c", "--config", type=Path, default=DEFAULT_FILE, metavar="FILE", help=f"{DEFAULT_FILE}"
+    )
+
+
+def add_people(parser: argparse.ArgumentParser) -> None:
+    """`-c FILE` or `--gallery DIR`: whom a face is looked up among."""
+    people = parser.add_mutually_exclusive_group()
+    people.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        default=DEFAULT_FILE,
+        metavar="FILE",
+        help=f"the daemon's gallery, models and rules; default: {DEFAULT_FILE}",
+    )
+    people.add_argument(
+        "--gallery",
+        metavar="DIR",
+        help="a folder with one folder for each person, enrolled in memory for this once",
     )
 
 
@@ -101,6 +121,14 @@ def output_file(text: str) -> Path:
     if path.exists() and not path.is_file():
         return path  # a device or a pipe is written to, not replaced
     output_folder(path.parent)
+    return path
+
+
+def output_picture(text: str) -> Path:
+    """The type of an argument that names a picture to be written."""
+    path = output_file(text)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{path}: a name that ends in .png or .jpg is taken")
     return path
 
 

@@ -38,6 +38,8 @@ VERBS: Final[dict[str, str]] = {
     "matrix": "compare many faces, each with every other, in a picture",
     "embed": "embed every picture of a folder into one file",
     "compare": "compare the faces of two photographs",
+    "identify": "say who of the gallery is on a photograph, or nobody",
+    "verify": "say whether a photograph would open the door for a person",
     "bench": "measure speed and memory",
     "doctor": "look for what this machine lacks",
 }

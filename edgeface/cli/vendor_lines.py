@@ -30,6 +30,8 @@ VERBS: Final = frozenset(
         "compare",
         "matrix",
         "embed",
+        "identify",
+        "verify",
         "doctor",
     ]
 )

@@ -11,7 +11,7 @@ import numpy as np
 from edgeface.recognition.decision import Decision
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.pipeline import FrameResult, Sight
-from edgeface.recognition.values import Image
+from edgeface.recognition.values import Face, Image
 
 Color: TypeAlias = tuple[int, int, int]
 """Blue, green, red."""
@@ -42,21 +42,21 @@ def annotate(frame: Frame, result: FrameResult, outcomes: Mapping[int, str]) -> 
     each track, by its id."""
     picture = frame.image.copy()
     for sight in result.sights:
-        _draw(picture, sight, _color(sight, outcomes))
+        draw_face(picture, sight.face, _color(sight, outcomes))
     lines = [f"{frame.captured_at:%H:%M:%S.%f}"[:-3] + f"  frame {frame.sequence}"]
     lines += [_face_line(sight) for sight in result.sights]
     lines += [_decision_line(decision) for decision in result.decisions]
-    return np.concatenate([picture, _caption(lines, picture.shape[1])])
+    return np.concatenate([picture, caption(lines, picture.shape[1])])
 
 
-def _draw(picture: Image, sight: Sight, color: Color) -> None:
-    """As thick as the face is large, so that a cut-out of any size looks alike."""
-    box = sight.face.box
+def draw_face(picture: Image, face: Face, color: Color) -> None:
+    """Box and landmarks, as thick as the face is large: a cut-out of any size looks alike."""
+    box = face.box
     thick = max(1, round(max(box.width, box.height) / 64))
     left_top = (round(box.left), round(box.top))
     right_bottom = (round(box.right), round(box.bottom))
     cv2.rectangle(picture, left_top, right_bottom, color, thick, cv2.LINE_AA)
-    for x, y in sight.face.landmarks:
+    for x, y in face.landmarks:
         at = (round(float(x)), round(float(y)))
         cv2.circle(picture, at, round(1.6 * thick) + 1, (255, 255, 255), -1, cv2.LINE_AA)
         cv2.circle(picture, at, round(1.6 * thick), color, -1, cv2.LINE_AA)
@@ -82,7 +82,8 @@ def _decision_line(decision: Decision) -> str:
     return text
 
 
-def _caption(lines: Sequence[str], width: int) -> Image:
+def caption(lines: Sequence[str], width: int) -> Image:
+    """BGR uint8 `(h, width, 3)`: the lines, white on black."""
     strip = np.zeros((LINE_PX * len(lines) + 6, width, 3), np.uint8)
     for row, text in enumerate(lines):
         at = (8, LINE_PX * (row + 1) - 5)

@@ -124,7 +124,8 @@ class FaceGallery:
                 except GalleryError as error:
                     problems.append(f"{folder.name}: left out, {error}")
                     continue
-                problems += [f"{folder.name}: {warning}" for warning in done.warnings]
+                if len(portraits) > 1:  # that one photograph is few is known
+                    problems += [f"{folder.name}: {warning}" for warning in done.warnings]
             index = build_index(store, package.space_id)
         if not index.people:
             raise GalleryLookupError(f"{tree}: nobody could be enrolled; {'; '.join(problems)}")
