@@ -32,8 +32,8 @@ from edgeface.gallery.curation import doubts_about, listed, merge, set_people
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.likeness import Bar, bar_for
 from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
-from edgeface.gallery.people import find_people, holders_of, readable
-from edgeface.gallery.person import person_to_mapping
+from edgeface.gallery.people import cards_in, find_people, readable
+from edgeface.gallery.person import person_to_mapping, plain_text
 from edgeface.gallery.portable import export_gallery, import_gallery
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import ModelPackage, load_package
@@ -117,7 +117,7 @@ def _show(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
         raise SettingsError("whom? An id, a whole name, or --card")
     ids = find_people(store, args.people, damaged=True)
     if args.card is not None:
-        holders = [person.person_id for person in holders_of(store, args.card)]
+        holders = [person.person_id for person in cards_in(store).get(plain_text(args.card), ())]
         if not holders:
             raise GalleryError(f"card {args.card}: nobody in the gallery has it")
         ids += [person_id for person_id in holders if person_id not in ids]

@@ -13,7 +13,7 @@ from edgeface.base.errors import GalleryError
 from edgeface.gallery.audit import disagreeing_in, nearest_pairs
 from edgeface.gallery.likeness import Bar, agreeing, most_different
 from edgeface.gallery.opening import build_index
-from edgeface.gallery.people import check_card, readable
+from edgeface.gallery.people import cards_in, check_card
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.templates import decode_template
@@ -36,10 +36,10 @@ def doubts_about(store: GalleryStore, space: str, arrived: set[str], bar: Bar) -
         for pair in nearest_pairs(index, minimum)
         if pair.score >= minimum and arrived & {pair.first, pair.second}
     ]
-    for person_id in sorted(arrived):
-        person = readable(store, person_id)
-        if person is not None:
-            doubts += check_card(store, person, force=True)
+    cards = cards_in(store)
+    for person in (person for holders in cards.values() for person in holders):
+        if person.person_id in arrived:
+            doubts += check_card(person, cards, force=True)
     return doubts
 
 
@@ -64,9 +64,11 @@ def set_people(
         for person_id in people:
             person = replace(_stored(store, person_id), **changes)
             change.put_person(person)
-            if "card" in changes:
-                warnings += check_card(store, person, force=force)
             changed.append(person)
+        if "card" in changes:
+            cards = cards_in(store)
+            for person in changed:
+                warnings += check_card(person, cards, force=force)
     return changed, warnings
 
 

@@ -25,7 +25,7 @@ from edgeface.gallery.likeness import (
     most_different,
 )
 from edgeface.gallery.opening import build_index
-from edgeface.gallery.people import check_card, names_in
+from edgeface.gallery.people import cards_in, check_card, names_in
 from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate, plain_text
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
@@ -102,7 +102,7 @@ def check_wish(store: GalleryStore, wish: Wish) -> tuple[str, ...]:
         raise GalleryError("a new person needs a name (--name)")
     person = _person(wish, wish.person_id or new_person_id(), known, 0.0)
     if wish.card is not None:
-        warnings += check_card(store, person, force=wish.force)
+        warnings += check_card(person, cards_in(store), force=wish.force)
     if wish.display_name is not None:
         # Damaged rows are told of by `gallery list` and `gallery audit`.
         namesakes = names_in(store, damaged=True).get(plain_text(wish.display_name), [])

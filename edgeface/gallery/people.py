@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.person import Person, plain_text
@@ -37,18 +37,24 @@ def find_people(
     return found
 
 
-def holders_of(store: GalleryStore, card: str) -> list[Person]:
-    """Those who have the card; who cannot be read has none."""
-    found = (readable(store, person_id) for person_id in store.ids())
-    return [person for person in found if person is not None and person.card == plain_text(card)]
+def cards_in(store: GalleryStore) -> dict[str, list[Person]]:
+    """Card -> those who have it; who cannot be read has none."""
+    cards: dict[str, list[Person]] = {}
+    for person_id in store.ids():
+        person = readable(store, person_id)
+        if person is not None and person.card is not None:
+            cards.setdefault(person.card, []).append(person)
+    return cards
 
 
-def check_card(store: GalleryStore, person: Person, *, force: bool) -> tuple[str, ...]:
-    """Whether somebody else has the person's card: then a GalleryError, or a warning when it is
-    forced. A door that asks for card and face asks for one person."""
+def check_card(
+    person: Person, cards: Mapping[str, Sequence[Person]], *, force: bool
+) -> tuple[str, ...]:
+    """Whether somebody else has the person's card, by `cards_in` the gallery: then a GalleryError,
+    or a warning when it is forced. A door that asks for card and face asks for one person."""
     if person.card is None:
         return ()
-    for other in holders_of(store, person.card):
+    for other in cards.get(person.card, ()):
         if other.person_id != person.person_id:
             text = (
                 f"card {person.card!r} belongs to {other.person_id} "

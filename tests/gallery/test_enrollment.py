@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import is_person_id
+from edgeface.gallery.curation import doubts_about, set_people
 from edgeface.gallery.enrollment import Wish, check_wish, enroll
 from edgeface.gallery.gate import Gate, Portrait, Refused, explain
 from edgeface.gallery.likeness import (
@@ -20,7 +21,7 @@ from edgeface.gallery.likeness import (
     most_different,
 )
 from edgeface.gallery.people import find_people
-from edgeface.gallery.person import MAX_TEMPLATES
+from edgeface.gallery.person import MAX_TEMPLATES, Person
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.alignment import ALIGNMENTS
 from edgeface.recognition.quality import GATES, Quality, QualityLimits
@@ -29,6 +30,7 @@ from tests.support.gallery import (
     ALICE,
     BOB,
     CALIBRATION,
+    KEY,
     SPACE,
     PaintedDetector,
     PaintedEmbedder,
@@ -298,6 +300,28 @@ def test_a_card_that_somebody_else_has_is_refused(store: GalleryStore) -> None:
         check_wish(store, Wish(None, "Bob", card="7"))
     assert "as well" in check_wish(store, Wish(None, "Bob", card="7", force=True))[0]
     assert check_wish(store, Wish(ALICE, card="7")) == ()
+
+
+def test_the_cards_of_people_who_arrive_together_are_read_once(tmp_path: Path) -> None:
+    reads: list[str] = []
+
+    class Counting(GalleryStore):
+        def person(self, person_id: str) -> Person | None:
+            reads.append(person_id)
+            return super().person(person_id)
+
+    arrived = [f"p_{number:010d}" for number in range(50)]
+    with Counting(tmp_path / "gallery.sqlite", KEY) as store:
+        with store.change() as change:
+            for number, person_id in enumerate(arrived):
+                change.put_person(Person(person_id, "A", card=str(max(1, number))))
+        doubts = doubts_about(store, SPACE, set(arrived), BAR)
+        assert [doubt.split()[:2] for doubt in doubts] == [["card", "'1'"]] * 2
+        assert len(reads) <= len(arrived)
+        set_people(store, arrived, {"card": None}, force=False)
+        reads.clear()
+        set_people(store, arrived, {"card": "7"}, force=True)
+        assert len(reads) <= 2 * len(arrived)
 
 
 def test_the_bar_rises_with_the_gallery() -> None:
