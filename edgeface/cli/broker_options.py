@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeface.base.errors import SettingsError
+from edgeface.base.errors import SettingsError, StateError
 from edgeface.base.files import TEXT_FILE_BYTES, read_file
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
@@ -85,6 +87,16 @@ def place_of(args: argparse.Namespace) -> Place:
     # A broker that gives client ids of its own (by certificate) does not mind an empty one.
     options = ConnectionOptions.from_settings(section, "", 5.0)
     return Place(options, args.client or own_name(section.username, section.cert_file), site)
+
+
+@contextmanager
+def keys_given() -> Iterator[None]:
+    """A key that the command line names and that cannot be used is a fault of the command line, as
+    the files for the broker are: a StateError becomes a SettingsError."""
+    try:
+        yield
+    except StateError as error:
+        raise SettingsError(str(error)) from error
 
 
 def own_name(username: str | None, certificate: Path | None) -> str:

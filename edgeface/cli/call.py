@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgeface.base.errors import ContractError, SettingsError, StateError
 from edgeface.base.files import drafted
-from edgeface.cli.broker_options import add_broker_options, place_of
+from edgeface.cli.broker_options import add_broker_options, keys_given, place_of
 from edgeface.cli.common import at_least, between, output_file
 from edgeface.cli.plain import plain_json, warn
 
@@ -101,8 +101,9 @@ def run(args: argparse.Namespace) -> int:
             "--open-with needs --key FILE, the device's public key: without it whoever owns the "
             "broker could have sealed a face of their own"
         )
-    secret = None if opens is None else AdministratorSecret.load(opens)
-    key = None if args.key is None else VerifyingKey.of_device(args.key)
+    with keys_given():
+        secret = None if opens is None else AdministratorSecret.load(opens)
+        key = None if args.key is None else VerifyingKey.of_device(args.key)
     try:
         topics, verb, arguments = Topics(site, device), as_verb(args.command), _arguments(args)
         with Caller(place.options, topics, place.client) as caller:

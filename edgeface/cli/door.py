@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgeface.base.errors import NoAnswerError, SettingsError
 from edgeface.base.ids import is_person_id
-from edgeface.cli.broker_options import Place, add_broker_options, place_of
+from edgeface.cli.broker_options import Place, add_broker_options, keys_given, place_of
 from edgeface.cli.common import between
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
@@ -98,7 +98,8 @@ def _given(args: argparse.Namespace) -> tuple[Place, Topics, VerifyingKey, Show]
     if site is None:
         raise SettingsError("--site: which site the device is of, or -c FILE that says so")
     show = _show_json if args.json else _show_text
-    return place, Topics(site, args.device), VerifyingKey.of_device(args.key), show
+    with keys_given():
+        return place, Topics(site, args.device), VerifyingKey.of_device(args.key), show
 
 
 def _ask(

@@ -59,6 +59,20 @@ def test_what_gives_no_access_to_any_broker_is_a_fault_of_the_configuration(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_key_that_cannot_be_used_is_no_no(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
+) -> None:
+    (tmp_path / "empty.pub").touch()
+    for name, said in {"nosuch.pub": "cannot read the key", "empty.pub": "device.key.pub"}.items():
+        assert main([*VERBS[verb], "--key", str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
+    opens = ["--key", str(pin(tmp_path, SigningKey.generate()))]
+    opens += ["--open-with", str(tmp_path / "nosuch.key"), "--out", str(tmp_path / "out")]
+    assert main(["call", "hq/door-1", "enroll", *opens]) == 2
+    assert "nosuch.key: cannot read the key" in capsys.readouterr().err
+
+
 def test_an_administrators_files_are_looked_at_first_as_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

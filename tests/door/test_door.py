@@ -246,7 +246,7 @@ def test_a_missing_key_is_one_clear_line(
 ) -> None:
     key = tmp_path / "device.pub"
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    assert main(["door", "--site", "hq", "--device", "d", "--key", str(key)]) != 0
+    assert main(["door", "--site", "hq", "--device", "d", "--key", str(key)]) == 2
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     assert f"edgeface: error: {key}: cannot read the key" in capsys.readouterr().err
 
