@@ -20,7 +20,10 @@ from edgeface.fleet.admin.site import SiteFolder
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface fleet device`."""
     actions = parser.add_subparsers(dest="device_action", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="register a device")
+    # Also behind the action, where it must not undo what was given before it.
+    site = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    site.add_argument("-s", "--site-dir", type=Path, metavar="DIR", help="the site's folder")
+    add = actions.add_parser("add", help="register a device", parents=[site])
     add.add_argument("device", metavar="ID", help="a-z, 0-9 and -")
     add.add_argument(
         "--public-key",
@@ -36,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=Path("/var/lib/edgeface"),
         help="of the device; default: /var/lib/edgeface",
     )
-    actions.add_parser("list", help="list the devices")
-    remove = actions.add_parser("remove", help="forget a device")
+    actions.add_parser("list", help="list the devices", parents=[site])
+    remove = actions.add_parser("remove", help="forget a device", parents=[site])
     remove.add_argument("device", metavar="ID")
 
 

@@ -210,6 +210,15 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert err.splitlines()[-1].startswith("edgeface: error: ")
 
 
+@pytest.mark.parametrize("action", [("add", "door-1"), ("list",), ("remove", "door-1")])
+def test_the_folder_of_the_site_may_stand_behind_what_is_done_with_a_device(
+    fleet: Fleet, tmp_path: Path, action: tuple[str, ...]
+) -> None:
+    if action[0] == "remove":
+        fleet("device", "add", "door-1")
+    assert main(["fleet", "device", *action, "--site-dir", str(tmp_path / "site")]) == 0
+
+
 def test_devices_erasure_and_status(fleet: Fleet, photos: Path, tmp_path: Path) -> None:
     code, out, _ = fleet("device", "add", "door-1")
     assert code == 0
