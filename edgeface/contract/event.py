@@ -98,7 +98,7 @@ class GalleryUsed:
     epoch: Count
     revision: Count
     templates: Count
-    """How many templates could match."""
+    """How many templates could match; those of a person that agree are one."""
 
 
 @dataclass(frozen=True, slots=True)

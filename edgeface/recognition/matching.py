@@ -36,7 +36,7 @@ class Ranking:
     frame_scores: NDArray[np.float32]
     """float32 `(k,)`: the cosine to that person's nearest template, -1 when nobody can match."""
     templates: int
-    """How many templates could match."""
+    """How many rows of `GalleryIndex.compared` could match."""
 
     @property
     def best(self) -> int:
