@@ -75,7 +75,7 @@ def fleet(
     def run(action: str, *arguments: str) -> tuple[int, str, str]:
         options = ["--passphrase-file", str(secret)] if action in signing else []
         folder = ["-s", str(tmp_path / "site")]
-        code = main(["fleet", action, *folder, *options, *arguments])
+        code = main(["fleet", action, *options, *arguments, *folder])
         out, err = capsys.readouterr()
         return code, out, err
 
@@ -210,20 +210,12 @@ def test_what_cannot_be_done_is_said_in_a_line(
     assert err.splitlines()[-1].startswith("edgeface: error: ")
 
 
-@pytest.mark.parametrize("action", [("add", "door-1"), ("list",), ("remove", "door-1")])
-def test_the_folder_of_the_site_may_stand_behind_what_is_done_with_a_device(
-    fleet: Fleet, tmp_path: Path, action: tuple[str, ...]
-) -> None:
-    if action[0] == "remove":
-        fleet("device", "add", "door-1")
-    assert main(["fleet", "device", *action, "--site-dir", str(tmp_path / "site")]) == 0
-
-
 def test_devices_erasure_and_status(fleet: Fleet, photos: Path, tmp_path: Path) -> None:
     code, out, _ = fleet("device", "add", "door-1")
     assert code == 0
     assert str(tmp_path / "site" / "bundles" / "door-1") in out
     assert re.fullmatch(r"door-1  key [0-9a-f]{16}\n", fleet("device", "list")[1])
+    assert main(["fleet", "device", "-s", str(tmp_path / "site"), "list"]) == 0
     fleet("enroll", str(photos / "Eileen" / "1.png"), "--name", "Eileen")
     fleet("publish")
     person_id = str(people(fleet)["Eileen"]["person_id"])
