@@ -60,11 +60,13 @@ _PLACES = {
 """Of each public name the module and what it is called there."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'edgeface' has no attribute {name!r}")
-    module, inner = _PLACES[name]
-    return getattr(import_module(f"edgeface.{module}"), inner)
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+
+    def __getattr__(name: str) -> Any:
+        if name not in _PLACES:
+            raise AttributeError(f"module 'edgeface' has no attribute {name!r}")
+        module, inner = _PLACES[name]
+        return getattr(import_module(f"edgeface.{module}"), inner)
 
 
 def __dir__() -> list[str]:
