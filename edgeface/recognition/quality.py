@@ -75,8 +75,9 @@ CLEAR_EYES: Final = 0.5
 """From these on a crop holds what tells people apart. Of smaller faces, of those that are less
 sharp and of those with covered eyes an embedding misses an enrolled person more often than not
 (docs/models.md)."""
-LIT_CONTRAST: Final = 0.2
-"""With less the light comes from behind, or there is too little."""
+LIT_CONTRAST: Final = 0.15
+"""With less the light comes from behind, or there is too little; a pale face in soft light from the
+front has 0.18."""
 _FULL_SIZE_PX: Final = 100.0
 """A face of this size fills the crop; a larger one has no more to give."""
 _BLUR_TAPS: Final = 9

@@ -189,7 +189,7 @@ def test_a_crop_is_refused_by_the_first_limit_it_breaks(quality: Quality, gate: 
         pytest.param(GOOD, None, id="good"),
         pytest.param(replace(GOOD, sharpness=0.29), "blurred", id="blurred"),
         pytest.param(replace(GOOD, eyes=0.49), "eyes_covered", id="eyes"),
-        pytest.param(replace(GOOD, contrast=0.19), "backlit", id="light"),
+        pytest.param(replace(GOOD, contrast=0.14), "backlit", id="light"),
     ],
 )
 def test_what_is_enrolled_has_to_be_clear_and_lit(quality: Quality, gate: str | None) -> None:
