@@ -38,7 +38,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
         pytest.param(["hq/gallery", "ping"], 2, "reserved", id="reserved_device"),
         pytest.param(["hq/door-1", "ping", "--client", "a/b"], 2, "client 'a/b'", id="bad_client"),
         pytest.param(["hq/door-1", "ping", "--cert", "x.pem"], 2, "belong together", id="half"),
-        pytest.param(["hq/door-1", "ping", "--key", "nowhere"], 1, "cannot read", id="no_key"),
+        pytest.param(["hq/door-1", "ping", "--key", "nowhere"], 2, "cannot read", id="no_key"),
         pytest.param(["hq/door-1", "ping", "-c", "nowhere.yaml"], 2, "nowhere.yaml", id="no_file"),
         pytest.param(["hq/door-1", "enroll", "--open-with", "k"], 2, "--out", id="open_whereto"),
         pytest.param(
@@ -49,7 +49,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
         ),
         pytest.param(
             ["hq/door-1", "snapshot", "--open-with", "k", "--out", "o", "--key", "p"],
-            1,
+            2,
             "k:",
             id="no_secret",
         ),
