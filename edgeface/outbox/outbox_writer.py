@@ -346,7 +346,7 @@ class Writer:
         found = [item for item in (known, noted) if item not in (None, NOBODY)]
         lost = _lost_tail(known, noted)
         gone = file.new and noted is not None and not replaces
-        skipped = bool(known and noted and noted.life > known.life + 1)
+        skipped = bool(known and noted and noted.life > known.life)  # its session may lack a tail
         self._unknown_loss |= not gaps_good or file.short or file.unknown or gone or skipped
         # Also when the file could not be opened until now: the log learns of it late, but once.
         last = max(found, key=lambda item: (item.life, item.last_seq), default=None)

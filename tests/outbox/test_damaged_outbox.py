@@ -105,7 +105,8 @@ def test_a_session_that_is_lost_whole_is_announced_and_named(
     third.flush(last=False)
     gap = event.parse(waiting(third)[-1].payload)
     assert isinstance(gap, Gap)
-    assert gap.lost == event.Loss(3, (DroppedRange(NOW, 1, 3, 3, "corrupt"),))
+    # What the session before it had made beyond the file's end, nobody can say.
+    assert gap.lost == event.Loss(None, (DroppedRange(NOW, 1, 3, 3, "corrupt"),))
     third.close()
 
 
