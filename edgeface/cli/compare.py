@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from edgeface.base.errors import PictureError
 from edgeface.cli.common import add_json, add_models, at_least, between, output_picture
+from edgeface.recognition.thresholds import COMPARISON_FMR, DOUBT_FMR
 
 if TYPE_CHECKING:
     from edgeface.toolbox.answered import FaceComparison
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from edgeface.toolbox.seen_face import SeenFace
 
 SAME, NOT_SAME = 0, 1
-DEFAULT_FMR = 1e-4
 VERDICTS = {"same": "the same person", "unsure": "not sure", "different": "two people"}
 
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fmr",
         type=_rate,
-        default=DEFAULT_FMR,
+        default=COMPARISON_FMR,
         metavar="RATE",
         help="the share of strangers that may be taken for the same person (default 1e-4)",
     )
@@ -96,8 +96,6 @@ def _lines(found: FaceComparison) -> list[str]:
         f"threshold  {found.threshold:.3f} (false matches {found.fmr:g}{note})",
     ]
     if found.verdict == "unsure":
-        from edgeface.toolbox.engine import DOUBT_FMR
-
         lines.append(f"{DOUBT_FMR:.0%} of strangers reach {found.doubt_threshold:.3f}")
     return [*lines, VERDICTS[found.verdict]]
 

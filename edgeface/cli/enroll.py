@@ -98,15 +98,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Return 0 when somebody was enrolled; GalleryError otherwise. With --folder 1 when somebody
-    could not be enrolled."""
-    _check(args)
-    settings = load_settings(args.config)
-    refuse_in_fleet_mode(settings)
-    if args.folder is not None:
-        return _enroll_tree(settings, args)
-    wish = Wish(
+def wish_of(args: argparse.Namespace) -> Wish:
+    """What the options ask for, here and in `fleet enroll`."""
+    return Wish(
         person_id=args.id,
         display_name=args.name,
         valid_from_s=args.valid_from,
@@ -116,6 +110,17 @@ def run(args: argparse.Namespace) -> int:
         new=args.new,
         force=args.force,
     )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Return 0 when somebody was enrolled; GalleryError otherwise. With --folder 1 when somebody
+    could not be enrolled."""
+    _check(args)
+    settings = load_settings(args.config)
+    refuse_in_fleet_mode(settings)
+    if args.folder is not None:
+        return _enroll_tree(settings, args)
+    wish = wish_of(args)
     with open_gallery(settings) as store:
         for warning in check_wish(store, wish):
             warn(warning)

@@ -25,7 +25,7 @@ from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
-from edgeface.cli.enroll import enroll_folder, report_refused
+from edgeface.cli.enroll import enroll_folder, report_refused, wish_of
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
@@ -169,16 +169,7 @@ def _enroll_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
 
 def _wish(master: Master, args: argparse.Namespace) -> Wish:
     """What the options ask for, after it was warned of."""
-    wish = Wish(
-        person_id=args.id,
-        display_name=args.name,
-        valid_from_s=args.valid_from,
-        valid_to_s=args.valid_to,
-        card=args.card,
-        replace_templates=args.replace,
-        new=args.new,
-        force=args.force,
-    )
+    wish = wish_of(args)
     for warning in check_wish(master.store, wish):
         warn(warning)
     return wish

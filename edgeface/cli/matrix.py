@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.cli.matrix_picture import draw_matrix
-    from edgeface.toolbox.engine import COMPARISON_FMR, DOUBT_FMR
+    from edgeface.recognition.thresholds import COMPARISON_FMR
 
     root, names = _pictures(args.pictures)
     with root:
@@ -80,7 +80,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     matrix, names = _ordered(faces, args)
     calibration = embedder.package.calibration
     threshold = calibration.threshold_for(COMPARISON_FMR)
-    doubt = min(calibration.threshold_for(DOUBT_FMR).value, threshold.value)
+    doubt = calibration.doubt_below(threshold)
     if args.output:
         crops = [faces[name].crop for name in names]
         draw_matrix(matrix, _labels(names), crops, (doubt, threshold.value), args.output)

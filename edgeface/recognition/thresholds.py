@@ -14,6 +14,13 @@ from edgeface.base.errors import ModelError
 MAX_THRESHOLD: Final = 0.99
 """No threshold is above it: a face of the same person must be able to reach it."""
 
+COMPARISON_FMR: Final = 1e-4
+"""What two photographs are compared at, where nothing else is asked for."""
+
+DOUBT_FMR: Final = 0.05
+"""What fewer strangers than this reach is not said to be two people: many a pair of one person, in
+other light or years apart, lies there."""
+
 MIN_SCORE: Final = -1.0
 """The least cosine there is."""
 
@@ -105,6 +112,10 @@ class Calibration:
         value = self._score_for(fmr)
         capped = value > MAX_THRESHOLD
         return Threshold(min(value, MAX_THRESHOLD), capped or fmr < self.smallest_fmr)
+
+    def doubt_below(self, threshold: Threshold) -> float:
+        """The least score, at most that of `threshold`, that is not yet said to be two people."""
+        return min(self.threshold_for(DOUBT_FMR).value, threshold.value)
 
     def identification_threshold(
         self, target_per_track: float, max_looks: int, templates: int

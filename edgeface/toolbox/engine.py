@@ -38,6 +38,7 @@ from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import match
 from edgeface.recognition.quality import QualityLimits, assess, refusal
 from edgeface.recognition.second_look import look_again
+from edgeface.recognition.thresholds import COMPARISON_FMR
 from edgeface.recognition.values import Embedding, Face, FaceDetector, Image
 from edgeface.recognition.verification import verify
 from edgeface.service.checked_models import in_use
@@ -49,10 +50,6 @@ from edgeface.toolbox.face_gallery import FaceGallery
 from edgeface.toolbox.picture_input import Given, name_of, to_image
 from edgeface.toolbox.seen_face import SeenFace
 
-COMPARISON_FMR: Final = 1e-4
-DOUBT_FMR: Final = 0.05
-"""What fewer strangers than this reach is not said to be two people: many a pair of one person, in
-other light or years apart, lies there."""
 _ACCELERATORS: Final = ("cpu", "auto", "edgetpu")
 _NOT_A_FACE: Final = "no face found (the landmarks make no sense)"
 
@@ -178,7 +175,7 @@ class Engine:
         similarity = float(first @ second)
         calibration = self.package.calibration
         threshold = calibration.threshold_for(fmr)
-        doubt = min(calibration.threshold_for(DOUBT_FMR).value, threshold.value)
+        doubt = calibration.doubt_below(threshold)
         same, unsure = similarity >= threshold.value, similarity >= doubt
         return FaceComparison(
             verdict="same" if same else "unsure" if unsure else "different",

@@ -249,11 +249,11 @@ def test_compare_tells_one_person_from_two_and_what_lies_between(
     # With a threshold between the two they are not said to be one.
     between = (same["similarity"] + similarity) / 2
     strict = rate * np.exp((start - between) / scale)
-    monkeypatch.setattr("edgeface.toolbox.engine.DOUBT_FMR", strict)
+    monkeypatch.setattr("edgeface.recognition.thresholds.DOUBT_FMR", strict)
     assert main(["compare", a, other, "--fmr", f"{strict:.12g}", *models]) == 1
     assert capsys.readouterr().out.endswith("two people\n")
     # Nor to be two, where so few strangers are as alike.
-    monkeypatch.setattr("edgeface.toolbox.engine.DOUBT_FMR", 0.999)
+    monkeypatch.setattr("edgeface.recognition.thresholds.DOUBT_FMR", 0.999)
     assert main(["compare", a, other, "--fmr", f"{strict:.12g}", *models]) == 1
     assert capsys.readouterr().out.endswith("not sure\n")
     assert main(["compare", a, other, "--fmr", f"{strict:.12g}", "--json", *models]) == 1
