@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "systemd" / "edgeface.service"
+TEMPLATE = UNIT.with_name("edgeface@.service")
+both = pytest.mark.parametrize("unit", [UNIT, TEMPLATE], ids=lambda unit: unit.stem)
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="no systemd-analyze here"
@@ -18,18 +20,20 @@ needs_systemd = pytest.mark.skipif(
 
 
 @needs_systemd
-def test_systemd_finds_no_fault_but_the_missing_installation() -> None:
+@both
+def test_systemd_finds_no_fault_but_the_missing_installation(unit: Path) -> None:
     done = subprocess.run(
-        ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False
     )
-    complaints = [line for line in done.stderr.splitlines() if UNIT.name in line]
+    complaints = [line for line in done.stderr.splitlines() if unit.stem in line]
     assert [line for line in complaints if "/opt/edgeface/bin/edgeface" not in line] == []
 
 
 @needs_systemd
-def test_the_exposure_is_rated_ok() -> None:
+@both
+def test_the_exposure_is_rated_ok(unit: Path) -> None:
     done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT)],
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
         capture_output=True,
         text=True,
         check=False,
@@ -38,6 +42,28 @@ def test_the_exposure_is_rated_ok() -> None:
     if rated is None:
         pytest.skip(f"systemd-analyze rates nothing here: {done.stderr.strip()}")
     assert float(rated[1]) <= 1.9
+
+
+def test_the_template_is_the_unit_but_for_what_each_instance_has_of_its_own() -> None:
+    """A line that is changed in one of them has to be changed in the other."""
+    own = re.compile(
+        r"(Description|ExecStart|LoadCredential|WorkingDirectory)=|"
+        r"(State|Runtime|Configuration)Directory=|# Read from /etc/credstore/"
+    )
+    unit, template = UNIT.read_text().splitlines(), TEMPLATE.read_text().splitlines()
+    assert [line for line in unit if not own.match(line)] == [
+        line for line in template if not own.match(line)
+    ]
+    changed = [(a, b) for a, b in zip(unit, template, strict=True) if a != b]
+    assert all(own.match(a) and own.match(b) for a, b in changed)
+    assert all(b.count("%i") == 1 for _, b in changed)
+    credential = re.compile(r"(LoadCredential=(.+)):(.+)\.%i")
+    for before, after in changed:
+        found = credential.fullmatch(after)
+        # Else the instance's name, or the folder of that name, stands where the only one's was.
+        expected = re.sub(r"[ /.]%i", "", after)
+        assert before == (expected if found is None else found[1]), after
+        assert found is None or found[2] == found[3], after
 
 
 def test_it_is_bounded_and_leaves_no_dump_of_its_keys() -> None:
