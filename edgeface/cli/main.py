@@ -33,7 +33,7 @@ VERBS: Final[dict[str, str]] = {
     "config": "check or show a configuration, or print its schema",
     "certs": "make the fleet's certificates and access list",
     "keys": "make the administrator's key pair for sealed answers",
-    "models": "check the model packages",
+    "models": "check and show the model packages",
     "evaluate": "measure error rates of a model on labeled images",
     "matrix": "compare many faces, each with every other, in a picture",
     "embed": "embed every picture of a folder into one file",

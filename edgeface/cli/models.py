@@ -1,4 +1,10 @@
-"""`edgeface models`: what ships, and whether a package keeps the rules."""
+"""The model packages: those that ship and those of one's own.
+
+examples:
+  edgeface models list
+  edgeface models show facenet -o facenet.svg
+  edgeface models check my_model
+"""
 
 from __future__ import annotations
 
@@ -7,6 +13,7 @@ import sys
 from pathlib import Path
 
 from edgeface.base.errors import ModelError
+from edgeface.cli.models_show import add_show
 from edgeface.inference.check import PackageReport, check_package, check_together
 from edgeface.inference.edgetpu_rules import OPERATORS, count_operators
 from edgeface.inference.flatbuffer import TensorFacts
@@ -16,7 +23,7 @@ from edgeface.settings.places import shipped_models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verbs `list` and `check`."""
+    """The verbs `list`, `check` and `show`."""
     verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="VERB")
     for verb, text in (
         ("list", "one line for each package"),
@@ -30,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="DIR",
             help="a package or a folder of packages (default: the models that ship)",
         )
+    add_show(verbs)
 
 
 def run(args: argparse.Namespace) -> int:

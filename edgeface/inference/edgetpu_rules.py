@@ -112,7 +112,7 @@ def audit_model(model: GraphFacts) -> tuple[str, ...]:
     if model.subgraphs != 1:
         faults.append(f"{model.subgraphs} subgraphs; the Edge TPU takes exactly 1")
     for operator in model.operators:
-        faults += _operator_faults(model, operator)
+        faults += operator_faults(model, operator)
     used = {index for operator in model.operators for index in operator.inputs + operator.outputs}
     for index in sorted(used - {-1}):
         faults += _tensor_faults(model.tensors[index])
@@ -153,7 +153,8 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(sorted(set(names))) or "none"
 
 
-def _operator_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]:
+def operator_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]:
+    """Faults of one operator, its weights and bias; those of its tensors are not among them."""
     name, version = operator.name, operator.version
     if operator.custom:
         yield f"custom operator {name}"

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from edgeface.cli.graph_drawing import draw_graph
 from edgeface.cli.main import main
 from edgeface.inference import check
 from edgeface.inference.check import check_package, check_together
+from edgeface.inference.flatbuffer import read_model
+from edgeface.inference.layers import layers_of
 from edgeface.inference.package import packages_in
 from edgeface.inference.runtimes import find_runtime
 from edgeface.settings.places import shipped_models
@@ -122,3 +127,71 @@ def test_what_ships_keeps_the_rules() -> None:
     reports = [check_package(path, find_runtime()) for path in SHIPPED]
     assert {str(report.folder): report.faults for report in reports if report.faults} == {}
     assert check_together(reports) == ()
+
+
+def test_show_prints_what_each_layer_gives_holds_and_costs(
+    packages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "show", str(packages / "embedder")]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    # 7x7 places of 8 kernels of 16x16x3; 392 numbers to 128.
+    assert ["1", "0", "CONV_2D", "16x16", "/16", "1x7x7x8", "6,152", "301,056"] in lines
+    assert ["2", "1", "FULLY_CONNECTED", "1x128", "50,304", "50,176"] in lines
+    assert ["all", "56,456", "351,232"] in lines
+
+
+def test_show_as_json_agrees_with_the_file(
+    packages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "show", str(packages / "embedder" / "model.tflite"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["parameters"] == sum(layer["parameters"] for layer in shown["layers"]) == 56_456
+    assert shown["inputs"] == [{"name": "image", "dtype": "INT8", "shape": [1, 112, 112, 3]}]
+    assert [layer["ends"] for layer in shown["layers"]] == [[], ["embedding"]]
+
+
+def test_show_names_and_frames_what_an_edge_tpu_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, drawing = tmp_path / "relu.tflite", tmp_path / "relu.svg"
+    model.write_bytes(rectify_model())
+    assert main(["models", "show", str(model), "-o", str(drawing)]) == 0
+    assert "layer 1: RELU: XNNPACK does not take it" in capsys.readouterr().out
+    text = drawing.read_text()
+    assert "Framed in red" in text
+    assert [element.tag.rpartition("}")[2] for element in ET.fromstring(text)][-1] == "text"
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        (["nobody.tflite"], 3, "nobody.tflite: cannot be read: No such file"),
+        (["nobody"], 3, "no such model package"),
+    ],
+)
+def test_show_says_what_was_wrong(
+    given: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "show", *given]) == status
+    assert said in capsys.readouterr().err
+
+
+def test_a_graph_is_written_as_svg_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["models", "show", "facenet", "-o", "graph.png"])
+    assert "graph.png: a name that ends in .svg is taken" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not SHIPPED, reason="no model packages in models/ yet")
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+def test_a_drawing_has_a_box_for_every_layer_none_over_another(folder: Path) -> None:
+    graph = read_model((folder / "model.tflite").read_bytes())
+    layers = layers_of(graph)
+    drawing = ET.fromstring(draw_graph("x", (1, 8, 8, 3), layers))
+    boxes = [
+        (element.get("x"), element.get("y"))
+        for element in drawing
+        if element.tag.endswith("rect") and element.get("x")
+    ]
+    assert len(boxes) == len(set(boxes)) == len(layers) + 1
+    assert sum(layer.parameters for layer in layers) == graph.parameters
