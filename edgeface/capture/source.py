@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
 
 from edgeface.base.clock import Clock, Stamp
-from edgeface.base.errors import ClosedError
+from edgeface.base.errors import ClosedError, EndOfStreamError
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.turning import turned
 from edgeface.recognition.values import Image
@@ -81,6 +82,14 @@ class FrameSource(ABC):
             detect_image=None if detect_image is None else self._turned(detect_image),
             detect_scale=scale[::-1] if self.rotate in (90, 270) else scale,
         )
+
+    def frames(self, timeout_s: float) -> Iterator[Frame]:
+        """Every frame up to the end of the stream. Raises as `read`."""
+        while True:
+            try:
+                yield self.read(timeout_s)
+            except EndOfStreamError:
+                return
 
     def _turned(self, image: Image) -> Image:
         image = turned(image, self.rotate)

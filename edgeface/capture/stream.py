@@ -53,6 +53,10 @@ class FileStreamSource(FrameSource):
         self._path = path
         self._loop = camera.loop
         self.live = camera.pace == "real_time"
+        self.fps = USUAL_FPS
+        """Frames a second at which it plays; known once it is open."""
+        self.total = 0
+        """How many frames the file says it has; 0 where it does not say."""
         self._capture = cv2.VideoCapture()
         self._pacer: Pacer | None = None
         self._at = 0
@@ -67,8 +71,9 @@ class FileStreamSource(FrameSource):
             raise CameraError(f"no video file {self._path}; set camera.url to one that exists")
         self._open_capture()
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        fps = fps if 0.1 <= fps <= 1000 else USUAL_FPS
-        self._pacer = Pacer(self._clock, fps, late="drop") if self.live else None
+        self.fps = fps if 0.1 <= fps <= 1000 else USUAL_FPS
+        self.total = max(0, round(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        self._pacer = Pacer(self._clock, self.fps, late="drop") if self.live else None
         self._rewound()
 
     def _next(self, timeout_s: float) -> Picture:

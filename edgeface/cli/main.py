@@ -38,6 +38,7 @@ VERBS: Final[dict[str, str]] = {
     "matrix": "compare many faces, each with every other, in a picture",
     "embed": "embed every picture of a folder into one file",
     "compare": "compare the faces of two photographs",
+    "inspect": "show what the models see in a picture or a video",
     "identify": "say who of the gallery is on a photograph, or nobody",
     "verify": "say whether a photograph would open the door for a person",
     "bench": "measure speed and memory",

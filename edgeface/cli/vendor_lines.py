@@ -28,6 +28,7 @@ VERBS: Final = frozenset(
         "models",
         "evaluate",
         "compare",
+        "inspect",
         "matrix",
         "embed",
         "identify",

@@ -9,6 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeface.recognition.values import Image
 
@@ -39,6 +40,8 @@ _CAPITALS_PX: Final = 22.0
 _CAPITALS: Final = 0.72
 _BASELINE: Final = 0.93
 """Height of a capital and place of the baseline below the top, in sizes of the text."""
+_SHIFT: Final = 4
+"""Bits behind the point of what OpenCV draws at parts of a pixel."""
 _FINE: Final = 8
 """Letters are drawn so many times larger and scaled down, which makes them smooth."""
 
@@ -54,6 +57,11 @@ class Canvas:
         """Write the page as PNG. Raises OSError."""
         _, png = cv2.imencode(".png", self._page, [cv2.IMWRITE_PNG_COMPRESSION, 9])
         path.write_bytes(png.tobytes())
+
+    @property
+    def image(self) -> Image:
+        """The page as it is, BGR uint8 `(height, width, 3)`."""
+        return self._page.copy()
 
     def text(
         self,
@@ -96,6 +104,17 @@ class Canvas:
         within = self._page[top + thick : bottom - thick, left + thick : right - thick].copy()
         self.band(box, color)
         self.picture(left + thick, top + thick, within)
+
+    def line(self, points: NDArray[np.float64], color: Rgb, thick: int = 1) -> None:
+        """A line through points float64 `(n, 2)`, x and y, at parts of a pixel too."""
+        exact = np.rint(points * (1 << _SHIFT)).astype(np.int32)
+        cv2.polylines(self._page, [exact], False, color[::-1], thick, cv2.LINE_AA, _SHIFT)
+
+    def dot(self, at: tuple[float, float], radius: int, color: Rgb) -> None:
+        """A filled circle."""
+        center = (round(at[0] * (1 << _SHIFT)), round(at[1] * (1 << _SHIFT)))
+        reach = radius << _SHIFT
+        cv2.circle(self._page, center, reach, color[::-1], -1, cv2.LINE_AA, _SHIFT)
 
     def pill(self, left: int, top: int, text: str, size_px: int, color: Rgb) -> int:
         """A word on a colored ground; its right end."""

@@ -48,6 +48,8 @@ class Progress:
         self._stream = sys.stderr if stream is None else stream
         self._live = self._stream.isatty()
         self._started_s = self._shown_s = time.monotonic()
+        self._open = False
+        """Whether the line has no end yet."""
 
     def show(self, done: int) -> None:
         """Say that `done` of the total are ready; cheap to call for each one."""
@@ -61,6 +63,13 @@ class Progress:
         end = "\n" if last or not self._live else ""
         self._stream.write(("\r" if self._live else "") + text + end)
         self._stream.flush()
+        self._open = not end
+
+    def end(self) -> None:
+        """There is no more, though the total was not reached."""
+        if self._open:
+            self._stream.write("\n")
+            self._open = False
 
 
 def shown(label: str, names: Sequence[str]) -> Iterator[str]:

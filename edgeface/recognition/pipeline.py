@@ -25,7 +25,7 @@ from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.second_look import look_again
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.tracking import Tracker, TrackerRules
-from edgeface.recognition.values import Face, FaceDetector, FaceEmbedder, Image
+from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 
 NOT_A_FACE: Final = "not_a_face"
 """The gate of a detection whose landmarks fit no face at all."""
@@ -64,7 +64,13 @@ class Sight:
     """None for what could not be aligned."""
     gate: str | None
     """The gate that refused it; None for a good crop."""
-    embedded: bool
+    embedding: Embedding | None
+    """None where it would have changed nothing."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the models were asked for an embedding."""
+        return self.embedding is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ class Pipeline:
             with self._stage("decide"):
                 self._end(update.ended, now.time_s, gallery)
         measured = [self._measure(frame.image, number, face, now) for number, face in update.active]
-        successors: dict[int, int] = {}
+        successors: dict[int, tuple[int, Embedding]] = {}
         due = [(item, item.crop) for item in measured if item.crop is not None]
         if due:
             with self._stage("embed"):
@@ -158,22 +164,17 @@ class Pipeline:
                 for (item, _), embedding in zip(due, embeddings, strict=True):
                     assert item.quality is not None
                     crop = Crop(embedding, item.quality, now)
-                    successors[item.number] = self._give(item.number, crop, gallery)
+                    successors[item.number] = self._give(item.number, crop, gallery), embedding
         with self._stage("decide"):
             for judge in [judge for judge in self._judges.values() if judge.last_seen is now]:
                 decision = judge.look(gallery.index, gallery.allowed, now.time_s)
                 self._announce(decision, now.time_s)
-        sights = tuple(
-            Sight(
-                self._offset + successors.get(item.number, item.number),
-                item.face,
-                item.quality,
-                item.gate,
-                item.number in successors,
-            )
-            for item in measured
-        )
-        return FrameResult(sights, self._take())
+        sights = []
+        for item in measured:
+            number, embedding = successors.get(item.number, (item.number, None))
+            track_id = self._offset + number
+            sights.append(Sight(track_id, item.face, item.quality, item.gate, embedding))
+        return FrameResult(tuple(sights), self._take())
 
     def pause(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:
         """No frame has come that was captured up to `time_s`; one that was captured later may still

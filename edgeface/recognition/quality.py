@@ -83,7 +83,8 @@ _FULL_SIZE_PX: Final = 100.0
 _BLUR_TAPS: Final = 9
 _BLURRED: Final = 0.25
 _SHARP: Final = 0.65
-_MIN_INSIDE: Final = 0.85
+MIN_INSIDE: Final = 0.85
+"""The least share of a face that lies within the image."""
 _GRID_POINTS: Final = 9
 
 
@@ -183,12 +184,17 @@ def assess(face: Face, crop_rgb: Image, image_size: tuple[int, int] | None = Non
 
 def refusal(quality: Quality, limits: QualityLimits) -> str | None:
     """The first limit that the crop breaks, one of `GATES`, or None when it can be used."""
+    return next(iter(refusals(quality, limits)), None)
+
+
+def refusals(quality: Quality, limits: QualityLimits) -> tuple[str, ...]:
+    """Every limit that the crop breaks, in the order of `GATES`."""
     broken = {
         "too_small": quality.face_px < limits.min_face_px,
         "turned_away": abs(quality.yaw_deg) > limits.max_yaw_deg
         or abs(quality.pitch_deg) > limits.max_pitch_deg
         or abs(quality.roll_deg) > limits.max_roll_deg,
-        "cut_off": quality.inside < _MIN_INSIDE,
+        "cut_off": quality.inside < MIN_INSIDE,
         "too_dark": quality.exposure < limits.min_exposure and quality.brightness < 0.5,
         "too_bright": quality.exposure < limits.min_exposure and quality.brightness >= 0.5,
         "blurred": quality.sharpness < limits.min_sharpness,
@@ -196,7 +202,7 @@ def refusal(quality: Quality, limits: QualityLimits) -> str | None:
         "backlit": quality.contrast < limits.min_contrast,
         "uncertain": quality.score < limits.min_score,
     }
-    return next((gate for gate in GATES if broken[gate]), None)
+    return tuple(gate for gate in GATES if broken[gate])
 
 
 _FACE_ROWS: Final = slice(26, 108)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -34,8 +35,10 @@ from edgeface.inference.models import open_models
 from edgeface.inference.package import ModelPackage, find_package
 from edgeface.recognition.alignment import align
 from edgeface.recognition.decision import Outcome, evaluate
+from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import match
+from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits, assess, refusal
 from edgeface.recognition.second_look import look_again
 from edgeface.recognition.thresholds import COMPARISON_FMR
@@ -127,6 +130,16 @@ class Engine:
         return self._embedder.package
 
     @property
+    def dimensions(self) -> int:
+        """How many numbers an embedding has."""
+        return self._embedder.dimensions
+
+    @property
+    def limits(self) -> QualityLimits:
+        """What a face must have to be compared."""
+        return self._limits
+
+    @property
     def enrollment_gate(self) -> Gate:
         """What `edgeface enroll` examines photographs with."""
         return Gate(self._detector, self._embedder, self._limits)
@@ -142,6 +155,37 @@ class Engine:
         closely = (look_again(self._detector, image, face) for face in found)
         seen = [self._seen(image, face, source) for face in closely]
         return sorted((face for face in seen if face), key=lambda face: face.box.center)
+
+    def track(
+        self, frames: Iterable[Frame], rules: PipelineRules | None = None
+    ) -> Iterator[tuple[Frame, list[SeenFace]]]:
+        """Each frame of a video with its faces by their tracks, as the daemon's pipeline sees them.
+
+        `rules`: the daemon's; the engine's own limits of quality hold.
+        """
+        self._require_open()
+        rules = replace(rules or PipelineRules(), limits=self._limits)
+        pipeline = Pipeline(self._detector, self._embedder, self.package.calibration, rules)
+        nobody = Gallery(GalleryIndex.empty(self._embedder.space_id), np.zeros(0, np.bool_))
+        for frame in frames:
+            faces = []
+            for sight in pipeline.process(frame, nobody).sights:
+                if sight.quality is None:
+                    continue
+                crop = align(frame.image, sight.face.landmarks, self._embedder.alignment)
+                faces.append(
+                    SeenFace(
+                        sight.face,
+                        sight.quality,
+                        sight.gate,
+                        crop,
+                        frame.source,
+                        self._embed,
+                        sight.embedding,
+                        sight.track_id,
+                    )
+                )
+            yield frame, sorted(faces, key=lambda face: face.track_id or 0)
 
     def face(self, picture: Given, color: str = "bgr") -> SeenFace:
         """The one face that the picture is about. Raises PictureError when there is none, none that

@@ -30,11 +30,23 @@ def marked(
     from 1, and below it the lines."""
     longer = max(image_bgr.shape[:2])
     scale = min(max(longer, _LEAST_PX), _MOST_PX) / longer
+    picture = numbered(image_bgr, faces, scale)
+    height, width = picture.shape[:2]
+    if width < _LEAST_PX:
+        beside = np.zeros((height, _LEAST_PX - width, 3), np.uint8)
+        picture = np.concatenate([picture, beside], axis=1)
+    return np.concatenate([picture, caption([_ascii(line) for line in lines], picture.shape[1])])
+
+
+def numbered(image_bgr: Image, faces: Sequence[tuple[SeenFace, Color]], scale: float) -> Image:
+    """A new BGR picture: the image so many times as large, the faces marked, with the number of the
+    track or else from 1."""
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     resized = cv2.resize(image_bgr, None, fx=scale, fy=scale, interpolation=method)
     picture = np.asarray(resized, np.uint8)
-    height, width = picture.shape[:2]
-    for number, (face, color) in enumerate(faces, 1):
+    width = picture.shape[1]
+    for place, (face, color) in enumerate(faces, 1):
+        number = face.track_id or place
         box = face.box.scale(scale, scale)
         landmarks = np.asarray(face.landmarks * scale, np.float32)
         draw_face(picture, replace(face.face, box=box, landmarks=landmarks), color)
@@ -43,10 +55,7 @@ def marked(
         for ink, thick in (((0, 0, 0), 4), (color, 2)):
             font = cv2.FONT_HERSHEY_SIMPLEX
             cv2.putText(picture, str(number), at, font, size, ink, thick, cv2.LINE_AA)
-    if width < _LEAST_PX:
-        beside = np.zeros((height, _LEAST_PX - width, 3), np.uint8)
-        picture = np.concatenate([picture, beside], axis=1)
-    return np.concatenate([picture, caption([_ascii(line) for line in lines], picture.shape[1])])
+    return picture
 
 
 def side_by_side(faces: Sequence[SeenFace], lines: Sequence[str]) -> Image:

@@ -1,4 +1,4 @@
-"""A face of a picture, with what the models say of it."""
+"""A face of a picture or of a frame of a video, with what the models say of it."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ class SeenFace:
     """Which picture it is of."""
     _embed: Callable[[Image], Embedding] = field(repr=False)
     _embedding: Embedding | None = field(default=None, repr=False)
+    track_id: int | None = None
+    """In a video the same for one person from frame to frame; None in a picture."""
 
     @property
     def box(self) -> Box:

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from edgeface.cli.main import main
 from edgeface.demo.photographs import COLLINS, HOPPER, write_enrollment
 from edgeface.recognition.values import Image
-from edgeface.settings.places import shipped_models
-
-Edgeface = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def edgeface(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Edgeface:
-    """Runs the command line; returns exit code, standard output and standard error."""
-    if not (shipped_models() / "facenet" / "model.yaml").is_file():
-        pytest.skip("no model package facenet")
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        code = main([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
+from tests.cli.conftest import Edgeface
 
 
 @pytest.fixture

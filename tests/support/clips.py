@@ -1,4 +1,4 @@
-"""The clips of the shared folder, played through the pipeline with the models that ship."""
+"""Clips: one that is made here, those of the shared folder, and what the pipeline makes of them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
 from edgeface.base.clock import ManualClock
-from edgeface.base.errors import EndOfStreamError
 from edgeface.capture.factory import make_backend
 from edgeface.gallery.gate import Gate, Portrait
 from edgeface.inference.models import open_models
@@ -17,22 +18,36 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
-from edgeface.settings.camera import StreamCamera
+from edgeface.settings.camera import SimulatedCamera, StreamCamera
 from edgeface.settings.models import ModelsSettings
 from tests.support.people import everybody, gallery
 
 PERSON = "p_herherherhe"
 
 
+def film_visits(path: Path, *photographs: Path, fps: int = 8, visit_s: float = 2.5) -> Path:
+    """A video file of people who walk up to the simulated camera in turn."""
+    camera = SimulatedCamera(
+        source="simulated",
+        photographs=photographs,
+        size=(640, 480),
+        fps=fps,
+        visit_s=visit_s,
+        gap_s=0.5,
+    )
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), fps, camera.size)
+    with make_backend(camera, ManualClock()) as source:
+        for frame in source.frames(10):
+            writer.write(frame.image)
+    writer.release()
+    return path
+
+
 def play(clip: Path) -> Iterator[Frame]:
     """Every frame, on virtual time at the clip's own pace."""
     camera = StreamCamera(source="stream", url=str(clip), pace="real_time")
     with make_backend(camera, ManualClock()) as source:
-        while True:
-            try:
-                yield source.read(10)
-            except EndOfStreamError:
-                return
+        yield from source.frames(10)
 
 
 @dataclass(frozen=True)
