@@ -62,6 +62,9 @@ def write_file(path: Path, content: bytes, mode: int, *, replace: bool = False) 
     Raises StateError, also when there is a file already and `replace` is false.
     """
     try:
+        if replace and path.exists() and not path.is_file():
+            path.write_bytes(content)  # a device or a pipe, which must stay one
+            return
         make_folder(path.parent)
         with drafted(path, mode, replace=replace) as file:
             file.write(content)

@@ -361,3 +361,16 @@ def test_what_a_user_named_is_a_regular_file_and_not_too_large(tmp_path: Path) -
     assert read_file(Path("/proc/self/status"), 1 << 20)
     with pytest.raises(OSError, match="larger than 0 KiB"):
         read_file(Path("/proc/self/status"), 10)
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file(pipe, b"page", 0o644, replace=True)
+        assert os.read(reader, 10) == b"page"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
