@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,13 @@ def add_kind(
     text: str,
     measure: Callable[[argparse.Namespace], dict[str, Any]],
     show: Callable[[dict[str, Any]], None],
+    *,
+    aliases: Sequence[str] = (),
 ) -> argparse.ArgumentParser:
     """A kind of measurement: `measure` makes what `--json` prints, `show` says it in words."""
-    kind: argparse.ArgumentParser = kinds.add_parser(name, help=text, description=text)
+    kind: argparse.ArgumentParser = kinds.add_parser(
+        name, help=text, description=text, aliases=aliases
+    )
     kind.set_defaults(run=run_measurement, measure=measure, show=show)
     return kind
 

@@ -64,13 +64,14 @@ def _show(found: dict[str, Any]) -> None:
         f"{found['file']}: {counted(found['faces'], 'face')} of"
         f" {counted(found['pictures'], 'picture')}{before}"
     )
-    name_troubles(
-        [
-            *found["pictures_unread"],
-            *(f"{name}: no face found" for name in found["pictures_faceless"]),
-            *(f"{name}: several faces, the central taken" for name in found["pictures_ambiguous"]),
-        ]
-    )
+    ambiguous = [f"{n}: several faces, the central taken" for n in found["pictures_ambiguous"]]
+    name_left_out(found, ambiguous)
+
+
+def name_left_out(found: dict[str, Any], more: Sequence[str] = ()) -> None:
+    """Which pictures were not read and which have no face, of a JSON-able account."""
+    faceless = [f"{name}: no face found" for name in found.get("pictures_faceless", ())]
+    name_troubles([*found["pictures_unread"], *faceless, *more])
 
 
 def name_troubles(troubles: Sequence[str]) -> None:

@@ -1,13 +1,17 @@
 """Measure error rates on labeled pictures.
 
-verification: same person or not. identification: who of many, or nobody, as the daemon decides.
-calibration: which thresholds give which false match rate, checked on other people. detection: how
-well faces are found.
+verification: same person or not. quantization: what templates of 128 bytes cost. conditions: the
+same pairs in bad light, with covered, turned, small and blurred faces. identification: who of many,
+or nobody, as the daemon decides. calibration: which thresholds give which false match rate, checked
+on other people. detection: how well faces are found. Each writes with --report one page with
+tables, curves and pictures, which needs no network and no script.
 
 examples:
   edgeface evaluate verification --pairs pairs.txt --root lfw
-  edgeface evaluate verification --pairs pairs.csv --root pictures.zip --all-pairs --plot roc.png
-  edgeface evaluate verification --pairs pairs.txt --embeddings lfw.npz
+  edgeface evaluate verification --pairs pairs.csv --root pictures.zip --report pairs.html
+  edgeface evaluate verification --pairs pairs.txt --embeddings lfw.npz --all-pairs
+  edgeface evaluate quantization --pairs pairs.txt --embeddings lfw.npz
+  edgeface evaluate conditions --pairs pairs.csv --root pictures.zip --folds 6-10
   edgeface evaluate identification --people pictures.zip --only frontal
   edgeface evaluate identification --gallery staff/ --probes visitors/
   edgeface evaluate calibration --pairs ff.csv --pairs fp.csv --root pictures.zip
@@ -17,58 +21,26 @@ examples:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from edgeface.base.counting import people
 from edgeface.base.errors import EvaluationError
 from edgeface.cli.common import add_json, add_kind, add_models, between, output_file
+from edgeface.cli.conditions import add_conditions
+from edgeface.cli.embed import name_left_out
 from edgeface.cli.identification import add_identification
+from edgeface.cli.verification import add_quantization, add_verification
 from edgeface.evaluation.calibration_run import calibrate
 from edgeface.evaluation.detection import measure_detection
-from edgeface.evaluation.embedding_file import embedded
-from edgeface.evaluation.opener import DETECTOR, Opener, existing, parse_size
+from edgeface.evaluation.opener import Opener, existing, model_facts, parse_size
 from edgeface.evaluation.pictures import PictureRoot
-from edgeface.evaluation.protocol import Protocol, read_protocol
-from edgeface.evaluation.stills import EmbeddedPictures, embed_pictures
-from edgeface.evaluation.verification_report import (
-    plot_verification,
-    report,
-    require_plotting,
-)
-from edgeface.inference.package import find_package, load_package
+from edgeface.evaluation.protocol import read_protocol
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Four measurements, each with its own arguments."""
+    """Six measurements, each with its own arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    pairs = add_kind(
-        kinds,
-        "verification",
-        "ten-fold accuracy, EER and TAR at FAR of the shipped pipeline on pairs",
-        _verification,
-        _print_verification,
-    )
-    pairs.add_argument(
-        "--pairs", required=True, metavar="FILE", help="LFW's pairs.txt or a CSV fold,a,b,same"
-    )
-    where = pairs.add_mutually_exclusive_group(required=True)
-    where.add_argument("--root", metavar="DIR|ZIP", help="where the pictures are")
-    where.add_argument(
-        "--embeddings", metavar="NPZ", help="instead of the pictures what `edgeface embed` made"
-    )
-    add_models(pairs)
-    pairs.add_argument(
-        "--all-pairs",
-        action="store_true",
-        help="EER and TAR over every cross-person pair instead of the file's impostor pairs",
-    )
-    pairs.add_argument(
-        "--plot",
-        type=output_file,
-        metavar="PNG",
-        help="write the curve and the score distributions",
-    )
+    pairs = (add_verification(kinds), add_quantization(kinds), add_conditions(kinds, _folds))
     people_named = add_identification(kinds, _folds)
     halves = add_kind(
         kinds,
@@ -97,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_root(faces)
     _add_detection(faces)
-    for kind in (pairs, people_named, halves, faces):
+    for kind in (*pairs, people_named, halves, faces):
+        kind.add_argument(
+            "--report", type=output_file, metavar="HTML", help="write a page to look at"
+        )
         add_json(kind)
 
 
@@ -140,78 +115,12 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
     )
 
 
-def _verification(args: argparse.Namespace) -> dict[str, Any]:
-    if args.plot:
-        require_plotting()
-    protocol = read_protocol(existing(args.pairs))
-    pictures = _embedded_before(args, protocol) if args.embeddings else _embedded(args, protocol)
-    result = report(protocol, pictures, all_pairs=args.all_pairs)
-    if args.plot:
-        plot_verification(result, args.plot, Path(args.pairs).stem)
-    return result.mapping
-
-
-def _embedded(args: argparse.Namespace, protocol: Protocol) -> EmbeddedPictures:
-    opener = Opener()
-    detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
-    with PictureRoot(existing(args.root)) as root:
-        return embed_pictures(root, protocol.pictures, detector, embedder)
-
-
-def _embedded_before(args: argparse.Namespace, protocol: Protocol) -> EmbeddedPictures:
-    if args.detector != DETECTOR:
-        raise EvaluationError("--detector goes with --root: embeddings keep that of `embed`")
-    space_id = load_package(find_package(args.embedder)).space_id
-    return embedded(existing(args.embeddings), protocol.pictures, space_id)
-
-
-def _print_verification(measured: dict[str, Any]) -> None:
-    folds = measured["accuracy_by_fold"]
-    if folds is None:
-        print("accuracy         not measurable with a single fold")
-    else:
-        print(
-            f"accuracy         {measured['accuracy']:.2%} +- {measured['accuracy_std']:.2%}"
-            f" ({len(folds)} folds), threshold {measured['threshold']:.3f}"
-        )
-    print(f"EER              {measured['eer']:.2%} at {measured['eer_threshold']:.3f}")
-    for point in measured["tar_at_far_details"]:
-        head = f"TAR at FAR {point['far']:<5g}"
-        if not point["measurable"]:
-            print(f"{head} not measurable: {point['expected_errors']:.1f} errors expected, not 10")
-            continue
-        interval = ""
-        if point["interval_95"] is not None:
-            low, high = point["interval_95"]
-            interval = f" (95 % interval {low:.1%} to {high:.1%})"
-        print(f"{head} {point['tar']:.2%}{interval}, threshold {point['threshold']:.3f}")
-    which = "every cross-person pair" if measured["all_pairs"] else "of the protocol"
-    print(
-        f"pairs            {measured['pairs']}: {measured['genuine_pairs']} genuine;"
-        f" impostors measured on: {measured['impostor_pairs']}, {which}"
-    )
-    print(
-        f"faces not found  {measured['faces_not_found']} of {measured['pictures']} pictures,"
-        f" in {measured['pairs_not_found']} pairs (each counts as rejected)"
-    )
-    _print_unread(measured)
-    if measured["stage_ms"]:
-        stages = ", ".join(f"{name} {ms:.1f}" for name, ms in measured["stage_ms"].items())
-        print(f"median ms        {stages}")
-
-
-def _print_unread(measured: dict[str, Any]) -> None:
-    unread = measured["pictures_unread"]
-    if unread:
-        print(f"not read         {len(unread)} of them; {unread[0]}")
-
-
 def _calibration(args: argparse.Namespace) -> dict[str, Any]:
     protocols = [read_protocol(existing(path)) for path in args.pairs]
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
     with PictureRoot(existing(args.root)) as root:
-        return calibrate(
+        measured = calibrate(
             root,
             protocols,
             detector,
@@ -219,6 +128,15 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
             fit_folds=args.fit_folds,
             check_folds=args.check_folds,
         )
+    measured["models"] = [
+        model_facts(detector, args.detector),
+        model_facts(embedder, args.embedder),
+    ]
+    if args.report:
+        from edgeface.evaluation.tables_page import calibration_page
+
+        calibration_page(measured).write(args.report)
+    return measured
 
 
 def _print_calibration(measured: dict[str, Any]) -> None:
@@ -231,7 +149,6 @@ def _print_calibration(measured: dict[str, Any]) -> None:
         f"tail from {table['tail_start']:.4f} at {table['tail_rate']:.3g}:"
         f" shape {table['tail_shape']:.3f}, scale {table['tail_scale']:.4f}"
     )
-    _print_unread(measured)
     print(f"on {measured['check_impostors']} impostor pairs of other people:")
     for check in measured["checks"]:
         low, high = check["interval_95"]
@@ -246,6 +163,7 @@ def _print_calibration(measured: dict[str, Any]) -> None:
             f" {check['delivered']:.3g} (95 % interval {low:.3g} to {high:.3g},"
             f" {check['errors']} errors): {verdict}"
         )
+    name_left_out(measured)
 
 
 def _folds(text: str) -> range:
@@ -259,7 +177,7 @@ def _detection(args: argparse.Namespace) -> dict[str, Any]:
     if not args.boxes and not args.one_face:
         raise EvaluationError("nothing to measure on: give --boxes, --one-face or both")
     with PictureRoot(existing(args.root)) as root:
-        return measure_detection(
+        measured = measure_detection(
             root,
             detector=args.detector,
             boxes=existing(args.boxes) if args.boxes else None,
@@ -269,6 +187,11 @@ def _detection(args: argparse.Namespace) -> dict[str, Any]:
             input_size_px=parse_size(args.input_size) if args.input_size else None,
             min_face_px=args.min_face_px,
         )
+    if args.report:
+        from edgeface.evaluation.tables_page import detection_page
+
+        detection_page(measured).write(args.report)
+    return measured
 
 
 def _print_detection(measured: dict[str, Any]) -> None:
@@ -297,5 +220,5 @@ def _print_detection(measured: dict[str, Any]) -> None:
             f" {marks['p90_percent']:.2f}), {marks['faces']} faces of {name},"
             f" {marks['left_out']} profiles left out"
         )
-    _print_unread(measured)
     print(f"median ms        detect {measured['detect_ms']:.1f}")
+    name_left_out(measured)

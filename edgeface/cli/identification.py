@@ -10,13 +10,14 @@ from typing import Any
 from edgeface.base.counting import counted
 from edgeface.base.errors import EvaluationError
 from edgeface.cli.common import add_kind, add_models, at_least
+from edgeface.cli.embed import name_left_out
 from edgeface.evaluation.identification_run import (
     Sampling,
     drawn_sizes,
     embed_people,
     gallery_sizes,
 )
-from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener, existing
+from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener, existing, model_facts
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.recognition.decision import DecisionRules
@@ -96,12 +97,18 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     else:
         sampling = Sampling(args.photographs, args.rounds, args.seed)
         rows = drawn_sizes(portraits, calibration, rules, sampling)
-    return {
+    measured = {
         "target_fpir": rules.target_fpir,
         "max_looks": rules.max_looks,
         "photographs": None if others else args.photographs,
         "sizes": rows,
+        "models": [model_facts(detector, detector_name), model_facts(embedder, embedder_name)],
     } | account
+    if args.report:
+        from edgeface.evaluation.tables_page import identification_page
+
+        identification_page(measured).write(args.report)
+    return measured
 
 
 def _wanted(args: argparse.Namespace) -> frozenset[str] | None:
@@ -158,7 +165,7 @@ def _print(measured: dict[str, Any]) -> None:
     if any(row["threshold_extrapolated"] for row in rows):
         print("+  extrapolated beyond what the calibration's data support")
     _print_people([row for row in rows if not row["scaled"]][-1:] or rows[:1])
-    _print_left_out(measured)
+    name_left_out(measured)
 
 
 def _named(kind: dict[str, Any]) -> str:
@@ -201,14 +208,3 @@ def _print_people(rows: Sequence[dict[str, Any]]) -> None:
         ]
         print(f"missed most of {row['people']:,}: {', '.join(missed) or 'nobody'}")
         print(f"strangers named: {', '.join(taken) or 'nobody'}")
-
-
-def _print_left_out(measured: dict[str, Any]) -> None:
-    for key, what in (("pictures_faceless", "no face"), ("pictures_unread", "not read")):
-        names = measured[key]
-        if names:
-            more = f", {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-            print(
-                f"{what}: {len(names)} of {measured['pictures']} pictures:"
-                f" {'; '.join(names[:_NAMED])}{more}"
-            )

@@ -57,6 +57,7 @@ def calibrate(
         "pictures": len(names),
         "faces_not_found": int((~pictures.found).sum()),
         "pictures_unread": list(pictures.unread),
+        "pictures_faceless": list(pictures.faceless),
     }
 
 

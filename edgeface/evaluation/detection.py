@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.base.files import TEXT_FILE_BYTES, read_file
-from edgeface.evaluation.opener import DETECTOR, Opener
+from edgeface.evaluation.opener import DETECTOR, Opener, model_facts
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.reference import YuNet
 from edgeface.evaluation.stills import require_some, shown
@@ -223,6 +223,7 @@ def measure_detection(
     run = _Run(detector, reference, input_size_px, min_face_px)
     return {
         "detector": detector,
+        "models": run.models,
         "reference": reference,
         "input_size_px": run.size_px,
         "min_face_px": min_face_px,
@@ -247,6 +248,7 @@ class _Run:
         self._detector: Detector | YuNet = opener.detector(
             detector, score_threshold=LOWEST_SCORE, max_faces=MAX_FACES
         )
+        self.models = [model_facts(self._detector, detector)]
         self._threshold = self._detector.usual_score
         self._reference = (
             opener.detector(reference, score_threshold=REFERENCE_SCORE) if reference else None

@@ -98,7 +98,7 @@ def read_embeddings(path: Path) -> tuple[Origin, dict[str, EmbeddingRow]]:
     return origin, {str(row["names"]): row for row in rows}
 
 
-def embedded(path: Path, names: Sequence[str], space_id: str) -> EmbeddedPictures:
+def embedded(path: Path, names: Sequence[str], space_id: str) -> tuple[EmbeddedPictures, Origin]:
     """The embeddings of these pictures from a file; `unread` are those that it lacks.
 
     Raises EvaluationError when it is of another space than `space_id`, or lacks all.
@@ -116,8 +116,13 @@ def embedded(path: Path, names: Sequence[str], space_id: str) -> EmbeddedPicture
         if row is None
     ]
     faceless = [str(row["names"]) for row in taken if row is not None and not row["found"]]
-    found = [None if row is None or not row["found"] else _decoded(row) for row in taken]
-    return gather(found, unread, faceless, {})
+    found = [
+        None
+        if row is None or not row["found"]
+        else (_decoded(row), Quality(*map(float, row["quality"])))
+        for row in taken
+    ]
+    return gather(found, unread, faceless, {}), origin
 
 
 def embed_into(

@@ -24,10 +24,10 @@ from edgeface.recognition.decision import DecisionRules, evaluate
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.judge import Judge
-from edgeface.recognition.matching import match
+from edgeface.recognition.matching import Ranking, match
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.templates import CodedRows, encode_template
-from edgeface.recognition.thresholds import Calibration, Threshold
+from edgeface.recognition.thresholds import MIN_SCORE, Calibration, Threshold
 
 REPLICATES: Final = 200
 _FRAME_S: Final = 0.2
@@ -117,6 +117,10 @@ class ProbeTally:
     """Of each round the probes of strangers."""
     enrolled: list[NDArray[np.float64]] = field(default_factory=list)
     """Of each round 1 for who was enrolled."""
+    mated: list[float] = field(default_factory=list)
+    """Scores of enrolled people's probes with themselves; -1 where somebody else is nearer."""
+    non_mated: list[float] = field(default_factory=list)
+    """Scores of strangers' probes with who is nearest."""
 
     def __post_init__(self) -> None:
         self.shown, self.named, self.misnamed, self.first = np.zeros((4, self.people))
@@ -127,13 +131,15 @@ class ProbeTally:
         self.enrolled.append(np.zeros(self.people))
         self.enrolled[-1][list(split.enrolled)] = 1
 
-    def count(self, person: int, named: set[int], best: int) -> None:
-        """A probe of `person` that was `named` so, and whose nearest is `best`."""
+    def count(self, person: int, named: set[int], best: int, score: float) -> None:
+        """A probe of `person` that was `named` so, and whose nearest is `best` with that score."""
         if not self.enrolled[-1][person]:
             self.strangers[-1][person] += 1
+            self.non_mated.append(score)
             # A visit that was split may give two names; it is one stranger let in.
             self.taken.update((person, other) for other in sorted(named)[:1])
             return
+        self.mated.append(score if best == person else MIN_SCORE)
         self.shown[person] += 1
         self.named[person] += person in named
         self.misnamed[person] += bool(named - {person})
@@ -218,16 +224,20 @@ def measure(
                 ranking = match(probe, np.ones(1, np.float32), index, allowed)
                 look = evaluate(ranking, index, calibration, one_look)
                 named = {numbers[ranking.best]} if look.outcome == "recognized" else set()
-                found.stills.count(person, named, numbers[ranking.best])
+                found.stills.count(person, named, numbers[ranking.best], _score(ranking))
             for start in range(0, len(rows) - rules.min_agreeing + 1, rules.best_frames):
                 track = portraits.embeddings[rows[start : start + rules.best_frames]]
                 ranking = match(track, np.ones(len(track), np.float32), index, allowed)
-                names = _names(track, index, calibration, rules)
-                found.tracks.count(person, {numbers[n] for n in names}, numbers[ranking.best])
+                names = {numbers[n] for n in _names(track, index, calibration, rules)}
+                found.tracks.count(person, names, numbers[ranking.best], _score(ranking))
     if not templates:
         raise EvaluationError("nobody is enrolled")
     found.templates = round(sum(templates) / len(templates))
     return found
+
+
+def _score(ranking: Ranking) -> float:
+    return MIN_SCORE if ranking.best_score is None else ranking.best_score
 
 
 def _index(portraits: Portraits, split: GallerySplit) -> GalleryIndex:

@@ -19,14 +19,14 @@ from edgeface.evaluation.identification import (
     draw_galleries,
     measure,
 )
+from edgeface.evaluation.operating_points import SIZES
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.stills import Progress, embed_pictures
 from edgeface.recognition.decision import DecisionRules
-from edgeface.recognition.thresholds import Calibration
+from edgeface.recognition.thresholds import MIN_SCORE, Calibration
 from edgeface.recognition.values import FaceDetector, FaceEmbedder
 
-SIZES: Final = (12, 100, 1000, 10_000)
-"""People enrolled."""
+_DET_POINTS: Final = 60
 LISTED: Final = 10
 """How many people a list names at most."""
 
@@ -196,7 +196,27 @@ def _rates(tally: ProbeTally, asked: float, times: float) -> dict[str, Any]:
         "kept": fpir is not None and fpir <= asked * FACTOR,
         "proven": fpir_95 is not None and _enlarged(fpir_95[1], times) <= asked * FACTOR,
         "within_factor_two": fpir is not None and asked / FACTOR <= fpir <= asked * FACTOR,
+        "det": _curve(tally, times),
     }
+
+
+def _curve(tally: ProbeTally, times: float) -> list[dict[str, float]]:
+    """What other thresholds would give, ascending: FNIR (not nearest, or below) and FPIR, for the
+    nearest person alone, without what else the daemon asks of a name."""
+    mated, others = np.sort(tally.mated), np.sort(tally.non_mated)
+    if not len(mated) or not len(others):
+        return []
+    scores = np.unique(np.concatenate([others, mated[mated > MIN_SCORE]]))
+    shares = np.linspace(0, 1, _DET_POINTS // 2)
+    thresholds = np.unique(
+        [*np.linspace(scores[0], scores[-1], _DET_POINTS // 2), *np.quantile(others, shares**0.1)]
+    )
+    missed = np.searchsorted(mated, thresholds, side="left") / len(mated)
+    named = 1 - np.searchsorted(others, thresholds, side="left") / len(others)
+    return [
+        {"threshold": float(t), "fnir": float(m), "fpir": _enlarged(float(n), times)}
+        for t, m, n in zip(thresholds, missed, named, strict=True)
+    ]
 
 
 def _enlarged(rate: float, times: float) -> float:

@@ -40,6 +40,23 @@ def percentile_interval(
     return float(low), float(high)
 
 
+def share_interval(
+    hits: NDArray[np.bool_], subjects: NDArray[np.int32], people: int, *, replicates: int = 200
+) -> tuple[float, float] | None:
+    """The 95 % interval of the share of `hits`, bool `(n,)`, by bootstrap over their `subjects`,
+    int32 `(n,)`; None for fewer than two people."""
+    if people < 2 or not len(hits):
+        return None
+    of_each = np.bincount(subjects, minlength=people).astype(np.float64)
+    hit = np.bincount(subjects[hits], minlength=people).astype(np.float64)
+    rates = []
+    for drawn in draw_weights(people, replicates, 1):
+        wide = drawn.astype(np.float64)
+        total = float(wide @ of_each)
+        rates.append(float(wide @ hit) / total if total else float("nan"))
+    return percentile_interval(rates)
+
+
 BLOCK_ROWS = 512
 """Rows of the similarity matrix computed at once, to bound memory."""
 

@@ -51,6 +51,18 @@ class Opener:
         return self._meter(which, self._runtime.interpreter(content))
 
 
+def model_facts(model: Detector | YuNet | Embedder, spec: str) -> dict[str, str | None]:
+    """What a report says of a model: JSON-able."""
+    if isinstance(model, YuNet):
+        return {"name": spec, "version": "reference", "sha256": None}
+    description = model.package.description
+    return {
+        "name": description.name,
+        "version": description.version,
+        "sha256": model.package.sha256,
+    }
+
+
 def parse_size(text: str) -> tuple[int, int]:
     """(width, height) of `320x240`. Raises EvaluationError."""
     width, _, height = text.partition("x")

@@ -54,7 +54,9 @@ class PictureRoot:
                     return decode_picture(self._unpacked(member), f"{self.path}: {member}")
         if self.path == Path():
             raise PictureError(f"{name}: no such file")
-        raise PictureError(f"{self.path}: has no picture {name}")
+        folder = PurePosixPath(name).parent.as_posix()
+        lacking = "" if folder == "." or self._has_folder(folder) else f", and no folder {folder}"
+        raise PictureError(f"{self.path}: has no picture {name}{lacking}")
 
     def names(self, containing: str = "") -> list[str]:
         """Names of all pictures, sorted; only those with `containing` in them."""
@@ -97,6 +99,12 @@ class PictureRoot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _has_folder(self, name: str) -> bool:
+        if self._zip is None:
+            return (self.path / name).is_dir()
+        starts = (f"{name}/", f"{self._top}{name}/")
+        return any(member.startswith(starts) for member in self._members)
 
     def _unpacked(self, member: str) -> bytes:
         assert self._zip is not None

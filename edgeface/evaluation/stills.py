@@ -6,13 +6,12 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.base.errors import EvaluationError, PictureError
-from edgeface.evaluation.pictures import PictureRoot
 from edgeface.gallery.locate import FaceProblem, choose_face, find_doubtful_faces, find_faces
 from edgeface.recognition.alignment import align
 from edgeface.recognition.quality import Quality, assess
@@ -32,12 +31,21 @@ class EmbeddedPictures:
     """float32 `(n, d)` unit rows; zeros where no face was found."""
     found: NDArray[np.bool_]
     """bool `(n,)`."""
+    quality: tuple[Quality | None, ...]
+    """n; None where no face was found."""
     unread: tuple[str, ...]
     """What is wrong with each of those that are missing or cannot be decoded; not found either."""
     faceless: tuple[str, ...]
     """The names of those in which there is no face."""
     stage_ms: dict[str, float]
     """Median milliseconds per picture of each stage of `STAGES`."""
+
+
+class Pictures(Protocol):
+    """Where pictures come from by their names; a `PictureRoot` is one."""
+
+    def read(self, name: str) -> Image:
+        """BGR uint8 `(h, w, 3)`. Raises PictureError."""
 
 
 class Progress:
@@ -117,7 +125,7 @@ class StillPicture:
 
 
 def each_picture(
-    root: PictureRoot,
+    root: Pictures,
     names: Sequence[str],
     detector: FaceDetector,
     embedder: FaceEmbedder,
@@ -162,7 +170,7 @@ def _face_of(
 
 
 def embed_pictures(
-    root: PictureRoot,
+    root: Pictures,
     names: Sequence[str],
     detector: FaceDetector,
     embedder: FaceEmbedder,
@@ -174,10 +182,11 @@ def embed_pictures(
     """
     unread: list[str] = []
     faceless: list[str] = []
-    rows: list[Embedding | None] = []
+    rows: list[tuple[Embedding, Quality] | None] = []
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for picture in each_picture(root, names, detector, embedder, spent):
-        rows.append(None if picture.face is None else picture.face.embedding)
+        face = picture.face
+        rows.append(None if face is None else (face.embedding, face.quality))
         if picture.unread is not None:
             unread.append(picture.unread)
         elif picture.face is None:
@@ -187,7 +196,7 @@ def embed_pictures(
 
 
 def gather(
-    rows: Sequence[Embedding | None],
+    rows: Sequence[tuple[Embedding, Quality] | None],
     unread: Sequence[str],
     faceless: Sequence[str],
     stage_ms: dict[str, float],
@@ -197,13 +206,14 @@ def gather(
     Raises EvaluationError when not one could be read.
     """
     require_some(unread, rows)
-    width = next((len(row) for row in rows if row is not None), DIMENSIONS)
+    width = next((len(row[0]) for row in rows if row is not None), DIMENSIONS)
     embeddings = np.zeros((len(rows), width), dtype=np.float32)
     for index, row in enumerate(rows):
         if row is not None:
-            embeddings[index] = row
+            embeddings[index] = row[0]
     found = np.array([row is not None for row in rows], dtype=np.bool_)
-    return EmbeddedPictures(embeddings, found, tuple(unread), tuple(faceless), stage_ms)
+    quality = tuple(None if row is None else row[1] for row in rows)
+    return EmbeddedPictures(embeddings, found, quality, tuple(unread), tuple(faceless), stage_ms)
 
 
 def require_some(unread: Sequence[str], names: Sequence[object]) -> None:

@@ -1,19 +1,21 @@
-"""A verification protocol's report: from embedded pictures to every number that is printed.
-
-Its picture needs matplotlib, which the extra `eval` brings.
-"""
+"""A verification protocol's report: from embedded pictures to every number that is printed."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgeface.base.errors import EvaluationError, RuntimeMissingError
-from edgeface.evaluation.impostors import PairScores, cross_person_scores, true_accepts
+from edgeface.base.errors import EvaluationError
+from edgeface.evaluation.impostors import (
+    PairScores,
+    cross_person_scores,
+    share_interval,
+    true_accepts,
+)
+from edgeface.evaluation.operating_points import OperatingPoint
 from edgeface.evaluation.protocol import Protocol
 from edgeface.evaluation.rates import (
     NOT_FOUND,
@@ -34,6 +36,8 @@ class VerificationReport:
 
     eer: EqualError
     tar: list[TrueAccept]
+    pairs: Scores
+    """Of every pair of the protocol, float32 `(pairs,)`."""
     genuine: PairScores
     impostor: PairScores
     """The impostor pairs that EER and TAR were measured on."""
@@ -43,11 +47,15 @@ class VerificationReport:
     at least one picture in which no face was found."""
 
 
-def pair_scores(protocol: Protocol, pictures: EmbeddedPictures) -> Scores:
-    """The cosine of each pair, float32 `(pairs,)`, `NOT_FOUND` where a face is missing."""
+def pair_scores(
+    protocol: Protocol, pictures: EmbeddedPictures, others: EmbeddedPictures | None = None
+) -> Scores:
+    """The cosine of each pair, float32 `(pairs,)`, `NOT_FOUND` where a face is missing; with
+    `others`, of the same pictures, each pair's second one is from there."""
     a, b = protocol.a, protocol.b
-    cosines = np.einsum("ij,ij->i", pictures.embeddings[a], pictures.embeddings[b])
-    both = pictures.found[a] & pictures.found[b]
+    second = pictures if others is None else others
+    cosines = np.einsum("ij,ij->i", pictures.embeddings[a], second.embeddings[b])
+    both = pictures.found[a] & second.found[b]
     return np.where(both, np.clip(cosines, NOT_FOUND, 1.0), NOT_FOUND).astype(np.float32)
 
 
@@ -70,9 +78,14 @@ def impostors_of(protocol: Protocol, pictures: EmbeddedPictures) -> PairScores:
 
 
 def report(
-    protocol: Protocol, pictures: EmbeddedPictures, *, all_pairs: bool = False
+    protocol: Protocol,
+    pictures: EmbeddedPictures,
+    *,
+    all_pairs: bool = False,
+    points: Sequence[OperatingPoint] = (),
 ) -> VerificationReport:
-    """Measure. With `all_pairs` EER and TAR use every cross-person pair as an impostor.
+    """Measure. With `all_pairs` EER and TAR use every cross-person pair as an impostor; `points`
+    are measured besides.
 
     Raises EvaluationError if the protocol lacks pairs of one kind.
     """
@@ -109,10 +122,26 @@ def report(
         "pictures": len(protocol.pictures),
         "faces_not_found": int(missing.sum()),
         "pictures_unread": list(pictures.unread),
+        "pictures_faceless": list(pictures.faceless),
         "pairs_not_found": int((missing[protocol.a] | missing[protocol.b]).sum()),
+        "operating_points": [at_point(point, genuine, impostor, people) for point in points],
         "stage_ms": pictures.stage_ms,
     }
-    return VerificationReport(eer, tar, genuine, impostor, mapping)
+    return VerificationReport(eer, tar, scores, genuine, impostor, mapping)
+
+
+def at_point(
+    point: OperatingPoint, genuine: PairScores, impostor: PairScores, people: int
+) -> dict[str, Any]:
+    """JSON-able: the shares of both kinds of pairs that reach a daemon's threshold."""
+    passed = genuine.scores >= np.float32(point.threshold)
+    accepted = int((impostor.scores >= np.float32(point.threshold)).sum())
+    return point.mapping() | {
+        "tar": float(passed.mean()),
+        "tar_interval_95": share_interval(passed, genuine.a, people),
+        "far": accepted / len(impostor),
+        "impostors_accepted": accepted,
+    }
 
 
 def _details(point: TrueAccept) -> dict[str, Any]:
@@ -133,46 +162,3 @@ def operating_curve(genuine: Scores, impostor: Scores) -> tuple[Scores, Scores]:
     tar = 1.0 - np.searchsorted(genuine, thresholds, side="left") / len(genuine)
     far = 1.0 - np.searchsorted(impostor, thresholds, side="left") / len(impostor)
     return far.astype(np.float32), tar.astype(np.float32)
-
-
-def require_plotting() -> None:
-    """Raises RuntimeMissingError without matplotlib."""
-    try:
-        importlib.import_module("matplotlib.backends.backend_agg")
-    except ImportError as error:
-        raise RuntimeMissingError(
-            "--plot needs matplotlib: install edgeface with the extra 'eval'"
-        ) from error
-
-
-def plot_verification(report: VerificationReport, path: Path, title: str) -> None:
-    """Write a PNG: TAR over FAR with intervals, and both score distributions.
-
-    Raises EvaluationError when it cannot be written; matplotlib is there.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    curve, histogram = figure.subplots(1, 2)
-    far, tar = operating_curve(report.genuine.scores, report.impostor.scores)
-    curve.semilogx(np.maximum(far, 0.5 / len(report.impostor)), tar, color="tab:blue")
-    for point in report.tar:
-        if point.rate is not None and point.interval_95 is not None:
-            low, high = point.interval_95
-            error_bar = [[max(point.rate - low, 0)], [max(high - point.rate, 0)]]
-            curve.errorbar(point.far, point.rate, error_bar, color="tab:red", marker="o", capsize=4)
-    curve.set(xlabel="false accept rate", ylabel="true accept rate", title=title)
-    curve.grid(visible=True, which="both", alpha=0.3)
-    bins = np.linspace(-0.5, 1.0, 121)
-    for name, scores in (("same person", report.genuine), ("two people", report.impostor)):
-        seen = scores.scores[scores.scores > NOT_FOUND]
-        histogram.hist(seen, bins=bins, density=True, alpha=0.6, label=name)
-    histogram.axvline(report.eer.threshold, color="black", linestyle=":", label="equal error")
-    histogram.set(xlabel="cosine", ylabel="density")
-    histogram.legend()
-    try:
-        figure.savefig(path, dpi=120)
-    except (OSError, ValueError) as error:  # ValueError: a format that matplotlib does not know
-        raise EvaluationError(f"{path}: the plot cannot be written: {error}") from error

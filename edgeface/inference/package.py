@@ -78,6 +78,11 @@ class ModelPackage:
         return self._embedder("an embedding space").space_id
 
     @property
+    def calibrated(self) -> bool:
+        """Whether it is an embedder with a calibration."""
+        return getattr(self.description, "calibration", None) is not None
+
+    @property
     def calibration(self) -> Calibration:
         """What thresholds are read from. Raises ModelError where there is none, or a broken one."""
         table = self._embedder("a calibration").calibration

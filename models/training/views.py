@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from edgeface.evaluation.coverings import against_the_light, cover, near_infrared
 from edgeface.recognition.alignment import ARCFACE, RETAIL, inverse, similarity
 from models.training.augment import Image, degrade, noise, occlude, relight
-from models.training.coverings import against_the_light, cover, near_infrared
 from models.training.faces import DIVERSE_MARGIN_PX, DIVERSE_PX, FACE_PX, MARGIN_PX
 from models.training.turned_head import mapped, turned
 

@@ -276,10 +276,14 @@ def test_a_name_that_the_terminal_cannot_show_is_escaped(tmp_path: Path) -> None
         ("bench pipeline --clip a.mp4 --gallery -1", "--gallery: -1 is less than 0"),
         ("bench pipeline --clip a.mp4 --frames many", "--frames: many is not a whole number"),
         (
-            "evaluate verification --pairs a --root b --plot /nosuch/x.png",
-            "--plot: /nosuch is not a folder",
+            "evaluate verification --pairs a --root b --report /nosuch/x.html",
+            "--report: /nosuch is not a folder",
         ),
-        ("evaluate verification --pairs a --root b --plot /", "--plot: / is a folder"),
+        ("evaluate verification --pairs a --root b --report /", "--report: / is a folder"),
+        (
+            "evaluate conditions --pairs a --root b --report /nosuch/x.html",
+            "--report: /nosuch is not a folder",
+        ),
         ("evaluate detection --root b --min-face-px nan", "--min-face-px: nan is not at least 1"),
         ("compare a b --fmr x", "--fmr: x is not a number"),
         ("call hq/door-1 verify p_8c1k3v9q2m --timeout nan", "--timeout: nan is not from 1 to 600"),

@@ -14,16 +14,17 @@ import pytest
 from edgeface.cli.main import main
 from edgeface.evaluation.identification import Portraits
 from edgeface.evaluation.identification_run import (
-    SIZES,
     Sampling,
     drawn_sizes,
     embed_people,
     gallery_sizes,
 )
 from edgeface.evaluation.opener import Opener
+from edgeface.evaluation.operating_points import SIZES
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.values import Embedding
+from tests.support.pages import assert_stands_alone
 from tests.support.people import identity, uniform_calibration, view
 
 CALIBRATION = uniform_calibration()
@@ -113,6 +114,23 @@ def test_it_names_who_is_missed_and_which_stranger_is_taken_for_whom(
     assert not own["track"]["kept"]
 
 
+def test_the_det_falls_and_meets_what_is_measured_at_the_threshold(
+    rng: np.random.Generator,
+) -> None:
+    rules = DecisionRules(target_fpir=0.15, min_margin=0.0)
+    faces = portraits(crowd(60, rng), 9, rng, likeness=0.5)
+    for row in drawn_sizes(faces, CALIBRATION, rules, Sampling(rounds=2))[:2]:
+        still = row["still"]
+        curve = np.array([(p["threshold"], p["fnir"], p["fpir"]) for p in still["det"]])
+        assert len(curve) > 20
+        assert (np.diff(curve, axis=0)[:, 1] >= 0).all()
+        assert (np.diff(curve, axis=0)[:, 2] <= 0).all()
+        assert curve[0, 2] == pytest.approx(1.0)
+        fnir, fpir = (np.interp(row["threshold"], curve[:, 0], curve[:, k]) for k in (1, 2))
+        assert fnir == pytest.approx(1 - still["named"], abs=0.05)
+        assert fpir == pytest.approx(still["fpir"], rel=0.5)
+
+
 def test_twins_are_ambiguous_and_no_false_name(rng: np.random.Generator) -> None:
     staff = crowd(6, rng)
     staff["twin"] = staff["000"]
@@ -146,7 +164,7 @@ def models(detector_package: Path, embedder_package: Path) -> list[str]:
 
 
 def test_a_zip_of_people_is_measured_and_the_faceless_picture_named(
-    capsys: pytest.CaptureFixture[str], people: Path, models: list[str]
+    capsys: pytest.CaptureFixture[str], people: Path, models: list[str], tmp_path: Path
 ) -> None:
     arguments = ["evaluate", "identification", "--people", str(people), "--photographs", "1"]
     arguments += ["--rounds", "2", *models]
@@ -157,10 +175,13 @@ def test_a_zip_of_people_is_measured_and_the_faceless_picture_named(
     assert [row["enrolled"] for row in measured["sizes"]] == [4] * 4
     assert "pictures 24/24" in output.err
     assert "rounds 8/8" in output.err
-    assert main(arguments) == 0
-    text = capsys.readouterr().out
-    assert "no face: 1 of 24 pictures: 07/frontal/2.png" in text
-    assert "*  measured with the 4 people" in text
+    page = tmp_path / "page.html"
+    assert main([*arguments, "--report", str(page)]) == 0
+    output = capsys.readouterr()
+    assert output.err.endswith("07/frontal/2.png: no face found\n")
+    assert "*  measured with the 4 people" in output.out
+    assert_stands_alone(page)
+    assert page.read_text().count("<svg") == 4  # two photographs are no track
 
 
 def test_a_gallery_and_who_comes_to_the_door(

@@ -15,6 +15,7 @@ from edgeface.cli.main import main
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.recognition.thresholds import Calibration
 from tests.support.packages import CALIBRATION, edit_description
+from tests.support.pages import assert_stands_alone
 from tests.support.patterned_people import picture, png
 
 
@@ -77,14 +78,18 @@ def test_all_pairs_takes_every_cross_person_pair(
 def test_the_table_says_what_cannot_be_measured(
     capsys: pytest.CaptureFixture[str], people: Path, pairs: Path, models: list[str], tmp_path: Path
 ) -> None:
-    plot = tmp_path / "curve.png"
-    arguments = ["--pairs", str(pairs), "--root", str(people), "--plot", str(plot)]
+    page = tmp_path / "page.html"
+    arguments = ["--pairs", str(pairs), "--root", str(people), "--report", str(page)]
     assert main(["evaluate", "verification", *arguments, *models]) == 0
     text = capsys.readouterr().out
     assert "accuracy         95.83%" in text
     assert text.count("not measurable") == 4
     assert "1 of 24 pictures" in text
-    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert_stands_alone(page)
+    html = page.read_text()
+    assert html.count("data:image/jpeg;base64,") == 2 * 2 * 12
+    for said in ("95.83%", "1  two photographs", "10,000 people", "DET curve", "ROC curve"):
+        assert said in html
 
 
 def test_missing_and_damaged_pictures_are_counted_and_the_rest_is_measured(
@@ -104,7 +109,10 @@ def test_missing_and_damaged_pictures_are_counted_and_the_rest_is_measured(
         f"{tmp_path / second}: not a picture that can be read (use JPEG or PNG)",
     ]
     assert main(["evaluate", *arguments]) == 0
-    assert f"not read         2 of them; {tmp_path}: has no picture" in capsys.readouterr().out
+    output = capsys.readouterr()
+    assert "3 of 24 pictures (2 of them not read), in " in output.out
+    assert f"{tmp_path}: has no picture {first}\n" in output.err
+    assert "07/frontal/2.png: no face found\n" in output.err
 
 
 def test_a_root_without_any_of_the_pictures_is_an_error(

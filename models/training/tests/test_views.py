@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from edgeface.base.errors import ModelError
+from edgeface.evaluation.coverings import COVERINGS, against_the_light, cover, near_infrared
 from edgeface.recognition.alignment import ARCFACE, RETAIL, similarity
 from models.training import teacher
-from models.training.coverings import COVERINGS, against_the_light, cover, near_infrared
 from models.training.embedder import STREAM, STRIDE
 from models.training.faces import DIVERSE_PX, FACE_PX, MARGIN_PX, POOLS
 from models.training.tests.conftest import pooling_teacher
