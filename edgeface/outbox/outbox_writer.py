@@ -350,8 +350,10 @@ class Writer:
         self._unknown_loss |= not gaps_good or file.short or file.unknown or gone or skipped
         # Also when the file could not be opened until now: the log learns of it late, but once.
         last = max(found, key=lambda item: (item.life, item.last_seq), default=None)
-        if last is not None and last.session != self._session:
-            self._previous, self._life = last.previous, last.life + 1
+        if last is not None:
+            file.counted = last  # before this session's first event no lower number is noted
+            if last.session != self._session:
+                self._previous, self._life = last.previous, last.life + 1
         if lost is not None:
             _log.error("%s: the newest events were lost by damage: %s", self._path, lost)
             self._report(dropped=self.status.dropped + lost.dropped)

@@ -26,6 +26,18 @@ class Snapshot(NamedTuple):
     """Ranges of dropped events that no gap event has named yet."""
 
 
+class Damage(NamedTuple):
+    """A bit that flipped in one of the outbox's files, between two lives."""
+
+    snapshots: int
+    """How many had been taken."""
+    arrived: int
+    """How many messages had come on `~/event/log`."""
+    in_log: bool
+    """Whether it was in SQLite's write-ahead log: its newest transactions go, and with them also
+    what they had deleted is there again."""
+
+
 class Entry(NamedTuple):
     """One line of the ledger."""
 
@@ -112,8 +124,7 @@ class Books:
     """Filled by the harness, judged once at the end."""
 
     snapshots: list[Snapshot] = field(default_factory=list)
-    damaged: list[frozenset[tuple[str, int]]] = field(default_factory=list)
-    """What waited in the outbox whenever a bit of its files was flipped."""
+    damaged: list[Damage] = field(default_factory=list)
     ledger: dict[tuple[str, int], Entry] = field(default_factory=dict)
     log: list[Logged] = field(default_factory=list)
     malformed: int = 0
@@ -145,10 +156,15 @@ class Books:
 
     @property
     def excused(self) -> set[tuple[str, int]]:
-        """What waited at a flip, where gap events speak of a loss without ranges: a file that was
-        set aside does not tell what was in it."""
-        unknown = any(item.unknown for item in self.log)
-        return set().union(*self.damaged) if unknown else set()
+        """What waited at a flip after which a gap event speaks of a loss without ranges: a file
+        that was set aside does not tell what was in it."""
+        last = max((n for n, item in enumerate(self.log) if item.unknown), default=-1)
+        return {
+            key
+            for item in self.damaged
+            if item.snapshots and item.arrived <= last
+            for key in self.snapshots[item.snapshots - 1].waiting
+        }
 
     def missing(self) -> list[tuple[str, int]]:
         """Committed, and neither seen nor announced as dropped."""
@@ -156,6 +172,23 @@ class Books:
         everything = {(s, n) for s, last in self.committed.items() for n in range(1, last + 1)}
         everything |= {key for key, item in self.ledger.items() if item.on_disk}
         return sorted(everything - known)
+
+    def note_damage(self, *, in_log: bool) -> None:
+        """A bit has flipped now."""
+        self.damaged.append(Damage(len(self.snapshots), len(self.log), in_log))
+
+    def brought_back(self, place: int) -> bool:
+        """Whether the event at this place of the log had gone from the outbox, as too old or too
+        much, and is there again since the transaction that deleted it was lost to a flipped bit. No
+        outbox could know; it had better be late than lost."""
+        item = self.log[place]
+        for damage in self.damaged:
+            if damage.in_log and damage.arrived <= place:
+                before = self.snapshots[: damage.snapshots]
+                made = any(s.session == item.session and s.last_seq >= item.seq for s in before)
+                if made and (item.session, item.seq) not in before[-1].waiting:
+                    return True
+        return False
 
     def judge(self) -> list[Check]:
         """All promises."""
@@ -263,15 +296,15 @@ class Books:
         met: set[tuple[str, int]] = set()
         highest = (-1, 0)
         found = []
-        for item in self.log:
+        for place, item in enumerate(self.log):
             key = (item.session, item.seq)
             if key in met or item.session not in order:
                 continue
             met.add(key)
-            place = (order[item.session], item.seq)
-            if place < highest:
+            rank = (order[item.session], item.seq)
+            if rank < highest and not self.brought_back(place):
                 found.append(key)
-            highest = max(highest, place)
+            highest = max(highest, rank)
         return found
 
 

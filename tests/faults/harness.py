@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -229,25 +230,33 @@ class Harness:
         """End a life if it has not ended, and enter what it leaves into the books."""
         if life.ended is None:
             life.kill()
-        # Of a damaged file nobody else can say what is in it before a life has gone through it.
-        self._damaged = self._damaged and not any(item.on_disk for item in life.entries())
-        snapshot = None if self._damaged else read_outbox(self._state, self._folder / "copy")
         with self._witness.lock:
             report.books.ledger.update({(item.session, item.seq): item for item in life.entries()})
-            if snapshot is not None:
-                report.books.snapshots.append(snapshot)
+            self._take_snapshot(report.books, life.session)
         if "Traceback" in life.log:
             report.troubles.append(f"a traceback: {life.log[-1500:]}")
 
+    def _take_snapshot(self, books: Books, session: str) -> None:
+        """Of a damaged file nobody else can say what is in it before a life has written to it,
+        whose session stands there then."""
+        try:
+            snapshot = read_outbox(self._state, self._folder / "copy")
+        except (sqlite3.Error, ValueError):
+            if not self._damaged:
+                raise
+            return
+        self._damaged = self._damaged and (snapshot is None or snapshot.session != session)
+        if snapshot is not None and not self._damaged:
+            books.snapshots.append(snapshot)
+
     def _flip(self, report: Report) -> None:
-        """Damage a file, and note what the outbox held if it is one of its."""
+        """Damage a file, and note it if it is one of the outbox's."""
         assert report.flips is not None
-        snapshots = report.books.snapshots
-        waiting = snapshots[-1].waiting if snapshots else frozenset()
         name = report.flips.after_kill(report.kills)
         if name is not None and name.startswith("outbox"):
             self._damaged = True
-            report.books.damaged.append(waiting)
+            with self._witness.lock:
+                report.books.note_damage(in_log=name.endswith("-wal"))
 
     def _enroll(self, port: int) -> FleetSite:
         """The device is one of a fleet, and has three people and a remembered time."""

@@ -42,6 +42,12 @@ class Life:
         return self._log.read_text(errors="replace")
 
     @property
+    def session(self) -> str:
+        """As it names it; empty when it was killed before it had one."""
+        file = self.ledger.with_name("session")
+        return file.read_text() if file.exists() else ""
+
+    @property
     def ended(self) -> int | None:
         """The exit code of a process that has ended by itself."""
         return self._process.poll()

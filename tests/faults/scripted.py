@@ -49,6 +49,7 @@ class ScriptedComposition(Composition):
     def __init__(self, ledger: Path, settings: Settings, **_: None) -> None:
         super().__init__(settings)
         self._ledger = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        ledger.with_name("session").write_text(self.outbox.session)
         self._tell_publisher = self.outbox._committed
         self.outbox.when_committed(self._note)
 

@@ -11,7 +11,7 @@ import pytest
 from edgeface.base.clock import ManualClock, utc_now
 from edgeface.contract import codec, event
 from edgeface.contract.event import DroppedRange, Identity, Loss, Previous
-from tests.faults.accounts import Books, DoorBook, Entry, Logged, Snapshot
+from tests.faults.accounts import Books, Damage, DoorBook, Entry, Logged, Snapshot
 from tests.support.messages import sighting
 
 
@@ -150,6 +150,41 @@ def test_what_was_in_memory_only_may_go_with_a_kill() -> None:
     assert wrong(books) == set()
     books.ledger["b", 3] = Entry("b", 3, "b-3", on_disk=True)
     assert len(wrong(books)) == 2
+
+
+@pytest.mark.parametrize(
+    ("in_log", "still_waits", "too_late", "excused"),
+    [
+        pytest.param(True, False, False, True, id="brought-back"),
+        pytest.param(False, False, False, False, id="not-by-the-log"),
+        pytest.param(True, True, False, False, id="was-there-all-the-time"),
+        pytest.param(True, False, True, False, id="before-the-damage"),
+    ],
+)
+def test_an_event_may_come_after_younger_ones_where_damage_to_the_log_has_brought_it_back(
+    in_log: bool, still_waits: bool, too_late: bool, excused: bool
+) -> None:
+    books = good()
+    if still_waits:
+        books.snapshots[-1] = Snapshot("b", 2, frozenset({("a", 3)}), 0)
+    if not too_late:
+        books.note_damage(in_log=in_log)
+    books.log.append(logged("a", 3))
+    if too_late:
+        books.note_damage(in_log=in_log)
+    assert any("out of order" in promise for promise in wrong(books)) != excused
+
+
+def test_what_waited_at_a_flip_is_excused_by_a_loss_without_ranges_that_is_told_after_it() -> None:
+    books = good()
+    books.snapshots.insert(1, Snapshot("a", 3, frozenset({("a", 2), ("a", 3)}), 0))
+    books.log[4] = logged("b", 2)
+    books.damaged.append(Damage(2, 3, in_log=False))
+    assert len(wrong(books)) == 1
+    books.log[2] = dataclasses.replace(books.log[2], unknown=True)
+    assert len(wrong(books)) == 1
+    books.log.append(dataclasses.replace(logged("b", 2), unknown=True))
+    assert wrong(books) == set()
 
 
 def test_a_line_that_a_kill_cut_short_is_no_entry() -> None:

@@ -76,6 +76,11 @@ def test_a_bit_of_the_file_spoils_a_row_or_sets_the_file_aside(
     assert whole < 60
 
 
+def as_a_power_cut_leaves(path: Path, copy: Path) -> None:
+    for ending in ("", "-wal", ".last"):
+        shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+
+
 @pytest.mark.parametrize("byte", [40, 5_000, 30_000, 60_000, 90_000])
 def test_events_that_damage_to_the_log_has_taken_are_announced(
     tmp_path: Path, clock: ManualClock, byte: int
@@ -83,10 +88,26 @@ def test_events_that_damage_to_the_log_has_taken_are_announced(
     path, copy = tmp_path / "outbox.db", tmp_path / "copy.db"
     found = writer(path, clock, BEFORE)
     rows = [take_one(found, clock) for _ in range(EVENTS)]
-    for ending in ("", "-wal", ".last"):  # as a power cut leaves it
-        shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
+    as_a_power_cut_leaves(path, copy)
     flip(tmp_path / "copy.db-wal", byte, 3)
     check(copy, rows, clock, byte)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["killed", "killed-and-damaged"])
+def test_a_session_without_an_event_forgets_nothing_of_what_the_one_before_has_counted(
+    tmp_path: Path, clock: ManualClock, again: bool
+) -> None:
+    path, copy, third = (tmp_path / name for name in ("outbox.db", "copy.db", "third.db"))
+    found = writer(path, clock, BEFORE)
+    rows = [take_one(found, clock) for _ in range(EVENTS)]
+    as_a_power_cut_leaves(path, copy)
+    flip(tmp_path / "copy.db-wal", 60_000, 3)
+    killed = writer(copy, clock, "c" * 8)
+    killed.flush(last=False)  # which brings to disk what is lost
+    as_a_power_cut_leaves(copy, third)
+    if again:
+        flip(tmp_path / "third.db-wal", 40, 3)
+    check(third, rows, clock, again)
 
 
 def test_a_session_that_is_lost_whole_is_announced_and_named(
