@@ -62,7 +62,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.cli.matrix_picture import draw_matrix
     from edgeface.recognition.thresholds import COMPARISON_FMR
 
-    root, names = _pictures(args.pictures)
+    root, names = pictures_of(args.pictures)
     with root:
         if args.output and len(names) > MOST_DRAWN:
             raise EvaluationError(
@@ -83,7 +83,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     doubt = calibration.doubt_below(threshold)
     if args.output:
         crops = [faces[name].crop for name in names]
-        draw_matrix(matrix, _labels(names), crops, (doubt, threshold.value), args.output)
+        draw_matrix(matrix, labels_of(names), crops, (doubt, threshold.value), args.output)
     if args.csv:
         _write_csv(args.csv, names, matrix)
     limits = in_metric(np.array([threshold.value, doubt], np.float32), args.metric)
@@ -108,7 +108,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _pictures(given: Sequence[str]) -> tuple[PictureRoot, list[str]]:
+def pictures_of(given: Sequence[str]) -> tuple[PictureRoot, list[str]]:
     """Where they are, and their names there. Raises EvaluationError."""
     paths = [Path(path) for path in given]
     if len(paths) == 1 and paths[0].suffix.lower() not in SUFFIXES:
@@ -131,7 +131,7 @@ def _ordered(
     return matrix, [names[place] for place in order]
 
 
-def _labels(names: Sequence[str]) -> list[str]:
+def labels_of(names: Sequence[str]) -> list[str]:
     """The file names alone, where those differ."""
     stems = [PurePosixPath(name).stem for name in names]
     return stems if len(set(stems)) == len(stems) else list(names)

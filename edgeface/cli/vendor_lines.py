@@ -30,6 +30,7 @@ VERBS: Final = frozenset(
         "compare",
         "inspect",
         "matrix",
+        "map",
         "embed",
         "identify",
         "verify",
