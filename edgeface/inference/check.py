@@ -41,8 +41,8 @@ class PackageReport:
 def check_package(folder: Path, runtime: Runtime) -> PackageReport:
     """Load, audit and run one package on the CPU.
 
-    Faults of the package are in the report. Raises RuntimeMissingError without ai-edge-litert,
-    whose schema reads the file.
+    Faults of the package are in the report. Raises RuntimeMissingError where there is no schema to
+    read the file by (`read_model`).
     """
     try:
         package = load_package(folder)

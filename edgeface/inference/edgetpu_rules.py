@@ -170,7 +170,7 @@ def operator_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]
     if not rule.xnnpack:
         yield f"{name}: XNNPACK does not take it in int8, which costs some twenty times"
     options = operator.options
-    if name in NO_FUSED_ACTIVATION and getattr(options, "fusedActivationFunction", 0) != 0:
+    if name in NO_FUSED_ACTIVATION and options.get("FusedActivationFunction", 0) != 0:
         yield f"{name}: a fused activation is not mapped"
     if name in WEIGHTED:
         count = 3 if name == "TRANSPOSE_CONV" else 2
@@ -178,10 +178,10 @@ def operator_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]
             yield f"{name}: an input is missing"
         else:
             yield from _weight_faults(model, operator)
-    if name in ("CONCATENATION", "PACK") and getattr(options, "axis", None) == _BATCH_AXIS:
+    if name in ("CONCATENATION", "PACK") and options.get("Axis") == _BATCH_AXIS:
         yield f"{name}: along the batch is not mapped"
     if name == "STRIDED_SLICE" and any(
-        getattr(options, mask, 0) for mask in ("ellipsisMask", "newAxisMask")
+        options.get(mask, 0) for mask in ("EllipsisMask", "NewAxisMask")
     ):
         yield f"{name}: ellipsis and new-axis masks are not mapped"
 
@@ -196,13 +196,13 @@ def _weight_faults(model: GraphFacts, operator: OperatorFacts) -> Iterator[str]:
     if weights.dtype != "INT8":
         yield f"{name}: weights '{weights.name}' are {weights.dtype}; full int8 means INT8"
     if name == "FULLY_CONNECTED":
-        if getattr(options, "weightsFormat", 0) != 0:
+        if options.get("WeightsFormat", 0) != 0:
             yield f"{name}: shuffled weights are not mapped"
         if len(weights.scales) > 1:
             yield f"{name}: weights '{weights.name}' are per channel; per tensor is needed"
     else:
-        across = getattr(options, "dilationWFactor", 1)
-        if across != getattr(options, "dilationHFactor", 1):
+        across = options.get("DilationWFactor", 1)
+        if across != options.get("DilationHFactor", 1):
             yield f"{name}: different dilations across and down are not mapped"
     if name == "CONV_2D" and weights.shape[-1:] != source.shape[-1:]:
         yield f"{name}: grouped convolutions are not mapped"

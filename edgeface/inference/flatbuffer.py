@@ -5,13 +5,29 @@ from __future__ import annotations
 import importlib
 import math
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
 
-_SCHEMA = "ai_edge_litert.schema_py_generated"
+_SCHEMAS: Final = ("ai_edge_litert.schema_py_generated", "tflite")
+"""Modules that the schema's compiler has made: that of ai-edge-litert, and the package for those
+who have tflite-runtime, which brings none."""
+OPTIONS: Final = (
+    "Axis",
+    "DilationHFactor",
+    "DilationWFactor",
+    "EllipsisMask",
+    "FilterHeight",
+    "FilterWidth",
+    "FusedActivationFunction",
+    "NewAxisMask",
+    "StrideH",
+    "WeightsFormat",
+)
+"""The operators' options that are read, as the schema spells them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +67,8 @@ class OperatorFacts:
     inputs: tuple[int, ...]
     """Tensor indices; -1 for one left out."""
     outputs: tuple[int, ...]
-    options: Any
-    """The schema's options object, or None."""
+    options: Mapping[str, int]
+    """Those of `OPTIONS` that it has."""
     payload: bytes
     """Options of a custom operator."""
 
@@ -81,38 +97,43 @@ class GraphFacts:
 
 @cache
 def _schema() -> Any:
-    try:
-        return importlib.import_module(_SCHEMA)
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"reading a .tflite file needs {_SCHEMA} ({error}); pip install ai-edge-litert"
-        ) from error
+    for name in _SCHEMAS:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise RuntimeMissingError(
+        "reading a .tflite file needs its schema: pip install ai-edge-litert, or, beside "
+        "tflite-runtime, pip install tflite"
+    )
 
 
 def read_model(content: bytes) -> GraphFacts:
     """Read a flatbuffer.
 
-    Raises ModelError when it is none, RuntimeMissingError without ai-edge-litert, whose schema
-    reads it (tflite-runtime has none).
+    Raises ModelError when it is none, RuntimeMissingError where there is no schema to read it by.
     """
     schema = _schema()
     if content[4:8] != b"TFL3":
         raise ModelError("not a TFLite flatbuffer (no TFL3 mark)")
     try:
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-        graph = model.subgraphs[0]
-        buffers = model.buffers
-        tensors = tuple(_tensor(schema, tensor, buffers) for tensor in graph.tensors)
-        codes = model.operatorCodes
-        operators = tuple(
-            _operator(schema, operator, codes[operator.opcodeIndex]) for operator in graph.operators
+        model = schema.Model.GetRootAsModel(content, 0)
+        graph = model.Subgraphs(0)
+        tensors = tuple(
+            _tensor(schema, tensor, model.Buffers(tensor.Buffer()))
+            for tensor in _each(graph.Tensors, graph.TensorsLength())
         )
-        inputs, outputs = _integers(graph.inputs), _integers(graph.outputs)
+        operators = tuple(
+            _operator(schema, operator, model.OperatorCodes(operator.OpcodeIndex()))
+            for operator in _each(graph.Operators, graph.OperatorsLength())
+        )
+        inputs = _integers(graph.Inputs, graph.InputsLength())
+        outputs = _integers(graph.Outputs, graph.OutputsLength())
         named = (*inputs, *outputs, *(i for op in operators for i in op.inputs + op.outputs))
         if not all(-1 <= index < len(tensors) for index in named):
             raise IndexError("it names a tensor that it has not got")
         return GraphFacts(
-            subgraphs=len(model.subgraphs),
+            subgraphs=model.SubgraphsLength(),
             operators=operators,
             tensors=tensors,
             inputs=inputs,
@@ -128,40 +149,59 @@ def _name_of(values: type, number: int) -> str:
     return str(names.get(number, f"#{number}"))
 
 
-def _integers(values: Any) -> tuple[int, ...]:
-    return tuple(int(value) for value in values) if values is not None else ()
+def _each(item: Callable[[int], Any], count: int) -> list[Any]:
+    return [item(number) for number in range(count)]
 
 
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
+def _integers(item: Callable[[int], Any], count: int) -> tuple[int, ...]:
+    return tuple(int(value) for value in _each(item, count))
 
 
-def _tensor(schema: Any, tensor: Any, buffers: Any) -> TensorFacts:
-    data = buffers[tensor.buffer].data
-    quantization = tensor.quantization
-    scales = quantization.scale if quantization is not None else None
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="replace")
+
+
+def _tensor(schema: Any, tensor: Any, buffer: Any) -> TensorFacts:
+    quantization = tensor.Quantization()
+    scales: list[Any] = []
+    zero_points: tuple[int, ...] = ()
+    if quantization is not None:
+        scales = _each(quantization.Scale, quantization.ScaleLength())
+        zero_points = _integers(quantization.ZeroPoint, quantization.ZeroPointLength())
+    signature = _integers(tensor.ShapeSignature, tensor.ShapeSignatureLength())
     return TensorFacts(
-        name=_text(tensor.name),
-        dtype=_name_of(schema.TensorType, tensor.type),
-        shape=_integers(tensor.shape),
-        dynamic=any(size < 0 for size in _integers(tensor.shapeSignature)),
-        scales=tuple(float(scale) for scale in scales) if scales is not None else (),
-        zero_points=_integers(quantization.zeroPoint) if quantization is not None else (),
-        bytes=len(data) if data is not None else 0,
+        name=_text(tensor.Name()),
+        dtype=_name_of(schema.TensorType, tensor.Type()),
+        shape=_integers(tensor.Shape, tensor.ShapeLength()),
+        dynamic=any(size < 0 for size in signature),
+        scales=tuple(float(scale) for scale in scales),
+        zero_points=zero_points,
+        bytes=buffer.DataLength(),
     )
 
 
 def _operator(schema: Any, operator: Any, code: Any) -> OperatorFacts:
     # Old files have the code only in the deprecated field, new codes only in the other.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
     custom = number == schema.BuiltinOperator.CUSTOM
-    payload = operator.customOptions
+    payload = operator.CustomOptionsAsNumpy() if operator.CustomOptionsLength() else b""
     return OperatorFacts(
-        name=_text(code.customCode) if custom else _name_of(schema.BuiltinOperator, number),
+        name=_text(code.CustomCode()) if custom else _name_of(schema.BuiltinOperator, number),
         custom=custom,
-        version=int(code.version),
-        inputs=_integers(operator.inputs),
-        outputs=_integers(operator.outputs),
-        options=operator.builtinOptions,
-        payload=bytes(payload) if payload is not None else b"",
+        version=int(code.Version()),
+        inputs=_integers(operator.Inputs, operator.InputsLength()),
+        outputs=_integers(operator.Outputs, operator.OutputsLength()),
+        options=_options(schema, operator),
+        payload=bytes(payload),
     )
+
+
+def _options(schema: Any, operator: Any) -> dict[str, int]:
+    union = operator.BuiltinOptions()
+    kind = getattr(schema, _name_of(schema.BuiltinOptions, operator.BuiltinOptionsType()), None)
+    if union is None or kind is None:
+        return {}
+    options = kind()
+    options.Init(union.Bytes, union.Pos)
+    found = {name: getattr(options, name) for name in OPTIONS if hasattr(options, name)}
+    return {name: int(read()) for name, read in found.items()}

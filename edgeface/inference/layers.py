@@ -76,12 +76,12 @@ def _detail(model: GraphFacts, operator: OperatorFacts) -> str:
     parts = []
     if weights is not None and len(weights) == 4:
         parts.append(f"{weights[1]}x{weights[2]}")
-    elif hasattr(options, "filterHeight"):
-        parts.append(f"{options.filterHeight}x{options.filterWidth}")
-    stride = getattr(options, "strideH", 1)
+    elif "FilterHeight" in options:
+        parts.append(f"{options['FilterHeight']}x{options['FilterWidth']}")
+    stride = options.get("StrideH", 1)
     if stride != 1:
         parts.append(f"/{stride}")
-    activation = getattr(options, "fusedActivationFunction", 0)
+    activation = options.get("FusedActivationFunction", 0)
     if activation:
         parts.append(_ACTIVATIONS.get(activation, f"activation {activation}"))
     return " ".join(parts)

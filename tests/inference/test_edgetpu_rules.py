@@ -234,7 +234,9 @@ def test_without_the_schema_the_error_says_what_to_install(monkeypatch: pytest.M
 
     flatbuffer._schema.cache_clear()
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(RuntimeMissingError, match="pip install ai-edge-litert"):
+    with pytest.raises(
+        RuntimeMissingError, match="ai-edge-litert, or, beside tflite-runtime, pip install tflite"
+    ):
         read_model(conv())
     monkeypatch.undo()
     assert read_model(conv()).parameters == 8

@@ -81,6 +81,8 @@ def test_a_runtime_that_imports_but_does_not_work_is_refused(
     monkeypatch: pytest.MonkeyPatch, interpreter: type, reason: str
 ) -> None:
     fake = SimpleNamespace(Interpreter=interpreter)
+    monkeypatch.setattr(runtimes.importlib.metadata, "version", lambda _: "9.9")
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", SimpleNamespace(interpreter=fake))
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", fake)
     with pytest.raises(RuntimeMissingError, match=reason):
         probe_runtime("ai-edge-litert")

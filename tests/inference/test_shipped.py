@@ -14,7 +14,7 @@ from edgeface.inference.detector import Detector
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import load_package, packages_in
-from edgeface.inference.runtimes import RUNTIMES, probe_runtime
+from edgeface.inference.runtimes import RUNTIMES, find_runtime, probe_runtime
 from edgeface.recognition.second_look import look_again
 from edgeface.settings.places import shipped_models
 
@@ -56,15 +56,13 @@ def test_the_detector_finds_a_face_that_fills_the_picture() -> None:
     for folder in shipped():
         package = load_package(folder)
         if package.description.task == "face-detection":
-            detector = open_on_cpu(package, probe_runtime("ai-edge-litert"))
+            detector = open_on_cpu(package, find_runtime())
             assert isinstance(detector, Detector)
             assert len(detector.detect(face)) == 1
 
 
 def test_a_second_look_gives_a_distant_face_its_landmarks() -> None:
-    detector = open_on_cpu(
-        load_package(shipped_models() / "face_detector"), probe_runtime("ai-edge-litert")
-    )
+    detector = open_on_cpu(load_package(shipped_models() / "face_detector"), find_runtime())
     assert isinstance(detector, Detector)
     photograph = np.asarray(cv2.imread(str(COLLINS)), np.uint8)
     (near,) = detector.detect(photograph)
