@@ -36,7 +36,7 @@ VERBS: Final[dict[str, str]] = {
     "models": "check and show the model packages",
     "evaluate": "measure error rates of a model on labeled images",
     "matrix": "compare many faces, each with every other, in a picture",
-    "map": "show the faces of a folder in the plane, like ones near each other",
+    "map": "show the faces of a folder in the plane, by likeness",
     "embed": "embed every picture of a folder into one file",
     "compare": "compare the faces of two photographs",
     "inspect": "show what the models see in a picture or a video",
