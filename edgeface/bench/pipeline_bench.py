@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
@@ -26,6 +27,7 @@ from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener
 from edgeface.inference.detector import Detector
 from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.idling import IdleRules
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.templates import CodedRows
@@ -72,6 +74,19 @@ class PipelineBench:
     """How many decisions there were of each; these three with the warm-up."""
 
 
+@dataclass(frozen=True, slots=True)
+class IdleBench:
+    """What rest saves where nobody comes. Milliseconds as above, without decoding."""
+
+    frames: int
+    awake_ms: float
+    """Mean milliseconds per frame when faces are looked for in every frame."""
+    idle_ms: float
+    """The same of the same frames with `detection.idle_after_s` as it ships."""
+    idle_share: float
+    """The second in the first."""
+
+
 class Yardstick:
     """A fixed piece of work to compare with."""
 
@@ -102,9 +117,14 @@ class Tally:
 
 
 def metered_pipeline(
-    clock: StageClock, people: int, detector: str = DETECTOR, embedder: str = EMBEDDER
+    clock: StageClock,
+    people: int,
+    detector: str = DETECTOR,
+    embedder: str = EMBEDDER,
+    idle: IdleRules | None = None,
 ) -> Process:
     """The pipeline as the daemon runs it, over a gallery of strangers, with a clock at each stage.
+    Without `idle` it never rests.
 
     Raises ModelError, RuntimeMissingError, or EvaluationError for a reference detector.
     """
@@ -116,9 +136,8 @@ def metered_pipeline(
     finds, embeds = opener.detector(detector), opener.embedder(embedder)
     if not isinstance(finds, Detector):
         raise EvaluationError("a benchmark measures a detector that ships, not a reference")
-    pipeline = Pipeline(
-        finds, embeds, embeds.package.calibration, PipelineRules(), stopwatch=clock.stage
-    )
+    rules = PipelineRules(idle=idle or IdleRules())
+    pipeline = Pipeline(finds, embeds, embeds.package.calibration, rules, stopwatch=clock.stage)
     gallery = Gallery(strangers(people, embeds.space_id), np.ones(people, dtype=np.bool_))
     return lambda frame: pipeline.process(frame, gallery)
 
@@ -156,13 +175,39 @@ def bench_pipeline(
     OpenCV is kept to one thread meanwhile, as in the daemon. `each` is told how many are done.
     Raises EvaluationError if the source ends within the warm-up.
     """
+    with _one_thread(), source:
+        return _run(source, process, clock, frames, warm_up, resident_mib, each)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """OpenCV as the daemon has it."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with source:
-            return _run(source, process, clock, frames, warm_up, resident_mib, each)
+        yield
     finally:
         cv2.setNumThreads(threads)
+
+
+def bench_idle(
+    source: FrameSource, awake: Process, idle: Process, frames: int, *, warm_up: int = WARM_UP
+) -> IdleBench:
+    """Give each of `frames` frames, after `warm_up` others, to a pipeline that never rests and to
+    one that does. Raises EvaluationError if the source ends before."""
+    spent_s = [0.0, 0.0]
+    with _one_thread(), source:
+        for number in range(warm_up + frames):
+            try:
+                frame = source.read(READ_TIMEOUT_S)
+            except EndOfStreamError as error:
+                raise EvaluationError(f"the source ended after {number} frames") from error
+            for which, process in enumerate((awake, idle)):
+                started_s = time.thread_time()
+                process(frame)
+                spent_s[which] += (time.thread_time() - started_s) * (number >= warm_up)
+    awake_ms, idle_ms = (spent * 1e3 / frames for spent in spent_s)
+    return IdleBench(frames, awake_ms, idle_ms, idle_ms / awake_ms)
 
 
 def _run(

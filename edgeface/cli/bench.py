@@ -27,6 +27,8 @@ from edgeface.cli.common import add_json, add_kind, at_least, between, output_fo
 if TYPE_CHECKING:
     from edgeface.capture.source import FrameSource
 
+_IDLE_FRAMES = 200
+"""Enough for a mean."""
 _SYNC = """\
 One mosquitto with its default limits, one administrator and many devices, each a process with a
 gallery of its own, all on this machine. The status is 1 when the digest of a device differs from
@@ -135,15 +137,29 @@ def _add_sync(kinds: Any) -> None:
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
-    from edgeface.bench.pipeline_bench import WARM_UP, bench_pipeline, metered_pipeline
+    from edgeface.bench.pipeline_bench import (
+        WARM_UP,
+        bench_idle,
+        bench_pipeline,
+        metered_pipeline,
+    )
     from edgeface.bench.stage_clock import StageClock
     from edgeface.evaluation.stills import Progress
+    from edgeface.recognition.idling import IdleRules
+    from edgeface.settings.recognition import DetectionSettings
 
     clock = StageClock(args.frames + WARM_UP)
-    process = metered_pipeline(clock, args.gallery, args.detector, args.embedder)
+    models = (args.gallery, args.detector, args.embedder)
+    process = metered_pipeline(clock, *models)
     progress = Progress("frames", args.frames)
     result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
-    return asdict(result) | {"gallery": args.gallery}
+    rules = IdleRules(DetectionSettings().idle_after_s)
+    awake, idle = (metered_pipeline(StageClock(), *models, wait) for wait in (None, rules))
+    rest = bench_idle(_source(args, empty=True), awake, idle, min(args.frames, _IDLE_FRAMES))
+    return asdict(result) | {
+        "gallery": args.gallery,
+        "idle": asdict(rest) | {"of_clip": bool(args.clip)},
+    }
 
 
 def _events(args: argparse.Namespace) -> dict[str, Any]:
@@ -155,8 +171,9 @@ def _events(args: argparse.Namespace) -> dict[str, Any]:
     return asdict(bench_events(args.events, args.fps, folder, each=progress.show))
 
 
-def _source(args: argparse.Namespace) -> FrameSource:
-    """The frames on virtual time: none is waited for, none is dropped."""
+def _source(args: argparse.Namespace, *, empty: bool = False) -> FrameSource:
+    """The frames on virtual time: none is waited for, none is dropped. If `empty`, nobody comes;
+    a clip is what it is."""
     from edgeface.base.clock import ManualClock
 
     clock = ManualClock()
@@ -169,10 +186,10 @@ def _source(args: argparse.Namespace) -> FrameSource:
     from edgeface.capture.simulated import SimulatedSource
     from edgeface.settings.camera import SimulatedCamera
 
-    photographs = tuple(map(Path, args.photograph))
-    return SimulatedSource(
-        SimulatedCamera.model_construct(photographs=photographs, loop=True), clock
+    camera = SimulatedCamera.model_construct(
+        photographs=tuple(map(Path, args.photograph)), loop=True
     )
+    return SimulatedSource(camera.model_copy(update={"gap_s": 1e9} if empty else {}), clock)
 
 
 def _sync(args: argparse.Namespace) -> dict[str, Any]:
@@ -229,6 +246,12 @@ def _print_pipeline(measured: dict[str, Any]) -> None:
         f" (median {measured['other_median_ms']:.3f}),"
         f" {measured['other_in_yardsticks']:.3f} yardsticks,"
         f" {measured['other_share_of_cpu']:.0%} of the processor time"
+    )
+    idle = measured["idle"]
+    print(
+        f"{'at rest':<18} {idle['idle_ms']:.3f} ms a frame for {idle['awake_ms']:.3f} without"
+        f" idle_after_s, {idle['idle_share']:.0%}; {idle['frames']} frames of"
+        f" {'the clip' if idle['of_clip'] else 'an empty door'}, decoding left out"
     )
     print(f"yardstick {yardstick:.3f} ms: 5x5 blur of 1280x720, run beside the frames")
     print(

@@ -85,6 +85,8 @@ class State:
     """Whether the threshold in use lies beyond what the calibration's data supports."""
     alerts: tuple[AlertId, ...] = ()
     """Those that stand, as on `~/alert/<id>`, which has the details."""
+    idle: bool = False
+    """Nobody is there and nothing moves, so faces are looked for once a second only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

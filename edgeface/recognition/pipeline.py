@@ -19,6 +19,7 @@ from edgeface.recognition.cool_down import CoolDown
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame, Moment
+from edgeface.recognition.idling import Governor, IdleRules
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
@@ -31,8 +32,8 @@ NOT_A_FACE: Final = "not_a_face"
 """The gate of a detection whose landmarks fit no face at all."""
 
 Stopwatch: TypeAlias = Callable[[str], AbstractContextManager[None]]
-"""Times the block for a stage of this name: `detect`, `track`, `look again`, `align`, `quality`,
-`embed`, `decide`."""
+"""Times the block for a stage of this name: `motion`, `detect`, `track`, `look again`, `align`,
+`quality`, `embed`, `decide`."""
 _NO_STOPWATCH: Final = nullcontext()
 
 
@@ -43,6 +44,7 @@ class PipelineRules:
     tracker: TrackerRules = field(default_factory=TrackerRules)
     limits: QualityLimits = field(default_factory=QualityLimits)
     decision: DecisionRules = field(default_factory=DecisionRules)
+    idle: IdleRules = field(default_factory=IdleRules)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +116,7 @@ class Pipeline:
         self._rules = rules
         self._stage = stopwatch
         self._tracker = Tracker(rules.tracker)
+        self._governor = Governor(rules.idle)
         self._cool_down = CoolDown(rules.decision.cool_down_s)
         self._judges: dict[int, Judge] = {}
         self._decisions: list[Decision] = []
@@ -125,6 +128,11 @@ class Pipeline:
     def idle(self) -> bool:
         """No track is active."""
         return not self._judges
+
+    @property
+    def resting(self) -> bool:
+        """Nobody is there and nothing moves: faces are looked for now and then only."""
+        return self._governor.idle
 
     @property
     def frame_interval_s(self) -> float | None:
@@ -140,14 +148,19 @@ class Pipeline:
         """Go on with the same models on another accelerator; tracks are kept."""
         self._detector, self._embedder = detector, embedder
 
-    def process(self, frame: Frame, gallery: Gallery) -> FrameResult:
-        """Take the next frame.
+    def process(self, frame: Frame, gallery: Gallery, *, awake: bool = False) -> FrameResult:
+        """Take the next frame; if `awake`, faces are looked for although nobody seems to be there.
 
         Raises what the models raise; no decision is lost by that, the next call returns it.
         """
-        with self._stage("detect"):
-            small = frame.image if frame.detect_image is None else frame.detect_image
-            faces = self._detector.detect(small, frame.detect_scale)
+        small = frame.image if frame.detect_image is None else frame.detect_image
+        with self._stage("motion"):
+            busy = awake or not self.idle
+            wanted = self._governor.wants(small, frame.boottime_ns / 1e9, busy=busy)
+        faces: list[Face] = []
+        if wanted:
+            with self._stage("detect"):
+                faces = self._detector.detect(small, frame.detect_scale)
         now = Moment(frame.captured_at, frame.boottime_ns, len(faces))
         with self._stage("track"):
             update = self._tracker.update(faces, now.time_s)

@@ -80,6 +80,8 @@ class RecognizerPost:
     """The first id that no track has had."""
     frame_interval_s: float | None = None
     """The usual time from frame to frame; None until it is known."""
+    idle: bool = False
+    """Nobody is there and nothing moves: faces are looked for now and then only."""
     turn: int = 0
     """Degrees clockwise after which alone faces are found; 0 where they are upright."""
 

@@ -14,6 +14,7 @@ from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.idling import IdleRules
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
@@ -57,6 +58,7 @@ def rules_of(settings: Settings) -> PipelineRules:
         tracker=TrackerRules(**settings.tracking.model_dump()),
         limits=QualityLimits(**settings.quality.model_dump()),
         decision=DecisionRules(**decision),
+        idle=IdleRules(settings.detection.idle_after_s),
     )
 
 
@@ -172,8 +174,10 @@ class Recognizer:
             embedded = sum(sight.embedded for sight in result.sights)
             self._board.meters.frame(latency_ms, len(result.sights), embedded)
             self._board.by_recognizer.frame_interval_s = pipeline.frame_interval_s
+            self._board.by_recognizer.idle = pipeline.resting
             try:
-                self._watch(frame, models)
+                if not pipeline.resting:
+                    self._watch(frame, models)
             except ModelError as error:
                 return self._without_tpu(models, str(error), pulse)
         return self._between_frames(models, pulse, idle=pipeline.idle)
@@ -189,7 +193,8 @@ class Recognizer:
 
     def _process(self, pipeline: Pipeline, frame: Frame, gallery: Gallery) -> FrameResult:
         try:
-            return pipeline.process(frame, gallery)
+            asked = self._peephole is not None and self._peephole.now is not None
+            return pipeline.process(frame, gallery, awake=asked)
         finally:
             # Also of a frame that failed: the tracks begun in it get their last word at the end.
             if self._is_current:

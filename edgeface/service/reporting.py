@@ -171,6 +171,7 @@ class Reporter:
             versions=versions,
             signing_key=self._me.key.kid,
             threshold_extrapolated=self._extrapolated(),
+            idle=board.by_recognizer.idle,
         )
 
     @property

@@ -18,6 +18,9 @@ class DetectionSettings(Section):
     """The least score of a face, in (0, 1); null takes the model package's."""
     max_faces: Annotated[int, Field(ge=1, le=64)] = 8
     """At most so many faces of a frame are looked at, the best scores first."""
+    idle_after_s: Seconds | None = 5.0
+    """Nobody is there and nothing has moved for so long: then faces are looked for once a second,
+    and at once where the picture changes; null: always in every frame."""
 
 
 class QualitySettings(Section):

@@ -14,6 +14,7 @@ from edgeface.base.errors import ClosedError, EndOfStreamError, EvaluationError
 from edgeface.bench.pipeline_bench import (
     Process,
     Yardstick,
+    bench_idle,
     bench_pipeline,
     metered_pipeline,
     strangers,
@@ -24,6 +25,7 @@ from edgeface.capture.source import FrameSource
 from edgeface.cli.main import main
 from edgeface.inference.models import open_models
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.idling import IdleRules
 from edgeface.recognition.pipeline import FrameResult
 from edgeface.service.board import Board
 from edgeface.service.recognizing import Recognizer
@@ -254,3 +256,20 @@ def test_the_verb_prints_one_object(
     assert measured["gallery"] == 5
     assert main(["bench", "pipeline", *arguments]) == 0
     assert "yardsticks" in capsys.readouterr().out
+
+
+def test_rest_is_measured_on_the_same_frames_as_no_rest(
+    tmp_path: Path, detector_package: Path, embedder_package: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "0.png"), np.full((240, 320, 3), 120, np.uint8))
+    source = images(tmp_path, fps=10, loop=True, clock=ManualClock())
+    packages = (str(detector_package), str(embedder_package))
+    awake, idle = (
+        metered_pipeline(StageClock(), 5, *packages, rules) for rules in (None, IdleRules(1.0))
+    )
+    result = bench_idle(source, awake, idle, 40, warm_up=20)
+    assert result.frames == 40
+    assert result.idle_ms > 0
+    assert result.idle_share == result.idle_ms / result.awake_ms
+    with pytest.raises(EvaluationError, match="ended after 1 frames"):
+        bench_idle(images(tmp_path, clock=ManualClock()), awake, idle, 40)

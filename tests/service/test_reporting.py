@@ -227,3 +227,11 @@ def test_a_turned_camera_and_too_few_frames_are_alerts_but_not_degraded(desk: De
     desk.board.by_recognizer.frame_interval_s = 1.0
     desk.reporter.tick()
     assert desk.presence.alerts == {}
+
+
+def test_the_state_says_that_faces_are_looked_for_now_and_then_only(desk: Desk) -> None:
+    desk.make_ready()
+    assert desk.reporter.state().idle is False
+    desk.board.by_recognizer.idle = True
+    assert codec.to_mapping(desk.reporter.state())["idle"] is True
+    assert desk.reporter.lifecycle == "ready"
