@@ -21,6 +21,7 @@ from edgeface.fleet.protocol.terms import Version
 from edgeface.gallery.store import GalleryStore
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import MAX_GALLERY_PACKET_BYTES, ConnectionOptions
+from edgeface.recognition.templates import DIMENSIONS
 from edgeface.security.keys import SigningKey
 
 DAY_S: Final = 86_400.0
@@ -94,7 +95,7 @@ class SyncDevice:
             SITE,
             self._store,
             load_provision(plan.state_dir / "fleet", plan.state_dir / "fleet-floor.json"),
-            space=SPACE,
+            space=(SPACE, DIMENSIONS),
             grace_s=7 * DAY_S,
             clock=ReplicaClock(time.time),
         )

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the file; one that is there is completed",
     )
     parser.add_argument(
-        "--int8", action="store_true", help="128 bytes and a scale each, as the gallery has them"
+        "--int8",
+        action="store_true",
+        help="a byte a number and a scale each, as the gallery has them",
     )
     add_models(parser)
     add_json(parser)

@@ -23,7 +23,7 @@ from edgeface.base.files import read_file, write_file
 from edgeface.evaluation.pictures import PictureRoot, spellings
 from edgeface.evaluation.stills import EmbeddedPictures, StillFace, each_picture, gather
 from edgeface.recognition.quality import Quality
-from edgeface.recognition.templates import DIMENSIONS, decode_codes, encode_template
+from edgeface.recognition.templates import can_be_dimensions, decode_codes, encode_template
 from edgeface.recognition.values import FaceDetector, FaceEmbedder
 
 FORMAT: Final = 1
@@ -42,7 +42,7 @@ _QUALITY: Final = tuple(entry.name for entry in fields(Quality))
 EmbeddingRow: TypeAlias = Mapping[str, Any]
 """What the file has of one picture, by the names of its columns."""
 
-_COLUMNS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
+_COLUMNS: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {
     "names": ("U", ()),
     "stamps": ("U", ()),
     "found": ("b", ()),
@@ -52,12 +52,13 @@ _COLUMNS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "scores": ("f", ()),
     "quality": ("f", (len(_QUALITY),)),
 }
-_FLOATS: Final[dict[str, tuple[str, tuple[int, ...]]]] = {"embeddings": ("f", (DIMENSIONS,))}
-_BYTES: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
-    "codes": ("i", (DIMENSIONS,)),
+_FLOATS: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {"embeddings": ("f", (None,))}
+_BYTES: Final[dict[str, tuple[str, tuple[int | None, ...]]]] = {
+    "codes": ("i", (None,)),
     "scales": ("f", ()),
 }
-"""Kind and shape of each row's value; embeddings are in one of the last two forms."""
+"""Kind and shape of each row's value, None where the embedder decides; embeddings are in one of the
+last two forms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Origin:
     detector: str
     """The digest of its package, or what else names it."""
     int8: bool
-    """Stored as 128 bytes and a scale, not as float32."""
+    """Stored as a byte a number and a scale, not as float32."""
 
 
 def read_embeddings(path: Path) -> tuple[Origin, dict[str, EmbeddingRow]]:
@@ -90,7 +91,11 @@ def read_embeddings(path: Path) -> tuple[Origin, dict[str, EmbeddingRow]]:
     count = len(columns["names"])
     for name, (kind, shape) in _columns(int8=origin.int8).items():
         column = columns[name]
-        if column.dtype.kind != kind or column.shape != (count, *shape):
+        fits = len(column.shape) == len(shape) + 1 and all(
+            size == wanted if wanted is not None else size == 0 or can_be_dimensions(size)
+            for size, wanted in zip(column.shape, (count, *shape), strict=True)
+        )
+        if column.dtype.kind != kind or not fits:
             raise EvaluationError(f"{path}: {name}: {column.dtype} {column.shape} does not fit")
     if not _usable(columns):
         raise EvaluationError(f"{path}: an embedding in it is damaged; embed the pictures anew")
@@ -183,7 +188,7 @@ def _resumed(path: Path, origin: Origin) -> dict[str, EmbeddingRow]:
     return rows
 
 
-def _columns(*, int8: bool) -> dict[str, tuple[str, tuple[int, ...]]]:
+def _columns(*, int8: bool) -> dict[str, tuple[str, tuple[int | None, ...]]]:
     return _COLUMNS | (_BYTES if int8 else _FLOATS)
 
 
@@ -203,8 +208,8 @@ def _row(name: str, stamp: str, found: StillFace | None, origin: Origin) -> Embe
         empty = {"boxes": 4, "landmarks": (5, 2), "scores": (), "quality": len(_QUALITY)}
         row |= {column: np.full(shape, np.nan, np.float32) for column, shape in empty.items()}
         if origin.int8:
-            return row | {"codes": np.zeros(DIMENSIONS, np.int8), "scales": np.float32(0)}
-        return row | {"embeddings": np.zeros(DIMENSIONS, np.float32)}
+            return row | {"codes": np.zeros(0, np.int8), "scales": np.float32(0)}
+        return row | {"embeddings": np.zeros(0, np.float32)}
     row["boxes"] = np.array(astuple(found.face.box), np.float32)
     row["landmarks"] = found.face.landmarks
     row["scores"] = np.float32(found.face.score)
@@ -220,8 +225,13 @@ def _decoded(row: EmbeddingRow) -> Any:
 
 
 def _write(path: Path, origin: Origin, rows: Mapping[str, EmbeddingRow]) -> None:
+    vectors = "codes" if origin.int8 else "embeddings"
+    width = max(len(row[vectors]) for row in rows.values())
     columns: dict[str, Any] = {
-        name: np.array([row[name] for row in rows.values()]) for name in _columns(int8=origin.int8)
+        name: np.array(
+            [np.resize(row[name], width) if name == vectors else row[name] for row in rows.values()]
+        )
+        for name in _columns(int8=origin.int8)
     }
     columns["rivals"] = columns["rivals"].astype(np.int32)
     buffer = io.BytesIO()

@@ -41,7 +41,7 @@ class Portraits:
     """Faces and whose they are."""
 
     embeddings: NDArray[np.float32]
-    """float32 `(n, 128)`, unit rows."""
+    """float32 `(n, d)`, unit rows."""
     subjects: NDArray[np.int32]
     """int32 `(n,)`: the person of each row."""
     people: tuple[str, ...]

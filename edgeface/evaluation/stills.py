@@ -16,7 +16,6 @@ from edgeface.gallery.locate import FaceProblem, choose_face, find_doubtful_face
 from edgeface.recognition.alignment import align
 from edgeface.recognition.quality import Quality, assess
 from edgeface.recognition.second_look import look_again
-from edgeface.recognition.templates import DIMENSIONS
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 
 PROGRESS_EVERY_S = 10.0
@@ -206,7 +205,7 @@ def gather(
     Raises EvaluationError when not one could be read.
     """
     require_some(unread, rows)
-    width = next((len(row[0]) for row in rows if row is not None), DIMENSIONS)
+    width = next((len(row[0]) for row in rows if row is not None), 0)
     embeddings = np.zeros((len(rows), width), dtype=np.float32)
     for index, row in enumerate(rows):
         if row is not None:

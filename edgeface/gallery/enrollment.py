@@ -43,7 +43,7 @@ class Sample(Protocol):
 
     @property
     def embedding(self) -> Embedding:
-        """Float32 `(128,)`, unit norm."""
+        """Float32 `(d,)`, unit norm."""
 
     def stored(self, created_s: float, /) -> StoredTemplate:
         """As kept in the gallery; `created_s` is UTC epoch seconds."""

@@ -43,7 +43,7 @@ def bar_for(calibration: Calibration, target_fpir: float, max_looks: int) -> Bar
 
 
 def agreeing(embeddings: NDArray[np.float32], minimum: float) -> list[NDArray[np.int64]]:
-    """The groups of rows of `embeddings` `(k, 128)`, unit rows, that hang together by cosines of at
+    """The groups of rows of `embeddings` `(k, d)`, unit rows, that hang together by cosines of at
     least `minimum`, the largest first: one group where all show the same person."""
     linked = embeddings @ embeddings.T >= minimum
     left = np.ones(len(embeddings), dtype=np.bool_)
@@ -74,7 +74,7 @@ def find_strays(
     """Pictures that do not agree (cosines of at least `minimum`) with what is known of the person,
     or, of somebody new, with most of the pictures.
 
-    `embeddings` `(k, 128)` and `known` `(m, 128)` have unit rows. Where no group is larger than
+    `embeddings` `(k, d)` and `known` `(m, d)` have unit rows. Where no group is larger than
     every other, as with two pictures that do not agree, all are named: nobody can tell which are
     the wrong ones.
     """
@@ -113,7 +113,7 @@ def find_lookalikes(
     minimum: float,
     except_for: Sequence[str] = (),
 ) -> tuple[Lookalike, ...]:
-    """People of the index whom a door could take for one of `embeddings` `(k, 128)`: those whose
+    """People of the index whom a door could take for one of `embeddings` `(k, d)`: those whose
     cosine to it reaches `minimum`, nearest first."""
     if not len(index.compared) or not len(embeddings):
         return ()
@@ -141,7 +141,7 @@ class Choice:
 
 
 def most_different(embeddings: NDArray[np.float32], known: int, most: int) -> Choice:
-    """Choose at most `most` of `embeddings` `(k, 128)`, unit rows; the first `known` are those of
+    """Choose at most `most` of `embeddings` `(k, d)`, unit rows; the first `known` are those of
     earlier enrollments, which are not left out for being alike."""
     cosines = embeddings @ embeddings.T
     kept: list[int] = []

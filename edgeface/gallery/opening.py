@@ -85,13 +85,13 @@ def _way_out(settings: Settings) -> str:
     )
 
 
-def build_index(store: GalleryStore, space: str) -> GalleryIndex:
+def build_index(store: GalleryStore, space: str, dimensions: int | None = None) -> GalleryIndex:
     """The index of everyone with templates in `space`.
 
-    People whose rows do not open are left out and logged by id. Raises GalleryCorruptError or
-    StateError when the file cannot be read.
+    People who are left out (see `GalleryStore.load`) are logged by id. Raises GalleryCorruptError
+    or StateError when the file cannot be read.
     """
-    index, damaged = store.load(space)
+    index, damaged = store.load(space, dimensions)
     for person_id in damaged:
         _log.error(
             "%s: the stored data of %s are damaged; the person is not recognized until enrolled "
@@ -109,9 +109,10 @@ class GalleryWatch:
     microseconds. The index is built aside; the caller swaps it in whole.
     """
 
-    def __init__(self, store: GalleryStore, space: str) -> None:
+    def __init__(self, store: GalleryStore, space: str, dimensions: int | None = None) -> None:
         self._store = store
         self._space = space
+        self._dimensions = dimensions
         self._stamp: tuple[int, ...] | None = None
         self._position: Position | None = None
 
@@ -128,7 +129,7 @@ class GalleryWatch:
         if position == self._position and stamp[:2] == (self._stamp or ())[:2]:
             self._stamp = stamp
             return None
-        index = build_index(self._store, self._space)
+        index = build_index(self._store, self._space, self._dimensions)
         # Taken before the index was built: a change in between is seen by the next poll.
         self._stamp, self._position = stamp, position
         return index

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,18 +14,17 @@ from numpy.typing import NDArray
 
 from edgeface.base.errors import GalleryError
 from edgeface.base.ids import check_person_id
-from edgeface.recognition.templates import Template
+from edgeface.recognition.templates import DIMENSIONS, Template, check_dimensions
 
 MAX_TEMPLATES: Final = 32
 """Templates of one person in one space; more would slow matching without making it better."""
 _MAX_NAME: Final = 128
 _MAX_CARD: Final = 128
 
-_PACKED: Final = np.dtype(
-    [("created_s", "<f8"), ("quality", "<f4"), ("scale", "<f4"), ("codes", "i1", (128,))]
-)
 TEMPLATES_FORMAT: Final = b"\x01"
-"""First byte of a templates row."""
+"""First byte of a templates row: of 128 numbers each."""
+_WIDE_FORMAT: Final = b"\x02"
+"""Another number: it follows, in two bytes, little-endian."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +123,52 @@ def decode_person(person_id: str, content: bytes) -> Person:
     return person_from_mapping(person_id, mapping)
 
 
+def dimensions_of(templates: Sequence[StoredTemplate]) -> int | None:
+    """How many numbers each of these templates of one space has; None for no template. Raises
+    GalleryError where they differ."""
+    found = {len(item.template.codes) for item in templates}
+    if len(found) > 1:
+        raise GalleryError(f"templates of one space with {sorted(found)} numbers")
+    return found.pop() if found else None
+
+
+def _packed(width: int) -> np.dtype[Any]:
+    return np.dtype(
+        [("created_s", "<f8"), ("quality", "<f4"), ("scale", "<f4"), ("codes", "i1", (width,))]
+    )
+
+
 def encode_templates(templates: Iterable[StoredTemplate]) -> bytes:
-    """Row content: a format byte, then 144 bytes a template."""
+    """Row content: a format byte, where a template has not 128 numbers how many, then for each
+    template 16 bytes and a byte a number. Raises GalleryError where they differ in that."""
     items = list(templates)
-    packed = np.zeros(len(items), dtype=_PACKED)
+    width = dimensions_of(items) or DIMENSIONS
+    packed = np.zeros(len(items), dtype=_packed(width))
     for row, item in zip(packed, items, strict=True):
         row["created_s"] = item.created_s
         row["quality"] = item.quality
         row["scale"] = item.template.scale
         row["codes"] = item.template.codes
-    return TEMPLATES_FORMAT + packed.tobytes()
+    head = TEMPLATES_FORMAT if width == DIMENSIONS else _WIDE_FORMAT + width.to_bytes(2, "little")
+    return head + packed.tobytes()
 
 
 def packed_templates(content: bytes | bytearray) -> NDArray[Any]:
     """The structured rows (created_s, quality, scale, codes) of a templates row, without a copy;
     raises GalleryError when it is no such content."""
-    if content[:1] != TEMPLATES_FORMAT or (len(content) - 1) % _PACKED.itemsize:
+    start, width = 1, DIMENSIONS
+    if content[:1] == _WIDE_FORMAT:
+        start, width = 3, int.from_bytes(content[1:3], "little")
+    try:
+        kind = _packed(check_dimensions(width))
+    except ValueError as error:
+        raise GalleryError(f"the row holds no templates: {error}") from error
+    if (
+        content[:1] not in (TEMPLATES_FORMAT, _WIDE_FORMAT)
+        or (len(content) - start) % kind.itemsize
+    ):
         raise GalleryError("the row holds no templates of a known format")
-    return np.frombuffer(content, dtype=_PACKED, offset=1)
+    return np.frombuffer(content, dtype=kind, offset=start)
 
 
 def decode_templates(content: bytes) -> tuple[StoredTemplate, ...]:
@@ -157,7 +184,7 @@ def decode_templates(content: bytes) -> tuple[StoredTemplate, ...]:
 def make_template(
     codes: NDArray[np.int8], scale: float, quality: float, created_s: float
 ) -> StoredTemplate:
-    """From its parts (int8 `(128,)`); raises GalleryError when they cannot be a template."""
+    """From its parts (int8 `(d,)`); raises GalleryError when they cannot be a template."""
     try:
         return StoredTemplate(Template(codes, np.float32(scale)), quality, created_s)
     except ValueError as error:

@@ -9,20 +9,18 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import numpy as np
-
 from edgeface.base.errors import ClosedError, GalleryError, StateError
 from edgeface.base.sqlite_file import roll_back
 from edgeface.gallery.change import Change
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
 from edgeface.gallery.database import connect, connect_read_only, damaged, explained, takes_nothing
+from edgeface.gallery.index_rows import IndexRows
 from edgeface.gallery.person import (
     Person,
     StoredTemplate,
@@ -31,7 +29,7 @@ from edgeface.gallery.person import (
     packed_templates,
 )
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.templates import DIMENSIONS, CodedRows
+from edgeface.recognition.templates import DIMENSIONS
 
 _KEY_CHECK = b"edgeface"
 
@@ -158,13 +156,13 @@ class GalleryStore:
             rows = connection.execute(query.format(which=which), wanted)
             return {space: int(count) for space, count in rows}
 
-    def load(self, space: str) -> tuple[GalleryIndex, tuple[str, ...]]:
+    def load(
+        self, space: str, dimensions: int | None = None
+    ) -> tuple[GalleryIndex, tuple[str, ...]]:
         """The index of all people with templates in `space`, read in one transaction, and the ids
-        of those who are left out because a row of theirs does not open."""
-        ids: list[str] = []
-        names: list[str | None] = []
-        valid_from_s, valid_to_s, counts = array("d"), array("d"), array("i")
-        codes = bytearray()  # what it grows by is not touched, so not resident, before it is used
+        of those who are left out: a row of theirs does not open, or their templates have not the
+        `dimensions` of the space's embedder (None: those that most people's have)."""
+        rows: dict[int, IndexRows] = {}
         unreadable: list[str] = []
         with self.reading() as connection:
             position = self._position(connection)
@@ -174,32 +172,22 @@ class GalleryStore:
                 " WHERE templates.space = (SELECT number FROM spaces WHERE space = ?)"
                 " ORDER BY person_id"
             )
-            for person_id, body, rows in connection.execute(query, (space,)):
+            for person_id, body, sealed in connection.execute(query, (space,)):
                 try:
                     person = decode_person(person_id, self._cipher.open(body, "people", person_id))
-                    content = self._cipher.open(rows, "templates", person_id, space)
+                    content = self._cipher.open(sealed, "templates", person_id, space)
                     packed = packed_templates(content)
                 except GalleryError:
                     unreadable.append(person_id)
                     continue
-                ids.append(person_id)
-                names.append(person.display_name)
-                valid_from_s.append(person.valid_from_s)
-                valid_to_s.append(person.valid_to_s)
-                counts.append(len(packed))
-                codes += packed["codes"].tobytes()
-        index = GalleryIndex(
-            matrix=CodedRows(np.frombuffer(codes, dtype=np.int8).reshape(-1, DIMENSIONS)),
-            owners=np.repeat(np.arange(len(ids), dtype=np.int32), np.array(counts, np.int32)),
-            people=tuple(ids),
-            display_names=tuple(names),
-            valid_from_s=np.array(valid_from_s, dtype=np.float64),
-            valid_to_s=np.array(valid_to_s, dtype=np.float64),
-            epoch=position.epoch,
-            revision=position.revision,
-            space=space,
-        )
-        return index, tuple(unreadable)
+                width = packed["codes"].shape[1]
+                rows.setdefault(width, IndexRows(width)).add(person, packed)
+        if dimensions is None:
+            dimensions = max(rows, key=lambda width: len(rows[width].ids), default=DIMENSIONS)
+        found = rows.pop(dimensions, None) or IndexRows(dimensions)
+        unreadable += [person_id for others in rows.values() for person_id in others.ids]
+        index = found.index(space, position.epoch, position.revision)
+        return index, tuple(sorted(unreadable))
 
     @contextmanager
     def change(self) -> Iterator[Change]:

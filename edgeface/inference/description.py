@@ -18,6 +18,7 @@ from pydantic import (
 
 from edgeface.base.errors import ModelError
 from edgeface.recognition.alignment import ALIGNMENTS
+from edgeface.recognition.templates import check_dimensions
 
 MODEL_FILE = "model.tflite"
 COMPILED_FILE = "model_edgetpu.tflite"
@@ -123,7 +124,7 @@ class EmbedderOutput(_Part):
     """The embedding tensor, `(1, dimensions)`."""
 
     tensor: str
-    dimensions: Literal[128]
+    dimensions: Annotated[int, AfterValidator(check_dimensions)]
 
 
 class DetectorGolden(_Part):

@@ -41,7 +41,7 @@ class Embedder:
         return self.package.space_id
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """float32 `(n, 128)`, unit rows, for RGB uint8 crops of the model's input size.
+        """float32 `(n, d)`, unit rows, for RGB uint8 crops of the model's input size.
 
         Raises ValueError on a crop of another size, ModelError when the model cannot be run or
         gives a vector without a direction, which a healthy one never does.

@@ -83,6 +83,11 @@ class ModelPackage:
         return getattr(self.description, "calibration", None) is not None
 
     @property
+    def dimensions(self) -> int:
+        """How many numbers an embedding has. Raises ModelError for a detector."""
+        return self._embedder("an embedding space").output.dimensions
+
+    @property
     def calibration(self) -> Calibration:
         """What thresholds are read from. Raises ModelError where there is none, or a broken one."""
         table = self._embedder("a calibration").calibration

@@ -83,9 +83,9 @@ class BestCrops:
         self.kept, self.taken, self._reference = [], 0, None
 
     def embeddings(self) -> NDArray[np.float32]:
-        """float32 `(k, 128)`."""
+        """float32 `(k, d)`."""
         rows = [crop.embedding for crop in self.kept]
-        return np.stack(rows) if rows else np.zeros((0, 128), dtype=np.float32)
+        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     def weights(self) -> NDArray[np.float32]:
         """float32 `(k,)`, not all zero."""

@@ -24,7 +24,7 @@ class GalleryIndex:
     """
 
     matrix: CodedRows
-    """`(n, 128)`, unit rows, one a template, coded as they were stored."""
+    """`(n, d)`, unit rows, one a template, coded as they were stored."""
     owners: NDArray[np.int32]
     """int32 `(n,)`: the number of the person whose template the row is."""
     people: tuple[str, ...]
@@ -42,7 +42,7 @@ class GalleryIndex:
     space: str
     """Space id of the embedder that made the templates; empty for an empty index."""
     compared: CodedRows = field(init=False)
-    """`(m, 128)`, m <= n: each person's templates that agree as one (`fuse_templates`)."""
+    """`(m, d)`, m <= n: each person's templates that agree as one (`fuse_templates`)."""
     compared_owners: NDArray[np.int32] = field(init=False)
     """int32 `(m,)`: the number of the person of each row of `compared`."""
 

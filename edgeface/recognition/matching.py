@@ -62,7 +62,7 @@ def match(
 ) -> Ranking:
     """Rank the people of the gallery for the frames of one track.
 
-    `embeddings` float32 `(k, 128)` of unit rows, `weights` `(k,)` not negative, `allowed` bool
+    `embeddings` float32 `(k, d)` of unit rows, `weights` `(k,)` not negative, `allowed` bool
     `(p,)`. A person's score is the best over their rows in `index.compared`; see `fuse`. Raises
     ValueError when the shapes do not fit or there is no frame.
     """
@@ -70,7 +70,7 @@ def match(
     if (
         frames == 0
         or weights.shape != (frames,)
-        or embeddings.shape[1:] != index.compared.shape[1:]
+        or (len(index.compared) and embeddings.shape[1:] != index.compared.shape[1:])
     ):
         raise ValueError(f"cannot match embeddings {embeddings.shape} by weights {weights.shape}")
     if allowed.shape != (len(index.people),):
@@ -105,7 +105,7 @@ def fuse(
     weights: NDArray[np.float32],
     cosines: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """The cosines, float64 `(n,)`, of the frames' mean direction to what each of them, `(k, 128)`,
+    """The cosines, float64 `(n,)`, of the frames' mean direction to what each of them, `(k, d)`,
     has the `cosines` `(k, n)` to.
 
     The mean is weighted by `(k,)`; all zero counts as equal. Frames so unlike that it is shorter

@@ -1,6 +1,7 @@
-"""The stored form of an embedding, 128 signed bytes and a scale; many, multiplied as if decoded.
+"""The stored form of an embedding, a byte a number and a scale; many, multiplied as if decoded.
 
-A gallery of 100,000 people with two templates each has 26 MB of codes, and would have 102 MB of
+An embedding has d numbers, as the embedder says: 128 of the one that ships, and 512 is common. A
+gallery of 100,000 people with two templates of 128 has 26 MB of codes, and would have 102 MB of
 decoded rows; while one index takes the place of another there are two of them. Rows are decoded in
 blocks that stay in the processor's cache; a small matrix keeps its decoded rows.
 """
@@ -17,7 +18,27 @@ from numpy.typing import NDArray
 from edgeface.recognition.values import Embedding
 
 DIMENSIONS: Final = 128
+"""d of the embedder that ships, and of every template that does not say its own."""
+MAX_DIMENSIONS: Final = 1024
+_MIN_DIMENSIONS: Final = 64
+_STEP_DIMENSIONS: Final = 8
 _LARGEST_CODE: Final = 127
+
+
+def check_dimensions(count: int) -> int:
+    """`count`, where it can be that of an embedding's numbers: a multiple of 8 from 64 to 1024.
+    Raises ValueError. Up to there sums of squared codes are exact in float32."""
+    if not can_be_dimensions(count):
+        raise ValueError(
+            f"an embedding or template has {_MIN_DIMENSIONS} to {MAX_DIMENSIONS} numbers, a "
+            f"multiple of {_STEP_DIMENSIONS}; {count} is none"
+        )
+    return count
+
+
+def can_be_dimensions(count: int) -> bool:
+    """Whether `count` can be how many numbers an embedding has."""
+    return _MIN_DIMENSIONS <= count <= MAX_DIMENSIONS and count % _STEP_DIMENSIONS == 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,16 +49,15 @@ class Template:
     """
 
     codes: NDArray[np.int8]
-    """int8 `(128,)` in [-127, 127], not all zero."""
+    """int8 `(d,)` in [-127, 127], not all zero; d as in `check_dimensions`."""
     scale: np.float32
     """Embedding value per code, finite and positive."""
 
     def __post_init__(self) -> None:
         codes = np.array(self.codes, copy=True)
-        if codes.dtype != np.int8 or codes.shape != (DIMENSIONS,):
-            raise ValueError(
-                f"template codes are {codes.dtype} {codes.shape}, not int8 ({DIMENSIONS},)"
-            )
+        if codes.dtype != np.int8 or codes.ndim != 1:
+            raise ValueError(f"template codes are {codes.dtype} {codes.shape}, not int8 (d,)")
+        check_dimensions(len(codes))
         if not codes.any() or codes.min() < -_LARGEST_CODE:
             raise ValueError("template codes are all zero or outside [-127, 127]")
         scale = np.float32(self.scale)
@@ -59,12 +79,12 @@ class Template:
 def encode_template(embedding: Embedding) -> Template:
     """`scale = max|x| / 127`, `codes = round_half_even(x / scale)`, both in float32.
 
-    `embedding` is float `(128,)`. Raises ValueError when it has another shape, is zero or not
+    `embedding` is float `(d,)`. Raises ValueError when it has another shape, is zero or not
     finite.
     """
     values = np.asarray(embedding, dtype=np.float32)
-    if values.shape != (DIMENSIONS,):
-        raise ValueError(f"embedding is {values.shape}, not ({DIMENSIONS},)")
+    if values.ndim != 1:
+        raise ValueError(f"embedding is {values.shape}, not (d,)")
     largest = np.abs(values).max()
     scale = np.float32(largest / np.float32(_LARGEST_CODE))
     if not np.isfinite(largest) or scale < np.finfo(np.float32).tiny:
@@ -74,12 +94,12 @@ def encode_template(embedding: Embedding) -> Template:
 
 
 def decode_template(template: Template) -> Embedding:
-    """A new float32 `(128,)` of unit length."""
+    """A new float32 `(d,)` of unit length."""
     return np.asarray(decode_codes(template.codes[np.newaxis])[0], dtype=np.float32)
 
 
 def decode_codes(codes: NDArray[np.int8]) -> NDArray[np.float32]:
-    """Many templates at once: int8 `(n, 128)` to float32 `(n, 128)` of unit rows.
+    """Many templates at once: int8 `(n, d)` to float32 `(n, d)` of unit rows.
 
     The scales are not needed, as the rows are renormalized. Raises ValueError for a row of zeros.
     """
@@ -91,21 +111,23 @@ def decode_codes(codes: NDArray[np.int8]) -> NDArray[np.float32]:
 
 
 def encode_rows(rows: NDArray[np.float32]) -> NDArray[np.int8]:
-    """The codes of many vectors, float32 `(n, 128)`, none of them zero, to int8 `(n, 128)`."""
+    """The codes of many vectors, float32 `(n, d)`, none of them zero, to int8 `(n, d)`."""
     largest = np.abs(rows).max(axis=1, keepdims=True) if len(rows) else np.ones((0, 1), np.float32)
     return np.rint(rows * (np.float32(_LARGEST_CODE) / largest)).astype(np.int8)
 
 
 KEEP_DECODED: Final = 8192
-"""Up to so many rows are also kept decoded: 4 MiB."""
+"""Up to so many rows are also kept decoded: 4 MiB where d is 128."""
 _BLOCK: Final = 1024
-"""Rows decoded at once: 512 KiB."""
+"""Rows decoded at once: 512 KiB likewise."""
 _STEP: Final = 8192
-"""Rows by which the memory of a changed matrix grows: 1 MiB; what is not used is not touched."""
+"""Rows by which the memory of a changed matrix grows: 1 MiB likewise; what is not used is not
+touched."""
 
 
 class CodedRows:
-    """An immutable matrix of unit rows, `(n, 128)`, of which the codes are held.
+    """An immutable matrix of unit rows, `(n, d)`, of which the codes are held. One without rows is
+    multiplied with vectors of every d.
 
     `rows[i]` gives decoded rows, `rows @ vectors` and `cosines` those of all rows to unit vectors;
     `numpy.asarray` decodes all of them. The product of a large matrix differs from that of decoded
@@ -113,13 +135,17 @@ class CodedRows:
     """
 
     def __init__(self, codes: NDArray[np.int8]) -> None:
-        """`codes` int8 `(n, 128)` are kept, not copied, and made read-only; strides do not matter.
+        """`codes` int8 `(n, d)` are kept, not copied, and made read-only; strides do not matter.
         Raises ValueError for another form and for a row of zeros."""
-        if codes.dtype != np.int8 or codes.shape[1:] != (DIMENSIONS,):
+        if (
+            codes.dtype != np.int8
+            or codes.ndim != 2
+            or (len(codes) and not can_be_dimensions(codes.shape[1]))
+        ):
             raise ValueError(f"template codes are {codes.dtype} {codes.shape}")
         codes.setflags(write=False)
         self.codes: Final = codes
-        """int8 `(n, 128)`."""
+        """int8 `(n, d)`."""
         self._lengths = np.empty(len(codes), dtype=np.float32)
         self._decoded = decode_codes(codes) if len(codes) <= KEEP_DECODED else None
         if self._decoded is not None:
@@ -136,11 +162,11 @@ class CodedRows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, 128)."""
-        return len(self.codes), DIMENSIONS
+        """(n, d)."""
+        return len(self.codes), self.codes.shape[1]
 
     def __getitem__(self, rows: slice | NDArray[np.integer[Any] | np.bool_]) -> NDArray[np.float32]:
-        """These rows decoded, float32 `(k, 128)`."""
+        """These rows decoded, float32 `(k, d)`."""
         if self._decoded is not None:
             return np.asarray(self._decoded[rows], dtype=np.float32)
         return decode_codes(self.codes[rows])
@@ -151,13 +177,15 @@ class CodedRows:
         return decoded
 
     def __matmul__(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """float32 `(128,)` or `(128, k)` to `(n,)` or `(n, k)`."""
+        """float32 `(d,)` or `(d, k)` to `(n,)` or `(n, k)`."""
         if vectors.ndim == 1:
             return self.cosines(vectors[np.newaxis]).reshape(-1)
         return self.cosines(vectors.T).T
 
     def cosines(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Unit rows, float32 `(k, 128)`, to their cosines with all rows, `(k, n)`."""
+        """Unit rows, float32 `(k, d)`, to their cosines with all rows, `(k, n)`."""
+        if not len(self):
+            return np.zeros((len(vectors), 0), dtype=np.float32)
         if self._decoded is not None:
             return np.asarray(vectors @ self._decoded.T, dtype=np.float32)
         found = np.empty((len(vectors), len(self)), dtype=np.float32)
@@ -167,23 +195,26 @@ class CodedRows:
         return found
 
     def changed(self, kept: NDArray[np.bool_], added: NDArray[np.int8]) -> CodedRows:
-        """The rows of `kept`, bool `(n,)`, and after them `added`, int8 `(m, 128)`; a copy."""
+        """The rows of `kept`, bool `(n,)`, and after them `added`, int8 `(m, d)`; a copy. Raises
+        ValueError when both have rows, of different d."""
         count = int(np.count_nonzero(kept))
         total = count + len(added)
         # Whole steps, so that a successor fits where the one before the last has been.
-        codes = np.empty((-(-total // _STEP) * _STEP, DIMENSIONS), dtype=np.int8)[:total]
+        width = (self.codes if count else added).shape[1]
+        codes = np.empty((-(-total // _STEP) * _STEP, width), dtype=np.int8)[:total]
         end = 0
         for start in range(0, len(self), _BLOCK):  # a selection of all rows at once is a copy more
             rows = slice(start, start + _BLOCK)
             some = self.codes[rows][kept[rows]]
             codes[end : end + len(some)] = some
             end += len(some)
-        codes[count:] = added
+        if len(added):
+            codes[count:] = added
         return CodedRows(codes)
 
     def _blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Rows, not divided by their lengths; the array is used again for the next ones."""
-        values = np.empty((min(_BLOCK, len(self)), DIMENSIONS), dtype=np.float32)
+        values = np.empty((min(_BLOCK, len(self)), self.shape[1]), dtype=np.float32)
         for start in range(0, len(self), _BLOCK):
             rows = slice(start, min(start + _BLOCK, len(self)))
             some = values[: rows.stop - rows.start]

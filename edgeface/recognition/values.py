@@ -17,7 +17,7 @@ Landmarks: TypeAlias = NDArray[np.float32]
 image-right mouth corner."""
 
 Embedding: TypeAlias = NDArray[np.float32]
-"""float32 `(128,)`, unit L2 norm."""
+"""float32 `(d,)`, unit L2 norm; d is 128 where the embedder is the one that ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +112,4 @@ class FaceEmbedder(Protocol):
         """What its crops are aligned to."""
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """float32 `(n, 128)`, unit rows, one for each RGB crop."""
+        """float32 `(n, d)`, unit rows, one for each RGB crop."""

@@ -45,7 +45,7 @@ def verify(
     verify_fmr: float,
     rules: DecisionRules,
 ) -> Verification:
-    """Compare the good frames of one face, `(k, 128)` and `(k,)`, with one person alone.
+    """Compare the good frames of one face, `(k, d)` and `(k,)`, with one person alone.
 
     The threshold is that of identification with N = the person's templates and the target
     `verify_fmr`, the share of wrong people that may pass per claim, shared out over `max_looks`:

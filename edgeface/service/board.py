@@ -46,6 +46,11 @@ class ModelFacts:
         return self.embedder.space_id
 
     @property
+    def dimensions(self) -> int:
+        """How many numbers such a template has."""
+        return self.embedder.dimensions
+
+    @property
     def lost(self) -> str | None:
         """Why they do without the Edge TPU that they should run on; None when they do not."""
         return self.accelerator.reason if self.accelerator.degraded else None

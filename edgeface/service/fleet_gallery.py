@@ -74,7 +74,7 @@ class FleetGallery:
                         settings.site,
                         store,
                         provision,
-                        space=facts.space,
+                        space=(facts.space, facts.dimensions),
                         grace_s=settings.gallery.grace_days * DAY_S,
                         clock=ReplicaClock(
                             self._floor.now_s, self._floor.raise_to, synced_s=self._floor.synced_s
@@ -101,7 +101,7 @@ class FleetGallery:
         board = self._board
         facts = board.models
         if facts is not None:
-            replica.catch_up.served.use_space(facts.space)
+            replica.catch_up.served.use_space(facts.space, facts.dimensions)
         self._take_provision(replica)
         before, index = board.gallery, replica.index
         board.by_gallery.index = index

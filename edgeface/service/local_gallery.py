@@ -11,7 +11,7 @@ from edgeface.gallery.database import GalleryCorruptError
 from edgeface.gallery.opening import GalleryWatch, given_up, last_set_aside, open_or_replace
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
-from edgeface.service.board import Board
+from edgeface.service.board import Board, ModelFacts
 from edgeface.service.supervisor import FatalError, fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -53,16 +53,17 @@ class LocalGallery:
             )
         try:
             with store:
-                self._follow(store, facts.space, pulse)
+                self._follow(store, facts, pulse)
         except GalleryCorruptError as error:  # what the check at the opening does not find
             raise given_up(self._board.settings, error) from error
 
-    def _follow(self, store: GalleryStore, space: str, pulse: Pulse) -> None:
-        watch = GalleryWatch(store, space)
+    def _follow(self, store: GalleryStore, facts: ModelFacts, pulse: Pulse) -> None:
+        space, watch = facts.space, GalleryWatch(store, facts.space, facts.dimensions)
         while not pulse.stop.is_set():
             now = self._board.models
             if now is not None and now.space != space:
-                space, watch = now.space, GalleryWatch(store, now.space)
+                space = now.space
+                watch = GalleryWatch(store, space, now.dimensions)
             with pulse.patience(LOAD_S):
                 self._poll(store, watch)
             if self._board.gallery is None:

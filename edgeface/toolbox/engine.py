@@ -234,7 +234,7 @@ class Engine:
     def embed(
         self, pictures: Sequence[Given], progress: Step | None = None, color: str = "bgr"
     ) -> NDArray[np.float32]:
-        """Float32 `(n, 128)`, unit rows: the face of each picture, of several the central and large
+        """Float32 `(n, d)`, unit rows: the face of each picture, of several the central and large
         one; a row of NaN where there is none. `progress(done, total, problem)` is called after each
         of them."""
         if isinstance(pictures, str | os.PathLike):

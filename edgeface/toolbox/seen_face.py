@@ -46,7 +46,7 @@ class SeenFace:
 
     @property
     def embedding(self) -> Embedding:
-        """Float32 `(128,)`, unit length. Raises ModelError, or ClosedError after the engine."""
+        """Float32 `(d,)`, unit length. Raises ModelError, or ClosedError after the engine."""
         if self._embedding is None:
             self._embedding = self._embed(self.crop)
             self._embedding.setflags(write=False)

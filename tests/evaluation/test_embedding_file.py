@@ -17,6 +17,7 @@ from edgeface.evaluation.embedding_file import Origin, embed_into
 from edgeface.evaluation.opener import Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.recognition.templates import decode_codes
+from tests.support.packages import write_embedder
 from tests.support.patterned_people import picture, png
 
 
@@ -182,3 +183,24 @@ def test_a_folder_without_a_face_or_picture_is_of_no_use(
     (folder / "0.png").write_bytes(png(picture(0, 0, face=False)))
     assert main(["embed", str(folder), "-o", str(tmp_path / "x.npz"), *models]) == 2
     assert "no face in 1 picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", [[], ["--int8"]])
+def test_an_embedder_of_512_numbers_is_measured_likewise(
+    capsys: pytest.CaptureFixture[str],
+    people: Path,
+    pairs: Path,
+    detector_package: Path,
+    tmp_path: Path,
+    form: list[str],
+) -> None:
+    embedder = str(write_embedder(tmp_path / "wide", dimensions=512))
+    models = ["--detector", str(detector_package), "--embedder", embedder]
+    file = tmp_path / "x.npz"
+    assert _json(capsys, "embed", str(people), "-o", str(file), *models, *form)["faces"] > 0
+    with np.load(file, allow_pickle=False) as arrays:
+        assert arrays["codes" if form else "embeddings"].shape[1] == 512
+    verify = ["evaluate", "verification", "--pairs", str(pairs)]
+    with_file = _json(capsys, *verify, "--embeddings", str(file), *models[2:])
+    with_pictures = _json(capsys, *verify, "--root", str(people), *models)
+    assert with_file["accuracy"] == pytest.approx(with_pictures["accuracy"], abs=0.05)

@@ -127,7 +127,11 @@ PLAIN_EDITS: list[tuple[str, Edit, str]] = [
     ("time", lambda x: [x[0], edited(x[1], valid_to_s="x"), *x[2:]], "2: valid_to_s is not a num"),
     ("huge", lambda x: [x[0], edited(x[1], created_s=10**400), *x[2:]], "2: "),
     ("none", lambda x: [x[0], edited(x[1], templates=[]), *x[2:]], "2: .* has no templates"),
-    ("codes", lambda x: [x[0], in_template(x[1], codes="AAAA"), *x[2:]], "2: template codes are"),
+    (
+        "codes",
+        lambda x: [x[0], in_template(x[1], codes="AAAA"), *x[2:]],
+        "2: an embedding or",
+    ),
     ("base64", lambda x: [x[0], in_template(x[1], codes="é"), *x[2:]], "2: codes is not base64"),
     ("scale", lambda x: [x[0], in_template(x[1], scale=-1), *x[2:]], "2: template scale"),
     ("no scale", lambda x: [x[0], in_template(x[1], scale=None), *x[2:]], "2: a template lacks"),

@@ -146,3 +146,24 @@ def test_a_large_gallery_and_its_successor_take_little_more_than_their_codes() -
     assert len(changed) == 40_002
     assert held < 0.1 * codes.nbytes
     assert peak < 1.4 * codes.nbytes
+
+
+def test_an_empty_matrix_takes_probes_and_rows_of_every_length() -> None:
+    nobody = CodedRows(np.zeros((0, 128), np.int8))
+    wide = np.random.default_rng(3).integers(-127, 128, (5, 512), dtype=np.int8)
+    seen = decode_codes(wide)
+    assert nobody.cosines(seen).shape == (5, 0)
+    somebody = nobody.changed(np.zeros(0, np.bool_), wide)
+    assert somebody.shape == (5, 512)
+    assert somebody.cosines(seen).argmax(axis=1).tolist() == [0, 1, 2, 3, 4]
+    ranking = match(seen[:1], np.ones(1, np.float32), GalleryIndex.empty(), np.zeros(0, np.bool_))
+    assert ranking.people == ()
+
+
+@pytest.mark.parametrize("count", [100, KEEP_DECODED + 1])
+def test_rows_of_512_numbers_multiply_as_decoded_ones(count: int) -> None:
+    codes = np.random.default_rng(4).integers(-127, 128, (count, 512), dtype=np.int8)
+    rows, seen = CodedRows(codes), decode_codes(codes[:3])
+    np.testing.assert_allclose(rows.cosines(seen), seen @ decode_codes(codes).T, atol=ROUNDING)
+    with pytest.raises(ValueError, match="512"):
+        rows.changed(np.ones(count, np.bool_), np.ones((1, 128), np.int8))

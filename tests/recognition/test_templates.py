@@ -61,7 +61,9 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
         pytest.param(np.zeros(128), id="zero"),
         pytest.param(np.full(128, np.nan), id="not a number"),
         pytest.param(np.full(128, np.inf), id="infinite"),
-        pytest.param(np.ones(127), id="too short"),
+        pytest.param(np.ones(127), id="no multiple of 8"),
+        pytest.param(np.ones(56), id="too short"),
+        pytest.param(np.ones(1032), id="too long"),
         pytest.param(np.ones((1, 128)), id="a matrix"),
         pytest.param(np.full(128, 1e-42), id="below what float32 holds"),
     ],
@@ -76,7 +78,7 @@ def test_what_is_no_embedding_is_refused(embedding: np.ndarray) -> None:
     [
         pytest.param(np.zeros(128, np.int8), 1.0, id="zeros"),
         pytest.param(np.ones(128, np.int16), 1.0, id="int16"),
-        pytest.param(np.ones(64, np.int8), 1.0, id="short"),
+        pytest.param(np.ones(63, np.int8), 1.0, id="short"),
         pytest.param(np.full(128, -128, np.int8), 1.0, id="-128"),
         pytest.param(np.ones(128, np.int8), 0.0, id="no scale"),
         pytest.param(np.ones(128, np.int8), np.nan, id="scale is not a number"),
@@ -97,3 +99,12 @@ def test_a_template_is_a_value() -> None:
     assert template != "template"
     with pytest.raises(ValueError, match="read-only"):
         template.codes[0] = 1
+
+
+@pytest.mark.parametrize("dimensions", [64, 128, 512, 1024])
+def test_an_embedding_of_another_model_is_stored_as_well(dimensions: int) -> None:
+    embedding = np.random.default_rng(dimensions).standard_normal(dimensions).astype(np.float32)
+    embedding /= np.linalg.norm(embedding)
+    template = encode_template(embedding)
+    assert template.codes.shape == (dimensions,)
+    assert float(decode_template(template) @ embedding) > 0.999

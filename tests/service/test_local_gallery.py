@@ -35,7 +35,7 @@ from tests.support.settings import settings_of
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     monkeypatch.setattr(local_gallery, "POLL_S", 0.01)
     board = Board(settings_of(state_dir=str(tmp_path)))
-    board.by_recognizer.models = cast(Any, SimpleNamespace(space=SPACE))
+    board.by_recognizer.models = cast(Any, SimpleNamespace(space=SPACE, dimensions=128))
     return board
 
 

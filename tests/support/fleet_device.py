@@ -15,6 +15,7 @@ from edgeface.fleet.device.replica import Replica, ReplicaClock
 from edgeface.fleet.device.subscriber import OwnReport
 from edgeface.fleet.device.trusted import load_provision
 from edgeface.gallery.store import GalleryStore
+from edgeface.recognition.templates import DIMENSIONS
 from edgeface.security.keys import SigningKey
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.gallery import KEY, SPACE
@@ -85,7 +86,7 @@ class FleetDevice:
             self.site.folder.site,
             self.store,
             load_provision(self.path / "fleet", self.path / "floor.json"),
-            space=self.space,
+            space=(self.space, DIMENSIONS),
             grace_s=GRACE_S,
             clock=ReplicaClock(
                 self.times.effective_s,

@@ -32,9 +32,9 @@ CALIBRATION = Calibration(
 )
 
 
-def direction(number: int) -> Embedding:
+def direction(number: int, dimensions: int = 128) -> Embedding:
     """A unit vector of its own for each number; two of them are nearly orthogonal."""
-    vector = np.random.default_rng(number).standard_normal(128)
+    vector = np.random.default_rng(number).standard_normal(dimensions)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 

@@ -166,9 +166,10 @@ class Reader:
         templates = {}
         for space, text in content["templates"].items():
             packed = base64.b64decode(text, validate=True)
+            numbers = content.get("dimensions", {}).get(space, 128)
             templates[space] = [
                 {"scale": scale, "quality": quality, "codes": list(codes)}
-                for scale, quality, *codes in struct.iter_unpack("<ff128b", packed)
+                for scale, quality, *codes in struct.iter_unpack(f"<ff{numbers}b", packed)
             ]
         if sorted(templates) != header["spaces"]:
             raise RefusedError("malformed")

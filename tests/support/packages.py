@@ -82,14 +82,16 @@ def detector_model(
     return graph.build([image], outputs)
 
 
-def embedder_model(size: int = 112, seed: int = 0, *, mark: str = "") -> bytes:
+def embedder_model(
+    size: int = 112, seed: int = 0, *, mark: str = "", dimensions: int = 128
+) -> bytes:
     """A flatbuffer with one convolution and one dense layer of random weights."""
     random = np.random.default_rng(seed)
     graph = Graph(mark)
     cells = -(-size // 16)
     image = graph.tensor("image", (1, size, size, 3), scale=INPUT_SCALE)
     hidden = graph.tensor("hidden", (1, cells, cells, 8), scale=0.05)
-    output = graph.tensor("embedding", (1, 128), scale=0.05)
+    output = graph.tensor("embedding", (1, dimensions), scale=0.05)
     scale = 1e-3
     graph.conv(
         image,
@@ -103,8 +105,8 @@ def embedder_model(size: int = 112, seed: int = 0, *, mark: str = "") -> bytes:
     graph.dense(
         hidden,
         output,
-        random.integers(-80, 81, (128, cells * cells * 8)).astype(np.int8),
-        np.zeros(128, np.int32),
+        random.integers(-80, 81, (dimensions, cells * cells * 8)).astype(np.int8),
+        np.zeros(dimensions, np.int32),
         scale=scale,
         bias_scale=0.05 * scale,
     )
@@ -141,7 +143,11 @@ def write_detector(
 
 
 def write_embedder(
-    folder: Path, model: bytes | None = None, *, compiled: bytes | None = None
+    folder: Path,
+    model: bytes | None = None,
+    *,
+    compiled: bytes | None = None,
+    dimensions: int = 128,
 ) -> Path:
     """An embedder package of 112x112."""
     description = {
@@ -152,12 +158,12 @@ def write_embedder(
         "licence": "none",
         "training_data": "none",
         "input": {"tensor": "image", "width": 112, "height": 112},
-        "output": {"tensor": "embedding", "dimensions": 128},
+        "output": {"tensor": "embedding", "dimensions": dimensions},
         "alignment": "arcface-112",
         "space_id": "0" * 64,
         "calibration": CALIBRATION,
     }
-    _write(folder, description, model or embedder_model(), compiled)
+    _write(folder, description, model or embedder_model(dimensions=dimensions), compiled)
     pixels = np.random.default_rng(1).integers(0, 256, (112, 112, 3), np.uint8)
 
     def golden(embedder: Embedder) -> dict[str, NDArray[Any]]:
@@ -227,5 +233,6 @@ def name_only(sha256: str, version: str = "1", space: str = "space") -> Any:
         sha256=sha256,
         description=SimpleNamespace(version=version),
         space_id=space,
+        dimensions=128,
         compiled=True,
     )

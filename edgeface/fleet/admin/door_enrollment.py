@@ -53,7 +53,7 @@ class DoorSample:
 
     @property
     def embedding(self) -> Embedding:
-        """As the template decodes: float32 `(128,)`, unit norm."""
+        """As the template decodes: float32 `(d,)`, unit norm."""
         return decode_template(self.template.template)
 
     def stored(self, _created_s: float) -> StoredTemplate:

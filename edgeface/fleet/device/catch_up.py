@@ -86,21 +86,21 @@ SCRUB_PAUSE_S: Final = 10.0
 
 
 class CatchUp:
-    """`refuse(key, error)` is told of what cannot be taken although it came from the right topic;
-    `breathe` is called between two records. Raises StateError and GalleryCorruptError from the
-    file."""
+    """`space` is the embedder's, with how many numbers an embedding has. `refuse(key, error)` is
+    told of what cannot be taken although it came from the right topic; `breathe` is called between
+    two records. Raises StateError and GalleryCorruptError from the file."""
 
     def __init__(
         self,
         trusted: Trusted,
         tables: FleetTables,
-        space: str,
+        space: tuple[str, int],
         refuse: Callable[[Key, RefusedError], None],
         breathe: Callable[[], None],
     ) -> None:
         self.tables: Final = tables
         self.requests: Final = Requests()
-        self.served: Final = ServedIndex(tables.store, space)
+        self.served: Final = ServedIndex(tables.store, *space)
         self.applied = tables.applied()
         """What is wholly applied."""
         self.erased = tables.erased()
@@ -201,7 +201,9 @@ class CatchUp:
         for person_id, (entry, record) in list(self._arrived.items()):
             self._breathe()
             try:
-                batch.put[person_id] = (entry, trusted.open_record(record))
+                payload = trusted.open_record(record)
+                self.served.check(payload.templates)
+                batch.put[person_id] = (entry, payload)
             except RefusedError as error:
                 self._refuse(person_id, error)
                 del self._arrived[person_id]

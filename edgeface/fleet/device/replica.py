@@ -106,7 +106,8 @@ class ReplicaClock:
 
 
 class Replica:
-    """Keeps `store` as the site's newest manifest says.
+    """Keeps `store` as the site's newest manifest says; `space` is the embedder's, with how
+    many numbers an embedding has.
 
     The constructor raises StateError; later ones become `trouble`. A damaged file raises
     GalleryCorruptError wherever it is noticed.
@@ -118,7 +119,7 @@ class Replica:
         store: GalleryStore,
         provision: Provision,
         *,
-        space: str,
+        space: tuple[str, int],
         grace_s: float,
         clock: ReplicaClock,
     ) -> None:

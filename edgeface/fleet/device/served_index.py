@@ -10,11 +10,10 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.fleet.protocol.terms import Version
-from edgeface.gallery.person import Person, StoredTemplate
+from edgeface.fleet.protocol.terms import RefusedError, Version
+from edgeface.gallery.person import Person, StoredTemplate, dimensions_of
 from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.templates import DIMENSIONS
 
 PACE: Final = 20.0
 """While many changes come, building takes at most one in so many parts of the time."""
@@ -26,7 +25,7 @@ Served: TypeAlias = tuple[Person, tuple[StoredTemplate, ...]]
 class ServedIndex:
     """Every index is built aside and then put in the place of the one before, whole."""
 
-    def __init__(self, store: GalleryStore, space: str) -> None:
+    def __init__(self, store: GalleryStore, space: str, dimensions: int) -> None:
         self.index = GalleryIndex.empty(space)
         self.damaged: tuple[str, ...] = ()
         """People whose rows did not open when the store was last read."""
@@ -35,16 +34,27 @@ class ServedIndex:
         self._store = store
         self.space = space
         """Of the embedder in use; `use_space` changes it."""
+        self._dimensions = dimensions
         self._loaded = False
         self._changes: dict[str, Served | None] = {}
         self._urgent = False
         self._next_s = 0.0
 
-    def use_space(self, space: str) -> None:
+    def use_space(self, space: str, dimensions: int) -> None:
         """Another embedder is in use; the index follows with the next `refresh`."""
         if space != self.space:
-            self.space = space
+            self.space, self._dimensions = space, dimensions
             self._loaded = False
+
+    def check(self, templates: Mapping[str, tuple[StoredTemplate, ...]]) -> None:
+        """Raises RefusedError for templates of the index's space that its embedder cannot have
+        made: they would not be comparable."""
+        numbers = dimensions_of(templates.get(self.space, ()))
+        if numbers not in (None, self._dimensions):
+            raise RefusedError(
+                "malformed",
+                f"templates of {numbers} numbers, the embedder's have {self._dimensions}",
+            )
 
     def put(self, person_id: str, change: Served) -> None:
         """Somebody is new or changed."""
@@ -63,13 +73,13 @@ class ServedIndex:
             if self.index.people or self.index.space != self.space:
                 self.index = GalleryIndex.empty(self.space, *version)
         elif not self._loaded:
-            self.index, self.damaged = self._store.load(self.space)
+            self.index, self.damaged = self._store.load(self.space, self._dimensions)
             self._loaded = True
             self.loads += 1
             self._done()
         elif self._changes and (idle or self._urgent or now_s >= self._next_s):
             began_s = time.perf_counter()
-            self.index = _patched(self.index, self._changes, *version)
+            self.index = _patched(self.index, self._changes, self._dimensions, version)
             self._next_s = now_s + PACE * (time.perf_counter() - began_s)
             self._done()
         elif not self._changes and (self.index.epoch, self.index.revision) != version:
@@ -83,7 +93,7 @@ class ServedIndex:
 
 
 def _patched(
-    index: GalleryIndex, changes: Mapping[str, Served | None], epoch: int, revision: int
+    index: GalleryIndex, changes: Mapping[str, Served | None], dimensions: int, version: Version
 ) -> GalleryIndex:
     """`index` without everybody in `changes`, and with those who have templates there at the end;
     None or no template means gone. It shares no memory with `index`."""
@@ -91,7 +101,7 @@ def _patched(
     kept_rows, kept_people = kept[index.owners], int(kept.sum())
     added = [change for change in changes.values() if change is not None and change[1]]
     counts = [len(templates) for _, templates in added]
-    codes = np.empty((sum(counts), DIMENSIONS), dtype=np.int8)
+    codes = np.empty((sum(counts), dimensions), dtype=np.int8)
     for row, item in enumerate(item for _, templates in added for item in templates):
         codes[row] = item.template.codes
     numbers = (np.cumsum(kept) - 1).astype(np.int32)
@@ -110,8 +120,8 @@ def _patched(
         ),
         valid_from_s=_times(index.valid_from_s[kept], [p.valid_from_s for p in people]),
         valid_to_s=_times(index.valid_to_s[kept], [p.valid_to_s for p in people]),
-        epoch=epoch,
-        revision=revision,
+        epoch=version.epoch,
+        revision=version.revision,
         space=index.space,
     )
 

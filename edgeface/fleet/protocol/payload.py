@@ -21,12 +21,16 @@ from edgeface.contract import codec
 from edgeface.contract.codec import matching
 from edgeface.contract.gallery_report import SPACE_PATTERN
 from edgeface.fleet.protocol.terms import RefusedError
-from edgeface.gallery.person import MAX_TEMPLATES, Person, StoredTemplate, make_template
+from edgeface.gallery.person import (
+    MAX_TEMPLATES,
+    Person,
+    StoredTemplate,
+    dimensions_of,
+    make_template,
+)
+from edgeface.recognition.templates import DIMENSIONS, check_dimensions
 
 PADDING_BYTES: Final = 256
-TEMPLATE_BYTES: Final = 136
-
-_PACKED: Final = np.dtype([("scale", "<f4"), ("quality", "<f4"), ("codes", "i1", (128,))])
 _MAX_PLAIN_BYTES: Final = 16 * 1024
 _NO_ONE: Final = "p_0000000000"
 
@@ -65,6 +69,8 @@ class _Content:
     valid_to: _Second | None
     card: Annotated[str, Field(max_length=128)] | None
     templates: Mapping[str, Annotated[str, Field(max_length=_MAX_PLAIN_BYTES)]]
+    dimensions: Mapping[str, int] | None = None
+    """Space id -> numbers a template, of the spaces in which that is not 128."""
 
 
 def payload_of(person: Person, templates: Mapping[str, tuple[StoredTemplate, ...]]) -> Payload:
@@ -79,7 +85,9 @@ def payload_of(person: Person, templates: Mapping[str, tuple[StoredTemplate, ...
 
 
 def encode_payload(payload: Payload) -> bytes:
-    """Padded plaintext; the same payload always gives the same bytes."""
+    """Padded plaintext; the same payload always gives the same bytes. Raises GalleryError for
+    templates of one space that differ in length."""
+    widths = {space: dimensions_of(items) for space, items in sorted(payload.templates.items())}
     content = _Content(
         display_name=payload.display_name,
         valid_from=_second(payload.valid_from_s),
@@ -89,6 +97,8 @@ def encode_payload(payload: Payload) -> bytes:
             space: base64.b64encode(_pack(items)).decode("ascii")
             for space, items in sorted(payload.templates.items())
         },
+        dimensions={s: width for s, width in widths.items() if width not in (None, DIMENSIONS)}
+        or None,
     )
     plain = codec.to_json(content)
     return plain + b" " * (-len(plain) % PADDING_BYTES)
@@ -100,8 +110,12 @@ def decode_payload(plain: bytes) -> Payload:
         raise RefusedError("malformed", "the content is not padded as it has to be")
     try:
         content = codec.from_json(_Content, plain, max_bytes=_MAX_PLAIN_BYTES)
+        widths = content.dimensions or {}
         payload = Payload(
-            templates={space: _unpack(space, text) for space, text in content.templates.items()},
+            templates={
+                space: _unpack(space, text, widths.get(space, DIMENSIONS))
+                for space, text in content.templates.items()
+            },
             display_name=content.display_name,
             valid_from_s=-math.inf if content.valid_from is None else float(content.valid_from),
             valid_to_s=math.inf if content.valid_to is None else float(content.valid_to),
@@ -116,7 +130,7 @@ def decode_payload(plain: bytes) -> Payload:
 
 
 def _pack(items: tuple[StoredTemplate, ...]) -> bytes:
-    packed = np.zeros(len(items), dtype=_PACKED)
+    packed = np.zeros(len(items), dtype=_packed(dimensions_of(items) or DIMENSIONS))
     for row, item in zip(packed, items, strict=True):
         row["scale"] = item.template.scale
         row["quality"] = item.quality
@@ -124,16 +138,24 @@ def _pack(items: tuple[StoredTemplate, ...]) -> bytes:
     return packed.tobytes()
 
 
-def _unpack(space: str, text: str) -> tuple[StoredTemplate, ...]:
+def _packed(width: int) -> np.dtype[Any]:
+    return np.dtype([("scale", "<f4"), ("quality", "<f4"), ("codes", "i1", (width,))])
+
+
+def _unpack(space: str, text: str, width: int) -> tuple[StoredTemplate, ...]:
     codec.from_mapping(_SpaceName, {"space": space})
+    try:
+        kind = _packed(check_dimensions(width))
+    except ValueError as error:
+        raise RefusedError("malformed", f"dimensions: {error}") from error
     try:
         content = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise RefusedError("malformed", f"templates: no base64: {error}") from error
-    count, rest = divmod(len(content), TEMPLATE_BYTES)
+    count, rest = divmod(len(content), kind.itemsize)
     if rest or not 1 <= count <= MAX_TEMPLATES:
         raise RefusedError("malformed", f"templates: {len(content)} bytes in one space")
-    rows: Any = np.frombuffer(content, dtype=_PACKED)
+    rows: Any = np.frombuffer(content, dtype=kind)
     return tuple(
         make_template(row["codes"], float(row["scale"]), float(row["quality"]), 0.0) for row in rows
     )

@@ -89,7 +89,7 @@ def tell_gallery(query: GalleryQuery, board: Board) -> GalleryData:
 def digest(index: GalleryIndex) -> str:
     """SHA-256 over a JSON line `{"id", "templates"}` and the codes of each person, by id.
 
-    The codes (int8, 128 a template, in the order of the index) are got back from the unit rows:
+    The codes (int8, in the order of the index) are got back from the unit rows:
     scaled to 127 and rounded they are what is stored, on every machine. Made once for each index.
     """
     found = hashlib.sha256()
