@@ -22,7 +22,6 @@ from edgeface.fleet.protocol.payload import Payload, decode_payload, encode_payl
 from edgeface.fleet.protocol.record import SignedRecord, TombstoneHeader, open_record, verify_person
 from edgeface.fleet.protocol.terms import GalleryTopics, RefusedError, Version
 from edgeface.gallery.person import StoredTemplate
-from edgeface.recognition.templates import Template
 from tests.support import gallery_vectors as vectors
 from tests.support import independent_gallery_reader as independent
 from tests.support.gallery_vectors import (
@@ -344,36 +343,3 @@ def test_topics_are_told_apart() -> None:
         assert TOPICS.bucket_of(f"{TOPICS.base}/bucket/{name}") is None
     with pytest.raises(ContractError):
         GalleryTopics("Main Office")
-
-
-class TestAnotherLengthOfEmbeddings:
-    def wide(self, number: int) -> StoredTemplate:
-        codes = ((np.arange(512) + number) % 255 - 127).astype(np.int8)
-        return StoredTemplate(Template(codes, np.float32(0.5)), quality=0.25)
-
-    def test_both_readers_read_templates_of_512_numbers_beside_those_of_128(self) -> None:
-        payload = Payload({SPACE: (vectors.template(1),), vectors.NEXT_SPACE: (self.wide(2),)})
-        wire = record(BOB, payload, Version(1, 1), 1)
-        found = verify_person(wire, RING, site=SITE, person_id=BOB)
-        assert isinstance(found, SignedRecord)
-        opened = open_record(found, RING)
-        reader = independent.Reader(SITE, [ADMINISTRATOR.public.raw], [vectors.ENCRYPTION_KEY])
-        other = reader.read(TOPICS.person(BOB), wire)
-        for space, (item,) in payload.templates.items():
-            assert opened.templates[space][0].template == item.template
-            assert other["templates"][space][0]["codes"] == item.template.codes.tolist()
-        assert other["content"]["dimensions"] == {vectors.NEXT_SPACE: 512}
-
-    @pytest.mark.parametrize("count", [0, 60, 127, 256, 4096, 2**40])
-    def test_a_length_that_does_not_fit_is_malformed(self, count: int) -> None:
-        content = json.loads(encode_payload(Payload({SPACE: (self.wide(1),)})))
-        plain = json.dumps(content | {"dimensions": {SPACE: count}}).encode()
-        assert reason_of(lambda: decode_payload(plain + b" " * (-len(plain) % 256))) == "malformed"
-
-    def test_a_record_holds_twenty_of_them(self) -> None:
-        payload = Payload({SPACE: (self.wide(1),) * 20}, display_name="B" * 128, card="C" * 128)
-        found = verify_person(
-            record(BOB, payload, Version(1, 1), 1), RING, site=SITE, person_id=BOB
-        )
-        assert isinstance(found, SignedRecord)
-        assert len(open_record(found, RING).templates[SPACE]) == 20

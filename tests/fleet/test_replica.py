@@ -18,7 +18,7 @@ from edgeface.gallery.store import GalleryStore
 from edgeface.recognition.templates import DIMENSIONS
 from tests.support.fleet_device import DAY_S, GRACE_S, FleetDevice, Times, ids, memory_site
 from tests.support.fleet_site import FleetSite, person_id
-from tests.support.gallery import KEY, OTHER_SPACE, SPACE, direction, stored
+from tests.support.gallery import KEY, OTHER_SPACE, SPACE, direction
 from tests.support.memory_broker import MemoryBroker
 
 TOPICS = GalleryTopics("hq")
@@ -390,19 +390,3 @@ def test_a_full_disk_is_told_and_gone_on_from(device: FleetDevice) -> None:
     device.settle()
     assert device.equals_master()
     assert device.replica.trouble is None
-
-
-def test_templates_that_the_devices_embedder_cannot_have_made_are_refused(
-    device: FleetDevice,
-) -> None:
-    """Signed, but of 512 numbers where the model gives 128: nobody else is touched by it."""
-    synced(device)
-    device.site.put({3: [3]})
-    with device.site.fleet() as fleet, fleet.master.store.change() as change:
-        change.put_templates(person_id(3), SPACE, [stored(direction(3, 512))])
-    device.site.put({4: [4]})
-    device.site.publish()
-    device.settle()
-    assert device.people() == ids(1, 2, 4)
-    assert device.refusals() == {person_id(3): "malformed"}
-    assert device.replica.index.matrix.shape == (4, 128)
