@@ -190,4 +190,4 @@ class Processes:
             self.screen.door(happening, self.in_view(happening))
 
     def _daemon_said(self, line: str, _at_s: float) -> None:
-        self.recognized += json_object(line).get("message") == "recognized"
+        self.recognized += json_object(line).get("outcome") == "recognized"

@@ -31,9 +31,20 @@ from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbed
 NOT_A_FACE: Final = "not_a_face"
 """The gate of a detection whose landmarks fit no face at all."""
 
+STAGES: Final = (
+    "motion",
+    "detect",
+    "track",
+    "look again",
+    "align",
+    "quality",
+    "embed",
+    "decide",
+)
+"""Every name that a stopwatch is given."""
+
 Stopwatch: TypeAlias = Callable[[str], AbstractContextManager[None]]
-"""Times the block for a stage of this name: `motion`, `detect`, `track`, `look again`, `align`,
-`quality`, `embed`, `decide`."""
+"""Times the block for a stage, one of `STAGES`."""
 _NO_STOPWATCH: Final = nullcontext()
 
 
@@ -119,6 +130,8 @@ class Pipeline:
         self._governor = Governor(rules.idle)
         self._cool_down = CoolDown(rules.decision.cool_down_s)
         self._judges: dict[int, Judge] = {}
+        self._looks_before = 0
+        """Taken by judges that have ended."""
         self._decisions: list[Decision] = []
         self._offset = first_track_id - 1
         self.next_track_id = first_track_id
@@ -143,6 +156,11 @@ class Pipeline:
     def held_back(self) -> int:
         """Names that the cool-down kept from being announced twice."""
         return self._cool_down.held_back
+
+    @property
+    def looks(self) -> int:
+        """Looks that judges have taken."""
+        return self._looks_before + sum(judge.looks for judge in self._judges.values())
 
     def use(self, detector: FaceDetector, embedder: FaceEmbedder) -> None:
         """Go on with the same models on another accelerator; tracks are kept."""
@@ -253,6 +271,7 @@ class Pipeline:
             if judge is None:  # begun in a frame that could not be worked to its end
                 continue
             self._announce(judge.close(gallery.index, gallery.allowed, time_s), time_s)
+            self._looks_before += judge.looks
             self._cool_down.close(judge.track_id, time_s)
 
     def _announce(self, decision: Decision | None, time_s: float) -> None:

@@ -22,7 +22,8 @@ from edgeface.recognition.turning import TurnWatch
 from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.checked_models import Models, open_checked
 from edgeface.service.commanding.peephole import Glance, Peephole
-from edgeface.service.sightings import Circumstances, sighting
+from edgeface.service.meters import FrameWatch
+from edgeface.service.sightings import Circumstances, log_line, sighting
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -108,7 +109,9 @@ class Recognizer:
         self._observe = observe
         self._peephole = peephole
         self._space = ""
-        self._held_back = 0
+        self._counted = {"names_held_back": 0, "looks": 0}
+        """How much of what the pipeline counts the meters have."""
+        self._stages = FrameWatch()
         self._synced = False
         self._synced_at_ns: int | None = None
         self._golden_ns = self._clock.monotonic_ns()
@@ -132,6 +135,7 @@ class Recognizer:
             models.calibration,
             self._rules,
             first_track_id=self._board.by_recognizer.first_track_id,
+            stopwatch=self._stages.stage,
         )
         try:
             while not pulse.stop.is_set():
@@ -149,6 +153,7 @@ class Recognizer:
         finally:
             gallery = self._gallery()
             if gallery is not None:
+                self._stages.restart()
                 self._say(pipeline.flush(self._now_s(), gallery), gallery, models)
 
     def _step(self, pipeline: Pipeline, models: Models, gallery: Gallery, pulse: Pulse) -> Models:
@@ -157,9 +162,12 @@ class Recognizer:
             frame = self._slot.get(WAIT_S)
         except FrameTimeoutError:
             time_s = self._now_s() - max(self._late_s, default=0.0)
+            self._stages.restart()
             self._say(pipeline.pause(time_s, gallery), gallery, models)
         else:
-            self._late_s.append(min(self._now_s() - frame.boottime_ns / NS, MOST_LATE_S))
+            late_s = self._now_s() - frame.boottime_ns / NS
+            self._late_s.append(min(late_s, MOST_LATE_S))
+            self._stages.restart(late_s)
             try:
                 result = self._process(pipeline, frame, gallery)
             except ModelError as error:
@@ -171,8 +179,14 @@ class Recognizer:
                 self._observe(frame, result)
             self._show(frame, result, gallery, models)
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
-            embedded = sum(sight.embedded for sight in result.sights)
-            self._board.meters.frame(latency_ms, len(result.sights), embedded)
+            sights = result.sights
+            self._board.meters.frame(
+                latency_ms,
+                len(sights),
+                sum(sight.embedded for sight in sights),
+                gates=(sight.gate for sight in sights if sight.gate is not None),
+                spent_s=self._stages.spent_s,
+            )
             self._board.by_recognizer.frame_interval_s = pipeline.frame_interval_s
             self._board.by_recognizer.idle = pipeline.resting
             try:
@@ -199,8 +213,12 @@ class Recognizer:
             # Also of a frame that failed: the tracks begun in it get their last word at the end.
             if self._is_current:
                 self._board.by_recognizer.first_track_id = pipeline.next_track_id
-                before, self._held_back = self._held_back, pipeline.held_back
-                self._board.meters.count("names_held_back", self._held_back - before)
+                for name, total in (
+                    ("names_held_back", pipeline.held_back),
+                    ("looks", pipeline.looks),
+                ):
+                    before, self._counted[name] = self._counted[name], total
+                    self._board.meters.count(name, total - before)
 
     def _between_frames(self, models: Models, pulse: Pulse, *, idle: bool) -> Models:
         """What is done while nobody is at the door, or is put off no longer: take the TPU back, run
@@ -324,17 +342,5 @@ class Recognizer:
         for decision in decisions:
             found = sighting(decision, gallery, now)
             self._append(found)
-            self._board.meters.count(f"events_{found.event_type}")
-            match = found.match
-            _log.info(
-                "%s",
-                found.event_type,
-                extra={
-                    "track": decision.track_id,
-                    "person_id": match.person_id if match is not None else None,
-                    "score": decision.score and round(decision.score, 3),
-                    "threshold": decision.threshold and round(decision.threshold, 3),
-                    "frames": decision.frames,
-                    "latency_ms": found.latency_ms,
-                },
-            )
+            self._board.meters.decision(found.event_type, found.latency_ms)
+            _log.info("decision", extra=log_line(found, decision, self._stages.spent_s))

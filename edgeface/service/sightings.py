@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -66,16 +67,43 @@ def match_of(decision: Decision) -> Match | None:
     assert decision.person_id is not None
     assert decision.score is not None
     assert decision.threshold is not None
-    near: list[Any] = decision.why["near"]
-    alone = len(near) < 2
     return Match(
         person_id=decision.person_id,
         display_name=decision.display_name,
         score=round(decision.score, 4),
         threshold=round(decision.threshold, 4),
         threshold_extrapolated=decision.extrapolated,
-        margin=None if alone or decision.margin is None else round(decision.margin, 4),
+        margin=_lead(decision),
     )
+
+
+def _lead(decision: Decision) -> float | None:
+    """The margin over the second-best person; None when there is none."""
+    near: list[Any] = decision.why.get("near", [])
+    return None if len(near) < 2 or decision.margin is None else round(decision.margin, 4)
+
+
+def log_line(found: Sighting, decision: Decision, spent_s: Mapping[str, float]) -> dict[str, Any]:
+    """The one line of the log about a decision: numbers, and a person by the opaque id alone, never
+    by name. `spent_s` is what the stages of the frame took in which it was decided."""
+    fields: dict[str, Any] = {
+        "outcome": found.event_type,
+        "track": decision.track_id,
+        "person_id": decision.person_id,
+        "score": decision.score and round(decision.score, 4),
+        "threshold": decision.threshold and round(decision.threshold, 4),
+        "margin": _lead(decision),
+        "frames": decision.frames,
+        "agreeing": decision.agreeing,
+        "looks": decision.why.get("looks"),
+        "gate": decision.why.get("gate"),
+        "faces_in_view": found.faces_in_view,
+        **({} if found.quality is None else asdict(found.quality)),
+        "duration_ms": found.track.duration_ms,
+        "latency_ms": found.latency_ms,
+        **{f"{stage}_ms": round(1000 * duration_s, 1) for stage, duration_s in spent_s.items()},
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def face_quality(quality: Quality | None) -> FaceQuality | None:

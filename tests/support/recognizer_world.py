@@ -99,6 +99,11 @@ class World:
         self.floor = TimeFloor(folder / "time", self.clock)
         self.pulse = Pulse(10)
 
+    def limits(self, **quality: float) -> None:
+        """From now on these limits hold for a crop; before `run`."""
+        section = SETTINGS.quality.model_copy(update=quality)
+        self.board.by_main.settings = SETTINGS.model_copy(update={"quality": section})
+
     def open_models(self, settings: Settings, lost: str | None = None) -> Models:
         if self.failure is not None:
             raise self.failure
