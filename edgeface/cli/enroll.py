@@ -4,11 +4,18 @@ Each photo is examined: one face, large, sharp, well lit, turned to the camera. 
 a template; the photographs themselves are not kept. A photo that does not look like the others of
 the person is left out, and nobody is enrolled who looks like somebody known, unless --force.
 
+With --camera (the configured one) or --camera N (/dev/videoN) a person who stands before it is told
+what is missing until there are enough good and different pictures; --video FILE takes them from a
+film. Nobody is enrolled when somebody else steps in between.
+
 With --folder DIR every folder in DIR is one person, its name the display name; who is enrolled
 already is skipped, so that an interrupted run can be repeated. --since and --until choose among
 pictures that are dated by their names, as Instaloader names them.
 
-Example: edgeface enroll --folder team --since 2024-01-01 --min-face-px 120
+examples:
+  edgeface enroll anna-1.jpg anna-2.jpg --name Anna
+  edgeface enroll --camera 0 --count 10 --name Anna --keep-pictures anna/
+  edgeface enroll --folder team --since 2024-01-01 --min-face-px 120
 """
 
 from __future__ import annotations
@@ -23,9 +30,10 @@ from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.cli.common import add_config, between
 from edgeface.cli.dates import end, start
+from edgeface.cli.photo_booth import add_booth_options, portraits_of
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish, enroll
-from edgeface.gallery.gate import Gate, Portrait, Refused, open_gate
+from edgeface.gallery.gate import Gate, Refused, on_cpu, open_gate
 from edgeface.gallery.likeness import bar_for
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.photo_enrollment import (
@@ -95,6 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=between(CLEAR_PX, 2000),
         help=f"narrower faces are refused; at least {CLEAR_PX:g}, which holds in any case",
     )
+    add_booth_options(parser)
     add_config(parser)
 
 
@@ -117,6 +126,9 @@ def run(args: argparse.Namespace) -> int:
     could not be enrolled."""
     _check(args)
     settings = load_settings(args.config)
+    if args.min_face_px is not None:
+        quality = settings.quality.model_copy(update={"min_face_px": args.min_face_px})
+        settings = settings.model_copy(update={"quality": quality})
     refuse_in_fleet_mode(settings)
     if args.folder is not None:
         return _enroll_tree(settings, args)
@@ -137,8 +149,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise SettingsError for options that do not go together."""
-    if bool(args.photos) == (args.folder is not None):
-        raise SettingsError("either photos of one person, or --folder DIR")
+    given = (args.photos or None, args.folder, args.camera, args.video)
+    if sum(one is not None for one in given) != 1:
+        raise SettingsError("one of photos of one person, --camera, --video FILE and --folder DIR")
+    booth = args.camera is not None or args.video is not None
+    if args.keep_pictures is not None and not booth:
+        raise SettingsError("--keep-pictures goes with --camera and --video")
+    if booth and (args.since, args.until) != (-math.inf, math.inf):
+        raise SettingsError("--since and --until choose among photos that are dated by their names")
     if args.folder is not None and any(
         (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace, args.new)
     ):
@@ -148,13 +166,6 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.since >= args.until:
         raise SettingsError("--since is later than --until: no picture is between them")
-
-
-def _open_gate(settings: Settings, args: argparse.Namespace) -> tuple[Gate, ModelPackage]:
-    quality = settings.quality
-    if args.min_face_px is not None:
-        quality = quality.model_copy(update={"min_face_px": args.min_face_px})
-    return open_gate(settings.models, settings.detection, quality)
 
 
 def _terms(settings: Settings, package: ModelPackage, args: argparse.Namespace) -> Terms:
@@ -167,9 +178,14 @@ def _terms(settings: Settings, package: ModelPackage, args: argparse.Namespace) 
 def _enroll(
     settings: Settings, store: GalleryStore, wish: Wish, args: argparse.Namespace
 ) -> Enrollment:
-    gate, package = _open_gate(settings, args)
+    if not args.photos:
+        detector, embedder = on_cpu(settings.models, settings.detection)
+        terms = _terms(settings, embedder.package, args)
+        portraits = portraits_of(settings, args, (detector, embedder), terms.bar)
+        return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
+    gate, package = open_gate(settings.models, settings.detection, settings.quality)
     terms = _terms(settings, package, args)
-    portraits: list[Portrait] = []
+    portraits = []
     for photo in args.photos:
         examined = examine_photo(gate, photo, terms.period)
         if isinstance(examined, Refused):
@@ -190,7 +206,7 @@ def _enroll(
 def _enroll_tree(settings: Settings, args: argparse.Namespace) -> int:
     people_in(args.folder)  # before the models are loaded
     with open_gallery(settings) as store:
-        gate, package = _open_gate(settings, args)
+        gate, package = open_gate(settings.models, settings.detection, settings.quality)
         terms = _terms(settings, package, args)
         return enroll_folder(OwnRoster(store), gate, args.folder, terms)
 

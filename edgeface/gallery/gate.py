@@ -19,6 +19,8 @@ from edgeface.gallery.locate import (
     find_portrait,
 )
 from edgeface.gallery.person import StoredTemplate
+from edgeface.inference.detector import Detector
+from edgeface.inference.embedder import Embedder
 from edgeface.inference.models import open_models
 from edgeface.inference.package import ModelPackage
 from edgeface.recognition.alignment import align
@@ -181,11 +183,17 @@ def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
             return f"refused by the quality gate {gate}"
 
 
+def on_cpu(models: ModelsSettings, detection: DetectionSettings) -> tuple[Detector, Embedder]:
+    """Both models on the CPU: a running daemon owns the Edge TPU, and templates of both are of one
+    space. Raises ModelError or RuntimeMissingError."""
+    cpu = models.model_copy(update={"accelerator": "cpu"})
+    detector, embedder, _ = open_models(cpu, detection)
+    return detector, embedder
+
+
 def open_gate(
     models: ModelsSettings, detection: DetectionSettings, quality: QualitySettings
 ) -> tuple[Gate, ModelPackage]:
     """The models' gate, and the embedder's package. Raises ModelError or RuntimeMissingError."""
-    # On the CPU: a running daemon owns the Edge TPU, and templates of both are of one space.
-    on_cpu = models.model_copy(update={"accelerator": "cpu"})
-    detector, embedder, _ = open_models(on_cpu, detection)
+    detector, embedder = on_cpu(models, detection)
     return Gate(detector, embedder, QualityLimits(**quality.model_dump())), embedder.package

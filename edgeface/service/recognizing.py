@@ -315,10 +315,10 @@ class Recognizer:
             return Glance(
                 frame,
                 result,
-                gallery,
                 models.embedder,
-                models.calibration,
                 self._rules,
+                gallery,
+                models.calibration,
                 self._now(models),
                 self._settings.decision.verify_fmr,
             )

@@ -92,8 +92,8 @@ def test_narrow_faces_are_refused_on_request(enroll: Enroll) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        pytest.param((), 2, "either photos of one person, or --folder DIR", id="nothing"),
-        pytest.param(("a.png", "--folder", "."), 2, "either photos", id="both"),
+        pytest.param((), 2, "one of photos of one person, --camera", id="nothing"),
+        pytest.param(("a.png", "--folder", "."), 2, "one of photos", id="both"),
         pytest.param(("--folder", ".", "--name", "A"), 2, "are of one person", id="name"),
         pytest.param(("--folder", "nowhere"), 1, "nowhere: cannot be read", id="no tree"),
         pytest.param(

@@ -73,10 +73,10 @@ class Examined(Scene):
                 return Glance(
                     frame,
                     result,
-                    self.gallery,
                     self.stage,
-                    uniform_calibration(),
                     self.rules,
+                    self.gallery,
+                    uniform_calibration(),
                     now,
                     1e-4,
                 )
@@ -325,6 +325,9 @@ def test_an_enrollment_says_what_the_next_frame_should_be_and_ends_sealed(
     assert (found.frames, found.known_as) == (3, None)
     assert found.likeness is not None
     assert 0.5 < found.likeness < 0.985
+    assert {progress.message for progress in told if progress.kept} == {
+        "turn the head a little to the left"
+    }
     opened = secret.open(found.sealed, CONTEXT)
     assert opened.count(b"\n") == 3
     assert opened.count(b'"codes"') == 3

@@ -15,18 +15,20 @@ from edgeface.recognition.crops import BestCrops, Crop
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.quality import Quality
 from edgeface.service.commanding.admission import Request
-from edgeface.service.commanding.peephole import Glance
+from edgeface.service.commanding.peephole import Glance, View
 from edgeface.service.sightings import face_quality, gallery_used
 
 _GROWTH: Final = 2
 
 
-def take_crop(glance: Glance, sight: Sight) -> Crop:
-    """Cut out and embed a face that passed the quality gate."""
+def take_crop(view: View, sight: Sight) -> Crop:
+    """A face that passed the quality gate, cut out and embedded where the pipeline has not."""
     assert sight.quality is not None
-    image = align(glance.frame.image, sight.face.landmarks, glance.embedder.alignment)
-    embedding = np.asarray(glance.embedder.embed([image])[0], dtype=np.float32)
-    return Crop(embedding, sight.quality, glance.moment)
+    embedding = sight.embedding
+    if embedding is None:
+        image = align(view.frame.image, sight.face.landmarks, view.embedder.alignment)
+        embedding = np.asarray(view.embedder.embed([image])[0], dtype=np.float32)
+    return Crop(embedding, sight.quality, view.moment)
 
 
 class Evidence(BestCrops):

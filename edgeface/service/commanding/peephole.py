@@ -32,17 +32,13 @@ _FRAMES_OF_HASTE: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Glance:
-    """One frame, and everything needed to make something of it. Not kept after `see`."""
+class View:
+    """One frame, and what recognition made of it."""
 
     frame: Frame
     result: FrameResult
-    gallery: Gallery
     embedder: FaceEmbedder
-    calibration: Calibration
     rules: PipelineRules
-    now: Circumstances
-    verify_fmr: float
 
     @property
     def moment(self) -> Moment:
@@ -58,6 +54,16 @@ class Glance:
             for sight in self.result.sights
             if sight.quality is not None and sight.gate not in BYSTANDER_GATES
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Glance(View):
+    """A view, and everything needed to answer a command by it. Not kept after `see`."""
+
+    gallery: Gallery
+    calibration: Calibration
+    now: Circumstances
+    verify_fmr: float
 
 
 class Examination(Protocol):
