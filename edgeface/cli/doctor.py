@@ -14,7 +14,7 @@ import platform
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from edgeface.base.errors import EdgefaceError, StateError
+from edgeface.base.errors import EdgefaceError, RuntimeMissingError, StateError
 from edgeface.base.files import folder_trouble
 from edgeface.cli.common import add_config
 from edgeface.settings.loading import load_settings
@@ -90,19 +90,26 @@ def _models(settings: Settings) -> str:
     opened = open_models(settings.models)
     for model in opened[:2]:
         check_golden(model.package, model).require()
+        model.close()
     state = opened[2]
-    text = f"golden runs pass on {state.in_use}, {state.runtime}"
-    return text if state.reason is None else f"{text}\nno Edge TPU: {state.reason}"
+    places: str = state.detector
+    if state.embedder != state.detector:
+        places = f"{state.detector} (detector) and {state.embedder} (embedder)"
+    lines = [f"golden runs pass on {places}", f"{state.runtime}: {state.runtime_why}"]
+    if state.reason is not None:
+        lines.append(f"no accelerator: {state.reason}")
+    return "\n".join(lines)
 
 
 def _accelerator(settings: Settings) -> str:
-    from edgeface.inference.edgetpu import EdgeTpu
-    from edgeface.inference.runtimes import find_runtime
+    from edgeface.inference.models import accelerator_trouble
 
-    if settings.models.accelerator != "edgetpu":
-        return f"{settings.models.accelerator}: an Edge TPU is not required"
-    EdgeTpu(find_runtime(), settings.models.edgetpu_device).require()
-    return "the Edge TPU answers"
+    wanted = set(settings.models.accelerators)
+    if wanted <= {"auto", "cpu"}:
+        return f"{' and '.join(sorted(wanted))}: none is required"
+    if (trouble := accelerator_trouble(settings.models)) is not None:
+        raise RuntimeMissingError(trouble)
+    return "answers"
 
 
 def _gallery(settings: Settings) -> str:

@@ -186,8 +186,7 @@ def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
 def on_cpu(models: ModelsSettings, detection: DetectionSettings) -> tuple[Detector, Embedder]:
     """Both models on the CPU: a running daemon owns the Edge TPU, and templates of both are of one
     space. Raises ModelError or RuntimeMissingError."""
-    cpu = models.model_copy(update={"accelerator": "cpu"})
-    detector, embedder, _ = open_models(cpu, detection)
+    detector, embedder, _ = open_models(models.on("cpu"), detection)
     return detector, embedder
 
 

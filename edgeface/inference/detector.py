@@ -73,6 +73,10 @@ class Detector:
         )
         self._preprocessor = Preprocessor(rules, self._network.input)
 
+    def close(self) -> None:
+        """Let go of the model and what it runs on; safe to call twice. It cannot be run then."""
+        self._network.close()
+
     def detect(
         self,
         image_bgr: Image,

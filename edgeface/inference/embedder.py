@@ -35,6 +35,10 @@ class Embedder:
         self._swap = rules.channels == "BGR"
         self._preprocessor = Preprocessor(rules, self._network.input)
 
+    def close(self) -> None:
+        """Let go of the model and what it runs on; safe to call twice. It cannot be run then."""
+        self._network.close()
+
     @property
     def space_id(self) -> str:
         """Id of the space that the embeddings lie in."""

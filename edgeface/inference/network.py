@@ -150,7 +150,7 @@ class Network:
 
         Raises ModelError when a tensor is missing or has another shape or an unusable type.
         """
-        self._interpreter = interpreter
+        self._interpreter: Interpreter | None = interpreter
         self.input = find_tensor(interpreter.get_input_details(), input_name, [input_shape])
         details = interpreter.get_output_details()
         self.outputs: tuple[TensorSpec, ...] = tuple(
@@ -160,14 +160,21 @@ class Network:
     def run(self, tensor: NDArray[Any]) -> list[NDArray[Any]]:
         """Invoke the model; copies of its raw outputs, in the order of `outputs`.
 
-        Raises ModelError when the runtime or the accelerator fails.
+        Raises ModelError when the runtime or the accelerator fails, or the model is closed.
         """
+        interpreter = self._interpreter
+        if interpreter is None:
+            raise ModelError("the model cannot be run: it is closed")
         try:
-            self._interpreter.set_tensor(self.input.index, tensor)
-            self._interpreter.invoke()
-            return [np.asarray(self._interpreter.get_tensor(out.index)) for out in self.outputs]
+            interpreter.set_tensor(self.input.index, tensor)
+            interpreter.invoke()
+            return [np.asarray(interpreter.get_tensor(out.index)) for out in self.outputs]
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"the model cannot be run: {' '.join(str(error).split())}") from error
+
+    def close(self) -> None:
+        """Let go of the interpreter, and with it of an accelerator; safe to call twice."""
+        self._interpreter = None
 
 
 class Preprocessor:

@@ -6,7 +6,7 @@ import base64
 import ctypes
 import importlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,13 @@ RUNTIMES: Mapping[str, str] = {
     "tflite-runtime": "tflite_runtime.interpreter",
 }
 """Distribution name to module, in order of preference."""
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "auto": tuple(RUNTIMES),
+    "litert": ("ai-edge-litert",),
+    "tflite": ("tflite-runtime",),
+}
+"""What `models.runtime` stands for."""
 
 PROBE_MODEL = base64.b64decode(
     "GAAAAFRGTDMAAA4AGAAUABAADAAIAAQADgAAABQAAAAgAAAAJAAAAEQBAAADAAAAAQAAAAgAAAAEAAQABAAAAAAAAAAA"
@@ -68,6 +75,9 @@ class Runtime:
     module: Any
     """The imported module with `Interpreter` and `load_delegate`."""
 
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
     def interpreter(
         self, content: bytes, *, threads: int = 1, delegates: Sequence[Any] = ()
     ) -> Interpreter:
@@ -84,7 +94,7 @@ class Runtime:
             made.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise ModelError(f"{self.name} {self.version} refuses the model: {reason}") from error
+            raise ModelError(f"{self} refuses the model: {reason}") from error
         return made
 
     def load_delegate(self, library: str, options: Mapping[str, str]) -> Any:
@@ -130,18 +140,30 @@ def probe_runtime(name: str) -> Runtime:
     return runtime
 
 
-def find_runtime() -> Runtime:
-    """The first runtime that runs the probe model.
+def working_runtimes(choice: str = "auto", refused: list[str] | None = None) -> Iterator[Runtime]:
+    """The runtimes of `CHOICES[choice]` that run the probe model, each tried when it is asked for.
 
-    Raises RuntimeMissingError naming why each was refused and what to install.
+    Why one was passed over is added to `refused`. Raises RuntimeMissingError when there is none,
+    with the reasons and what to install.
     """
-    reasons = []
-    for name in RUNTIMES:
+    reasons = [] if refused is None else refused
+    found = False
+    for name in CHOICES[choice]:
         try:
-            return probe_runtime(name)
+            runtime = probe_runtime(name)
         except RuntimeMissingError as error:
             reasons.append(str(error))
-    raise RuntimeMissingError(
-        f"no TFLite runtime works here ({'; '.join(reasons)}); install one: "
-        'pip install ai-edge-litert (64 bit), or pip install "tflite-runtime" "numpy<2"'
-    )
+        else:
+            found = True
+            yield runtime
+    if not found:
+        asked = "" if choice == "auto" else f" for models.runtime: {choice}"
+        raise RuntimeMissingError(
+            f"no TFLite runtime works here{asked} ({'; '.join(reasons)}); install one: "
+            'pip install ai-edge-litert (64 bit), or pip install "tflite-runtime" "numpy<2"'
+        )
+
+
+def find_runtime(choice: str = "auto") -> Runtime:
+    """The first of `working_runtimes`. Raises RuntimeMissingError."""
+    return next(working_runtimes(choice))

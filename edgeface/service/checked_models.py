@@ -18,10 +18,13 @@ from edgeface.contract.event import ModelsUsed
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.golden import check_golden
-from edgeface.inference.models import AcceleratorState, Wanted, open_models
+from edgeface.inference.models import AcceleratorState, open_models
 from edgeface.inference.package import load_package
 from edgeface.recognition.thresholds import Calibration
+from edgeface.settings.models import Accelerator
 from edgeface.settings.tree import Settings
+
+WRONG_ANSWERS: Final = "the accelerator failed the golden test"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,17 +49,22 @@ class Models:
         for model in (self.detector, self.embedder):
             check_golden(model.package, model).require()
 
+    def close(self) -> None:
+        """Let go of both, and of an accelerator: nobody else can have it before."""
+        self.detector.close()
+        self.embedder.close()
+
 
 def open_checked(
-    settings: Settings, lost: str | None = None, *, accelerator: Wanted | None = None
+    settings: Settings, lost: str | None = None, *, accelerator: Accelerator | None = None
 ) -> Models:
     """Open the configured models and run the golden test.
 
-    An Edge TPU that fails it is given up: then the CPU is used, degraded. `lost` says why a TPU
-    was given up before; `accelerator` replaces the configured one. Raises ModelError or
+    An accelerator that fails it is given up: then the CPU is used, degraded. `lost` says why one
+    was given up before; `accelerator` replaces the configured ones. Raises ModelError or
     RuntimeMissingError.
     """
-    wanted = settings.models.model_copy(update={"accelerator": accelerator} if accelerator else {})
+    wanted = settings.models.on(accelerator) if accelerator else settings.models
     detector, embedder, state = open_models(wanted, settings.detection, lost=lost)
     models = Models(detector, embedder, state, embedder.package.calibration)
     try:
@@ -64,7 +72,8 @@ def open_checked(
     except ModelError as error:
         if state.in_use == "cpu":
             raise
-        return open_checked(settings, f"the golden test on the Edge TPU failed: {error}")
+        models.close()
+        return open_checked(settings, f"{WRONG_ANSWERS}: {error}")
     return models
 
 

@@ -20,7 +20,7 @@ from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
 from edgeface.recognition.turning import TurnWatch
 from edgeface.service.board import Board, ModelFacts, TpuOrder
-from edgeface.service.checked_models import Models, open_checked
+from edgeface.service.checked_models import WRONG_ANSWERS, Models, open_checked
 from edgeface.service.commanding.peephole import Glance, Peephole
 from edgeface.service.meters import FrameWatch
 from edgeface.service.sightings import Circumstances, log_line, sighting
@@ -33,7 +33,7 @@ from edgeface.settings.tree import Settings
 DEADLINE_S: Final = 10.0
 """An invocation takes milliseconds; one that has not returned by now never will."""
 LOAD_S: Final = 120.0
-"""Probing the Edge TPU alone may take 30 s."""
+"""Probing an accelerator may take 30 s with each runtime."""
 WAIT_S: Final = 0.25
 SYNCED_EVERY_S: Final = 1.0
 LATENESS_FRAMES: Final = 8
@@ -44,7 +44,9 @@ GOLDEN_OVERDUE: Final = 2.0
 """The golden test waits for a moment with nobody there, but not beyond so many of its intervals: a
 poster is a face that never goes away, and the test costs one frame."""
 REGAIN_S: Final = 300.0
-"""The same of an Edge TPU that is back; taking it costs seconds."""
+"""The same of an accelerator that is back; taking it costs seconds."""
+ANEW_S: Final = 60.0
+"""An accelerator that fails so soon after it was opened is not opened anew once more."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,19 +66,23 @@ def rules_of(settings: Settings) -> PipelineRules:
 
 
 def give_up_stuck(board: Board) -> bool:
-    """The recognizer hangs: whether a new one can go on, which is so on an Edge TPU.
+    """The recognizer hangs: whether a new one can go on, which is so on an accelerator, once.
 
     The new one uses the CPU; what the old one still says, should it wake up, is not listened to.
+    Until then it holds the accelerator, so that after a second time only a new process helps.
     """
     facts = board.models
     if facts is not None:
-        on_tpu = facts.accelerator.in_use == "edgetpu"
+        accelerated = facts.accelerator.in_use != "cpu"
     else:
-        on_tpu = board.settings.models.accelerator != "cpu"
-    if board.lost is not None or not on_tpu:
+        accelerated = set(board.settings.models.accelerators) != {"cpu"}
+    if board.lost is not None or board.by_main.turn or not accelerated:
         return False
     board.by_main.turn += 1
-    board.by_main.order = TpuOrder(f"a call to the Edge TPU did not return within {DEADLINE_S:g} s")
+    board.by_main.order = TpuOrder(
+        f"a call to the accelerator did not return within {DEADLINE_S:g} s, and holds it until it "
+        "does or the daemon is restarted"
+    )
     return True
 
 
@@ -114,13 +120,13 @@ class Recognizer:
         self._stages = FrameWatch()
         self._synced = False
         self._synced_at_ns: int | None = None
-        self._golden_ns = self._clock.monotonic_ns()
+        self._golden_ns = self._opened_ns = self._clock.monotonic_ns()
         self._late_s: deque[float] = deque(maxlen=LATENESS_FRAMES)
         """How old the last frames were when they came."""
         self._watched: Camera | None = None
         self._turns = TurnWatch()
         self._back_ns: int | None = None
-        """Since when an Edge TPU that is back waits to be taken."""
+        """Since when an accelerator that is back waits to be taken."""
 
     def run(self, pulse: Pulse) -> None:
         """Open the models, recognize until told to stop or the slot is closed, end every track.
@@ -155,6 +161,7 @@ class Recognizer:
             if gallery is not None:
                 self._stages.restart()
                 self._say(pipeline.flush(self._now_s(), gallery), gallery, models)
+            models.close()
 
     def _step(self, pipeline: Pipeline, models: Models, gallery: Gallery, pulse: Pulse) -> Models:
         """One frame, or one wait without a frame; the models for the next one."""
@@ -171,7 +178,7 @@ class Recognizer:
             try:
                 result = self._process(pipeline, frame, gallery)
             except ModelError as error:
-                return self._without_tpu(models, str(error), pulse)
+                return self._anew(models, str(error), pulse)
             if not self._is_current:
                 return models
             self._say(result.decisions, gallery, models)
@@ -193,7 +200,7 @@ class Recognizer:
                 if not pipeline.resting:
                     self._watch(frame, models)
             except ModelError as error:
-                return self._without_tpu(models, str(error), pulse)
+                return self._anew(models, str(error), pulse)
         return self._between_frames(models, pulse, idle=pipeline.idle)
 
     def _watch(self, frame: Frame, models: Models) -> None:
@@ -221,8 +228,8 @@ class Recognizer:
                     self._board.meters.count(name, total - before)
 
     def _between_frames(self, models: Models, pulse: Pulse, *, idle: bool) -> Models:
-        """What is done while nobody is at the door, or is put off no longer: take the TPU back, run
-        the golden test."""
+        """What is done while nobody is at the door, or is put off no longer: take the accelerator
+        back, run the golden test."""
         now_ns = self._clock.monotonic_ns()
         found = self._board.by_watcher.found
         if found == self._board.by_recognizer.regained:
@@ -231,6 +238,7 @@ class Recognizer:
             self._back_ns = now_ns
         if self._back_ns is not None and (idle or now_ns - self._back_ns >= REGAIN_S * NS):
             self._board.by_recognizer.regained = found
+            models.close()
             models = self._open(pulse, None)
         every_s = self._settings.models.golden_every_s * (1.0 if idle else GOLDEN_OVERDUE)
         if now_ns - self._golden_ns < every_s * NS:
@@ -239,20 +247,33 @@ class Recognizer:
         try:
             models.check()
         except ModelError as error:
-            return self._without_tpu(models, str(error), pulse)
+            return self._on_cpu(models, f"{WRONG_ANSWERS}: {error}", pulse)
         _log.debug("the golden test passed")
         return models
 
-    def _without_tpu(self, models: Models, why: str, pulse: Pulse) -> Models:
-        """Models on the CPU after the TPU failed. Raises ModelError when it was the CPU."""
+    def _anew(self, models: Models, why: str, pulse: Pulse) -> Models:
+        """Models for the next frame after an accelerator failed or was late: on it, opened anew,
+        or on the CPU where that does not help or was tried a moment ago. Raises ModelError when it
+        was the CPU."""
+        soon = self._clock.monotonic_ns() - self._opened_ns < ANEW_S * NS
+        if soon or models.accelerator.in_use == "cpu":
+            return self._on_cpu(models, why, pulse)
+        _log.warning("the accelerator is opened anew: %s", why)
+        models.close()
+        return self._open(pulse, None, failed=why)
+
+    def _on_cpu(self, models: Models, why: str, pulse: Pulse) -> Models:
+        """Models on the CPU after an accelerator failed. Raises ModelError when it was the CPU."""
         if models.accelerator.in_use == "cpu":
             raise ModelError(why)
-        _log.error("the Edge TPU is given up: %s", why)
+        _log.error("the accelerator is given up: %s", why)
+        models.close()
         return self._open(pulse, why)
 
-    def _open(self, pulse: Pulse, lost: str | None) -> Models:
+    def _open(self, pulse: Pulse, lost: str | None, *, failed: str | None = None) -> Models:
+        """Open the models, without an accelerator that was `lost`; `failed` is why this is done."""
         with pulse.patience(LOAD_S):
-            models = self._missing(self._open_models(self._settings, lost))
+            models = self._missing(self._open_models(self._settings, lost), failed)
         if self._space and models.embedder.space_id != self._space:
             # The tracks and the thresholds are those of the model before.
             raise ModelError(
@@ -260,9 +281,9 @@ class Recognizer:
                 "use; recognition begins anew with that"
             )
         self._space = models.embedder.space_id
-        self._golden_ns = self._clock.monotonic_ns()
+        self._golden_ns = self._opened_ns = self._clock.monotonic_ns()
         if self._is_current:
-            self._board.by_recognizer.had_tpu |= models.accelerator.in_use == "edgetpu"
+            self._board.by_recognizer.had_tpu |= models.accelerator.in_use != "cpu"
             self._board.by_recognizer.models = ModelFacts(
                 models.detector.package,
                 models.embedder.package,
@@ -272,17 +293,14 @@ class Recognizer:
             )
         return models
 
-    def _missing(self, models: Models) -> Models:
-        """A TPU that has worked and is gone is a loss, also where `auto` would do without one."""
+    def _missing(self, models: Models, failed: str | None) -> Models:
+        """An accelerator that has worked and is gone is a loss, also where `auto` would do without
+        one; what `failed` before is told."""
         state = models.accelerator
-        fit = models.detector.package.compiled and models.embedder.package.compiled
-        gone = (
-            self._board.by_recognizer.had_tpu
-            and state.wanted != "cpu"
-            and state.in_use == "cpu"
-            and fit
-        )
-        return replace(models, accelerator=replace(state, degraded=True)) if gone else models
+        if not (self._board.by_recognizer.had_tpu and state.possible and state.in_use == "cpu"):
+            return models
+        reason = f"{failed}; opened anew: {state.reason}" if failed else state.reason
+        return replace(models, accelerator=replace(state, degraded=True, reason=reason))
 
     @property
     def _is_current(self) -> bool:

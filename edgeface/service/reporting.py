@@ -149,6 +149,8 @@ class Reporter:
                 "detector_version": facts.detector.description.version,
                 "embedder": f"sha256:{facts.embedder.sha256}",
                 "embedder_version": facts.embedder.description.version,
+                "detector_accelerator": facts.accelerator.detector,
+                "embedder_accelerator": facts.accelerator.embedder,
                 "space": facts.space,
             }
         return State(

@@ -46,14 +46,14 @@ from edgeface.recognition.values import Embedding, Face, FaceDetector, Image
 from edgeface.recognition.verification import verify
 from edgeface.service.checked_models import in_use
 from edgeface.settings.loading import load_settings
-from edgeface.settings.models import ModelsSettings
+from edgeface.settings.models import Accelerator, ModelsSettings
 from edgeface.settings.recognition import DetectionSettings, QualitySettings
 from edgeface.toolbox.answered import Candidate, FaceComparison, Identification, VerifiedClaim
 from edgeface.toolbox.face_gallery import FaceGallery
 from edgeface.toolbox.picture_input import Given, name_of, to_image
 from edgeface.toolbox.seen_face import SeenFace
 
-_ACCELERATORS: Final = ("cpu", "auto", "edgetpu")
+_ACCELERATORS: Final[dict[str, Accelerator]] = {"cpu": "cpu", "auto": "auto", "edgetpu": "edgetpu"}
 _NOT_A_FACE: Final = "no face found (the landmarks make no sense)"
 
 Step = Callable[[int, int, str | None], Any]
@@ -79,20 +79,20 @@ def open_engine(
     if config is not None:
         settings = in_use(load_settings(Path(config)))
         models, detection, quality = settings.models, settings.detection, settings.quality
-    update: dict[str, Any] = {"accelerator": accelerator}
+    update: dict[str, Any] = {}
     if embedder is not None:
         update["embedder"] = find_package(os.fspath(embedder))
     limits = QualityLimits(**quality.model_dump())
     reference = detector is not None and os.fspath(detector).startswith(PREFIX)
     if detector is not None and not reference:
         update["detector"] = find_package(os.fspath(detector))
-    models = models.model_copy(update=update)
+    models = models.on(_ACCELERATORS[accelerator]).model_copy(update=update)
     if reference:
         opener = Opener()
         found = opener.detector(str(detector), score_threshold=detection.score_threshold)
         return Engine(found, opener.embedder(str(models.embedder)), limits)
     own, embedding, state = open_models(models, detection)
-    if accelerator == "edgetpu" and state.in_use != "edgetpu":
+    if state.degraded:
         raise RuntimeMissingError(f"the Edge TPU cannot be used: {state.reason}")
     return Engine(own, embedding, limits)
 

@@ -26,7 +26,7 @@ from tests.support.packages import name_only
 from tests.support.people import gallery, identity, uniform_calibration
 from tests.support.settings import settings_of
 
-CPU = AcceleratorState("auto", "cpu", False, None, "stage 1")
+CPU = AcceleratorState("cpu", "cpu", False, None, "stage 1")
 SEEN = CameraHealth(connected=True, frames=3)
 
 
@@ -93,7 +93,7 @@ def test_a_camera_without_a_frame_is_not_ready(desk: Desk) -> None:
 
 def lose_tpu(desk: Desk) -> None:
     assert desk.board.models is not None
-    lost = AcceleratorState("auto", "cpu", True, "was unplugged", "stage 1")
+    lost = AcceleratorState("cpu", "cpu", True, "was unplugged", "stage 1")
     desk.board.by_recognizer.models = dataclasses.replace(desk.board.models, accelerator=lost)
 
 

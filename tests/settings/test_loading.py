@@ -73,7 +73,7 @@ def test_every_fault_is_told_at_once_with_its_line_and_column(write: Write) -> N
         "edgeface.yaml:13:1: quality: should be a section with keys of its own",
         "edgeface.yaml:14:1: galery: is not a known key; did you mean gallery?",
         "edgeface.yaml:15:10: models.threads: should be greater than or equal to 1",
-        "edgeface.yaml:16:3: models.accelerator: should be 'auto', 'cpu' or 'edgetpu'",
+        "edgeface.yaml:16:3: models.accelerator: should be 'auto', 'cpu', 'edgetpu' or 'delegate'",
     ]
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).with_name("fake_edgetpu.c")
-COMPILED_MARK = "edgetpu-custom-op"
-"""What makes a stand-in model file pass for a compiled one."""
 
 
 def build_edgetpu(folder: Path, behavior: str) -> str:
-    """Compile a delegate library that `behavior` (WORKS, REFUSES, SEGFAULTS, ABORTS, HANGS).
+    """Compile a delegate library that `behavior` (those of `fake_edgetpu.c`).
 
     Skips the test where there is no C compiler.
     """

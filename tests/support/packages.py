@@ -46,14 +46,14 @@ def detector_model(
     strides: Sequence[int] = (8, 16),
     biases: Sequence[float] = (-4.0, -60.0),
     *,
-    mark: str = "",
+    compiled: bool = False,
 ) -> bytes:
     """A flatbuffer with score, box and landmarks for each stride.
 
     A cell's logit is its bias plus 16 for pure red, less 16 for pure blue; with the default biases
     only the first stride ever reports.
     """
-    graph = Graph(mark)
+    graph = Graph()
     image = graph.tensor("image", (1, height, width, 3), scale=INPUT_SCALE)
     outputs = []
     for stride, bias in zip(strides, biases, strict=True):
@@ -79,15 +79,15 @@ def detector_model(
                 bias_scale=bias_scale,
             )
             outputs.append(output)
-    return graph.build([image], outputs)
+    return graph.build([image], graph.accelerated(outputs) if compiled else outputs)
 
 
 def embedder_model(
-    size: int = 112, seed: int = 0, *, mark: str = "", dimensions: int = 128
+    size: int = 112, seed: int = 0, *, compiled: bool = False, dimensions: int = 128
 ) -> bytes:
     """A flatbuffer with one convolution and one dense layer of random weights."""
     random = np.random.default_rng(seed)
-    graph = Graph(mark)
+    graph = Graph()
     cells = -(-size // 16)
     image = graph.tensor("image", (1, size, size, 3), scale=INPUT_SCALE)
     hidden = graph.tensor("hidden", (1, cells, cells, 8), scale=0.05)
@@ -110,7 +110,7 @@ def embedder_model(
         scale=scale,
         bias_scale=0.05 * scale,
     )
-    return graph.build([image], [output])
+    return graph.build([image], graph.accelerated([output]) if compiled else [output])
 
 
 def write_detector(

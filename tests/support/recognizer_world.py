@@ -40,7 +40,11 @@ class Actor(Stage):
         self.package = name_only("a" * 64)
         self.space_id = "space"
         self.broken: str | None = None
+        self.closed = False
         self.broken_embedder = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def detect(
         self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
@@ -113,9 +117,10 @@ class World:
         actor.actors = self.actors[-1].actors if self.actors else []
         actor.space_id = actor.package.space_id = self.space
         self.actors.append(actor)
+        where = "edgetpu" if on_tpu else "cpu"
         state = AcceleratorState(
-            "auto",
-            "edgetpu" if on_tpu else "cpu",
+            where,
+            where,
             lost is not None,
             None if on_tpu else lost or "no usable device",
             "stage 1",

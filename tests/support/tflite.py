@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from numpy.typing import NDArray
+
+from edgeface.inference.edgetpu_rules import EDGETPU_OPERATOR
 
 try:
     from ai_edge_litert import schema_py_generated as schema
@@ -28,10 +31,10 @@ OPTIONS = schema.BuiltinOptions
 class Graph:
     """One subgraph in the making. Tensors and operators are added in order of execution."""
 
-    def __init__(self, description: str = "") -> None:
+    def __init__(self) -> None:
         self._model = schema.ModelT()
         self._model.version = 3
-        self._model.description = description
+        self._model.description = ""
         self._model.buffers = [schema.BufferT()]
         self._model.operatorCodes = []
         self._subgraph = schema.SubGraphT()
@@ -159,6 +162,19 @@ class Graph:
             options=schema.FullyConnectedOptionsT(),
             options_type=OPTIONS.FullyConnectedOptions,
         )
+
+    def accelerated(self, tensors: Sequence[int]) -> list[int]:
+        """Copies of `tensors`, under their names, that only an Edge TPU's delegate can make, by the
+        one operator that a compiled file has."""
+        copies = []
+        for index in tensors:
+            before = self._subgraph.tensors[index]
+            after = copy.copy(before)
+            before.name += "_before"
+            self._subgraph.tensors.append(after)
+            copies.append(len(self._subgraph.tensors) - 1)
+        self.op(OPS.CUSTOM, tensors, copies, custom=EDGETPU_OPERATOR, payload=b"DWN1")
+        return copies
 
     def build(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """The finished file."""

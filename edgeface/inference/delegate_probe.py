@@ -1,4 +1,4 @@
-"""Tries an Edge TPU. Run as a script in a process of its own, because a mismatch kills the process.
+"""Tries a delegate. Run as a script in a process of its own, because a mismatch kills the process.
 
 libedgetpu built for another TensorFlow than the runtime segfaults, and its USB driver aborts on
 transfer failures (google-coral/edgetpu#812, #494). Needs nothing but the standard library and the
