@@ -21,10 +21,15 @@ examples:
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from edgeface.base.counting import counted, people
 from edgeface.base.errors import GalleryError, SettingsError
@@ -105,6 +110,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_booth_options(parser)
     add_config(parser)
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object on standard output; what is said goes to standard error",
+    )
 
 
 def wish_of(args: argparse.Namespace) -> Wish:
@@ -130,21 +140,37 @@ def run(args: argparse.Namespace) -> int:
         quality = settings.quality.model_copy(update={"min_face_px": args.min_face_px})
         settings = settings.model_copy(update={"quality": quality})
     refuse_in_fleet_mode(settings)
-    if args.folder is not None:
-        return _enroll_tree(settings, args)
-    wish = wish_of(args)
-    with open_gallery(settings) as store:
-        for warning in check_wish(store, wish):
-            warn(warning)
-        enrollment = _enroll(settings, store, wish, args)
-    for warning in enrollment.warnings:
-        warn(warning)
-    what = "enrolled as" if enrollment.is_new else "is"
-    print(
-        f"{enrollment.person.display_name or 'nameless'} {what} {enrollment.person.person_id}, "
-        f"{enrollment.added} new of {counted(enrollment.templates, 'template')}"
-    )
-    return 0
+    with redirect_stdout(sys.stderr) if args.json else nullcontext():
+        done = _enroll_tree(settings, args) if args.folder else [_enroll_one(settings, args)]
+    if args.json:
+        unused = unused_in(args.folder) if args.folder else []
+        mapping = {"people": [_mapping(one) for one in done], "unused": _refusals(unused)}
+        print(json.dumps(mapping))
+    return status_of(done)
+
+
+def status_of(done: Sequence[Examined]) -> int:
+    """1 when somebody could not be enrolled."""
+    return 1 if any(one.failed is not None for one in done) else 0
+
+
+def _mapping(one: Examined) -> dict[str, Any]:
+    stored = one.enrollment
+    return {
+        "display_name": one.name,
+        "person_id": stored.person.person_id if stored else None,
+        "new": stored.is_new if stored else False,
+        "added": stored.added if stored else 0,
+        "templates": stored.templates if stored else None,
+        "warnings": list(stored.warnings) if stored else [],
+        "refused": _refusals(one.refused),
+        "skipped": one.skipped,
+        "failed": one.failed,
+    }
+
+
+def _refusals(refused: Sequence[Refused]) -> list[dict[str, str]]:
+    return [asdict(one) for one in refused]
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -175,8 +201,29 @@ def _terms(settings: Settings, package: ModelPackage, args: argparse.Namespace) 
     return Terms(package.space_id, bar, time.time(), args.force, period)
 
 
+def _enroll_one(settings: Settings, args: argparse.Namespace) -> Examined:
+    """One person, and what became of each photo."""
+    wish, refused = wish_of(args), list[Refused]()
+    with open_gallery(settings) as store:
+        for warning in check_wish(store, wish):
+            warn(warning)
+        enrollment = _enroll(settings, store, wish, args, refused)
+    for warning in enrollment.warnings:
+        warn(warning)
+    person, what = enrollment.person, "enrolled as" if enrollment.is_new else "is"
+    print(
+        f"{person.display_name or 'nameless'} {what} {person.person_id}, "
+        f"{enrollment.added} new of {counted(enrollment.templates, 'template')}"
+    )
+    return Examined(person.display_name or "", (), tuple(refused), enrollment)
+
+
 def _enroll(
-    settings: Settings, store: GalleryStore, wish: Wish, args: argparse.Namespace
+    settings: Settings,
+    store: GalleryStore,
+    wish: Wish,
+    args: argparse.Namespace,
+    refused: list[Refused],
 ) -> Enrollment:
     if not args.photos:
         detector, embedder = on_cpu(settings.models, settings.detection)
@@ -190,6 +237,7 @@ def _enroll(
         examined = examine_photo(gate, photo, terms.period)
         if isinstance(examined, Refused):
             print(f"refused  {examined.source}: {examined.message}", file=sys.stderr)
+            refused.append(examined)
             continue
         quality = examined.quality
         print(
@@ -203,7 +251,7 @@ def _enroll(
     return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
 
 
-def _enroll_tree(settings: Settings, args: argparse.Namespace) -> int:
+def _enroll_tree(settings: Settings, args: argparse.Namespace) -> list[Examined]:
     people_in(args.folder)  # before the models are loaded
     with open_gallery(settings) as store:
         gate, package = open_gate(settings.models, settings.detection, settings.quality)
@@ -211,13 +259,16 @@ def _enroll_tree(settings: Settings, args: argparse.Namespace) -> int:
         return enroll_folder(OwnRoster(store), gate, args.folder, terms)
 
 
-def enroll_folder(roster: Roster, gate: Gate, tree: Path, terms: Terms, ending: str = "") -> int:
-    """Enroll one person for each folder in `tree` and tell of everything in it; 1 when somebody
-    could not be enrolled. `ending`: what else is to be said at the end."""
+def enroll_folder(
+    roster: Roster, gate: Gate, tree: Path, terms: Terms, ending: str = ""
+) -> list[Examined]:
+    """Enroll one person for each folder in `tree` and tell of everything in it. `ending`: what else
+    is to be said at the end."""
     total = len(people_in(tree))
     counts = {"enrolled": 0, "skipped": 0, "failed": 0, "refused": 0}
-    results = enroll_tree(roster, gate, tree, terms)
-    for number, done in enumerate(results, 1):
+    results = []
+    for number, done in enumerate(enroll_tree(roster, gate, tree, terms), 1):
+        results.append(done)
         _erase_bar()
         report_refused(done)
         counts["refused"] += len(done.refused)
@@ -240,7 +291,7 @@ def enroll_folder(roster: Roster, gate: Gate, tree: Path, terms: Terms, ending: 
         f"{counts['enrolled']} enrolled, {counts['skipped']} skipped, {counts['failed']} failed; "
         f"{counted(counts['refused'], 'photo')} refused, {len(unused)} unused" + ending
     )
-    return 1 if counts["failed"] else 0
+    return results
 
 
 def report_refused(done: Examined) -> None:

@@ -25,7 +25,7 @@ from edgeface.base.errors import GalleryError, SettingsError
 from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
-from edgeface.cli.enroll import enroll_folder, report_refused, wish_of
+from edgeface.cli.enroll import enroll_folder, report_refused, status_of, wish_of
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
@@ -204,4 +204,5 @@ def _enroll_tree(master: Master, args: argparse.Namespace) -> int:
     people_in(args.folder)  # before the models are loaded
     gate, package = _open_gate(master)
     ending = "; nothing was stored" if args.dry_run else "; not published yet"
-    return enroll_folder(master, gate, args.folder, _terms(master, package, args), ending)
+    terms = _terms(master, package, args)
+    return status_of(enroll_folder(master, gate, args.folder, terms, ending))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_every_folder_is_a_person_and_every_file_is_accounted_for(
     code, out, _ = enroll("--folder", str(team))
     assert code == 1
     assert "FAILED   ida: looks like" in out
+
+
+def test_what_became_of_everybody_is_one_json_object(enroll: Enroll, team: Path) -> None:
+    code, out, err = enroll("--folder", str(team), "--since", "2024-01-01", "--json")
+    found = json.loads(out)
+    people = {person["display_name"]: person for person in found["people"]}
+    assert (code, sorted(people)) == (1, ["eileen", "grace", "ida"])
+    assert people["grace"]["added"] == 1
+    assert {one["reason"] for one in people["grace"]["refused"]} == {"other_time", "undated"}
+    assert (people["ida"]["person_id"], people["ida"]["failed"]) == (None, "no usable photo")
+    assert len(found["unused"]) == 2
+    assert "FAILED   ida" in err
 
 
 def test_photos_of_one_person_are_chosen_by_date_as_well(enroll: Enroll, team: Path) -> None:
