@@ -151,9 +151,10 @@ class OutboxFile:
         else:  # a file whose head says that it is read-only says so at the first write alone
             self._db.execute(f"PRAGMA user_version = {version}")
             self._db.execute("ROLLBACK")
-        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise BrokenFileError(f"{self.path}: {verdict}")
+        if self._verdict("integrity_check") != "ok":
+            if (verdict := self._verdict("quick_check")) != "ok":
+                raise BrokenFileError(f"{self.path}: {verdict}")
+            self._db.execute("REINDEX event")  # no row is damaged for it, but one cannot be deleted
         self.count, self.size = self._db.execute(
             "SELECT count(*), coalesce(sum(length(payload)), 0) FROM event"
         ).fetchone()
@@ -165,6 +166,9 @@ class OutboxFile:
         # The tables' own pages have to be in the file for `shrink_log` to work on a full disk.
         with contextlib.suppress(sqlite3.Error):
             self.shrink_log()
+
+    def _verdict(self, check: str) -> str:
+        return str(self._db.execute(f"PRAGMA {check}(1)").fetchone()[0])
 
     def _upgrade(self, version: int) -> None:
         self.new = version == 0
@@ -200,8 +204,9 @@ class OutboxFile:
     def _write_meta(self, waiting: int) -> None:
         if (found := self.counted) in (None, NOBODY):
             return
+        self._db.execute("DELETE FROM meta")  # with what the table no longer finds by its key
         self._db.executemany(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+            "INSERT INTO meta VALUES (?, ?)",
             [
                 ("session", found.session),
                 ("last_seq", str(found.last_seq)),

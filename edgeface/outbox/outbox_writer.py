@@ -344,9 +344,9 @@ class Writer:
             raise
         noted = self._count_file.read()
         found = [item for item in (known, noted) if item not in (None, NOBODY)]
-        lost = _lost_tail(known, noted)
-        gone = file.new and noted is not None and not replaces
-        skipped = bool(known and noted and noted.life > known.life)  # its session may lack a tail
+        lost, gone = _lost_tail(known, noted), bool(file.new and noted and not replaces)
+        # A tail may be lacking: to the session that the file has last, or to one it does not name.
+        skipped = noted.life > known.life if known and noted else known is None and not file.new
         self._unknown_loss |= not gaps_good or file.short or file.unknown or gone or skipped
         # Also when the file could not be opened until now: the log learns of it late, but once.
         last = max(found, key=lambda item: (item.life, item.last_seq), default=None)

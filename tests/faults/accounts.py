@@ -22,8 +22,8 @@ class Snapshot(NamedTuple):
     """All of 1 to this were committed by `session`, which wrote last."""
     waiting: frozenset[tuple[str, int]]
     """(session, seq) of the events in it."""
-    unannounced: int
-    """Ranges of dropped events that no gap event has named yet."""
+    unannounced: frozenset[tuple[str, int]]
+    """Those of dropped events that no gap event has named yet, or one that is still in it."""
 
 
 class Damage(NamedTuple):
@@ -156,14 +156,20 @@ class Books:
 
     @property
     def excused(self) -> set[tuple[str, int]]:
-        """What waited at a flip after which a gap event speaks of a loss without ranges: a file
-        that was set aside does not tell what was in it."""
+        """What was to be sent or announced at a flip after which a gap event speaks of a loss
+        without ranges: a file that was set aside does not tell what was in it."""
         last = max((n for n, item in enumerate(self.log) if item.unknown), default=-1)
-        return {
-            key
+        before = [
+            self.snapshots[item.snapshots - 1]
             for item in self.damaged
             if item.snapshots and item.arrived <= last
-            for key in self.snapshots[item.snapshots - 1].waiting
+        ]
+        committed = self.committed
+        return {
+            key
+            for found in before
+            for key in found.waiting | found.unannounced
+            if key[1] <= committed.get(key[0], 0)  # else it is the row in which the bit has flipped
         }
 
     def missing(self) -> list[tuple[str, int]]:

@@ -241,7 +241,7 @@ class Harness:
         whose session stands there then."""
         try:
             snapshot = read_outbox(self._state, self._folder / "copy")
-        except (sqlite3.Error, ValueError):
+        except (sqlite3.Error, ValueError, KeyError):
             if not self._damaged:
                 raise
             return

@@ -8,10 +8,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from edgeface.base import sqlite_file
 from edgeface.mqtt.localbroker import tethered
-from tests.faults.accounts import Entry, Snapshot
+from tests.faults.accounts import Entry, Logged, Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP_S = 30.0
@@ -90,6 +92,7 @@ def read_outbox(state: Path, scratch: Path) -> Snapshot | None:
     if not (scratch / "outbox.sqlite").exists():
         return None
     db = sqlite3.connect(scratch / "outbox.sqlite")
+    db.text_factory = sqlite_file.TEXT
     try:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
         if "meta" not in tables:
@@ -98,7 +101,11 @@ def read_outbox(state: Path, scratch: Path) -> Snapshot | None:
         if "session" not in meta:
             return None
         waiting = frozenset(db.execute("SELECT session, seq FROM event"))
-        (unannounced,) = db.execute("SELECT count(*) FROM gap").fetchone()
+        ranges = db.execute("SELECT session, first_seq, last_seq FROM gap").fetchall()
+        for (payload,) in db.execute("SELECT payload FROM event WHERE kind = 'gap'"):
+            with suppress(ValueError, KeyError, TypeError):  # of one in which the bit has flipped
+                ranges += Logged.read(payload).gaps
     finally:
         db.close()
+    unannounced = frozenset((s, n) for s, first, last in ranges for n in range(first, last + 1))
     return Snapshot(meta["session"], int(meta["last_seq"]), waiting, unannounced)

@@ -30,7 +30,10 @@ def good() -> Books:
     door.arrived["a-1"] = door.accepted["a-1"] = 1
     door.contents["a-1"] = "content a-1"
     return Books(
-        snapshots=[Snapshot("a", 3, frozenset({("a", 2)}), 0), Snapshot("b", 2, frozenset(), 0)],
+        snapshots=[
+            Snapshot("a", 3, frozenset({("a", 2)}), 0),
+            Snapshot("b", 2, frozenset(), frozenset()),
+        ],
         ledger={("a", n): Entry("a", n, f"a-{n}", True) for n in (1, 2, 3)},
         log=[
             logged("a", 1),
@@ -61,7 +64,7 @@ def keep_quiet(books: Books) -> None:
 
 
 def forget(books: Books) -> None:
-    books.snapshots[0] = Snapshot("a", 2, frozenset(), 0)
+    books.snapshots[0] = Snapshot("a", 2, frozenset(), frozenset())
     books.log[3] = logged("b", 1, ("a", 2))
 
 
@@ -166,7 +169,7 @@ def test_an_event_may_come_after_younger_ones_where_damage_to_the_log_has_brough
 ) -> None:
     books = good()
     if still_waits:
-        books.snapshots[-1] = Snapshot("b", 2, frozenset({("a", 3)}), 0)
+        books.snapshots[-1] = Snapshot("b", 2, frozenset({("a", 3)}), frozenset())
     if not too_late:
         books.note_damage(in_log=in_log)
     books.log.append(logged("a", 3))
@@ -177,7 +180,7 @@ def test_an_event_may_come_after_younger_ones_where_damage_to_the_log_has_brough
 
 def test_what_waited_at_a_flip_is_excused_by_a_loss_without_ranges_that_is_told_after_it() -> None:
     books = good()
-    books.snapshots.insert(1, Snapshot("a", 3, frozenset({("a", 2), ("a", 3)}), 0))
+    books.snapshots.insert(1, Snapshot("a", 3, frozenset({("a", 2), ("a", 3)}), frozenset()))
     books.log[4] = logged("b", 2)
     books.damaged.append(Damage(2, 3, in_log=False))
     assert len(wrong(books)) == 1

@@ -11,10 +11,11 @@ import pytest
 from edgeface.base.clock import ManualClock
 from edgeface.contract import event
 from edgeface.contract.event import DroppedRange, Gap, Previous
+from edgeface.outbox.counted import Counted
 from edgeface.outbox.outbox_file import STEPS, OutboxFile
 from edgeface.outbox.rows import Row
 from tests.support.flips import PAGE, bits_of, flip, flipped
-from tests.support.outboxes import take_one, waiting, writer
+from tests.support.outboxes import announced, take_one, waiting, writer
 
 BEFORE, NOW = "a" * 8, "b" * 8
 EVENTS = 6
@@ -76,6 +77,31 @@ def test_a_bit_of_the_file_spoils_a_row_or_sets_the_file_aside(
     assert whole < 60
 
 
+def test_a_bit_of_the_index_costs_no_event_and_none_is_sent_for_ever(
+    tmp_path: Path, rows: list[Row], clock: ManualClock
+) -> None:
+    path, content = tmp_path / "damaged.db", (tmp_path / "outbox.db").read_bytes()
+    name = rows[2].event_id.encode()
+    places = [at for at in range(len(content)) if content.startswith(name, at)]
+    assert len(places) == 3, "in the row, in its payload, and in the index"
+    lost = set()
+    for byte, _ in flipped(content, path, [(at + 30, 0) for at in places]):
+        found = writer(path, clock, NOW)
+        assert found.status.set_aside is None, byte
+        handed = waiting(found)
+        lost.add(EVENTS - len(handed))
+        for row in handed:
+            found.settle(row.event_id)
+        clock.sleep(1)
+        take_one(found, clock)
+        found.announce()
+        found.flush(last=True)
+        assert [row.session for row in waiting(found)][:1] == [NOW], byte
+        assert found.status.depth == len(waiting(found)) <= 2, byte
+        found.close()
+    assert lost == {0, 1}
+
+
 def as_a_power_cut_leaves(path: Path, copy: Path) -> None:
     for ending in ("", "-wal", ".last"):
         shutil.copyfile(f"{path}{ending}", f"{copy}{ending}")
@@ -129,6 +155,27 @@ def test_a_session_that_is_lost_whole_is_announced_and_named(
     # What the session before it had made beyond the file's end, nobody can say.
     assert gap.lost == event.Loss(None, (DroppedRange(NOW, 1, 3, 3, "corrupt"),))
     third.close()
+
+
+def test_how_far_it_has_counted_is_damaged_and_then_its_log_and_both_are_made_good(
+    tmp_path: Path, rows: list[Row], clock: ManualClock
+) -> None:
+    path, copy = tmp_path / "outbox.db", tmp_path / "copy.db"
+    second = writer(path, clock, NOW)
+    take_one(second, clock)
+    as_a_power_cut_leaves(path, copy)
+    second.close()
+    flip(copy, copy.read_bytes().index(b"digest", PAGE), 3)  # the key, in the table's first row
+    flip(tmp_path / "copy.db-wal", 40, 3)
+    third = writer(copy, clock, "c" * 8)
+    assert event.parse(take_one(third, clock).payload).previous == Previous(NOW, 1)
+    third.close()
+    file = OutboxFile(copy)
+    assert file.counted == Counted("c" * 8, 1, 3)
+    file.close()
+    fourth = writer(copy, clock, "d" * 8)
+    assert announced(fourth).lost.dropped is None, "nobody knows what the log had held"
+    fourth.close()
 
 
 def test_a_loss_without_a_number_is_announced_after_a_kill_as_well(
