@@ -15,6 +15,10 @@ from edgeface.contract.event import Count, Session
 Lifecycle: TypeAlias = Literal["init", "ready", "degraded", "stopping"]
 AlertId: TypeAlias = Literal[
     "camera_stalled",
+    "camera_frozen",
+    "camera_covered",
+    "camera_defocused",
+    "camera_moved",
     "camera_turned",
     "frame_rate_low",
     "accelerator_lost",

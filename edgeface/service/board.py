@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from edgeface.capture.reopening import CameraHealth
+from edgeface.contract.report import AlertId
 from edgeface.fleet.device.trusted import Provision
 from edgeface.inference.models import AcceleratorState
 from edgeface.inference.package import ModelPackage
@@ -87,6 +89,8 @@ class RecognizerPost:
     """The usual time from frame to frame; None until it is known."""
     idle: bool = False
     """Nobody is there and nothing moves: faces are looked for now and then only."""
+    picture: Mapping[AlertId, str | None] = field(default_factory=dict)
+    """What is wrong with the camera's pictures, by the alert that says so."""
     turn: int = 0
     """Degrees clockwise after which alone faces are found; 0 where they are upright."""
 

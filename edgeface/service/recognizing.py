@@ -18,7 +18,6 @@ from edgeface.recognition.idling import IdleRules
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
-from edgeface.recognition.turning import TurnWatch
 from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.checked_models import WRONG_ANSWERS, Models, open_checked
 from edgeface.service.commanding.peephole import Glance, Peephole
@@ -26,8 +25,8 @@ from edgeface.service.meters import FrameWatch
 from edgeface.service.sightings import Circumstances, log_line, sighting
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
+from edgeface.service.watching import CameraWatch
 from edgeface.service.worker import Pulse
-from edgeface.settings.camera import Camera
 from edgeface.settings.tree import Settings
 
 DEADLINE_S: Final = 10.0
@@ -123,8 +122,7 @@ class Recognizer:
         self._golden_ns = self._opened_ns = self._clock.monotonic_ns()
         self._late_s: deque[float] = deque(maxlen=LATENESS_FRAMES)
         """How old the last frames were when they came."""
-        self._watched: Camera | None = None
-        self._turns = TurnWatch()
+        self._watch = CameraWatch(board)
         self._back_ns: int | None = None
         """Since when an accelerator that is back waits to be taken."""
 
@@ -175,6 +173,9 @@ class Recognizer:
             late_s = self._now_s() - frame.boottime_ns / NS
             self._late_s.append(min(late_s, MOST_LATE_S))
             self._stages.restart(late_s)
+            if self._is_current and self._watch.is_frozen(frame):
+                self._say(pipeline.pause(frame.boottime_ns / NS, gallery), gallery, models)
+                return self._between_frames(models, pulse, idle=pipeline.idle)
             try:
                 result = self._process(pipeline, frame, gallery)
             except ModelError as error:
@@ -197,20 +198,10 @@ class Recognizer:
             self._board.by_recognizer.frame_interval_s = pipeline.frame_interval_s
             self._board.by_recognizer.idle = pipeline.resting
             try:
-                if not pipeline.resting:
-                    self._watch(frame, models)
+                self._watch.look(frame, result, models.detector, resting=pipeline.resting)
             except ModelError as error:
                 return self._anew(models, str(error), pulse)
         return self._between_frames(models, pulse, idle=pipeline.idle)
-
-    def _watch(self, frame: Frame, models: Models) -> None:
-        """Notice a camera that is not upright."""
-        camera = self._board.settings.camera
-        if camera is not self._watched:  # it may be turned otherwise now
-            self._watched, self._turns = camera, TurnWatch()
-        small = frame.image if frame.detect_image is None else frame.detect_image
-        self._turns.look(models.detector, small, frame.boottime_ns / NS)
-        self._board.by_recognizer.turn = self._turns.hint
 
     def _process(self, pipeline: Pipeline, frame: Frame, gallery: Gallery) -> FrameResult:
         try:

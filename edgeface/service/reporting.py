@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from typing import get_args
 
 from edgeface import __version__
 from edgeface.base.clock import NS, utc_now
@@ -16,6 +17,7 @@ from edgeface.recognition.frame import Frame
 from edgeface.service.board import Board
 from edgeface.service.meters import memory_mb, temperature_c
 from edgeface.service.supervisor import Supervisor
+from edgeface.settings.camera import PictureAlert
 
 PATIENCE_S = 5.0
 """So long somebody stands at a door and looks."""
@@ -82,6 +84,9 @@ class Reporter:
             found.append(f"camera: {self._camera_trouble}")
         elif not self._frame_seen:
             found.append("camera: no frame yet")
+        frozen = board.by_recognizer.picture.get("camera_frozen")
+        if frozen is not None:
+            found.append(f"camera: {frozen}")
         degraded = self._outbox.status.degraded
         if degraded is not None:
             found.append(f"outbox: {degraded}")
@@ -101,6 +106,8 @@ class Reporter:
         troubles = (self._clock.sync_trouble(), board.by_gallery.time_trouble)
         clock = "; ".join(text for text in troubles if text is not None)
         self._presence.set_alert("clock_unsynced", clock or None)
+        for alert in get_args(PictureAlert):
+            self._presence.set_alert(alert, board.by_recognizer.picture.get(alert))
         self._presence.set_alert("camera_turned", self._turn_hint())
         self._presence.set_alert("frame_rate_low", self._rate_trouble())
 

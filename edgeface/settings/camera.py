@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edgeface.settings.base import CREDENTIAL_PREFIX, Place, Places, Seconds, Section, Size, place
+from edgeface.settings.base import (
+    CREDENTIAL_PREFIX,
+    Place,
+    Places,
+    Seconds,
+    Section,
+    Size,
+    as_tuple,
+    place,
+)
 
 Fps = Annotated[float, Field(gt=0, le=240)]
+PictureAlert = Literal["camera_frozen", "camera_covered", "camera_defocused", "camera_moved"]
+"""What is noticed of a camera's pictures."""
 
 
 def _device(value: Any) -> Any:
@@ -81,6 +92,22 @@ class CameraBase(Section):
     """Degrees clockwise by which the pictures of a camera that hangs otherwise are turned."""
     flip: bool = False
     """Mirrors the pictures left to right, after they were turned: for a camera that mirrors."""
+    alerts: Annotated[tuple[PictureAlert, ...], BeforeValidator(as_tuple)] | None = None
+    """Which alerts the pictures may raise; null: all of a camera, none of files."""
+    frozen_s: Seconds = 4.0
+    """Pictures that are equal to the last bit for so long are of a camera that is frozen."""
+
+    @property
+    def is_camera(self) -> bool:
+        """Whether something hangs there and sees what is now."""
+        return True
+
+    @property
+    def watched(self) -> tuple[PictureAlert, ...]:
+        """The alerts that the pictures may raise."""
+        if self.alerts is not None:
+            return self.alerts
+        return get_args(PictureAlert) if self.is_camera else ()
 
     def turn_hint(self, degrees: int) -> str:
         """For a camera whose pictures show upright faces only after they are turned clockwise."""
@@ -147,6 +174,14 @@ class StreamCamera(CameraBase):
     """Of a file: at its own pace, or as fast as it decodes."""
     loop: bool = False
     """Of a file: begin again at the end."""
+    frozen_s: Seconds = 20.0
+    """Pictures that are equal to the last bit for so long are of a camera that is frozen; where
+    nothing moves, encoders may repeat one for a while."""
+
+    @property
+    def is_camera(self) -> bool:
+        """Not a file."""
+        return urlsplit(self.url).scheme not in ("", "file")
 
     @model_validator(mode="after")
     def _secrets(self) -> StreamCamera:
@@ -168,6 +203,11 @@ class ImagesCamera(CameraBase):
     folder: Place
     fps: Fps = 10.0
     loop: bool = False
+
+    @property
+    def is_camera(self) -> bool:
+        """They are as they are."""
+        return False
 
 
 class SimulatedCamera(CameraBase):

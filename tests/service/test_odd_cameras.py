@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgeface.recognition.values import Face, Image
-from tests.support.recognizer_world import Actor, World
+from tests.support.recognizer_world import SETTINGS, Actor, World
 
 
 @pytest.fixture
@@ -35,6 +35,9 @@ def test_a_camera_that_hangs_on_its_side_is_noticed(
         return found(actor, image, *more, **options) if image.shape[0] > image.shape[1] else []
 
     monkeypatch.setattr(Actor, "detect", sideways)
+    # A stage's picture never changes: the detector would rest, as if nobody had come.
+    awake = SETTINGS.detection.model_copy(update={"idle_after_s": None})
+    world.board.by_main.settings = SETTINGS.model_copy(update={"detection": awake})
     for _ in range(5):
         world.frames(1, world.anna)
         world.slot.items.append(lambda: world.clock.sleep(6))

@@ -236,3 +236,27 @@ def test_all_but_the_models_costs_less_than_scaling_the_picture_four_times(world
     for _ in range(200):
         cv2.resize(IMAGE, (320, 240), interpolation=cv2.INTER_AREA)
     assert spent[1] - spent[0] < 4 * (time.process_time() - began_s)
+
+
+def test_nobody_is_looked_for_in_frozen_pictures_and_all_goes_on_behind_them(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    camera = {"source": "v4l2", "alerts": ["camera_frozen"], "frozen_s": 1.0}
+    changed = SETTINGS.model_dump() | {"camera": camera}
+    world.board.by_main.settings = SETTINGS.model_validate(changed)
+    seen: list[int] = []
+
+    def count() -> None:
+        seen.append(world.board.meters.counters()["frames"])
+        frozen = world.board.by_recognizer.picture.get("camera_frozen") is not None
+        assert frozen == (len(seen) == 2)
+
+    world.frames(5, world.anna)  # a stage's pictures are all the same
+    world.slot.items.append(count)
+    world.frames(40, world.anna)
+    world.slot.items += [count]
+    world.run()
+    assert seen[1] - seen[0] == pytest.approx(6, abs=1)
+    assert world.outcomes() == ["recognized"]
+    assert world.board.by_recognizer.frame_interval_s == pytest.approx(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -21,6 +21,7 @@ from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board, ModelFacts
 from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter
+from edgeface.settings.camera import PictureAlert
 from tests.support.messages import TOPICS
 from tests.support.packages import name_only
 from tests.support.people import gallery, identity, uniform_calibration
@@ -234,4 +235,20 @@ def test_the_state_says_that_faces_are_looked_for_now_and_then_only(desk: Desk) 
     assert desk.reporter.state().idle is False
     desk.board.by_recognizer.idle = True
     assert codec.to_mapping(desk.reporter.state())["idle"] is True
+    assert desk.reporter.lifecycle == "ready"
+
+
+@pytest.mark.parametrize("alert", get_args(PictureAlert))
+def test_what_is_wrong_with_the_picture_is_an_alert_until_it_is_over(
+    desk: Desk, alert: PictureAlert
+) -> None:
+    desk.make_ready()
+    desk.board.by_recognizer.picture = {alert: "in words"}
+    desk.reporter.tick()
+    assert desk.presence.alerts == {alert: "in words"}
+    # Nobody can be recognized in a frozen picture; the others may be night or a matter of minutes.
+    assert desk.reporter.lifecycle == ("degraded" if alert == "camera_frozen" else "ready")
+    desk.board.by_recognizer.picture = {alert: None}
+    desk.reporter.tick()
+    assert desk.presence.alerts == {}
     assert desk.reporter.lifecycle == "ready"
