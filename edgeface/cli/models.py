@@ -108,6 +108,11 @@ def _print_report(report: PackageReport) -> None:
         rule = OPERATORS.get(operator.name)
         allowed = str(rule.highest) if rule is not None else "none"
         print(f"  {operator.name:<24} {operator.count:>5} {operator.version:>8} {allowed:>14}")
+    if report.compiled is not None:
+        rest = sum(not operator.custom for operator in report.compiled.operators)
+        where = f"{rest} operators of it on the CPU" if rest else "whole on the Edge TPU"
+        size = report.compiled.size_bytes / 1e6
+        print(f"  compiled    {size:.2f} MB, {where}; not run, edgeface doctor does")
     print(f"  golden run  {report.golden or 'could not be run'}")
     print(f"  {'REFUSED: ' + str(len(report.faults)) + ' faults' if report.faults else 'ok'}")
 

@@ -29,6 +29,8 @@ class PackageReport:
     """None when the package could not be loaded at all."""
     graph: GraphFacts | None = None
     """What is in `model.tflite`; there is one where there is a package."""
+    compiled: GraphFacts | None = None
+    """What is in `model_edgetpu.tflite`; None where there is none, or it cannot be read."""
     golden: str | None = None
     """The numbers of the golden run."""
 
@@ -50,7 +52,7 @@ def check_package(folder: Path, runtime: Runtime) -> PackageReport:
     except ModelError as error:
         return PackageReport(folder, tuple(str(error).splitlines()))
     faults = [f"{MODEL_FILE}: {fault}" for fault in audit_model(model)]
-    golden = None
+    golden = compiled = None
     try:
         if package.compiled:
             compiled = read_model(package.read(COMPILED_FILE))
@@ -67,7 +69,7 @@ def check_package(folder: Path, runtime: Runtime) -> PackageReport:
             faults.append(result.fault)
     except ModelError as error:
         faults.append(str(error))
-    return PackageReport(folder, tuple(faults), package, model, golden)
+    return PackageReport(folder, tuple(faults), package, model, compiled, golden)
 
 
 def check_together(reports: Sequence[PackageReport]) -> tuple[str, ...]:

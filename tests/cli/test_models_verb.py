@@ -10,18 +10,22 @@ from edgeface.cli.graph_drawing import draw_graph
 from edgeface.cli.main import main
 from edgeface.inference import check
 from edgeface.inference.check import check_package, check_together
+from edgeface.inference.edgetpu_rules import EDGETPU_OPERATOR
 from edgeface.inference.flatbuffer import read_model
 from edgeface.inference.layers import layers_of
 from edgeface.inference.package import packages_in
 from edgeface.inference.runtimes import find_runtime
 from edgeface.settings.places import shipped_models
 from tests.support.packages import (
+    INPUT_SCALE,
     edit_description,
+    embedder_model,
     rectify_model,
     seal,
     write_detector,
     write_embedder,
 )
+from tests.support.tflite import OPS, Graph
 
 SHIPPED = packages_in(shipped_models())
 
@@ -50,6 +54,24 @@ def test_check_prints_the_table_and_passes(
         "together 0.07 MB of parameters",
     ):
         assert part in printed.out
+
+
+def test_check_says_what_a_compiled_file_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that is mapped whole, as the compiler would make it, and one that is not."""
+    graph = Graph()
+    image = graph.tensor("image", (1, 112, 112, 3), scale=INPUT_SCALE)
+    embedding = graph.tensor("embedding", (1, 128), scale=0.05)
+    graph.op(OPS.CUSTOM, [image], [embedding], custom=EDGETPU_OPERATOR, payload=b"..DWN1..")
+    write_embedder(tmp_path / "whole", compiled=graph.build([image], [embedding]))
+    assert main(["models", "check", str(tmp_path / "whole")]) == 0
+    assert "compiled    0.00 MB, whole on the Edge TPU; not run" in capsys.readouterr().out
+    write_embedder(tmp_path / "part", compiled=embedder_model(compiled=True))
+    assert main(["models", "check", str(tmp_path / "part")]) == 1
+    shown = capsys.readouterr()
+    assert ", 2 operators of it on the CPU; not run" in shown.out
+    assert "model_edgetpu.tflite: not mapped whole: 2 operators stay on the CPU" in shown.err
 
 
 def test_check_of_one_package(packages: Path, capsys: pytest.CaptureFixture[str]) -> None:
