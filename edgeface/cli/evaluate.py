@@ -15,6 +15,7 @@ examples:
   edgeface evaluate identification --people pictures.zip --only frontal
   edgeface evaluate identification --gallery staff/ --probes visitors/
   edgeface evaluate calibration --pairs ff.csv --pairs fp.csv --root pictures.zip
+  edgeface evaluate calibration --pairs ff.csv --root pictures.zip --embedder mine --write
   edgeface evaluate detection --boxes boxes.csv --root pictures.zip --reference yunet:yunet.onnx
 """
 
@@ -32,9 +33,11 @@ from edgeface.cli.identification import add_identification
 from edgeface.cli.verification import add_quantization, add_verification
 from edgeface.evaluation.calibration_run import calibrate
 from edgeface.evaluation.detection import measure_detection
-from edgeface.evaluation.opener import Opener, existing, model_facts, parse_size
+from edgeface.evaluation.opener import EMBEDDER, Opener, existing, model_facts, parse_size
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
+from edgeface.inference.package import find_package
+from edgeface.inference.package_files import write_calibration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_root(halves)
     add_models(halves)
+    halves.add_argument(
+        "--write", action="store_true", help="into the model.yaml of --embedder FOLDER as well"
+    )
     halves.add_argument("--fit-folds", type=_folds, default=_folds("1-5"), metavar="A-B")
     halves.add_argument("--check-folds", type=_folds, default=_folds("6-10"), metavar="A-B")
     faces = add_kind(
@@ -116,6 +122,8 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
 
 
 def _calibration(args: argparse.Namespace) -> dict[str, Any]:
+    if args.write and args.embedder == EMBEDDER:
+        raise EvaluationError("--write: name your own package with --embedder FOLDER")
     protocols = [read_protocol(existing(path)) for path in args.pairs]
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
@@ -132,6 +140,8 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
         model_facts(detector, args.detector),
         model_facts(embedder, args.embedder),
     ]
+    if args.write:
+        write_calibration(find_package(args.embedder), measured["calibration"])
     if args.report:
         from edgeface.evaluation.tables_page import calibration_page
 

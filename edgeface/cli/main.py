@@ -33,7 +33,7 @@ VERBS: Final[dict[str, str]] = {
     "config": "check or show a configuration, or print its schema",
     "certs": "make the fleet's certificates and access list",
     "keys": "make the administrator's key pair for sealed answers",
-    "models": "check and show the model packages",
+    "models": "make, check and show model packages",
     "evaluate": "measure error rates of a model on labeled images",
     "matrix": "compare many faces, each with every other, in a picture",
     "map": "show the faces of a folder in the plane, by likeness",

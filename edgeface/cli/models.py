@@ -3,6 +3,7 @@
 examples:
   edgeface models list
   edgeface models show facenet -o facenet.svg
+  edgeface models new my_model --tflite arcface_int8.tflite
   edgeface models check my_model
 """
 
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from edgeface.base.errors import ModelError
+from edgeface.cli.models_new import add_new
 from edgeface.cli.models_show import add_show
 from edgeface.inference.check import PackageReport, check_package, check_together
 from edgeface.inference.edgetpu_rules import OPERATORS, count_operators
@@ -23,7 +25,7 @@ from edgeface.settings.places import shipped_models
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verbs `list`, `check` and `show`."""
+    """The verbs `list`, `check`, `show` and `new`."""
     verbs = parser.add_subparsers(dest="models_verb", required=True, metavar="VERB")
     for verb, text in (
         ("list", "one line for each package"),
@@ -38,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="a package or a folder of packages (default: the models that ship)",
         )
     add_show(verbs)
+    add_new(verbs)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -154,7 +154,7 @@ def enroll(
     if not portraits:
         raise GalleryError("no usable photo, so nobody was enrolled")
     with store.change() as change:
-        index = build_index(store, space)
+        index = build_index(store, space, len(portraits[0].embedding))
         own = index.templates_of(wish.person_id) if wish.person_id else np.zeros(0, np.int64)
         before = index.matrix[own] if not wish.replace_templates else index.matrix[:0]
         good, warnings = _without_strays(portraits, before, wish, bar)

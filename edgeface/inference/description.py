@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
+import numpy as np
 import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -17,8 +20,9 @@ from pydantic import (
 )
 
 from edgeface.base.errors import ModelError
-from edgeface.recognition.alignment import ALIGNMENTS
+from edgeface.recognition.alignment import ALIGNMENTS, ARCFACE, similarity
 from edgeface.recognition.templates import check_dimensions
+from edgeface.recognition.values import Alignment
 
 MODEL_FILE = "model.tflite"
 COMPILED_FILE = "model_edgetpu.tflite"
@@ -34,6 +38,7 @@ def _plain_name(name: str) -> str:
 FileName: TypeAlias = Annotated[str, AfterValidator(_plain_name)]
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 PerChannel: TypeAlias = float | tuple[float, float, float]
+Point: TypeAlias = tuple[float, float]
 Fraction: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -127,6 +132,26 @@ class EmbedderOutput(_Part):
     dimensions: Annotated[int, AfterValidator(check_dimensions)]
 
 
+class OwnTemplate(_Part):
+    """Where an aligned crop has the five landmarks, for an embedder that was trained on another
+    template than those that have a name."""
+
+    points: tuple[Point, Point, Point, Point, Point]
+    """x, y in pixels of the input, in the order of `values.Landmarks`."""
+
+    @model_validator(mode="after")
+    def _can_be_aligned_to(self) -> OwnTemplate:
+        similarity(ARCFACE.template, np.array(self.points, np.float32))
+        return self
+
+
+def _known_name(alignment: object) -> object:
+    if isinstance(alignment, str) and alignment not in ALIGNMENTS:
+        names = " or ".join(f"'{name}'" for name in ALIGNMENTS)
+        raise ValueError(f"should be {names}, or have the points of another template")
+    return alignment
+
+
 class DetectorGolden(_Part):
     """How near a golden run must come."""
 
@@ -173,8 +198,10 @@ class EmbedderDescription(_Description):
 
     task: Literal["face-embedding"]
     output: EmbedderOutput
-    alignment: Literal["arcface-112", "retail-128"]
-    """Id of the landmark template that crops are aligned to."""
+    alignment: Annotated[
+        Literal["arcface-112", "retail-128"] | OwnTemplate, BeforeValidator(_known_name)
+    ]
+    """Landmark template that crops are aligned to: its name, or its five points."""
     space_id: Sha256
     calibration: dict[str, Any] | None = None
     """`Calibration.to_mapping()`; None until calibrated."""
@@ -183,13 +210,29 @@ class EmbedderDescription(_Description):
     @model_validator(mode="after")
     def _takes_aligned_crops(self) -> EmbedderDescription:
         size = (self.input.width, self.input.height)
-        side = ALIGNMENTS[self.alignment].size_px
+        side = self.template.size_px
         if size != (side, side):
             raise ValueError(
-                f"input: {size[0]}x{size[1]}, but crops aligned to {self.alignment} are "
+                f"input: {size[0]}x{size[1]}, but crops aligned to {self.template.name} are "
                 f"{side}x{side}"
             )
         return self
+
+    @property
+    def template(self) -> Alignment:
+        """The landmark template, in pixels of the input."""
+        if isinstance(self.alignment, str):
+            return ALIGNMENTS[self.alignment]
+        points = np.array(self.alignment.points, dtype=np.float32)
+        points.setflags(write=False)
+        return Alignment("five points", self.input.width, points)
+
+    @property
+    def alignment_id(self) -> str:
+        """What the space id holds of it."""
+        if isinstance(self.alignment, str):
+            return self.alignment
+        return json.dumps(self.alignment.points, separators=(",", ":"))
 
 
 Description: TypeAlias = DetectorDescription | EmbedderDescription

@@ -14,7 +14,6 @@ from edgeface.inference.description import EmbedderDescription
 from edgeface.inference.network import Preprocessor, network_of
 from edgeface.inference.package import ModelPackage
 from edgeface.inference.runtimes import Interpreter
-from edgeface.recognition.alignment import ALIGNMENTS
 from edgeface.recognition.values import Alignment, Embedding, Image
 
 
@@ -31,7 +30,7 @@ class Embedder:
         self._network = network_of(package, interpreter, {output.tensor: shapes})
         self.package = package
         self.dimensions: int = output.dimensions
-        self.alignment: Alignment = ALIGNMENTS[description.alignment]
+        self.alignment: Alignment = description.template
         self._swap = rules.channels == "BGR"
         self._preprocessor = Preprocessor(rules, self._network.input)
 

@@ -38,7 +38,7 @@ def space_id(model_sha256: str, preprocessing: Preprocessing, alignment: str) ->
     """Identity of an embedding space (templates of two spaces are never compared, docs/models.md).
 
     sha256, as hex, over the canonical JSON (sorted keys, no blanks) of the sha256 of
-    `model.tflite`, the preprocessing and the id of the alignment template. A compiled
+    `model.tflite`, the preprocessing and what the description calls `alignment_id`. A compiled
     `model_edgetpu.tflite` inherits it.
     """
     identity = {
@@ -165,7 +165,7 @@ def load_package(path: Path | str) -> ModelPackage:
         raise ModelError(f"{folder / COMPILED_FILE}: not listed under files in {source}")
     if isinstance(package.description, EmbedderDescription):
         description = package.description
-        expected = space_id(package.sha256, description.input, description.alignment)
+        expected = space_id(package.sha256, description.input, description.alignment_id)
         if description.space_id != expected:
             raise ModelError(f"{source}: space_id: should be {expected}")
     return package

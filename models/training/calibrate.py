@@ -6,14 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from edgeface.evaluation.calibration_run import calibrate as measure
 from edgeface.evaluation.opener import Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
-from edgeface.inference.package import DESCRIPTION_FILE
-from models.training.package import write_description
+from edgeface.inference.package_files import write_calibration
 
 FIT_FOLDS: Final = range(1, 6)
 CHECK_FOLDS: Final = range(6, 11)
@@ -33,10 +30,7 @@ def calibrate(folder: Path, detector: Path, pairs: Sequence[Path], root: Path) -
         fit_folds=FIT_FOLDS,
         check_folds=CHECK_FOLDS,
     )
-    path = folder / DESCRIPTION_FILE
-    description: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    description["calibration"] = rounded(report["calibration"])
-    write_description(folder, description)
+    write_calibration(folder, report["calibration"])
     return report
 
 
@@ -54,12 +48,3 @@ def table(report: Mapping[str, Any]) -> str:
             f"| {low:.1e} to {high:.1e} | {check['errors']} |"
         )
     return "\n".join(rows)
-
-
-def rounded(value: Any) -> Any:
-    """The same mapping with floats of seven significant digits: more would only look exact."""
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(part) for part in value]
-    return float(f"{value:.7g}") if isinstance(value, float) else value

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from edgeface.demo.photographs import COLLINS
-from edgeface.inference.description import GOLDEN_FILE, MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
-from edgeface.inference.package import DESCRIPTION_FILE, load_package, space_id
+from edgeface.inference.package import load_package, space_id
+from edgeface.inference.package_files import file_sha256, write_description
+from edgeface.inference.package_files import write_golden as write_arrays
 from edgeface.inference.runtimes import find_runtime
 from edgeface.recognition.alignment import RETAIL, align
 from models.training.networks import STRIDES, DetectorShape
@@ -36,19 +35,6 @@ EMBEDDER_DATA = (
 def photograph() -> NDArray[np.uint8]:
     """The golden picture, BGR uint8 `(512, 512, 3)`: Eileen Collins, NASA, public domain."""
     return np.asarray(cv2.imread(str(COLLINS)), np.uint8)
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content, hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Write `model.yaml` with the sha256 of the files as they are now."""
-    files = {name: sha256(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
-    description = {**description, "files": files}
-    text = yaml.safe_dump(description, sort_keys=False, width=100, allow_unicode=True)
-    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
 def describe_detector(shape: DetectorShape, version: str, score_threshold: float) -> dict[str, Any]:
@@ -106,7 +92,7 @@ def describe_embedder(
         "mean": 127.5,
         "std": 128.0,
     }
-    space = space_id(sha256(tflite), Preprocessing.model_validate(preprocessing), RETAIL.name)
+    space = space_id(file_sha256(tflite), Preprocessing.model_validate(preprocessing), RETAIL.name)
     return {
         "format": 1,
         "name": "facenet",
@@ -135,7 +121,7 @@ def write_golden(folder: Path, description: dict[str, Any], detector: Path | Non
     An embedder needs the package of a `detector` to align the face. Raises ModelError when the
     picture with red and blue swapped passes as well.
     """
-    np.savez(folder / GOLDEN_FILE, input=np.zeros((1, 1, 3), np.uint8))
+    write_arrays(folder, input=np.zeros((1, 1, 3), np.uint8))
     write_description(folder, description)
     model = open_folder(folder)
     picture = photograph()
@@ -155,8 +141,6 @@ def write_golden(folder: Path, description: dict[str, Any], detector: Path | Non
         face = finder.detect(picture)[0]
         pixels = align(picture, face.landmarks, model.alignment)
         outputs = {"embedding": model.embed_input(pixels)}
-    np.savez_compressed(
-        folder / GOLDEN_FILE, input=pixels, **{k: v.astype(np.float32) for k, v in outputs.items()}
-    )
+    write_arrays(folder, input=pixels, **{k: v.astype(np.float32) for k, v in outputs.items()})
     write_description(folder, description)
     check_golden(load_package(folder), open_folder(folder)).require()

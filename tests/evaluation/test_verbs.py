@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.evaluation.protocol import read_protocol
+from edgeface.inference.package import load_package
 from edgeface.recognition.thresholds import Calibration
 from tests.support.packages import CALIBRATION, edit_description
 from tests.support.pages import assert_stands_alone
@@ -165,7 +167,10 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def test_calibration_is_fitted_on_one_half_and_checked_on_the_other(
-    capsys: pytest.CaptureFixture[str], halves: tuple[Path, Path], models: list[str]
+    capsys: pytest.CaptureFixture[str],
+    halves: tuple[Path, Path],
+    models: list[str],
+    tmp_path: Path,
 ) -> None:
     pairs, root = map(str, halves)
     arguments = ["--pairs", pairs, "--root", root, "--fit-folds", "1", "--check-folds", "2"]
@@ -178,6 +183,18 @@ def test_calibration_is_fitted_on_one_half_and_checked_on_the_other(
     assert Calibration.from_mapping(measured["calibration"]).smallest_fmr >= 10 / 2376
 
     assert main(["evaluate", "calibration", *arguments, *models]) == 0
+    assert main(["evaluate", "calibration", *arguments, "--write"]) == 2
+    assert "name your own package with --embedder" in capsys.readouterr().err
+    mine = tmp_path / "mine"
+    shutil.copytree(models[3], mine)
+    assert (
+        main(
+            ["evaluate", "calibration", *arguments, *models[:2], "--embedder", str(mine), "--write"]
+        )
+        == 0
+    )
+    written = load_package(mine).calibration
+    assert written.smallest_fmr == pytest.approx(measured["calibration"]["smallest_fmr"])
     assert "of other people" in capsys.readouterr().out
 
     assert main(["evaluate", "calibration", *arguments[:-1], "1-2", *models]) == 2
