@@ -6,13 +6,14 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 
-from edgeface.base.clock import NS
 from edgeface.base.counting import counted
 from edgeface.base.errors import GalleryError, PictureError, SettingsError
 from edgeface.base.files import PRIVATE, own_folder, write_file
@@ -31,10 +32,9 @@ from edgeface.inference.embedder import Embedder
 from edgeface.recognition.frame import Frame
 from edgeface.service.recognizing import rules_of
 from edgeface.settings.tree import Settings
-from edgeface.toolbox.photo_booth import PATIENCE_S, BoothPicture, OnePerson, take_pictures
+from edgeface.toolbox.photo_booth import BoothPicture, OnePerson, PhotoBooth
 
 COUNT: Final = 10
-_TELL_S: Final = 1.0
 _STALL_S: Final = 5.0
 
 
@@ -77,27 +77,27 @@ def portraits_of(
     if args.keep_pictures is not None:
         _check_folder(args.keep_pictures, args.count)
     same_person = -1.0 if args.force else bar.same_person
+    detector, embedder = models
+    opened, rules = (detector, embedder, embedder.package.calibration), rules_of(settings)
     with _opened(settings, args) as source:
         if isinstance(source, FileStreamSource):
-            booth = _Booth(args.count, film=source)
-            evidence, patience_s = OnePerson(sys.maxsize, same_person), math.inf
+            booth = PhotoBooth(
+                opened, rules, OnePerson(sys.maxsize, same_person), _silent, math.inf
+            )
+            pictures = _most_different(booth, source, args.count)
         else:
-            booth = _Booth(args.count)
-            evidence, patience_s = OnePerson(args.count, same_person), PATIENCE_S
-        frames, rules = booth.watched(source), rules_of(settings)
-        detector, embedder = models
-        opened = (detector, embedder, embedder.package.calibration)
-        try:
-            for picture in take_pictures(frames, opened, rules, evidence, booth.tell, patience_s):
-                if booth.take(picture):
-                    break
-        finally:
-            booth.end()
-    _report(booth, args)
-    for number, picture in enumerate(booth.pictures if args.keep_pictures else (), 1):
+            tell = partial(_tell, args.count)
+            booth = PhotoBooth(opened, rules, OnePerson(args.count, same_person), tell)
+            pictures = list(_as_taken(booth, source, args.count))
+    if len(pictures) < args.count:
+        short = f"{len(pictures)} of {counted(args.count, 'picture')}; {booth.missing}"
+        if not pictures:
+            raise GalleryError(f"{short}; nobody was enrolled")
+        warn(short)
+    for number, picture in enumerate(pictures if args.keep_pictures else (), 1):
         _, png = cv2.imencode(".png", picture.frame.image)
         write_file(_picture(args.keep_pictures, number), png.tobytes(), PRIVATE)
-    return [picture.portrait for picture in booth.pictures]
+    return [picture.portrait for picture in pictures]
 
 
 def _opened(settings: Settings, args: argparse.Namespace) -> FrameSource:
@@ -119,63 +119,41 @@ def _picture(folder: Path, number: int) -> Path:
     return folder / f"picture-{number:02d}.png"
 
 
-def _report(booth: _Booth, args: argparse.Namespace) -> None:
-    """What was taken of a film, and of film and camera what is missing."""
-    for number, picture in enumerate(booth.pictures if args.video else (), 1):
+def _as_taken(booth: PhotoBooth, source: FrameSource, count: int) -> Iterator[BoothPicture]:
+    pictures = islice(booth.pictures(source.frames(_STALL_S)), count)
+    for number, picture in enumerate(pictures, 1):
         _tell_good(number, picture)
-    if len(booth.pictures) < args.count:
-        short = f"{len(booth.pictures)} of {counted(args.count, 'picture')}; {booth.missing}"
-        if not booth.pictures:
-            raise GalleryError(f"{short}; nobody was enrolled")
-        warn(short)
+        yield picture
 
 
-class _Booth:
-    """One session: what it has, and what it says."""
+def _most_different(booth: PhotoBooth, film: FileStreamSource, count: int) -> list[BoothPicture]:
+    """Of the whole film, with a `Progress`; told at its end."""
+    progress = Progress("frames", film.total)
 
-    def __init__(self, count: int, film: FileStreamSource | None = None) -> None:
-        """`film`: of it the most different pictures are kept, and nobody is told anything."""
-        self.pictures: list[BoothPicture] = []
-        self.missing = "no frame came"
-        """What the next picture should be."""
-        self._count = count
-        self._film = film
-        self._progress = Progress("frames", film.total) if film else None
-        self._now_s = self._told_s = -_TELL_S
-        self._told: tuple[int, str] | None = None
-
-    def watched(self, source: FrameSource) -> Iterator[Frame]:
-        """The frames; of a film with a `Progress`."""
-        for done, frame in enumerate(source.frames(_STALL_S), 1):
-            self._now_s = frame.boottime_ns / NS
+    def frames() -> Iterator[Frame]:
+        for done, frame in enumerate(film.frames(_STALL_S), 1):
             yield frame
-            if self._progress is not None:
-                self._progress.show(done)
+            progress.show(done)
 
-    def end(self) -> None:
-        """Nothing more is watched."""
-        if self._progress is not None:
-            self._progress.end()
+    kept: list[BoothPicture] = []
+    try:
+        for picture in booth.pictures(frames()):
+            kept.append(picture)
+            rows = np.stack([one.portrait.embedding for one in kept])
+            kept = [kept[row] for row in most_different(rows, 0, count).kept]
+    finally:
+        progress.end()
+    for number, picture in enumerate(kept, 1):
+        _tell_good(number, picture)
+    return kept
 
-    def tell(self, taken: int, message: str) -> None:
-        """Whoever stands before a camera is told what is missing."""
-        self.missing = message
-        news = (taken, message)
-        if self._film or news == self._told or self._now_s - self._told_s < _TELL_S:
-            return
-        self._told, self._told_s = news, self._now_s
-        print(f"{taken} of {self._count}   {message}", flush=True)
 
-    def take(self, picture: BoothPicture) -> bool:
-        """Whether there are enough."""
-        self.pictures.append(picture)
-        if self._film is None:
-            _tell_good(len(self.pictures), picture)
-            return len(self.pictures) == self._count
-        rows = np.stack([picture.portrait.embedding for picture in self.pictures])
-        kept = most_different(rows, 0, self._count).kept
-        self.pictures = [self.pictures[row] for row in kept]
-        return False
+def _silent(_taken: int, _message: str) -> None:
+    """A film can be told nothing."""
+
+
+def _tell(count: int, taken: int, message: str) -> None:
+    print(f"{taken} of {count}   {message}", flush=True)
 
 
 def _tell_good(number: int, picture: BoothPicture) -> None:

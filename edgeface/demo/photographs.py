@@ -6,20 +6,23 @@ Those that ship are in the public domain; `pictures/README.md` says where they a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 
-from edgeface.base.errors import FrameTimeoutError, StateError
-from edgeface.capture.factory import make_source
+from edgeface.base.errors import StateError
+from edgeface.capture.factory import make_backend
 from edgeface.demo.child import DemoError
-from edgeface.gallery.gate import Portrait, open_gate
+from edgeface.gallery.gate import on_cpu
+from edgeface.gallery.likeness import bar_for
 from edgeface.recognition.values import Image
+from edgeface.service.recognizing import rules_of
 from edgeface.settings.tree import Settings
+from edgeface.toolbox.photo_booth import OnePerson, PhotoBooth
 
 _PICTURES: Final = Path(__file__).with_name("pictures")
 COLLINS: Final = _PICTURES / "eileen-collins.png"
@@ -34,10 +37,7 @@ _TINT_BGR: Final = (1.10, 1.0, 0.86)
 """Cold light."""
 
 WANTED: Final = 3
-PAUSE_S: Final = 0.5
-"""Between two photographs, so that they differ."""
-PATIENCE_S: Final = 60.0
-_HINT_S: Final = 3.0
+_STALL_S: Final = 5.0
 
 
 def write_enrollment(folder: Path) -> Path:
@@ -72,34 +72,24 @@ def in_other_light(photograph: Image) -> Image:
 def take_portraits(settings: Settings, folder: Path, say: Callable[[str], None]) -> list[Path]:
     """Good photographs of one person, taken with the configured camera, which is released after.
 
-    Raises CameraError when there is no camera, DemoError when nobody stood before it well.
+    Raises CameraError when there is no camera, DemoError when nobody stood before it well,
+    GalleryError when several people did.
     """
-    with make_source(settings.camera) as source:
-        gate, _ = open_gate(settings.models, settings.detection, settings.quality)
-        found: list[Path] = []
-        began_s = hinted_s = time.monotonic()
-        taken_s, why = began_s - PAUSE_S, "no frame came"
-        while len(found) < WANTED:
-            now_s = time.monotonic()
-            if now_s - began_s > PATIENCE_S:
-                raise DemoError(f"nobody could be enrolled within {PATIENCE_S:g} s: {why}")
-            if why and now_s - hinted_s > _HINT_S:
-                say(why)
-                hinted_s = now_s
-            try:
-                frame = source.read(1.0)
-            except FrameTimeoutError as error:
-                why = str(error)
-                continue
-            if time.monotonic() - taken_s < PAUSE_S:
-                continue
-            examined = gate.examine(frame.image, "camera")
-            if not isinstance(examined, Portrait):
-                why = examined.message
-                continue
-            why, taken_s = "", time.monotonic()
+    detector, embedder = on_cpu(settings.models, settings.detection)
+    calibration, rules = embedder.package.calibration, rules_of(settings)
+    decision = rules.decision
+    bar = bar_for(calibration, decision.target_fpir, decision.max_looks)
+    evidence = OnePerson(WANTED, bar.same_person)
+    booth = PhotoBooth(
+        (detector, embedder, calibration), rules, evidence, lambda _, text: say(text)
+    )
+    found: list[Path] = []
+    with make_backend(settings.camera) as source:
+        for picture in islice(booth.pictures(source.frames(_STALL_S)), WANTED):
             path = folder / f"portrait-{len(found) + 1}.png"
-            cv2.imwrite(str(path), frame.image)
+            cv2.imwrite(str(path), picture.frame.image)
             found.append(path)
             say(f"photograph {len(found)} of {WANTED} is good")
+    if len(found) < WANTED:
+        raise DemoError(f"nobody could be enrolled: {booth.missing}")
     return found

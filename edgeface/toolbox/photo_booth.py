@@ -31,8 +31,9 @@ PATIENCE_S: Final = 30.0
 MOST_STRAYS: Final = 3
 """So many frames in a row that do not show the person end it."""
 
+TELL_EVERY_S: Final = 1.0
 Tell: TypeAlias = Callable[[int, str], None]
-"""Told after every frame how many pictures were taken, and what the next one should be."""
+"""Told at most so often how many pictures were taken, and what the next one should be."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,39 +76,60 @@ class OnePerson(Evidence):
         return True
 
 
-def take_pictures(
-    frames: Iterable[Frame],
-    models: tuple[FaceDetector, FaceEmbedder, Calibration],
-    rules: PipelineRules,
-    evidence: OnePerson,
-    tell: Tell,
-    patience_s: float = PATIENCE_S,
-) -> Iterator[BoothPicture]:
-    """The pictures as they are taken, up to the end of the frames or `patience_s` without one;
-    whoever has enough stops asking. `evidence` holds as many as are asked for, or more.
+class PhotoBooth:
+    """One session."""
 
-    Raises GalleryError when somebody else has taken the person's place.
-    """
-    detector, embedder, calibration = models
-    pipeline = Pipeline(detector, embedder, calibration, rules)
-    nobody = Gallery(GalleryIndex.empty(), np.zeros(0, np.bool_))
-    posing, taken_ns = Posing(evidence), None
-    for frame in frames:
-        taken_ns = frame.boottime_ns if taken_ns is None else taken_ns
-        before = evidence.taken
-        view = View(frame, pipeline.process(frame, nobody), embedder, rules)
-        _, message = posing.take(view)
-        if evidence.strays >= MOST_STRAYS:
-            raise GalleryError(
-                f"somebody else stands before the camera after {before} pictures (best score "
-                f"{evidence.stray_score:.2f}): nobody was enrolled; --force takes them as one"
-            )
-        if evidence.taken > before:
-            taken_ns = frame.boottime_ns
-            (sight,) = view.sights
-            crop = evidence.kept[-1]
-            name = f"frame {frame.sequence}"
-            yield BoothPicture(Portrait(name, sight.face, crop.quality, crop.embedding), frame)
-        elif (frame.boottime_ns - taken_ns) / NS > patience_s:
-            return
-        tell(evidence.taken, message)
+    def __init__(
+        self,
+        models: tuple[FaceDetector, FaceEmbedder, Calibration],
+        rules: PipelineRules,
+        evidence: OnePerson,
+        tell: Tell,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """`evidence` holds as many pictures as are asked for, or more."""
+        detector, self._embedder, calibration = models
+        self.missing = "no frame came"
+        """What the next picture should be."""
+        self._rules = rules
+        self._pipeline = Pipeline(detector, self._embedder, calibration, rules)
+        self._evidence = evidence
+        self._posing = Posing(evidence)
+        self._tell = tell
+        self._told: tuple[int, str] | None = None
+        self._told_ns = 0
+        self._patience_s = patience_s
+
+    def pictures(self, frames: Iterable[Frame]) -> Iterator[BoothPicture]:
+        """The pictures as they are taken, up to the end of the frames or the end of patience;
+        whoever has enough stops asking.
+
+        Raises GalleryError when somebody else has taken the person's place.
+        """
+        evidence, taken_ns = self._evidence, None
+        nobody = Gallery(GalleryIndex.empty(), np.zeros(0, np.bool_))
+        for frame in frames:
+            taken_ns = frame.boottime_ns if taken_ns is None else taken_ns
+            before = evidence.taken
+            result = self._pipeline.process(frame, nobody)
+            view = View(frame, result, self._embedder, self._rules)
+            _, self.missing = self._posing.take(view)
+            if evidence.strays >= MOST_STRAYS:
+                raise GalleryError(
+                    f"somebody else stands before the camera after {before} pictures (best score "
+                    f"{evidence.stray_score:.2f}): nobody was enrolled; it takes one person alone"
+                )
+            if evidence.taken > before:
+                taken_ns = frame.boottime_ns
+                (sight,), crop = view.sights, evidence.kept[-1]
+                name = f"frame {frame.sequence}"
+                yield BoothPicture(Portrait(name, sight.face, crop.quality, crop.embedding), frame)
+            elif (frame.boottime_ns - taken_ns) / NS > self._patience_s:
+                return
+            self._say(frame)
+
+    def _say(self, frame: Frame) -> None:
+        news = (self._evidence.taken, self.missing)
+        if news != self._told and frame.boottime_ns - self._told_ns >= TELL_EVERY_S * NS:
+            self._told, self._told_ns = news, frame.boottime_ns
+            self._tell(*news)

@@ -17,7 +17,7 @@ from edgeface.recognition.crops import Crop
 from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.values import Embedding
 from edgeface.service.commanding.posing import missing_pose
-from edgeface.toolbox.photo_booth import PATIENCE_S, BoothPicture, OnePerson, take_pictures
+from edgeface.toolbox.photo_booth import PATIENCE_S, BoothPicture, OnePerson, PhotoBooth
 from tests.support.doorstep import FPS, Scene
 from tests.support.people import face, gallery, identity, quality, uniform_calibration
 
@@ -43,29 +43,27 @@ class Booth(Scene):
         self, cast: Cast, evidence: OnePerson, patience_s: float = PATIENCE_S
     ) -> Iterator[BoothPicture]:
         models = (self.stage, self.stage, uniform_calibration())
-        told = self.told
-        return take_pictures(
-            self.frames(cast),
-            models,
-            self.rules,
-            evidence,
-            lambda taken, message: told.append((taken, message)),
-            patience_s,
+
+        def tell(taken: int, message: str) -> None:
+            self.told.append((taken, message))
+
+        return PhotoBooth(models, self.rules, evidence, tell, patience_s).pictures(
+            self.frames(cast)
         )
 
 
 def test_it_takes_as_many_as_are_asked_for_and_says_what_is_missing(anna: Embedding) -> None:
     booth = Booth()
-    cast = [(5, []), (3, [anna, anna]), (100, [anna])]
+    cast = [(15, []), (15, [anna, anna]), (100, [anna])]
     pictures = list(islice(booth.take(cast, OnePerson(3, SAME_PERSON)), 3))
     assert len(pictures) == 3
     apart = np.diff([picture.frame.sequence for picture in pictures])
     assert (apart >= 0.4 * FPS).all()
-    assert [text for _, text in booth.told][:6] == [
-        *["nobody is in view; step before the camera"] * 5,
-        "several people are in view; only one may be",
+    assert booth.told[:2] == [
+        (0, "nobody is in view; step before the camera"),
+        (0, "several people are in view; only one may be"),
     ]
-    assert booth.told[-1] == (2, "turn the head a little to the left")
+    assert booth.told[-1][1] == "turn the head a little to the left"
 
 
 def test_who_leaves_and_comes_back_is_the_same_person(anna: Embedding) -> None:
