@@ -197,8 +197,8 @@ def _draw_measure(
             return round(begin + min(1.0, abs(value) / measure.full) * (end - begin))
 
         canvas.band((begin, middle - high, end, middle + high), LINE)
-        fill = RED if measure.gates else GREEN
-        canvas.band((begin, middle - high, x(measure.value), middle + high), fill)
+        fill_color = RED if measure.gates else GREEN if measure.enrollable else AMBER
+        canvas.band((begin, middle - high, x(measure.value), middle + high), fill_color)
         for limit, ink in ((x(measure.stricter), GRAY), (x(measure.limit), INK)):
             if begin < limit < end:
                 canvas.band((limit - 1, middle - high - 2, limit + 1, middle + high + 2), ink)

@@ -53,7 +53,8 @@ def face_lines(number: int, face: SeenFace, showing: Showing) -> Iterator[str]:
     corners = f"{box.left:.0f}, {box.top:.0f}, {box.right:.0f}, {box.bottom:.0f}"
     yield f"face {number} at {corners}: {word}; {plain(why)}"
     for measure in measures(face.quality, showing.limits):
-        mark = f"   refused: {measure.gates[0]}" if measure.gates else ""
+        mark = "" if measure.enrollable else "   not to be enrolled"
+        mark = f"   refused: {measure.gates[0]}" if measure.gates else mark
         yield f"  {measure.name:10} {measure.shown:>8}   {measure.limit_shown}{mark}"
     if showing.components:
         yield f"  embedding  {chosen_values(face, showing)}"

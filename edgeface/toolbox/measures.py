@@ -29,6 +29,11 @@ class Measure:
     """Those that refuse for it now."""
 
     @property
+    def enrollable(self) -> bool:
+        """Whether the value keeps the limit of what is enrolled."""
+        return abs(self.value) <= self.stricter if self.most else self.value >= self.stricter
+
+    @property
     def shown(self) -> str:
         """The value as people read it."""
         return self._text(self.value)

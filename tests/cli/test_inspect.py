@@ -72,6 +72,20 @@ def test_a_refused_face_is_a_no_with_its_gate_in_words(edgeface: Edgeface, blurr
     assert len(face["embedding"]) == 128
 
 
+def test_what_may_be_compared_and_not_be_enrolled_is_said(
+    edgeface: Edgeface, tmp_path: Path
+) -> None:
+    photograph = cv2.imread(str(COLLINS))
+    assert photograph is not None
+    cv2.rectangle(photograph, (190, 95), (270, 120), (20, 20, 20), -1)
+    cv2.imwrite("covered.png", photograph)
+    code, out, _ = edgeface("inspect", "covered.png")
+    assert code == 0
+    assert ": good at a door; not to be enrolled: eyes_covered, the eyes are covered" in out
+    (marked,) = [line for line in out.splitlines() if line.endswith("   not to be enrolled")]
+    assert marked.split()[0] == "eyes"
+
+
 def test_a_video_is_drawn_frame_by_frame_and_told_by_tracks(edgeface: Edgeface, clip: Path) -> None:
     total, _ = frames_of(clip)
     code, out, err = edgeface("inspect", clip, "-o", "seen.mp4")
