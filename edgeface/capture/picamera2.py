@@ -175,6 +175,18 @@ class Picamera2Source(FrameSource):
             ),
         )
 
+    def _expose(self, ev: float) -> None:
+        """libcamera meters by the weights of the camera's tuning file and takes no window of a face
+        (raspberrypi/picamera2 issues 302 and 1338); what it aims at can be raised or lowered."""
+        limits = self._camera.camera_controls.get("ExposureValue")
+        if limits is None:
+            _log.warning("camera %d takes no ExposureValue: its exposure is its own", self._index)
+            return
+        try:
+            self._camera.set_controls({"ExposureValue": max(limits[0], min(limits[1], ev))})
+        except (RuntimeError, OSError) as error:
+            _log.warning("camera %d: the exposure cannot be set: %s", self._index, error)
+
     @contextmanager
     def _request(self, timeout_s: float) -> Iterator[Any]:
         """A completed request, released at the end. Raises FrameTimeoutError or CameraError."""

@@ -46,13 +46,13 @@ class CaptureReader:
         open_timeout_s: float,
         driver_stamps: bool = False,
         max_fps: float | None = None,
-        grabbed: Callable[[], None] = lambda: None,
+        grabbed: Callable[[cv2.VideoCapture], None] = lambda _: None,
     ) -> None:
         """Open and begin to read. Raises CameraError when it does not open in time.
 
         `driver_stamps`: `CAP_PROP_POS_MSEC` is the driver's time of capture. `max_fps`: frames
-        that come faster are dropped before they are decoded. `grabbed` is called by the reader's
-        thread for each picture that has come.
+        that come faster are dropped before they are decoded. `grabbed` is called by
+        the reader's thread, which owns the capture, for each picture that has come, and at the end.
         """
         self._what = what
         self._clock = clock
@@ -110,6 +110,7 @@ class CaptureReader:
     def _run(self, capture: cv2.VideoCapture) -> None:
         try:
             self._read_all(capture)
+            self._grabbed(capture)
         except (cv2.error, MemoryError) as error:
             self._error = CameraError(f"{self._what} was lost: {error}")
         finally:
@@ -124,7 +125,7 @@ class CaptureReader:
             if failed is None:
                 self._error = CameraError(f"{self._what} was lost: no more frames come")
                 return
-            self._grabbed()
+            self._grabbed(capture)
             number += failed + 1
             stamp = self._stamp(capture)
             if stamp.boottime_ns - kept_ns < self._shortest_ns:

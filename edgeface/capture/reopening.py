@@ -115,6 +115,10 @@ class ReopeningSource:
             f"camera {self.name!r}: no frame within {timeout_s:g} s" + (f": {why}" if why else "")
         )
 
+    def expose(self, ev: float) -> None:
+        """See `FrameSource.expose`."""
+        self._source.expose(ev)
+
     def close(self) -> None:
         """Release everything; safe to call twice."""
         self._is_open = False

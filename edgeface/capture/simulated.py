@@ -38,6 +38,9 @@ EXPOSURE_S = 0.012
 
 STEPS_PER_S = 1.8
 
+GAMMA = 2.2
+"""Of gray levels: an EV is not twice the level."""
+
 
 class Visits:
     """Who comes when. Frame `n` shows the moment `n / fps` after the beginning.
@@ -183,4 +186,4 @@ class SimulatedSource(FrameSource):
         time_s = number / self._camera.fps
         phase = float(np.random.default_rng([self._camera.seed, 6]).uniform(0, 6.28))
         gain = 1.0 + 0.11 * math.sin(phase + 0.9 * time_s) + 0.05 * math.sin(2.9 * time_s)
-        return gain, 2.2 + 9.0 * max(0.0, 1.0 - gain)
+        return gain * 2 ** (self._ev / GAMMA), 2.2 + 9.0 * max(0.0, 1.0 - gain)

@@ -51,6 +51,7 @@ class FrameSource(ABC):
         """Between `open()` and `close()`."""
         self._clock = clock or Clock()
         self._sequence = -1
+        self._ev = 0.0
 
     def open(self) -> None:
         """Acquire the camera or file; opening an open source changes nothing.
@@ -61,6 +62,8 @@ class FrameSource(ABC):
             return
         self._start()
         self.is_open = True
+        if self._ev:
+            self._expose(self._ev)
 
     def read(self, timeout_s: float) -> Frame:
         """The next frame, waiting at most `timeout_s`.
@@ -91,6 +94,14 @@ class FrameSource(ABC):
             except EndOfStreamError:
                 return
 
+    def expose(self, ev: float) -> None:
+        """Make the pictures lighter, or darker, than the camera does by itself, by so many EV, also
+        after it was opened again. What cannot do that, or not by so much, does what it can."""
+        if ev != self._ev:
+            self._ev = ev
+            if self.is_open:
+                self._expose(ev)
+
     def _turned(self, image: Image) -> Image:
         image = turned(image, self.rotate)
         return np.ascontiguousarray(image[:, ::-1]) if self.flip else image
@@ -109,6 +120,9 @@ class FrameSource(ABC):
     @abstractmethod
     def _next(self, timeout_s: float) -> Picture:
         """The next picture; `timeout_s` is not negative."""
+
+    def _expose(self, ev: float) -> None:  # noqa: B027 - most cannot
+        """Pass it on to the camera; raises nothing, does not wait."""
 
     @abstractmethod
     def _stop(self) -> None:

@@ -205,7 +205,7 @@ class NetworkStreamSource(ReaderSource):
                 what=what,
                 clock=self._clock,
                 open_timeout_s=OPEN_TIMEOUT_S + 1.0,
-                grabbed=guard.picture,
+                grabbed=lambda _: guard.picture(),
             )
         except CameraError as error:
             guard.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 from pathlib import Path
@@ -14,6 +15,8 @@ from edgeface.capture.reader import CaptureReader, ReaderSource
 from edgeface.settings.camera import V4l2Camera
 
 OPEN_TIMEOUT_S = 15.0
+
+_log = logging.getLogger(__name__)
 
 
 class V4l2Source(ReaderSource):
@@ -28,8 +31,11 @@ class V4l2Source(ReaderSource):
         number = isinstance(camera.device, int) or camera.device.isdigit()
         self._path = Path(f"/dev/video{camera.device}" if number else str(camera.device))
         self._camera = camera
+        self._wanted_level = self._level = 0
+        """Of the backlight compensation, above what the camera has at first."""
 
     def _start(self) -> None:
+        self._level = 0
         check_device(self._path)
         try:
             self._reader = CaptureReader(
@@ -39,12 +45,39 @@ class V4l2Source(ReaderSource):
                 open_timeout_s=OPEN_TIMEOUT_S,
                 driver_stamps=True,
                 max_fps=self._camera.fps,
+                grabbed=self._adjust,
             )
         except CameraError as error:
             raise CameraError(
                 f"{error}; another program may hold it (`fuser {self._path}` shows which), or it "
                 "is no capture device (`v4l2-ctl --list-devices` shows those)"
             ) from error
+
+    def _stop(self) -> None:
+        self._wanted_level = 0  # the device would keep it
+        super()._stop()
+
+    def _expose(self, ev: float) -> None:
+        """Of what OpenCV reaches, the backlight compensation alone leaves the camera's own
+        regulation on (V4L2_CID_BACKLIGHT_COMPENSATION): a level an EV, and none for darker; what a
+        level does is the camera's. Set by the reader's thread, which owns the device."""
+        self._wanted_level = max(0, round(ev))
+
+    def _adjust(self, capture: cv2.VideoCapture) -> None:
+        wanted = self._wanted_level
+        if wanted == self._level:
+            return
+        first = capture.get(cv2.CAP_PROP_BACKLIGHT) - self._level
+        # How many levels there are OpenCV does not tell: the next lower one is tried.
+        for level in range(wanted, min(wanted, self._level + 1) - 1, -1):
+            if capture.set(cv2.CAP_PROP_BACKLIGHT, first + level):
+                break
+        else:
+            level = self._level
+            _log.warning("%s: its backlight compensation cannot be set", self._path)
+        self._level = level
+        if self._wanted_level == wanted:  # else another one is wanted meanwhile
+            self._wanted_level = level
 
     def _open_capture(self) -> cv2.VideoCapture:
         # A link such as /dev/v4l/by-id/... is resolved: OpenCV knows devices by number only.

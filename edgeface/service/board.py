@@ -91,6 +91,8 @@ class RecognizerPost:
     """Nobody is there and nothing moves: faces are looked for now and then only."""
     picture: Mapping[AlertId, str | None] = field(default_factory=dict)
     """What is wrong with the camera's pictures, by the alert that says so."""
+    exposure_ev: float = 0.0
+    """How much lighter the camera's pictures ought to be for the face, in EV."""
     turn: int = 0
     """Degrees clockwise after which alone faces are found; 0 where they are upright."""
 

@@ -131,6 +131,7 @@ class Capture:
         return None
 
     def _step(self, source: ReopeningSource, pulse: Pulse) -> None:
+        source.expose(self._board.by_recognizer.exposure_ev)
         try:
             frame = source.read(READ_S)
         except FrameTimeoutError:

@@ -1,4 +1,5 @@
-"""What the recognizer notices of the camera: upright, frozen, covered, out of focus, moved."""
+"""What the recognizer notices of the camera: upright, frozen, covered, out of focus, moved; and how
+light a face is in its pictures."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import Final
 from edgeface.base.clock import NS
 from edgeface.contract.report import AlertId
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.metering import FaceMeter
 from edgeface.recognition.pipeline import FrameResult
 from edgeface.recognition.scene_watch import FrozenWatch, SceneWatch
 from edgeface.recognition.turning import TurnWatch
@@ -29,6 +31,7 @@ class CameraWatch:
         self._file = board.settings.state_dir / "view"
         self._camera: Camera | None = None
         self._turns = TurnWatch()
+        self._meter = FaceMeter(0.0)
         self._frozen = FrozenWatch(0.0)
         self._scene = SceneWatch()
         self._kept = False
@@ -42,6 +45,7 @@ class CameraWatch:
         if camera is not self._camera:  # it may be another one now, or hang otherwise
             self._camera = camera
             self._turns, self._frozen = TurnWatch(), FrozenWatch(camera.frozen_s)
+            self._meter = FaceMeter(camera.exposure_limit_ev)
             self._begin(time_s)
         trouble = None
         if "camera_frozen" in camera.watched:
@@ -58,12 +62,15 @@ class CameraWatch:
         if not resting:
             small = frame.image if frame.detect_image is None else frame.detect_image
             self._turns.look(detector, small, time_s)
-        self._board.by_recognizer.turn = self._turns.hint
+        faces = [sight.face.box for sight in result.sights]
+        self._meter.look(frame.image, faces, time_s)
+        post = self._board.by_recognizer
+        post.turn, post.exposure_ev = self._turns.hint, self._meter.ev
         watched = () if self._camera is None else self._camera.watched
         if set(watched) <= {"camera_frozen"}:
             return
         self._notice_forgotten(time_s)
-        changed = self._scene.look(frame.image, [sight.face.box for sight in result.sights], time_s)
+        changed = self._scene.look(frame.image, faces, time_s)
         self._keep(time_s, changed=changed)
         found = self._scene.troubles
         troubles: dict[AlertId, str | None] = {

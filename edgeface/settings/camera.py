@@ -98,6 +98,11 @@ class CameraBase(Section):
     """Pictures that are equal to the last bit for so long are of a camera that is frozen."""
 
     @property
+    def exposure_limit_ev(self) -> float:
+        """By how much the exposure may be corrected; 0 where it cannot be."""
+        return 0.0
+
+    @property
     def is_camera(self) -> bool:
         """Whether something hangs there and sees what is now."""
         return True
@@ -124,7 +129,20 @@ class CameraBase(Section):
         return self
 
 
-class Picamera2Camera(CameraBase):
+class ExposedCamera(CameraBase):
+    """One whose exposure can be set."""
+
+    face_ev_max: Annotated[float, Field(ge=0, le=3)] = 0.0
+    """The most by which pictures are made lighter or darker for the sake of the last face, against
+    light from behind for instance, in EV; 0: the camera's exposure is its own."""
+
+    @property
+    def exposure_limit_ev(self) -> float:
+        """As it is set."""
+        return self.face_ev_max
+
+
+class Picamera2Camera(ExposedCamera):
     """A camera of the Raspberry Pi, through libcamera."""
 
     source: Literal["picamera2"]
@@ -145,7 +163,7 @@ class Picamera2Camera(CameraBase):
         return self
 
 
-class V4l2Camera(CameraBase):
+class V4l2Camera(ExposedCamera):
     """A USB camera, through Video4Linux."""
 
     source: Literal["v4l2"]
@@ -210,7 +228,7 @@ class ImagesCamera(CameraBase):
         return False
 
 
-class SimulatedCamera(CameraBase):
+class SimulatedCamera(ExposedCamera):
     """Photographs replayed as people who walk up to the door, one after another."""
 
     source: Literal["simulated"]

@@ -226,3 +226,29 @@ def test_yuv420_is_converted_where_it_is_and_then_cropped() -> None:
     out = bgr_of_yuv420(planes, Stream(width=32, height=16, stride=48))
     assert out.shape == (16, 32, 3)
     assert np.abs(out.astype(int) - bgr[:, :32]).max() <= 4
+
+
+def test_the_exposure_is_a_control_within_the_cameras_bounds_and_outlives_a_new_start(
+    rig: Rig,
+) -> None:
+    rig.advertised = rig.advertised | {"ExposureValue": (-8.0, 8.0, 0.0)}
+    source = small()
+    with source:
+        source.expose(1.5)
+        assert rig.cameras[0].controls["ExposureValue"] == 1.5
+        source.expose(99.0)
+        assert rig.cameras[0].controls["ExposureValue"] == 8.0
+        source.expose(1.0)
+    with source:
+        assert rig.cameras[1].controls["ExposureValue"] == 1.0
+        source.read(WAIT_S)
+
+
+def test_a_camera_without_that_control_is_left_alone_and_says_so(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with small() as source:
+        source.expose(1.0)
+        source.read(WAIT_S)
+        assert "ExposureValue" not in rig.cameras[0].controls
+    assert "takes no ExposureValue" in caplog.text

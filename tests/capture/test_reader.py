@@ -252,3 +252,61 @@ def test_the_stamp_of_reading_is_now() -> None:
     capture.frames.put(2)
     assert reader.read(WAIT_S).stamp.boottime_ns == 1003 * NS
     drained(capture, reader)
+
+
+class Backlit(ScriptedCapture):
+    """A driver with a backlight compensation of two levels, at 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = 1.0
+        self.broken = False
+        self.taken: list[float] = []
+
+    def get(self, what: int) -> float:
+        return self.level if what == cv2.CAP_PROP_BACKLIGHT else super().get(what)
+
+    def set(self, what: int, value: float) -> bool:
+        assert what == cv2.CAP_PROP_BACKLIGHT
+        self.taken.append(value)
+        takes = value <= 2 and not self.broken
+        if takes:
+            self.level = value
+        return takes
+
+
+def test_a_usb_cameras_backlight_compensation_is_raised_and_given_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    source, capture = v4l2("/dev/video0"), Backlit()
+    reader = CaptureReader(
+        lambda: capture,  # type: ignore[arg-type,return-value]
+        what="camera",
+        clock=Clock(),
+        open_timeout_s=WAIT_S,
+        grabbed=source._adjust,
+    )
+    source._reader, source.is_open = reader, True
+
+    def level_after(ev: float) -> float:
+        source.expose(ev)
+        capture.frames.put(1)
+        reader.read(WAIT_S)
+        return capture.level
+
+    assert level_after(0.3) == 1
+    assert level_after(1.2) == 2
+    assert level_after(1.4) == 2
+    assert capture.taken == [2.0]
+    assert level_after(-2.0) == 1
+    assert level_after(2.6) == 2, "the highest there is"
+    assert level_after(1.4) == 2
+    assert not caplog.records
+    capture.broken = True
+    assert level_after(0.0) == 2
+    assert "cannot be set" in caplog.text
+    capture.broken = False
+    capture.end()
+    source.close()
+    assert capture.released.wait(WAIT_S)
+    assert capture.taken[-1] == 1.0

@@ -153,3 +153,13 @@ def test_a_large_frame_costs_no_more_than_eleven_blurs_of_it(photograph: Path) -
     source = simulated([photograph], size=(1280, 720))
     source.render(at(1.0))
     assert in_yardsticks(lambda n: source.render(at(0.1 + n * 0.13)), 30) < 11
+
+
+def test_an_exposure_makes_the_pictures_lighter_or_darker_as_a_cameras_would(
+    photograph: Path,
+) -> None:
+    source = simulated([photograph], size=(160, 96))
+    usual = source.render(3).mean()
+    for ev, factor in ((1.0, 2 ** (1 / 2.2)), (-1.0, 2 ** (-1 / 2.2)), (0.0, 1.0)):
+        source.expose(ev)
+        assert source.render(3).mean() / usual == pytest.approx(factor, abs=0.08)

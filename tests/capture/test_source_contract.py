@@ -123,3 +123,16 @@ def test_a_missing_camera_or_file_gives_one_line_that_says_what_to_do(
     assert caught.value.exit_code == 3
     with pytest.raises(ClosedError):
         source.read(WAIT_S)
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["bare", "reopening"])
+def test_every_source_takes_an_exposure_closed_and_open_and_goes_on(
+    make: Make, wrapped: bool
+) -> None:
+    bare = make()
+    source = reopening(bare) if wrapped else bare
+    source.expose(1.0)
+    with source:
+        for ev in (1.0, -3.0, 30.0, 0.0):
+            source.expose(ev)
+            source.read(WAIT_S)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 
+from edgeface.base.clock import ManualClock
+from edgeface.capture.factory import make_source
+from edgeface.capture.slot import LatestSlot
 from edgeface.recognition.frame import Frame
-from edgeface.recognition.pipeline import FrameResult
+from edgeface.recognition.pipeline import FrameResult, Sight
 from edgeface.recognition.scene_watch import LEARN_S, MOVED_S, CameraView
-from edgeface.recognition.values import Image
+from edgeface.recognition.values import Box, Face, Image
 from edgeface.service.board import Board
+from edgeface.service.capturing import Capture
 from edgeface.service.view_file import read_view, write_view
 from edgeface.service.watching import FORGOTTEN_EVERY_S, CameraWatch
+from edgeface.service.worker import Pulse
 from tests.recognition.test_scene_watch import Camera as Sensor
 from tests.recognition.test_scene_watch import place
 from tests.support.people import START
@@ -152,3 +159,27 @@ def test_a_view_that_cannot_be_written_is_said_and_not_missed(
     assert door.see(place(), LEARN_S + FORGOTTEN_EVERY_S + 30) == set()
     assert "cannot be remembered" in caplog.text
     assert door.see(place(3), MOVED_S + 60) == {"camera_moved"}
+
+
+def test_a_dark_face_reaches_the_camera_as_an_exposure(tmp_path: Path) -> None:
+    photograph = tmp_path / "visitor.png"
+    cv2.imwrite(str(photograph), np.full((300, 240, 3), 120, np.uint8))
+    camera = {"source": "simulated", "photographs": [str(photograph)], "size": [160, 96]}
+    clock = ManualClock()
+    settings = settings_of(state_dir=str(tmp_path), camera=camera | {"face_ev_max": 1.0})
+    board, slot = Board(settings), LatestSlot[Frame]()
+    watch = CameraWatch(board)
+    capture = Capture(board, slot, clock)
+    face = Face(Box(20.0, 10.0, 60.0, 60.0), np.zeros((5, 2), np.float32), 0.9)
+    sight = Sight(1, face, None, None, False)
+    means = []
+    with make_source(settings.camera, clock) as source:
+        for _ in range(60):
+            capture._step(source, Pulse(10.0))
+            frame = slot.get(1.0)
+            means.append(frame.image.mean())
+            dark = dataclasses.replace(frame, image=frame.image // 4)
+            watch.is_frozen(dark)
+            watch.look(dark, FrameResult((sight,), ()), cast(Any, None), resting=True)
+    assert board.by_recognizer.exposure_ev == 1.0
+    assert means[-1] > 1.15 * means[0]
