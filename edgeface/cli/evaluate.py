@@ -141,7 +141,8 @@ def _calibration(args: argparse.Namespace) -> dict[str, Any]:
         model_facts(embedder, args.embedder),
     ]
     if args.write:
-        write_calibration(find_package(args.embedder), measured["calibration"])
+        parts = (measured["calibration"], measured["identification"])
+        write_calibration(find_package(args.embedder), *parts)
     if args.report:
         from edgeface.evaluation.tables_page import calibration_page
 
@@ -159,6 +160,12 @@ def _print_calibration(measured: dict[str, Any]) -> None:
         f"tail from {table['tail_start']:.4f} at {table['tail_rate']:.3g}:"
         f" shape {table['tail_shape']:.3f}, scale {table['tail_scale']:.4f}"
     )
+    named = measured["identification"]
+    for size in named["sizes"] if named else ():
+        print(
+            f"{size['people']:6,} of other people enrolled, threshold {size['threshold']:.3f}:"
+            f" {size['still']:.1%} named by a still, {size['track']:.1%} by a track"
+        )
     print(f"on {measured['check_impostors']} impostor pairs of other people:")
     for check in measured["checks"]:
         low, high = check["interval_95"]

@@ -236,6 +236,7 @@ def audit_of(store: GalleryStore, package: ModelPackage, rules: DecisionSettings
         store,
         package.space_id,
         package.calibration,
+        package.identification,
         target_fpir=rules.target_fpir,
         max_looks=rules.max_looks,
         now_s=time.time(),
@@ -251,6 +252,12 @@ def audit_lines(report: Audit) -> Iterable[str]:
             + (" (extrapolated)" if report.threshold.extrapolated else "")
             + f"; the calibration supports up to {report.supported_templates} to compare with"
         )
+    if report.expected is not None:
+        yield (
+            f"expected to be named at it: {_share(report.expected.still)} of the people by one"
+            f" photograph, {_share(report.expected.track)} by a track at best"
+            + (" (extrapolated)" if report.expected.extrapolated else "")
+        )
     if report.closest is not None:
         yield f"the most alike: {_pair(report.closest)}"
     for pair in report.confusable:
@@ -264,6 +271,10 @@ def audit_lines(report: Audit) -> Iterable[str]:
     ):
         for person_id in ids:
             yield f"{person_id}: {text}"
+
+
+def _share(share: float) -> str:
+    return "over 99%" if share > 0.99 else f"{share:.0%}"
 
 
 def _pair(pair: Confusable) -> str:

@@ -10,10 +10,15 @@ import numpy as np
 
 from edgeface.base.errors import EvaluationError
 from edgeface.evaluation.calibration import check_calibration, fit_calibration
+from edgeface.evaluation.identification import Portraits
+from edgeface.evaluation.identification_run import Sampling, drawn_sizes, enrollable
 from edgeface.evaluation.impostors import PairScores, cross_person_scores
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import Protocol
 from edgeface.evaluation.stills import EmbeddedPictures, embed_pictures
+from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.quality import QualityLimits, refusal
+from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import FaceDetector, FaceEmbedder
 
 
@@ -28,10 +33,11 @@ def calibrate(
 ) -> dict[str, Any]:
     """Fit on every cross-person pair of the pictures of `fit_folds`, check on `check_folds`.
 
-    JSON-able; `calibration` is what goes into `model.yaml`, `checks` what it delivers on people it
-    has not seen. Several protocols over the same pictures are taken together. Raises
-    EvaluationError if the two parts share a person, or a protocol does not say who is on its
-    pictures.
+    JSON-able. `calibration` and `identification` are what goes into `model.yaml`; `checks` says
+    what the calibration delivers on people it has not seen, `identification` how many of those are
+    named, by pictures that the quality gate lets pass; None where they are too few. Several
+    protocols over the same pictures are taken together. Raises EvaluationError if the two parts
+    share a person, or a protocol does not say who is on its pictures.
     """
     fit_people = _people(protocols, fit_folds)
     check_people = _people(protocols, check_folds)
@@ -45,6 +51,7 @@ def calibrate(
     other = _impostors(names, check_people, pictures)
     return {
         "calibration": fit.calibration.to_mapping(),
+        "identification": _named(names, check_people, pictures, fit.calibration),
         "fitted_tail": asdict(fit.tail),
         "impostors": fit.impostors,
         "people": fit.people,
@@ -72,6 +79,39 @@ def _people(protocols: Sequence[Protocol], folds: Iterable[int]) -> dict[str, st
         owners = (part.people[number] for number in part.subject_of)
         people |= dict(zip(part.pictures, owners, strict=True))
     return people
+
+
+def _named(
+    names: Sequence[str],
+    people: dict[str, str],
+    pictures: EmbeddedPictures,
+    calibration: Calibration,
+) -> dict[str, Any] | None:
+    limits = QualityLimits()
+    usable = [
+        quality is not None and refusal(quality, limits) is None for quality in pictures.quality
+    ]
+    rows = [row for row, name in enumerate(names) if name in people and usable[row]]
+    everybody = tuple(dict.fromkeys(people[names[row]] for row in rows))
+    place = {person: number for number, person in enumerate(everybody)}
+    subjects = np.array([place[people[names[row]]] for row in rows], dtype=np.int32)
+    portraits = Portraits(pictures.embeddings[rows], subjects, everybody)
+    sampling = Sampling()
+    if not enrollable(portraits, sampling):
+        return None
+    return {
+        "people": len(everybody),
+        "photographs": sampling.photographs,
+        "sizes": [
+            {
+                "people": row["people"],
+                "threshold": row["threshold"],
+                "still": row["still"]["named"],
+                "track": row["track"]["named"],
+            }
+            for row in drawn_sizes(portraits, calibration, DecisionRules(), sampling)
+        ],
+    }
 
 
 def _impostors(

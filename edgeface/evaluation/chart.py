@@ -18,7 +18,7 @@ _RIGHT: Final = 14
 _TOP: Final = 40
 _BOTTOM: Final = 48
 _NEAR_PX: Final = 15.0
-"""Numbers of limits that are nearer than this are put on another line."""
+"""Texts of limits and marks that are nearer than this are put elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,7 @@ class Chart:
     height: int = 360
     _parts: list[str] = field(default_factory=list)
     _limits: list[tuple[float, str]] = field(default_factory=list)
+    _marked: list[tuple[float, float]] = field(default_factory=list)
 
     def line(self, points: Sequence[tuple[float, float]], kind: Kind = "a") -> None:
         """A curve through points `(x, y)`."""
@@ -94,7 +95,10 @@ class Chart:
                 f' y2="{high:.1f}"/>'
             )
         self._parts.append(f'<circle class="mark" cx="{across:.1f}" cy="{down:.1f}" r="4"/>')
-        self._text(across + 7, down - 6, text, "mark")
+        near = any(math.dist(other, (across, down)) < _NEAR_PX for other in self._marked)
+        self._marked.append((across, down))
+        place = (across - 14, down + 17) if near else (across + 7, down - 6)
+        self._parts.append(_label(*place, text, "mark", "start"))
 
     def limit(self, x: float, text: str) -> None:
         """A line from top to bottom with a short text above."""
@@ -127,10 +131,10 @@ class Chart:
 
     def _drawn_limits(self) -> list[str]:
         parts = []
-        ends = [-math.inf, -math.inf]
+        ends = [-math.inf] * 3
         for value, text in sorted(self._limits):
             x = self._x(value)
-            row = 0 if x - ends[0] >= _NEAR_PX else 1
+            row = next((row for row, end in enumerate(ends) if x - end >= _NEAR_PX), 0)
             ends[row] = x
             parts.append(
                 f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP - 2 - 12 * row}"'
@@ -138,9 +142,6 @@ class Chart:
             )
             parts.append(_label(x, _TOP - 5 - 12 * row, text, "mark", "middle"))
         return parts
-
-    def _text(self, x: float, y: float, text: str, kind: str) -> None:
-        self._parts.append(_label(x, y, text, kind, "start"))
 
     def _x(self, value: float) -> float:
         return _LEFT + self.x.share(value) * (self.width - _LEFT - _RIGHT)

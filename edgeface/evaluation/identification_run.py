@@ -79,9 +79,9 @@ def drawn_sizes(
 
     At most half of the people are enrolled. Raises EvaluationError when that is less than two.
     """
-    fit = sum(len(rows) > sampling.photographs for rows in portraits.rows())
-    most = min(fit, len(portraits.people) // 2)
-    if most < 2:
+    most = enrollable(portraits, sampling)
+    if not most:
+        fit = _enough(portraits, sampling)
         raise EvaluationError(
             f"{fit} of {len(portraits.people)} people have faces in more than"
             f" {sampling.photographs} photographs; needed are two such people, and two strangers"
@@ -101,6 +101,16 @@ def drawn_sizes(
         )
         for number, size in enumerate(SIZES)
     ]
+
+
+def enrollable(portraits: Portraits, sampling: Sampling) -> int:
+    """How many people can be enrolled at most, half of all; 0 when that is less than two."""
+    most = min(_enough(portraits, sampling), len(portraits.people) // 2)
+    return most if most >= 2 else 0
+
+
+def _enough(portraits: Portraits, sampling: Sampling) -> int:
+    return sum(len(rows) > sampling.photographs for rows in portraits.rows())
 
 
 def gallery_sizes(

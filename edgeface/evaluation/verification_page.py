@@ -79,7 +79,7 @@ def _results(page: Page, measured: dict[str, Any]) -> None:
         ("no. and name", "threshold", "TAR", "95 % interval", "FAR", "FMR to be kept"),
         [
             (
-                f"{number}  {point['name']}",
+                f"{number}. {point['name']}",
                 cosine(point),
                 percent(point["tar"]),
                 between(point["tar_interval_95"]),

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeface.gallery.likeness import agreeing, bar_for
 from edgeface.gallery.store import GalleryStore
+from edgeface.inference.named_shares import ExpectedNaming, NamedShares
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.thresholds import Calibration, Threshold
 
@@ -39,6 +40,8 @@ class Audit:
     """What a gallery of this size demands for an identification; None when it is empty."""
     supported_templates: int
     """Up to so many templates the threshold is backed by the model's calibration data."""
+    expected: ExpectedNaming | None
+    """How many of the people are named at that threshold, if that was measured for the model."""
     closest: Confusable | None
     """The two people who look most alike."""
     confusable: tuple[Confusable, ...]
@@ -57,6 +60,7 @@ def audit(
     store: GalleryStore,
     space: str,
     calibration: Calibration,
+    named: NamedShares | None = None,
     *,
     target_fpir: float,
     max_looks: int,
@@ -65,7 +69,8 @@ def audit(
 ) -> Audit:
     """Look at everyone; compares all templates with all, so it takes time for very large galleries.
 
-    `target_fpir` and `max_looks` are the configured decision rules; `now_s` is UTC epoch seconds.
+    `named` is what was measured with the model; `target_fpir` and `max_looks` are the configured
+    decision rules; `now_s` is UTC epoch seconds.
     """
     index, damaged = store.load(space)
     counts = np.bincount(index.owners, minlength=len(index.people))
@@ -84,6 +89,7 @@ def audit(
         compared=len(index.compared),
         threshold=threshold,
         supported_templates=supported_templates(target_fpir / max_looks, calibration.smallest_fmr),
+        expected=named.at(threshold.value) if named and threshold else None,
         closest=pairs[0] if pairs else None,
         confusable=tuple(confusable[:max_pairs]),
         disagreeing=tuple(disagreeing_in(index, bar.same_person)),

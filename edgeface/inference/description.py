@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from edgeface.base.errors import ModelError
+from edgeface.inference.named_shares import NamedShares
 from edgeface.recognition.alignment import ALIGNMENTS, ARCFACE, similarity
 from edgeface.recognition.templates import check_dimensions
 from edgeface.recognition.values import Alignment
@@ -205,6 +206,8 @@ class EmbedderDescription(_Description):
     space_id: Sha256
     calibration: dict[str, Any] | None = None
     """`Calibration.to_mapping()`; None until calibrated."""
+    identification: NamedShares | None = None
+    """Made with the calibration."""
     golden: EmbedderGolden = EmbedderGolden()
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from edgeface.inference.description import (
     Preprocessing,
     parse_description,
 )
+from edgeface.inference.named_shares import NamedShares
 from edgeface.recognition.thresholds import Calibration
 from edgeface.settings.places import shipped_models
 
@@ -98,6 +99,12 @@ class ModelPackage:
             return Calibration.from_mapping(table)
         except ModelError as error:
             raise ModelError(f"{source}: {error}") from error
+
+    @property
+    def identification(self) -> NamedShares | None:
+        """How many of a gallery were named; None where it was not measured. Raises ModelError for a
+        detector."""
+        return self._embedder("an identification table").identification
 
     def read(self, file: str) -> bytes:
         """Content of a listed file.

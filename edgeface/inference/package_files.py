@@ -46,14 +46,20 @@ def write_golden(folder: Path, **arrays: Any) -> None:
     write_file(folder / GOLDEN_FILE, buffer.getvalue(), _MODE, replace=True)
 
 
-def write_calibration(folder: Path, calibration: Mapping[str, Any]) -> None:
-    """Put an embedder's calibration into its `model.yaml`; everything else stays as it is, but for
-    comments. Raises ModelError for what is no package, StateError or OSError."""
+def write_calibration(
+    folder: Path, calibration: Mapping[str, Any], identification: Mapping[str, Any] | None = None
+) -> None:
+    """Put an embedder's calibration into its `model.yaml`, and what share of people is named with
+    it; everything else stays as it is, but for comments. Raises ModelError for what is no package,
+    StateError or OSError."""
     load_package(folder)
     text = read_file(folder / DESCRIPTION_FILE, DESCRIPTION_BYTES).decode()
     description: dict[str, Any] = yaml.safe_load(text)
     files = description["files"]
     description["calibration"] = _rounded(calibration)
+    description.pop("identification", None)
+    if identification is not None:
+        description["identification"] = _rounded(identification)
     text = yaml.safe_dump(
         {**description, "files": files}, sort_keys=False, width=_WIDTH, allow_unicode=True
     )

@@ -30,7 +30,7 @@ def calibrate(folder: Path, detector: Path, pairs: Sequence[Path], root: Path) -
         fit_folds=FIT_FOLDS,
         check_folds=CHECK_FOLDS,
     )
-    write_calibration(folder, report["calibration"])
+    write_calibration(folder, report["calibration"], report["identification"])
     return report
 
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +12,6 @@ from edgeface.cli.main import main
 from edgeface.gallery.store import GalleryStore
 from tests.support.flips import flip
 from tests.support.gallery import (
-    CALIBRATION,
     KEY,
     SPACE,
     PaintedDetector,
@@ -25,11 +23,6 @@ from tests.support.gallery import (
 
 GIVEN = "p_8c1k3v9q2m"
 Edgeface = Callable[..., tuple[int, str, str]]
-
-
-class Embedder(PaintedEmbedder):
-    space_id = SPACE
-    package = SimpleNamespace(space_id=SPACE, calibration=CALIBRATION)
 
 
 @pytest.fixture
@@ -51,9 +44,9 @@ def edgeface(
     monkeypatch.chdir(config.parent)
     monkeypatch.setattr(
         "edgeface.gallery.gate.open_models",
-        lambda *_, **__: (PaintedDetector(), Embedder(), None),
+        lambda *_, **__: (PaintedDetector(), PaintedEmbedder(), None),
     )
-    monkeypatch.setattr("edgeface.cli.gallery.load_package", lambda _: Embedder.package)
+    monkeypatch.setattr("edgeface.cli.gallery.load_package", lambda _: PaintedEmbedder.package)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main([*arguments, "-c", str(config)])
@@ -300,11 +293,14 @@ def test_an_audit_is_printed_for_people_and_for_programs(
     assert code == 0
     assert "3 people, 3 templates for the model in use" in out
     assert "an identification needs a score of 0." in out
+    assert "expected to be named at it: 9" in out
     assert re.search(r"confusable, a door calls them ambiguous: p_\w+ and p_\w+, score 0.\d+", out)
     assert f"{GIVEN}: one template only" in out
     assert "validity has ended" in out
     code, out, _ = edgeface("gallery", "audit", "--json")
     assert len(json.loads(out)["one_template"]) == 3
+    expected = json.loads(out)["expected"]
+    assert (0.8 <= expected["still"] < expected["track"], expected["extrapolated"]) == (True, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -26,7 +25,6 @@ from edgeface.mqtt.localbroker import LocalBroker
 from tests.support.broker import running_broker
 from tests.support.fleet_site import FleetSite
 from tests.support.gallery import (
-    CALIBRATION,
     OTHER_SPACE,
     SPACE,
     PaintedDetector,
@@ -37,11 +35,6 @@ from tests.support.gallery import (
 )
 
 Fleet = Callable[..., tuple[int, str, str]]
-
-
-class Embedder(PaintedEmbedder):
-    space_id = SPACE
-    package = SimpleNamespace(space_id=SPACE, calibration=CALIBRATION, name="painted")
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +56,12 @@ def fleet(
     monkeypatch.setattr("edgeface.fleet.admin.broker.QUIET_S", 0.05)
     monkeypatch.setattr(
         "edgeface.gallery.gate.open_models",
-        lambda *_, **__: (PaintedDetector(), Embedder(), 0),
+        lambda *_, **__: (PaintedDetector(), PaintedEmbedder(), 0),
     )
     for action in ("audit", "enroll", "spaces"):
-        monkeypatch.setattr(f"edgeface.cli.fleet_{action}.load_package", lambda _: Embedder.package)
+        monkeypatch.setattr(
+            f"edgeface.cli.fleet_{action}.load_package", lambda _: PaintedEmbedder.package
+        )
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse\n")
     secret.chmod(0o600)
@@ -268,6 +263,7 @@ def test_audit_and_spaces_say_what_is_weak(fleet: Fleet, photos: Path, tmp_path:
     assert "2 people, 3 templates" in out
     assert "one template only" in out
     assert "50 strangers a day: up to " in out
+    assert "of the people by one photograph, " in out
     report = json.loads(fleet("audit", "--json")[1])
     per_track = 0.001
     assert 0 < report["false_accepts_a_year"] <= 100 * 365 * per_track * 1.001

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.evaluation.operating_points import SIZES
 from edgeface.evaluation.protocol import read_protocol
+from edgeface.inference.named_shares import NamedShares
 from edgeface.inference.package import load_package
 from edgeface.recognition.thresholds import Calibration
 from tests.support.packages import CALIBRATION, edit_description
@@ -90,7 +92,7 @@ def test_the_table_says_what_cannot_be_measured(
     assert_stands_alone(page)
     html = page.read_text()
     assert html.count("data:image/jpeg;base64,") == 2 * 2 * 12
-    for said in ("95.83%", "1  two photographs", "10,000 people", "DET curve", "ROC curve"):
+    for said in ("95.83%", "1. two photographs", "10,000 people", "DET curve", "ROC curve"):
         assert said in html
 
 
@@ -160,7 +162,10 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         for person in range(24):
             names = [f"{person:02d}/{number}.png" for number in range(6)]
             for number, name in enumerate(names):
-                archive.writestr(name, png(picture(person, number)))
+                large = cv2.resize(
+                    picture(person, number), (384, 256), interpolation=cv2.INTER_NEAREST
+                )
+                archive.writestr(name, png(np.asarray(large, np.uint8)))
             rows += [f"{1 + person // 12},{names[0]},{name},1" for name in names[1:]]
     (folder / "pairs.csv").write_text("\n".join(rows) + "\n")
     return folder / "pairs.csv", folder / "people.zip"
@@ -180,7 +185,13 @@ def test_calibration_is_fitted_on_one_half_and_checked_on_the_other(
     assert measured["people"] == 12
     assert [check["fmr"] for check in measured["checks"]] == [1e-3, 1e-4, 1e-5]
     assert all(check["extrapolated"] for check in measured["checks"])
-    assert Calibration.from_mapping(measured["calibration"]).smallest_fmr >= 10 / 2376
+    calibration = Calibration.from_mapping(measured["calibration"])
+    assert calibration.smallest_fmr >= 10 / 2376
+    named = NamedShares.model_validate(measured["identification"])
+    assert (named.people, [size.people for size in named.sizes]) == (12, list(SIZES))
+    assert named.sizes[0].threshold == pytest.approx(
+        calibration.identification_threshold(1e-3, 3, 12).value, abs=0.05
+    )
 
     assert main(["evaluate", "calibration", *arguments, *models]) == 0
     assert main(["evaluate", "calibration", *arguments, "--write"]) == 2
@@ -193,9 +204,19 @@ def test_calibration_is_fitted_on_one_half_and_checked_on_the_other(
         )
         == 0
     )
-    written = load_package(mine).calibration
-    assert written.smallest_fmr == pytest.approx(measured["calibration"]["smallest_fmr"])
+    written = load_package(mine)
+    assert written.calibration.smallest_fmr == pytest.approx(
+        measured["calibration"]["smallest_fmr"]
+    )
+    assert written.identification is not None
+    assert written.identification.people == 12
     assert "of other people" in capsys.readouterr().out
+    page = tmp_path / "page.html"
+    assert main(["evaluate", "calibration", *arguments, *models, "--report", str(page)]) == 0
+    text = capsys.readouterr().out
+    assert "of other people" in text
+    assert "12 of other people enrolled, threshold 0." in text
+    assert_stands_alone(page)
 
     assert main(["evaluate", "calibration", *arguments[:-1], "1-2", *models]) == 2
     assert "12 people are in both parts" in capsys.readouterr().err
@@ -204,7 +225,7 @@ def test_calibration_is_fitted_on_one_half_and_checked_on_the_other(
 def test_detection_measures_boxes_and_pictures_of_one_face(
     capsys: pytest.CaptureFixture[str], people: Path, detector_package: Path, tmp_path: Path
 ) -> None:
-    boxes = tmp_path / "boxes.csv"
+    boxes, page = tmp_path / "boxes.csv", tmp_path / "page.html"
     # The small detector's face: 1.5 strides of 8 px to each side of (44, 28), 2 below.
     rows = [
         "image,x,y,w,h,ignore",
@@ -216,6 +237,7 @@ def test_detection_measures_boxes_and_pictures_of_one_face(
         capsys,
         *("detection", "--root", str(people), "--boxes", str(boxes), "--min-face-px", "20"),
         *("--one-face", "/frontal/", "--detector", str(detector_package)),
+        *("--report", str(page)),
     )
     found = measured["boxes"]
     # One face found, one missed, and a false alarm with the same score: 1/2 * 1 or 1/2 * 1/2.
@@ -225,6 +247,7 @@ def test_detection_measures_boxes_and_pictures_of_one_face(
     assert measured["one_face"]["missed"] == ["07/frontal/2.png"]
     assert measured["one_face"]["recall"] == pytest.approx(23 / 24)
     assert measured["input_size_px"] == [96, 64]
+    assert_stands_alone(page)
 
 
 def test_detection_without_anything_to_measure_on_is_refused(

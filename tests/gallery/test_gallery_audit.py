@@ -9,6 +9,7 @@ from edgeface.gallery.audit import audit, nearest_pairs, supported_templates
 from edgeface.gallery.opening import build_index
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
+from edgeface.inference.named_shares import NamedShares
 from tests.support.gallery import (
     ALICE,
     BOB,
@@ -22,6 +23,16 @@ from tests.support.gallery import (
     stored,
 )
 
+NAMED = NamedShares.model_validate(
+    {
+        "people": 250,
+        "photographs": 3,
+        "sizes": [
+            {"people": 1, "threshold": 0.1, "still": 1.0, "track": 1.0},
+            {"people": 1000, "threshold": 0.8, "still": 0.3, "track": 0.9},
+        ],
+    }
+)
 DAVE, ERIN = "p_dave000000", "p_er1n000000"
 
 
@@ -48,8 +59,28 @@ def test_an_audit_names_what_is_weak(store: GalleryStore) -> None:
 
 
 def test_the_audit_of_an_empty_gallery_has_no_threshold(store: GalleryStore) -> None:
-    report = audit(store, SPACE, CALIBRATION, target_fpir=1e-3, max_looks=3, now_s=0.0)
+    report = audit(store, SPACE, CALIBRATION, NAMED, target_fpir=1e-3, max_looks=3, now_s=0.0)
     assert (report.people, report.threshold, report.closest) == (0, None, None)
+    assert report.expected is None
+
+
+def test_what_is_expected_follows_from_the_threshold_for_this_size(store: GalleryStore) -> None:
+    expected = []
+    for number in range(1, 4):
+        put(store, f"p_{number:010d}", number)
+        for target in (1e-3, 1e-12):
+            report = audit(
+                store, SPACE, CALIBRATION, NAMED, target_fpir=target, max_looks=3, now_s=0.0
+            )
+            assert report.threshold is not None
+            assert report.expected == NAMED.at(report.threshold.value)
+            expected.append((report.expected.still, report.expected.extrapolated))
+    ordinary, strict = expected[::2], expected[1::2]
+    assert ordinary == sorted(ordinary, reverse=True)
+    assert not ordinary[0][1]
+    assert all(far for _, far in strict)
+    bare = audit(store, SPACE, CALIBRATION, target_fpir=1e-3, max_looks=3, now_s=0.0)
+    assert bare.expected is None
 
 
 def test_the_nearest_pair_is_told_even_when_none_is_confusable(store: GalleryStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from edgeface.gallery.person import Person, StoredTemplate
 from edgeface.gallery.store import GalleryStore
+from edgeface.inference.named_shares import NamedShares
 from edgeface.recognition.alignment import ARCFACE
 from edgeface.recognition.templates import encode_template
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Box, Embedding, Face, Image
+from tests.support.packages import NAMED
 
 SPACE = "5" * 64
 OTHER_SPACE = "6" * 64
@@ -115,6 +118,14 @@ def landmarks_in(box: Box) -> NDArray[np.float32]:
 
 class PaintedEmbedder:
     """Reads the identity off a painted face."""
+
+    space_id = SPACE
+    package = SimpleNamespace(
+        space_id=SPACE,
+        calibration=CALIBRATION,
+        identification=NamedShares.model_validate(NAMED),
+        name="painted",
+    )
 
     alignment = ARCFACE
 

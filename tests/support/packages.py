@@ -39,6 +39,15 @@ CALIBRATION: dict[str, Any] = {
     "smallest_fmr": 1e-5,
 }
 
+NAMED: dict[str, Any] = {
+    "people": 250,
+    "photographs": 3,
+    "sizes": [
+        {"people": 12, "threshold": 0.5, "still": 0.9, "track": 1.0},
+        {"people": 100, "threshold": 0.6, "still": 0.8, "track": 0.98},
+    ],
+}
+
 
 def detector_model(
     width: int = 96,
@@ -162,6 +171,7 @@ def write_embedder(
         "alignment": "arcface-112",
         "space_id": "0" * 64,
         "calibration": CALIBRATION,
+        "identification": NAMED,
     }
     _write(folder, description, model or embedder_model(dimensions=dimensions), compiled)
     pixels = np.random.default_rng(1).integers(0, 256, (112, 112, 3), np.uint8)
