@@ -62,6 +62,8 @@ class OutboxState:
     dropped: Count
     dead_letters: Count
     degraded: str | None
+    oldest_at: datetime | None = None
+    """Since when the oldest event waits; left out when none does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

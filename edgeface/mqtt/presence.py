@@ -58,6 +58,12 @@ class Presence:
         with self._lock:
             return {alert: detail for alert, (detail, _) in self._alerts.items()}
 
+    @property
+    def state(self) -> State | None:
+        """What `~/state` ought to say, with the alerts that stand; None before it was set."""
+        with self._lock:
+            return None if self._state is None else self._complete(self._state)
+
     def set_state(self, state: State) -> None:
         """What `~/state` ought to say from now on; the alerts that stand are filled in here."""
         with self._lock:
@@ -158,8 +164,11 @@ class Presence:
     def _state_publication(self, state: State) -> Publication:
         self._state_dirty = False
         self._state_sent_ns = self._me.clock.monotonic_ns()
-        complete = dataclasses.replace(state, alerts=tuple(sorted(self._alerts)))
-        return Publication(self._me.topics.state, codec.to_json(complete), retain=True)
+        payload = codec.to_json(self._complete(state))
+        return Publication(self._me.topics.state, payload, retain=True)
+
+    def _complete(self, state: State) -> State:
+        return dataclasses.replace(state, alerts=tuple(sorted(self._alerts)))
 
     def _alert_publication(self, alert: AlertId) -> Publication:
         topic, known = self._me.topics.alert(alert), self._alerts.get(alert)

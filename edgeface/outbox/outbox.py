@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
@@ -54,7 +55,12 @@ class Outbox:
     ) -> None:
         self.session: Final = session
         """The session whose events are taken in."""
+        self.oldest_at: datetime | None = None
+        """Since when the oldest event waits; None when none does."""
+        self._oldest: tuple[str, bool] | None = None
+        """Its id, and whether the clock was synchronized when that was looked up."""
         self._path = path
+        self._clock = clock
         self._beat = beat
         self._writer = Writer(path, topics, session, clock=clock, limits=limits or OutboxSettings())
         self._committed: Committed = lambda _: None
@@ -191,6 +197,14 @@ class Outbox:
             self._committed(row)
         for reply in self._replies:
             reply()
+        self._look_up_oldest()
+
+    def _look_up_oldest(self) -> None:
+        rows = self._writer.oldest(1, frozenset()) if self.status.depth else []
+        found = (rows[0].event_id, self._clock.synced()) if rows else None
+        if found != self._oldest:
+            self._oldest = found
+            self.oldest_at = rows[0].waits_since(self._clock) if rows else None
 
     def _take(self, sighting: Sighting) -> None:
         row = self._writer.take(sighting)

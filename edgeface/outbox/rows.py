@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,15 @@ class Row:
         if self.kind == "gap":
             return self.session != session
         return self.remaining_s(clock, session) <= 0
+
+    def waits_since(self, clock: Clock) -> datetime:
+        """When it was made, by today's idea of the time: its own was wrong where the clock was not
+        synchronized. What nobody knows any more is at least as old as this boot."""
+        if self.clock_synced:
+            return datetime.fromtimestamp(self.created_utc_ns / NS, UTC)
+        made_ns = self.created_boottime_ns if self.boot_id == clock.boot_id() else 0
+        since_ns = clock.utc_ns() - (clock.boottime_ns() - made_ns)
+        return datetime.fromtimestamp(since_ns / NS, UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,19 @@ class RecognizerPost:
     """Degrees clockwise after which alone faces are found; 0 where they are upright."""
 
 
+@dataclass(frozen=True, slots=True)
+class SyncLag:
+    """How far the device is behind the fleet's newest manifest."""
+
+    published_revision: int
+    missing: int
+    """Records that have not come."""
+    behind_since_ns: int | None
+    """CLOCK_MONOTONIC; None when all of it is applied."""
+    fresh_until_s: float | None
+    """UTC epoch seconds until which it is confirmed."""
+
+
 @dataclass(slots=True)
 class GalleryPost:
     """What the gallery's worker writes."""
@@ -112,6 +125,8 @@ class GalleryPost:
     model_trouble: str | None = None
     """Why templates and model do not go together."""
     offer: NextEmbedder | None = None
+    lag: SyncLag | None = None
+    """None without a fleet, and before its first manifest."""
 
 
 @dataclass(slots=True)

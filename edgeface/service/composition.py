@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgeface.base.clock import Clock
 from edgeface.base.files import folder_trouble, own_folder
@@ -24,6 +24,7 @@ from edgeface.service.board import Board
 from edgeface.service.capturing import CameraTrial, Capture
 from edgeface.service.checked_models import in_use
 from edgeface.service.commanding.desk import CommandDesk
+from edgeface.service.exporter import Exporter
 from edgeface.service.fleet_gallery import FleetGallery
 from edgeface.service.local_gallery import LocalGallery
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
@@ -34,13 +35,17 @@ from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse, WorkerSpec
 from edgeface.settings.tree import Settings
 
+if TYPE_CHECKING:  # the library that it needs is an extra
+    from edgeface.service.metrics import DeviceMetrics
+
 CAPTURE: Final = "capture"
 RECOGNIZER: Final = "inference"
 GALLERY: Final = "gallery"
 ACCELERATOR: Final = "accelerator"
 COMMANDS: Final = "commands"
+METRICS: Final = "metrics"
 PUBLISHER: Final = "publisher"
-BEFORE_PUBLISHER: Final = (CAPTURE, RECOGNIZER, GALLERY, ACCELERATOR, COMMANDS)
+BEFORE_PUBLISHER: Final = (CAPTURE, RECOGNIZER, GALLERY, ACCELERATOR, COMMANDS, METRICS)
 """These are stopped first: what they decide at the end is still published."""
 
 _OUTBOX_LIMIT_S: Final = 60.0
@@ -160,6 +165,26 @@ class Composition:
                 critical=False,
                 may_linger=True,
             ),
+            *self._exporter(),
+        )
+
+    def _exporter(self) -> tuple[WorkerSpec, ...]:
+        address = self.board.settings.metrics.address
+        if address is None:
+            return ()
+        return (WorkerSpec(METRICS, Exporter(address, self._metrics).run, critical=False),)
+
+    def _metrics(self) -> DeviceMetrics:
+        from edgeface.service.metrics import DeviceMetrics, Readings
+
+        return DeviceMetrics(
+            Readings(
+                self.board,
+                lambda: self.presence.state,
+                self.reporter.counters,
+                lambda: self.publisher.status,
+                self.clock,
+            )
         )
 
     def recognizer(self) -> WorkerSpec:

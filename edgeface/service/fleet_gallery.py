@@ -17,7 +17,7 @@ from edgeface.gallery.database import GalleryCorruptError
 from edgeface.gallery.opening import given_up, open_or_replace
 from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
-from edgeface.service.board import Board, NextEmbedder
+from edgeface.service.board import Board, NextEmbedder, SyncLag
 from edgeface.service.checked_models import next_space
 from edgeface.service.local_gallery import LOAD_S
 from edgeface.service.supervisor import fatal
@@ -108,6 +108,7 @@ class FleetGallery:
         applied = replica.catch_up.applied.digest
         board.by_gallery.digest = None if applied is None else applied.hex()
         board.by_gallery.trouble = replica.trouble
+        board.by_gallery.lag = self._lag(replica)
         others = replica.without(index.space)
         board.by_gallery.model_trouble = (
             f"{people(others)} of the fleet's gallery cannot be recognized, without templates of "
@@ -129,6 +130,19 @@ class FleetGallery:
         self._floor.persist()
         board.by_gallery.time_trouble = self._floor.trouble
         pulse.beat()
+
+    def _lag(self, replica: Replica) -> SyncLag | None:
+        trusted, before = replica.trusted, self._board.by_gallery.lag
+        if trusted.manifest is None:
+            return None
+        since_ns = None if before is None else before.behind_since_ns
+        if replica.catch_up.applied.digest == trusted.manifest.digest:
+            since_ns = None
+        elif since_ns is None:
+            since_ns = self._me.clock.monotonic_ns()
+        return SyncLag(
+            trusted.version.revision, trusted.listed.missing, since_ns, trusted.fresh_until_s
+        )
 
     def _take_provision(self, replica: Replica) -> None:
         """Keys and floor that were read again by a reload."""

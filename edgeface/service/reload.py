@@ -20,8 +20,8 @@ from edgeface.settings.camera import Camera
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 
-RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "outbox")
-"""Sections that the session with the broker and the files are made from."""
+RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "outbox", "metrics")
+"""Sections that the session with the broker, the files and the exporter are made from."""
 RESTART_NEEDED_KEYS: Final = (("decision", "validity_s"), ("service", "stop_timeout_s"))
 """The same of sections that are taken otherwise: how long the connection waits for an answer, and
 how long the outbox drains."""

@@ -25,7 +25,7 @@ _MAX_LINE = 1000
 
 
 class Reporter:
-    """Used by the main thread alone."""
+    """Used by the main thread; any may ask for the `counters`."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Reporter:
             latency_ms=latency,
             temperature_c=temperature_c(),
             memory_mb=memory_mb(),
-            counters=self._counters(),
+            counters=self.counters(),
         )
 
     def state(self) -> State:
@@ -176,6 +176,7 @@ class Reporter:
                 dropped=outbox.dropped,
                 dead_letters=outbox.dead_letters,
                 degraded=outbox.degraded,
+                oldest_at=self._outbox.oldest_at,
             ),
             versions=versions,
             signing_key=self._me.key.kid,
@@ -227,7 +228,8 @@ class Reporter:
             decision.target_fpir, decision.max_looks, len(index.compared)
         ).extrapolated
 
-    def _counters(self) -> dict[str, int]:
+    def counters(self) -> dict[str, int]:
+        """What is counted since the start, by name."""
         link, camera = self._publisher.status, self._board.by_capture.camera
         counters = self._board.meters.counters()
         counters |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -53,6 +54,16 @@ def place(value: Any) -> Any:
         return Path(os.environ.get("CREDENTIALS_DIRECTORY", CREDENTIALS_FALLBACK)) / name
     folder = value.folder if isinstance(value, PlacedText) else Path.cwd()
     return Path(os.path.normpath(folder / Path(value).expanduser()))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def as_tuple(value: Any) -> Any:

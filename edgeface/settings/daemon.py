@@ -1,10 +1,12 @@
-"""Sections `identity`, `gallery`, `commands`, `health`, `log` and `service`: the daemon itself."""
+"""Sections `identity`, `gallery`, `commands`, `health`, `metrics`, `log` and `service`: the daemon
+itself."""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from edgeface.settings.base import Place, Seconds, Section, as_tuple
 
@@ -69,6 +71,38 @@ class HealthSettings(Section):
     """The periodic counters."""
 
     interval_s: Seconds = 30.0
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        if host != "localhost":
+            address = ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))
+            if (address.version == 6) != host.startswith("["):
+                raise ValueError
+        if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            "should be ADDRESS:PORT with the address written out: 127.0.0.1:9117 or [::1]:9117"
+        ) from None
+    return value
+
+
+class MetricsSettings(Section):
+    """The exporter for Prometheus."""
+
+    listen: Annotated[str, AfterValidator(_listen)] | None = None
+    """`127.0.0.1:9117`, say; null: off. Whoever reaches the address reads the metrics: another one
+    than this machine's own is warned about."""
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port; None when it is off."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 class LogSettings(Section):

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgeface.settings.base import Place, Seconds, Section
+from edgeface.settings.base import Place, Seconds, Section, is_loopback
 
 _PREFIX = r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` can only mean this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _default_port(known: dict[str, Any]) -> int:

@@ -21,6 +21,7 @@ from edgeface.settings.daemon import (
     HealthSettings,
     IdentitySettings,
     LogSettings,
+    MetricsSettings,
     ServiceSettings,
 )
 from edgeface.settings.models import ModelsSettings
@@ -55,6 +56,7 @@ class Settings(Section):
     commands: CommandsSettings = Field(default_factory=CommandsSettings)
     outbox: OutboxSettings = Field(default_factory=OutboxSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
 

@@ -6,6 +6,7 @@ import queue
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from edgeface.contract.event import new_session
 from edgeface.outbox.outbox import Outbox
 from edgeface.outbox.outbox_file import OutboxFile
 from edgeface.outbox.rows import Row
+from tests.support.broker import eventually
 from tests.support.messages import TOPICS, sighting
 from tests.support.outboxes import take_one, waiting, writer
 
@@ -171,3 +173,36 @@ def test_a_row_of_another_boot_or_session_is_never_live(tmp_path: Path) -> None:
 def test_the_outbox_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     writer(tmp_path / "outbox.db", ManualClock())
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_since_when_the_oldest_event_waits_is_known_while_one_does(tmp_path: Path) -> None:
+    clock = ManualClock()
+    with Outbox(tmp_path / "outbox.db", TOPICS, new_session(), clock=clock) as outbox:
+        replies: queue.SimpleQueue[list[Row]] = queue.SimpleQueue()
+        assert outbox.oldest_at is None
+        made_ns = clock.utc_ns()
+        outbox.append(sighting(clock))
+        eventually(lambda: outbox.oldest_at is not None)
+        clock.sleep(60)
+        outbox.append(sighting(clock))
+        outbox.fetch(2, (), replies.put)
+        first, second = replies.get(timeout=5)
+        assert outbox.oldest_at == datetime.fromtimestamp(made_ns / 1e9, UTC)
+        outbox.delivered(first.event_id)
+        eventually(lambda: outbox.oldest_at == second.waits_since(clock))
+        outbox.delivered(second.event_id)
+        eventually(lambda: outbox.oldest_at is None)
+
+
+def test_an_age_does_not_come_from_a_clock_that_was_wrong(tmp_path: Path) -> None:
+    """A Pi without a battery clock wakes up in the past, and NTP then sets it forward by years."""
+    clock = ManualClock(boot_id="one")
+    clock.disciplined = False
+    row = take_one(writer(tmp_path / "outbox.db", clock), clock)
+    clock.sleep(30)
+    clock.disciplined = True
+    clock.utc_offset_ns += 10 * 365 * 86_400 * 10**9
+    now = datetime.fromtimestamp(clock.utc_ns() / 1e9, UTC)
+    assert (now - row.waits_since(clock)).total_seconds() == pytest.approx(30)
+    later = ManualClock(boot_id="two", boottime_ns=5 * 10**9)
+    assert later.utc_ns() / 1e9 - row.waits_since(later).timestamp() == pytest.approx(5)

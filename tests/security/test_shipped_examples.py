@@ -17,9 +17,9 @@ from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.localbroker import find_mosquitto, free_port
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.roles import User, acl_file
+from edgeface.settings.base import is_loopback
 from edgeface.settings.fleet import load_fleet
 from edgeface.settings.loading import load_settings
-from edgeface.settings.mqtt import is_loopback
 from edgeface.settings.tree import Settings
 from tests.support.broker import eventually
 from tests.support.hardened import HardenedBroker, connect, make_authority, set_password

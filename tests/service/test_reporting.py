@@ -40,7 +40,7 @@ class Desk:
         me = DeviceSession(TOPICS, "ab" * 16, SigningKey.generate(), self.clock)
         self.presence = Presence(me)
         others: dict[str, Any] = {
-            "outbox": SimpleNamespace(status=OutboxStatus()),
+            "outbox": SimpleNamespace(status=OutboxStatus(), oldest_at=None),
             "publisher": SimpleNamespace(status=LinkStatus()),
             "supervisor": SimpleNamespace(restarts=2),
         }

@@ -355,3 +355,31 @@ def test_a_variable_of_the_environment_is_a_fault_wherever_it_stands(write: Writ
     told = str(caught.value).splitlines()
     assert [line.split(": ")[1] for line in told] == ["device", "mqtt.host"]
     assert all("environment variables are not read" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        pytest.param("127.0.0.1:9117", ("127.0.0.1", 9117), id="loopback"),
+        pytest.param("localhost:9117", ("localhost", 9117), id="name-of-this-machine"),
+        pytest.param("[::1]:9117", ("::1", 9117), id="ipv6"),
+        pytest.param("0.0.0.0:9117", ("0.0.0.0", 9117), id="everywhere-when-written-out"),
+        pytest.param("9117", None, id="port-alone"),
+        pytest.param(":9117", None, id="no-address"),
+        pytest.param("*:9117", None, id="star"),
+        pytest.param("door.example:9117", None, id="name"),
+        pytest.param("::1:9117", None, id="ipv6-without-brackets"),
+        pytest.param("[127.0.0.1]:9117", None, id="brackets-around-ipv4"),
+        pytest.param("127.0.0.1:0", None, id="port-0"),
+        pytest.param("127.0.0.1:99999", None, id="port-beyond"),
+    ],
+)
+def test_the_exporters_address_is_written_out(
+    write: Write, listen: str, address: tuple[str, int] | None
+) -> None:
+    path = write(NEEDED + f"metrics: {{listen: '{listen}'}}\n")
+    if address is None:
+        (told,) = faults(path)
+        assert "metrics.listen: should be ADDRESS:PORT with the address written out" in told
+    else:
+        assert load_settings(path).metrics.address == address
