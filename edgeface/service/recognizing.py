@@ -30,7 +30,9 @@ from edgeface.service.worker import Pulse
 from edgeface.settings.tree import Settings
 
 DEADLINE_S: Final = 10.0
-"""An invocation takes milliseconds; one that has not returned by now never will."""
+"""A frame takes a fraction of it on the CPU; what has not returned by now never will."""
+HANGS: Final = 2.0
+"""On an accelerator it is so many times the deadline of one invocation."""
 LOAD_S: Final = 120.0
 """Probing an accelerator may take 30 s with each runtime."""
 WAIT_S: Final = 0.25
@@ -79,8 +81,8 @@ def give_up_stuck(board: Board) -> bool:
         return False
     board.by_main.turn += 1
     board.by_main.order = TpuOrder(
-        f"a call to the accelerator did not return within {DEADLINE_S:g} s, and holds it until it "
-        "does or the daemon is restarted"
+        "a call to the accelerator does not return, and holds it until it does or the daemon is "
+        "restarted"
     )
     return True
 
@@ -272,6 +274,8 @@ class Recognizer:
                 "use; recognition begins anew with that"
             )
         self._space = models.embedder.space_id
+        on_cpu = models.accelerator.in_use == "cpu"
+        pulse.limit(DEADLINE_S if on_cpu else HANGS * self._settings.models.invoke_deadline_s)
         self._golden_ns = self._opened_ns = self._clock.monotonic_ns()
         if self._is_current:
             self._board.by_recognizer.had_tpu |= models.accelerator.in_use != "cpu"

@@ -74,8 +74,8 @@ class Reporter:
         board, found = self._board, []
         if board.models is None:
             found.append("models: not yet proved")
-        elif board.models.lost is not None:
-            found.append(f"accelerator: {board.models.lost}")
+        elif board.lost is not None:
+            found.append(f"accelerator: {board.lost}")
         if board.gallery is None:
             found.append("gallery: not yet loaded")
         if board.by_gallery.trouble is not None:
@@ -99,8 +99,7 @@ class Reporter:
         if not self.ready:
             return
         board = self._board
-        facts = board.models
-        self._presence.set_alert("accelerator_lost", None if facts is None else facts.lost)
+        self._presence.set_alert("accelerator_lost", board.lost)
         self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
         self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
         troubles = (self._clock.sync_trouble(), board.by_gallery.time_trouble)

@@ -33,6 +33,11 @@ class Pulse:
         """There was progress."""
         self._last_s = self._now_s()
 
+    def limit(self, limit_s: float) -> None:
+        """From now on the worker may be silent for so long, outside of `patience`."""
+        self._limit_s = self._patience_s = limit_s
+        self.beat()
+
     @contextmanager
     def patience(self, limit_s: float) -> Iterator[None]:
         """Within the block the worker may be silent for `limit_s`, e.g. while it loads models."""

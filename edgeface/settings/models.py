@@ -57,7 +57,8 @@ class ModelsSettings(Section):
     embedder_threads: Threads | None = None
     """Of the embedder alone; null: as `threads`."""
     invoke_deadline_s: Annotated[float, Field(gt=0, le=5)] = 2.0
-    """An answer of an accelerator that takes longer is a failure of it; the CPU has no deadline."""
+    """An answer of an accelerator that takes longer is a failure of it, and one that has not come
+    after twice as long never comes; the CPU has no deadline."""
     golden_every_s: Seconds = 3600.0
     """How often the golden input runs again while nobody is at the door; at the latest after twice
     as long, whoever is there."""

@@ -194,6 +194,28 @@ def test_a_call_that_hangs_is_left_and_a_new_thread_goes_on_with_the_cpu(world: 
     assert len(world.said) == 1
 
 
+def test_a_hang_shows_sooner_on_an_accelerator_than_on_the_cpu(world: World) -> None:
+    """Twice the deadline of one invocation there; a slow CPU is given 10 s."""
+    now_s, overdue = [0.0], []
+    world.tpu = True
+    world.pulse = Pulse(10, lambda: now_s[0])
+
+    def wait(pause_s: float) -> None:
+        now_s[0] += pause_s
+        overdue.append(world.pulse.overdue)
+        world.pulse.beat()
+
+    for pause_s in (3.9, 4.1):
+        world.slot.items.append(lambda pause_s=pause_s: wait(pause_s))
+        world.frames(1)
+    world.slot.items.append(lambda: setattr(world.actors[-1], "broken", "USB transfer failed"))
+    for pause_s in (9.9, 10.1):
+        world.frames(1)
+        world.slot.items.append(lambda pause_s=pause_s: wait(pause_s))
+    world.run()
+    assert overdue == [False, True, False, True]
+
+
 @pytest.mark.parametrize(
     ("wanted", "opened", "in_use", "lost", "expected"),
     [

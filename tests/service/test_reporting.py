@@ -18,7 +18,7 @@ from edgeface.mqtt.presence import Presence
 from edgeface.outbox.rows import OutboxStatus
 from edgeface.recognition.frame import Frame
 from edgeface.security.keys import SigningKey
-from edgeface.service.board import Board, ModelFacts
+from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter
 from edgeface.settings.camera import PictureAlert
@@ -98,6 +98,11 @@ def lose_tpu(desk: Desk) -> None:
     desk.board.by_recognizer.models = dataclasses.replace(desk.board.models, accelerator=lost)
 
 
+def give_tpu_up(desk: Desk) -> None:
+    """Told before the models are open on the CPU."""
+    desk.board.by_main.order = TpuOrder("does not return")
+
+
 def lose_camera(desk: Desk) -> None:
     desk.board.by_capture.camera = dataclasses.replace(SEEN, last_error="no frame for 5.0 s")
 
@@ -110,6 +115,7 @@ def lose_gallery(desk: Desk) -> None:
     ("what", "alert", "words"),
     [
         pytest.param(lose_tpu, "accelerator_lost", "was unplugged", id="accelerator"),
+        pytest.param(give_tpu_up, "accelerator_lost", "does not return", id="given up"),
         pytest.param(lose_camera, "camera_stalled", "no frame for 5.0 s", id="camera"),
         pytest.param(lose_gallery, "gallery_stale", "is damaged", id="gallery"),
     ],
@@ -126,7 +132,7 @@ def test_trouble_is_degraded_and_an_alert_until_it_is_over(
     assert words in desk.reporter.reasons()[0]
     assert words in desk.presence.alerts[alert]  # type: ignore[index]
     desk.make_ready()
-    desk.board.by_gallery.trouble = None
+    desk.board.by_main.order = desk.board.by_gallery.trouble = None
     desk.reporter.tick()
     assert desk.reporter.state().lifecycle == "ready"
     assert desk.presence.alerts == {}
