@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,7 +41,7 @@ class Posing:
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
-        self._kept_ns = 0
+        self._kept_ns: int | None = None
 
     def take(self, view: View) -> tuple[Hint, str]:
         """Keep the frame if it is good and different; what the next one should be."""
@@ -55,8 +56,10 @@ class Posing:
         sight = sights[0]
         if _gate(sight, view) is not None:
             return self._advice(sight, view)
-        waited_s = (view.frame.boottime_ns - self._kept_ns) / NS
-        if self._evidence.kept and waited_s < MIN_APART_S:
+        waited_s = math.inf
+        if self._kept_ns is not None:
+            waited_s = (view.frame.boottime_ns - self._kept_ns) / NS
+        if waited_s < MIN_APART_S:
             return self._turn()
         crop = take_crop(view, sight)
         another = self._evidence.is_another(crop, sight.track_id)
