@@ -19,6 +19,8 @@ from edgeface.recognition.second_look import look_again
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
 
 PROGRESS_EVERY_S = 10.0
+_SHOWN_EVERY_S = 0.2
+_BAR = 24
 STAGES = ("decode", "find", "align", "embed")
 
 
@@ -48,7 +50,7 @@ class Pictures(Protocol):
 
 
 class Progress:
-    """A line on standard error: rewritten on a terminal, else printed every ten seconds."""
+    """On standard error: a bar on a terminal, else a line every ten seconds."""
 
     def __init__(self, label: str, total: int, stream: TextIO | None = None) -> None:
         self._label, self._total = label, total
@@ -62,11 +64,18 @@ class Progress:
         """Say that `done` of the total are ready; cheap to call for each one."""
         now_s = time.monotonic()
         last = done == self._total
-        if not last and now_s - self._shown_s < (0.2 if self._live else PROGRESS_EVERY_S):
+        if not last and now_s - self._shown_s < (
+            _SHOWN_EVERY_S if self._live else PROGRESS_EVERY_S
+        ):
             return
         self._shown_s = now_s
         rate = done / max(now_s - self._started_s, 1e-9)
         text = f"{self._label} {done}/{self._total}, {rate:.0f}/s"
+        if self._live:
+            filled = round(_BAR * min(1.0, done / max(self._total, 1)))
+            left_s = round(max(self._total - done, 0) / max(rate, 1e-9))
+            bar = "#" * filled + "-" * (_BAR - filled)
+            text = f"[{bar}] {text}, {left_s // 60}:{left_s % 60:02} left "
         end = "\n" if last or not self._live else ""
         self._stream.write(("\r" if self._live else "") + text + end)
         self._stream.flush()

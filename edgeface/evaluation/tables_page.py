@@ -10,6 +10,7 @@ from edgeface.evaluation.conditions import CONDITIONS
 from edgeface.evaluation.page import Page, Shown
 from edgeface.evaluation.verification_page import (
     cosine,
+    decade_below,
     name_models,
     name_troubles_of,
     percent,
@@ -246,45 +247,44 @@ def identification_page(measured: dict[str, Any]) -> Page:
         "FNIR: own people who are not the nearest or stay below the threshold, against FPIR:"
         " strangers of whom somebody reaches it. The curve is of the nearest person alone; the"
         " point is the daemon's decision, which asks for a margin, and of a track for frames that"
-        " agree.",
+        " agree. On the left and the lower edge lies what did not happen at all.",
     )
+    whole = [row for row in rows if not row["scaled"]] or rows[:1]
     page.charts(
-        [_det(row, kind) for row in rows for kind in ("still", "track") if row[kind]["det"]]
+        [_det(row, kind) for row in whole for kind in ("still", "track") if row[kind]["det"]]
     )
-    _people_of(page, ([row for row in rows if not row["scaled"]][-1:] or rows[:1])[0])
+    _people_of(page, whole[-1])
     return _closed(page, measured)
 
 
 def _people_of(page: Page, row: dict[str, Any]) -> None:
     """Who is missed and who is taken for whom."""
-    page.section(f"Missed most of {row['people']:,}")
-    page.table(
-        ("person", "stills missed", "tracks missed"),
-        [
-            (
-                entry["person"],
-                f"{entry['stills_missed']:.0%} of {entry['stills']}",
-                f"{entry['tracks_missed']:.0%} of {entry['tracks']}",
-            )
-            for entry in row["missed_most"]
-        ],
-    )
-    page.section("Strangers named as")
-    page.table(
-        ("stranger", "as", "times"),
-        [(e["person"], e["as"], str(e["times"])) for e in row["strangers_named"]],
-    )
+    missed = [
+        (
+            entry["person"],
+            f"{entry['stills_missed']:.0%} of {entry['stills']}",
+            f"{entry['tracks_missed']:.0%} of {entry['tracks']}",
+        )
+        for entry in row["missed_most"]
+    ]
+    taken = [(e["person"], e["as"], str(e["times"])) for e in row["strangers_named"]]
+    for title, head, rows in (
+        (f"Missed most of {row['people']:,}", ("person", "stills missed", "tracks missed"), missed),
+        ("Strangers taken for somebody", ("stranger", "as", "times"), taken),
+    ):
+        page.section(title)
+        page.table(head, rows)
+        if not rows:
+            page.text("Nobody.")
 
 
 def _det(row: dict[str, Any], kind: str) -> tuple[Chart, str]:
     own = row[kind]
-    floor = 1e-5
+    least = [decade_below(0.5 / own[probes]) for probes in ("stranger_probes", "probes")]
     chart = Chart(
         f"DET of {_people(row)} people, {kind}s",
-        Axis("FPIR: strangers named", floor, 1.0, log=True),
-        Axis("FNIR: own people missed", 1e-3, 1.0, log=True),
-        width=420,
-        height=300,
+        Axis("FPIR: strangers named", least[0], 1.0, log=True),
+        Axis("FNIR: own people missed", least[1], 1.0, log=True),
     )
     chart.line([(point["fpir"], point["fnir"]) for point in own["det"]])
     chart.mark(own["fpir"], 1 - own["named"], f"{row['threshold']:.3f}")

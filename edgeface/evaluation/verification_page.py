@@ -109,9 +109,8 @@ def _curves(page: Page, report: VerificationReport) -> None:
     )
     far, tar = operating_curve(report.genuine.scores, report.impostor.scores)
     least = 0.5 / len(report.impostor)
-    lowest = 10.0 ** np.floor(np.log10(least))
-    false = Axis("false accept rate", lowest, 1.0, log=True)
-    floor = 10.0 ** np.floor(np.log10(0.5 / len(report.genuine)))
+    false = Axis("false accept rate", decade_below(least), 1.0, log=True)
+    floor = decade_below(0.5 / len(report.genuine))
     det = Chart("DET curve", false, Axis("false reject rate", floor, 1.0, log=True))
     roc = Chart("ROC curve", false, Axis("true accept rate", 0.0, 1.0, percent=True))
     shown = thinned(far, tar)
@@ -216,6 +215,11 @@ def thinned(
     """At most so many points of a curve, ends included."""
     chosen = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).astype(int))
     return [(float(x[i]), float(y[i])) for i in chosen] if len(x) else []
+
+
+def decade_below(rate: float) -> float:
+    """The power of ten at or below it."""
+    return float(10.0 ** np.floor(np.log10(rate)))
 
 
 def percent(share: float | None) -> str:

@@ -181,7 +181,7 @@ def test_a_zip_of_people_is_measured_and_the_faceless_picture_named(
     assert output.err.endswith("07/frontal/2.png: no face found\n")
     assert "*  measured with the 4 people" in output.out
     assert_stands_alone(page)
-    assert page.read_text().count("<svg") == 4  # two photographs are no track
+    assert page.read_text().count("<svg") == 1  # two photographs are no track
 
 
 def test_a_gallery_and_who_comes_to_the_door(
