@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -123,15 +121,6 @@ def test_labels_have_a_fixed_set_of_values_and_name_nobody(
     assert PERSON not in text
     later = scrape(watched[0])
     assert samples(later).keys() == samples(text).keys(), "a scrape does not make it grow"
-
-
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here")
-def test_promtool_finds_nothing_to_say(watched: tuple[int, DaemonProcess]) -> None:
-    text = scrape(watched[0])
-    done = subprocess.run(
-        ["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_clients_that_hang_hold_up_no_frame_and_are_left(
