@@ -32,13 +32,27 @@ class MjpegServer:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
 
-        image = np.full((size[1], size[0], 3), 120, np.uint8)
-        self._jpeg = cv2.imencode(".jpg", image)[1].tobytes()
+        self._size = size
+        self._rng = np.random.default_rng(1)
+        self._live = False
+        self.show(120)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/stream.mjpg"
+
+    def show(self, level: int, *, live: bool = False) -> None:
+        """Pictures of this gray from now on; `live`: each with noise of its own, as a sensor's."""
+        image = np.full((self._size[1], self._size[0], 3), level, np.uint8)
+        self._image, self._jpeg = image, cv2.imencode(".jpg", image)[1].tobytes()
+        self._live = live
+
+    def _picture(self) -> bytes:
+        if not self._live:
+            return self._jpeg
+        noise = self._rng.integers(0, 8, self._image.shape, np.uint8)
+        return cv2.imencode(".jpg", self._image + noise)[1].tobytes()
 
     def close(self) -> None:
         self.closing.set()
@@ -60,7 +74,7 @@ class MjpegServer:
                     while not self.closing.is_set():
                         handler.wfile.write(bytes(1024 * 1024))
                 damaged = self.damage.is_set()
-                picture = bytes(len(self._jpeg)) if damaged else self._jpeg
+                picture = bytes(len(self._jpeg)) if damaged else self._picture()
                 handler.wfile.write(part % (len(picture), picture))
                 if damaged:
                     self.damage.clear()
