@@ -124,7 +124,7 @@ def finetune(args: argparse.Namespace) -> None:
     from models.training.finetune import FinetuneRun
     from models.training.finetune import finetune as adapt
 
-    run = FinetuneRun(loss=args.loss, steps=args.steps or FinetuneRun.steps)
+    run = FinetuneRun(loss=args.loss, steps=args.steps or FinetuneRun.steps, held_out=args.held_out)
     print(adapt(args.checkpoint, args.out, args.people, args.detector, run))
 
 
@@ -207,6 +207,13 @@ def parser() -> argparse.ArgumentParser:
         if name == "finetune":
             verb.add_argument("--people", type=Path, required=True, help="<person>/<picture>")
             verb.add_argument("--checkpoint", type=Path, required=True)
+            verb.add_argument(
+                "--held-out",
+                type=float,
+                default=0.2,
+                metavar="SHARE",
+                help="of the people, not trained on: measured before and after (default 0.2)",
+            )
             verb.add_argument("--loss", choices=("triplet", "arcface"), default="triplet")
             verb.add_argument("--steps", type=int)
     return top

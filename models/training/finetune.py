@@ -11,11 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edgeface.evaluation.operating_points import OperatingPoint, operating_points
 from edgeface.gallery.locate import FaceProblem, find_face
 from edgeface.inference.detector import Detector
+from edgeface.inference.package import find_package, load_package
 from edgeface.recognition.alignment import RETAIL, similarity
+from edgeface.recognition.decision import DecisionRules
 from models.training.embedder import Embedder
 from models.training.faces import DIVERSE_MARGIN_PX, DIVERSE_PX
+from models.training.held_out import LEAST_PEOPLE, measure, split, table
 from models.training.losses import arcface_logits, semi_hard_triplets, triplet_loss
 from models.training.package import open_folder
 from models.training.quantise import load_embedder
@@ -36,6 +40,8 @@ class FinetuneRun:
     rate: float = 1e-4
     margin: float = 0.2
     seed: int = 1
+    held_out: float = 0.2
+    """The share of the people on whom it is measured, and not trained."""
 
 
 def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -69,12 +75,46 @@ def read_people(folder: Path, detector: Path) -> tuple[NDArray[np.uint8], NDArra
 
 
 def finetune(checkpoint: Path, out: Path, folder: Path, detector: Path, run: FinetuneRun) -> Path:
-    """Train on the people of `folder` from `checkpoint`; return the new checkpoint's path."""
+    """Train on the people of `folder` from `checkpoint`, less those held out, and print what it has
+    done for these; return the new checkpoint's path."""
     torch.manual_seed(run.seed)
     rng = np.random.default_rng(run.seed)
     crops, labels = read_people(folder, detector)
-    people = int(labels.max()) + 1
     model: Embedder = load_embedder(checkpoint)
+    aside = split(labels, run.held_out, np.random.default_rng(run.seed))
+    tested = crops[aside], labels[aside]
+    before = measure(model, *tested) if aside.any() else None
+    crops, labels = crops[~aside], np.unique(labels[~aside], return_inverse=True)[1]
+    average = _trained(model, crops, labels, rng, run)
+    path = out / "embedder.pt"
+    save_checkpoint(path, average=average.state, shape=asdict(model.shape), steps=run.steps)
+    if before is None:
+        print(f"nothing is measured: nobody is held out, or fewer than {2 * LEAST_PEOPLE} people")
+        return path
+    after = measure(load_embedder(path), *tested)
+    print(
+        f"{len(np.unique(tested[1]))} people held out, {len(tested[1])} pictures: "
+        f"{len(before.genuine)} genuine pairs, {len(before.impostor)} impostor pairs"
+    )
+    print(table(before, after, _thresholds()))
+    return path
+
+
+def _thresholds() -> list[OperatingPoint]:
+    """Those that the package in use has; after fine-tuning they hold no longer."""
+    package = load_package(find_package("facenet"))
+    return operating_points(package.calibration, DecisionRules(), sizes=(100,))
+
+
+def _trained(
+    model: Embedder,
+    crops: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    rng: np.random.Generator,
+    run: FinetuneRun,
+) -> Average:
+    """Train `model`; the mean of its weights."""
+    people = int(labels.max()) + 1
     prototypes = torch.nn.Parameter(torch.randn(people, model.shape.embedding) * 0.1)
     trained = [*model.parameters(), *([prototypes] if run.loss == "arcface" else [])]
     optimiser = torch.optim.AdamW(trained, run.rate, weight_decay=0.01)
@@ -103,6 +143,4 @@ def finetune(checkpoint: Path, out: Path, folder: Path, detector: Path, run: Fin
         average.update(model)
         if budget.done_steps % 50 == 0 or budget.progress >= 1:
             print(f"step {budget.done_steps}: loss {float(loss.detach()):.4f}", flush=True)
-    path = out / "embedder.pt"
-    save_checkpoint(path, average=average.state, shape=asdict(model.shape), steps=budget.done_steps)
-    return path
+    return average
