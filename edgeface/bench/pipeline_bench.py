@@ -25,6 +25,7 @@ from edgeface.bench.stage_clock import MeteredInterpreter, StageClock
 from edgeface.capture.source import FrameSource
 from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener
 from edgeface.inference.detector import Detector
+from edgeface.inference.embedder import Embedder
 from edgeface.inference.runtimes import Interpreter
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.idling import IdleRules
@@ -138,14 +139,15 @@ def metered_pipeline(
         raise EvaluationError("a benchmark measures a detector that ships, not a reference")
     rules = PipelineRules(idle=idle or IdleRules())
     pipeline = Pipeline(finds, embeds, embeds.package.calibration, rules, stopwatch=clock.stage)
-    gallery = Gallery(strangers(people, embeds.space_id), np.ones(people, dtype=np.bool_))
+    gallery = Gallery(strangers(people, embeds), np.ones(people, dtype=np.bool_))
     return lambda frame: pipeline.process(frame, gallery)
 
 
-def strangers(people: int, space: str, seed: int = 1) -> GalleryIndex:
-    """A gallery of people who are nobody: random unit templates, one each."""
+def strangers(people: int, embedder: Embedder, seed: int = 1) -> GalleryIndex:
+    """A gallery of people who are nobody: random unit templates, one each, of the
+    embedder's space."""
     generator = np.random.default_rng(seed)
-    rows = generator.normal(size=(people, 128)).astype(np.float32)
+    rows = generator.normal(size=(people, embedder.dimensions)).astype(np.float32)
     codes = np.rint(rows * (127 / np.abs(rows).max(axis=1, keepdims=True))).astype(np.int8)
     return GalleryIndex(
         matrix=CodedRows(codes),
@@ -156,7 +158,7 @@ def strangers(people: int, space: str, seed: int = 1) -> GalleryIndex:
         valid_to_s=np.full(people, np.inf),
         epoch=0,
         revision=1,
-        space=space if people else "",
+        space=embedder.space_id if people else "",
     )
 
 

@@ -194,7 +194,7 @@ def embedded_by_daemon(source: FrameSource, folder: Path, models: dict[str, str]
     settings = settings_of(models={"accelerator": "cpu", **models})
     board = Board(settings)
     _, embedder, _ = open_models(settings.models)
-    board.by_gallery.index = strangers(20, embedder.space_id)
+    board.by_gallery.index = strangers(20, embedder)
 
     class Slot:
         def get(self, timeout_s: float) -> Frame:

@@ -15,7 +15,7 @@ from edgeface.gallery.person import StoredTemplate
 from edgeface.recognition.templates import Template
 from tests.support import gallery_vectors as vectors
 from tests.support import independent_gallery_reader as independent
-from tests.support.fleet_device import follow, published
+from tests.support.fleet_device import follow, ids, memory_site, published
 from tests.support.fleet_site import person_id
 from tests.support.gallery import direction, stored
 from tests.support.gallery_vectors import ADMINISTRATOR, BOB, RING, SITE, SPACE, record
@@ -73,3 +73,19 @@ def test_templates_that_the_devices_embedder_cannot_have_made_are_refused(
     assert device.people() == tuple(sorted({*before, person_id(31)}))
     assert device.refusals() == {person_id(30): "malformed"}
     assert device.replica.index.matrix.shape[1] == 128
+
+
+def test_a_fleet_whose_embedder_gives_512_numbers_is_followed(
+    tmp_path: Path, broker: MemoryBroker
+) -> None:
+    site = memory_site(tmp_path / "site", broker)
+    site.put({1: [1], 2: [2]})
+    with site.fleet() as fleet, fleet.master.store.change() as change:
+        for number in (1, 2):
+            change.put_templates(person_id(number), SPACE, [stored(direction(number, 512))])
+    site.publish()
+    device = follow(tmp_path / "door-1", site, broker, dimensions=512)
+    index = device.replica.index
+    assert (device.people(), device.refusals(), index.matrix.shape) == (ids(1, 2), {}, (2, 512))
+    best = index.matrix.cosines(direction(2, 512)[np.newaxis])[0].argmax()
+    assert index.people[index.owners[best]] == person_id(2)

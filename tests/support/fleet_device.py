@@ -58,6 +58,7 @@ class FleetDevice:
     times: Times
     name: str = "door-1"
     space: str = SPACE
+    dimensions: int = DIMENSIONS
     key: bytes | None = KEY
     replica: Replica = field(init=False)
     client: MemoryClient | None = None
@@ -86,7 +87,7 @@ class FleetDevice:
             self.site.folder.site,
             self.store,
             load_provision(self.path / "fleet", self.path / "floor.json"),
-            space=(self.space, DIMENSIONS),
+            space=(self.space, self.dimensions),
             grace_s=GRACE_S,
             clock=ReplicaClock(
                 self.times.effective_s,
