@@ -150,10 +150,6 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     for loss in ("triplet", "arcface"):
         tune = ["finetune", *people_of, *target[2:], "--out", str(tuned), "--loss", loss]
         assert main([*tune, "--steps", "2"]) == 0
-        shown = capsys.readouterr().out
-        assert "5 people held out, 30 pictures: 75 genuine pairs, 360 impostor pairs" in shown
-        assert "accuracy" in shown
-        assert "card and face, from 0." in shown
     again = ["--package", str(tuned / "package")]
     assert main(["quantise", "embedder", *where[:2], "--out", str(tuned), *again]) == 0
     assert main(["package", "embedder", *again, *target[2:], "--version", "1"]) == 0
