@@ -256,6 +256,8 @@ def _scores(
     owners = protocol.subjects[[place[name] for name in names]]
 
     def block(firsts: NDArray[np.int64]) -> NDArray[np.float32]:
+        if not found.found.any():  # then they are of no length
+            return np.full((len(firsts), len(names)), NOT_FOUND, np.float32)
         cosines = np.clip(clean.embeddings[firsts] @ found.embeddings.T, NOT_FOUND, 1)
         return np.where(found.found, cosines, np.float32(NOT_FOUND)).astype(np.float32)
 

@@ -16,6 +16,7 @@ from edgeface.evaluation.impostors import share_interval
 from edgeface.recognition.values import Box, Face, Image
 from tests.support.packages import edit_description
 from tests.support.pages import assert_stands_alone
+from tests.support.patterned_people import picture, png
 
 
 @pytest.fixture
@@ -142,6 +143,24 @@ def test_bytes_cost_next_to_nothing(
     output = capsys.readouterr()
     assert "44 of 48 pairs have two faces" in output.out
     assert "07/frontal/2.png: no face found" in output.err
+
+
+def test_pairs_without_any_face_are_one_line(
+    capsys: pytest.CaptureFixture[str], models: list[str], tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(png(picture(1, 1, face=False)))
+    (tmp_path / "pairs.csv").write_text("fold,a,b,same\n1,a.png,b.png,1\n1,a.png,c.png,0\n")
+    given = ["--pairs", str(tmp_path / "pairs.csv"), "--root", str(tmp_path), *models]
+    for kind, said in (
+        ("quantization", "no pair has a face in both pictures"),
+        ("conditions", "no pair of one person has a face in both pictures"),
+    ):
+        assert main(["evaluate", kind, *given]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error == f"edgeface: error: {said}"
+    assert main(["evaluate", "verification", *given]) == 0
+    assert "3 of 3 pictures" in capsys.readouterr().out
 
 
 def test_pictures_are_asked_for_in_one_line(
