@@ -7,6 +7,7 @@ The file is the user's own: `yunet:PATH.onnx` or, for a fixed input size, `yunet
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -67,6 +68,7 @@ class YuNet:
         rows = self._net.detect(image_bgr)[1]
         found = np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
         faces = [_face(row, fit, scale) for row in found]
+        faces = [replace(face, sure=face.score >= self.score_threshold) for face in faces]
         return sorted(faces, key=lambda face: -face.score)
 
 

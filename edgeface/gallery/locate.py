@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 import cv2
 import numpy as np
 
-from edgeface.recognition.second_look import look_again, surroundings
+from edgeface.recognition.second_look import look, look_again, surroundings
 from edgeface.recognition.values import Box, Face, FaceDetector, Image
 
 Preference: TypeAlias = Literal["central", "dominant"]
@@ -144,7 +144,7 @@ def choose_face(
 
 def find_faces(detector: FaceDetector, image_bgr: Image) -> list[Face]:
     """All faces of the first way of looking that finds any, in pixels of the picture."""
-    faces = list(detector.detect(image_bgr))
+    faces = look(detector, image_bgr)
     if faces and not _is_tight(faces, image_bgr):
         return faces
     candidates = [faces] if faces else []

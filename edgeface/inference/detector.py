@@ -57,6 +57,7 @@ class Detector:
         self._max_faces = max_faces
         self._nms_iou = output.nms_iou
         threshold = output.score_threshold if score_threshold is None else score_threshold
+        self._sure: Final = threshold - 1e-6  # what lies on it, but for rounding, reaches it
         specs = {spec.name: spec for spec in self._network.outputs}
         self._levels, self._doubtful_levels = (
             [
@@ -84,7 +85,8 @@ class Detector:
         *,
         doubtful: bool = False,
     ) -> list[Face]:
-        """Faces, best first; at most `max_faces`; if `doubtful`, from `DOUBTFUL` of the threshold.
+        """Faces, best first; at most `max_faces`; if `doubtful`, from `DOUBTFUL` of the threshold,
+        and those below it are not `sure`.
 
         `scale` is `Frame.detect_scale`: the results are multiplied by it, so that they are in
         pixels of the full image when `image_bgr` is the smaller one. Boxes may reach beyond the
@@ -98,7 +100,7 @@ class Detector:
         scores = found.scores.tolist()
         zoom = float(1 / factor.max())
         return [
-            Face(Box(*box), marks, score, zoom)
+            Face(Box(*box), marks, score, zoom, score >= self._sure)
             for box, marks, score in zip(boxes, landmarks, scores, strict=True)
         ]
 

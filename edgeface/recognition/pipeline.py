@@ -23,7 +23,7 @@ from edgeface.recognition.idling import Governor, IdleRules
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
-from edgeface.recognition.second_look import look_again
+from edgeface.recognition.second_look import look, look_again
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.tracking import Tracker, TrackerRules
 from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
@@ -178,7 +178,7 @@ class Pipeline:
         faces: list[Face] = []
         if wanted:
             with self._stage("detect"):
-                faces = self._detector.detect(small, frame.detect_scale)
+                faces = look(self._detector, frame.image, small, frame.detect_scale)
         now = Moment(frame.captured_at, frame.boottime_ns, len(faces))
         with self._stage("track"):
             update = self._tracker.update(faces, now.time_s)

@@ -1,8 +1,10 @@
-"""A second, closer look at a face that was found coarsely.
+"""A second look at a face that was seen from too far away, or from too near.
 
-The detector sees a frame scaled down to its input. A face that is small there is found, but its
-landmarks are guesses, and what is aligned by guesses resembles nobody. The same detector sees the
-full-resolution surroundings of that face enlarged, and gives the landmarks that count.
+The detector sees a frame scaled down to its input. A face that is small there may be missed by a
+little, and where it is found its landmarks are guesses; what is aligned by guesses resembles
+nobody. Those of a face that fills the input are less exact as well. The same detector sees the
+full-resolution surroundings, framed as it knows faces best: that tells whether a doubtful one is a
+face, and gives the landmarks that count.
 """
 
 from __future__ import annotations
@@ -16,35 +18,69 @@ from edgeface.recognition.values import Box, Face, FaceDetector, Image
 
 COARSE_PX: Final = 60.0
 """A face whose shorter side is below it in the detector's input was looked at coarsely."""
-FILLS: Final = 0.4
-"""The share of the closer look's side that the face takes."""
+NEAR_PX: Final = 130.0
+"""A face whose shorter side is above it there was seen from too near."""
+FILLS: Final = 0.5
+"""The share of the second look's side that the face takes."""
 SAME_IOU: Final = 0.3
 """The least overlap at which both looks mean the same face."""
+DOUBTFUL_LOOKS: Final = 2
+"""So many doubtful faces of an image are looked at again, the best first: bounds the time."""
 _OUTSIDE_GRAY: Final = (127, 127, 127)
 
 
 def is_coarse(face: Face) -> bool:
     """Whether the image has more of the face than the detector saw of it, and that was little."""
-    side_px = min(face.box.width, face.box.height)
-    return face.zoom < 1.0 and side_px * face.zoom < COARSE_PX
+    return face.zoom < 1.0 and _seen_px(face) < COARSE_PX
+
+
+def _seen_px(face: Face) -> float:
+    """The shorter side in the detector's input."""
+    return min(face.box.width, face.box.height) * face.zoom
+
+
+def look(
+    detector: FaceDetector,
+    image_bgr: Image,
+    small_bgr: Image | None = None,
+    scale: tuple[float, float] = (1.0, 1.0),
+) -> list[Face]:
+    """The faces of the image BGR uint8 `(h, w, 3)`, in its pixels: those that the detector is sure
+    of at once, and the doubtful ones, small in its input, of which a second look is sure.
+
+    `small_bgr` is what it sees first, if not the image itself: the same scene, in which a pixel is
+    `scale` of the image's. Raises what the detector raises.
+    """
+    seen = image_bgr if small_bgr is None else small_bgr
+    found = detector.detect(seen, scale, doubtful=True)
+    faces = [face for face in found if face.sure]
+    doubtful = [face for face in found if not face.sure and is_coarse(face)]
+    for face in doubtful[:DOUBTFUL_LOOKS]:
+        again = _framed(detector, image_bgr, face)
+        if again and again.sure and all(again.box.iou(one.box) < SAME_IOU for one in faces):
+            faces.append(again)
+    return faces
 
 
 def look_again(detector: FaceDetector, image_bgr: Image, face: Face) -> Face:
-    """The face as a closer look finds it in the image BGR uint8 `(h, w, 3)`, in its pixels.
+    """The face as a second look finds it in the image BGR uint8 `(h, w, 3)`, in its pixels.
 
-    The face itself where the first look was close enough. Where the closer look sees no face, or
+    The face itself where the first look was framed well enough. Where the second sees no face, or
     only another one, it is returned with a score of 0: what is not confirmed is not to be compared
     with anybody, and the gate of uncertain faces refuses it. Raises what the detector raises.
     """
-    if not is_coarse(face):
+    if not is_coarse(face) and _seen_px(face) <= NEAR_PX:
         return face
-    part, left, top = surroundings(image_bgr, face.box)
     # The frame had a face here: for a confirmation a doubtful one is enough, and its score counts.
+    return _framed(detector, image_bgr, face) or replace(face, score=0.0)
+
+
+def _framed(detector: FaceDetector, image: Image, face: Face) -> Face | None:
+    """The same face, sure or doubtful, in its surroundings; None where it is not there."""
+    part, left, top = surroundings(image, face.box)
     found = [_moved(again, left, top) for again in detector.detect(part, doubtful=True)]
-    best = max(found, key=lambda again: again.box.iou(face.box), default=face)
-    if best is face or best.box.iou(face.box) < SAME_IOU:
-        return replace(face, score=0.0)
-    return best
+    best = max(found, key=lambda again: again.box.iou(face.box), default=None)
+    return best if best and best.box.iou(face.box) >= SAME_IOU else None
 
 
 def surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:

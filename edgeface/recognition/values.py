@@ -83,6 +83,8 @@ class Face:
     """Detector confidence in [0, 1]."""
     zoom: float = 1.0
     """Pixels of the detector's input per pixel of the image: how closely it was looked at."""
+    sure: bool = True
+    """Whether the score reaches the detector's threshold; a doubtful one does not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -122,7 +122,13 @@ def test_every_quality_gate_is_explained(gate: str) -> None:
 
 def test_a_picture_on_its_side_is_told_as_such() -> None:
     class OnlyWide(PaintedDetector):
-        def detect(self, image_bgr: Image, *, doubtful: bool = False) -> list[Face]:
+        def detect(
+            self,
+            image_bgr: Image,
+            scale: tuple[float, float] = (1.0, 1.0),
+            *,
+            doubtful: bool = False,
+        ) -> list[Face]:
             return super().detect(image_bgr) if image_bgr.shape[1] > image_bgr.shape[0] else []
 
     image = picture(300, 400, (100, 100, 200, 200))
@@ -137,10 +143,13 @@ class Unsure:
     def __init__(self, score: float) -> None:
         self.score = score
 
-    def detect(self, image_bgr: Image, *, doubtful: bool = False) -> list[Face]:
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
         if not doubtful:
             return []
-        return [replace(face, score=self.score) for face in PaintedDetector().detect(image_bgr)]
+        found = PaintedDetector().detect(image_bgr)
+        return [replace(face, score=self.score, sure=False) for face in found]
 
 
 def test_a_doubtful_face_below_the_configured_score_is_no_face() -> None:
@@ -156,7 +165,13 @@ def test_a_face_above_the_configured_score_is_taken_though_the_detector_doubts_i
 
 def test_a_face_without_usable_landmarks_is_no_face() -> None:
     class Confused:
-        def detect(self, image_bgr: object, *, doubtful: bool = False) -> list[Face]:
+        def detect(
+            self,
+            image_bgr: object,
+            scale: tuple[float, float] = (1.0, 1.0),
+            *,
+            doubtful: bool = False,
+        ) -> list[Face]:
             return [replace(FACE, landmarks=np.zeros((5, 2), np.float32))]
 
     refused = Gate(Confused(), PaintedEmbedder(), LIMITS).examine(portrait(0), "a.jpg")

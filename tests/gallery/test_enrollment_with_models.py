@@ -112,7 +112,7 @@ def behind_a_bar(image: Image, face: Face) -> Image:
     distance = float(np.hypot(*eyes_px))
     left, right = face.landmarks[:2] + np.array([[-0.6], [0.6]], np.float32) * distance * [1, 0]
     ends = [tuple(int(value) for value in point) for point in (left, right)]
-    return np.asarray(cv2.line(image.copy(), *ends, (20, 20, 20), round(distance * 0.6)), np.uint8)
+    return np.asarray(cv2.line(image.copy(), *ends, (20, 20, 20), round(distance * 0.5)), np.uint8)
 
 
 def behind_sunglasses(image: Image, face: Face) -> Image:

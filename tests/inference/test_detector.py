@@ -53,6 +53,14 @@ def test_a_doubtful_face_is_found_when_asked_for(pristine: Path, runtime: Runtim
     assert strict.detect(scene()) == []
     (face,) = strict.detect(scene(), doubtful=True)
     assert face.score == pytest.approx(score, abs=1e-6)
+    assert not face.sure
+
+
+def test_a_face_whose_score_reaches_the_threshold_is_sure(pristine: Path, runtime: Runtime) -> None:
+    for threshold in (0.5, 1 / (1 + math.exp(-127 / 16))):
+        detector = open_detector(pristine / "detector", runtime, score_threshold=threshold)
+        for doubtful in (False, True):
+            assert [face.sure for face in detector.detect(scene(), doubtful=doubtful)] == [True]
 
 
 def test_nothing_is_found_where_nothing_is(detector: Detector) -> None:

@@ -1,4 +1,4 @@
-"""A closer look at what was found coarsely: when it is taken, and what comes of it."""
+"""A second look at what was seen from too far or too near: when it is taken, what comes of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ import pytest
 from edgeface.recognition.alignment import align
 from edgeface.recognition.pipeline import Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits, assess, refusal
-from edgeface.recognition.second_look import COARSE_PX, look_again
+from edgeface.recognition.second_look import COARSE_PX, DOUBTFUL_LOOKS, NEAR_PX, look, look_again
 from edgeface.recognition.values import Box, Face, Image
 from tests.support.doorstep import Scene
 from tests.support.gallery import PaintedDetector, PaintedEmbedder, landmarks_in, picture
 from tests.support.people import face, gallery, identity, uniform_calibration
 
-INPUT_PX = 320
+INPUT_PX = (320, 240)
 FACE = (600, 300, 650, 350)
 
 
 class Shortsighted:
-    """As a real detector: sees every picture at 320 pixels, and says how closely that was."""
+    """As a real detector: sees every picture at 320x240, says how closely that was, and doubts
+    what is small then."""
 
-    def __init__(self) -> None:
+    def __init__(self, doubts_below_px: float = 0.0) -> None:
+        self.doubts_below_px = doubts_below_px
         self.painted = PaintedDetector(smallest=0.01, largest=1.0)
         self.sizes: list[tuple[int, int]] = []
 
@@ -34,19 +36,20 @@ class Shortsighted:
     ) -> list[Face]:
         height, width = image_bgr.shape[:2]
         self.sizes.append((width, height))
-        zoom = INPUT_PX / max(width, height)
+        zoom = min(INPUT_PX[0] / width, INPUT_PX[1] / height)
         size = (round(width * zoom), round(height * zoom))
         small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
-        found = self.painted.detect(np.asarray(small, np.uint8))
-        return [
+        found = [
             replace(
                 one,
                 box=one.box.scale(1 / zoom, 1 / zoom),
                 landmarks=one.landmarks / np.float32(zoom),
                 zoom=zoom,
+                sure=one.box.width >= self.doubts_below_px,
             )
-            for one in found
+            for one in self.painted.detect(np.asarray(small, np.uint8))
         ]
+        return [one for one in found if one.sure or doubtful]
 
 
 @pytest.fixture
@@ -73,12 +76,12 @@ def test_a_small_face_of_a_large_picture_gets_its_landmarks_from_close_by(
 @pytest.mark.parametrize(
     "seen",
     [
-        pytest.param(face(100, size=4 * COARSE_PX), id="large enough"),
+        pytest.param(replace(face(100, size=4 * COARSE_PX), zoom=0.25), id="large enough"),
         pytest.param(replace(face(100, size=30), zoom=1.0), id="at full resolution"),
         pytest.param(replace(face(100, size=30), zoom=2.0), id="enlarged"),
     ],
 )
-def test_what_was_seen_closely_is_not_looked_at_again(detector: Shortsighted, seen: Face) -> None:
+def test_what_was_seen_well_is_not_looked_at_again(detector: Shortsighted, seen: Face) -> None:
     assert look_again(detector, picture(1280, 720), seen) is seen
     assert detector.sizes == []
 
@@ -98,6 +101,72 @@ def test_a_face_that_a_closer_look_does_not_find_is_refused(
     quality = assess(second, align(image, second.landmarks))
     limits = QualityLimits(min_sharpness=0, min_exposure=0)
     assert refusal(quality, limits) == "uncertain"
+
+
+@pytest.mark.parametrize("doubts_below_px", [20, 250])
+def test_a_doubtful_face_that_is_small_counts_where_a_second_look_is_sure(
+    doubts_below_px: int,
+) -> None:
+    detector = Shortsighted(doubts_below_px)
+    image = picture(1280, 720, FACE)
+    assert detector.detect(image) == []
+    found = look(detector, image)
+    assert [one.box.iou(Box(*FACE)) > 0.95 for one in found] == [True] * (doubts_below_px == 20)
+    assert all(off_px(one) < 0.6 and look_again(detector, image, one) is one for one in found)
+
+
+def test_a_small_picture_of_the_scene_is_seen_first_and_the_large_one_again() -> None:
+    detector = Shortsighted(20)
+    image = picture(1280, 720, FACE)
+    small = cv2.resize(image, (320, 180), interpolation=cv2.INTER_AREA)
+    (found,) = look(_Scaled(detector), image, np.asarray(small, np.uint8), (4.0, 4.0))
+    assert off_px(found) < 0.6
+
+
+class _Scaled:
+    """Gives what it sees in the pixels of the image that it is a smaller copy of."""
+
+    def __init__(self, detector: Shortsighted) -> None:
+        self.detector = detector
+
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
+        return [
+            replace(
+                one,
+                box=one.box.scale(*scale),
+                landmarks=one.landmarks * np.float32(scale),
+                zoom=one.zoom / scale[0],
+            )
+            for one in self.detector.detect(image_bgr, doubtful=doubtful)
+        ]
+
+
+def test_only_so_many_doubtful_faces_are_looked_at(detector: Shortsighted) -> None:
+    detector.doubts_below_px = 20
+    many = [(left, 300, left + 50, 350) for left in range(40, 1240, 100)]
+    found = look(detector, picture(1280, 720, *many))
+    assert len(found) == len(detector.sizes) - 1 == DOUBTFUL_LOOKS < len(many)
+
+
+def test_a_large_doubtful_face_is_no_face(detector: Shortsighted) -> None:
+    detector.doubts_below_px = 1000
+    assert look(detector, picture(320, 180, (100, 30, 200, 130))) == []
+    assert len(detector.sizes) == 1
+
+
+def test_a_face_that_fills_the_picture_is_looked_at_from_further_away(
+    detector: Shortsighted,
+) -> None:
+    box = (40, 20, 200, 180)
+    image = picture(240, 200, box)
+    (first,) = detector.detect(image)
+    assert min(first.box.width, first.box.height) * first.zoom > NEAR_PX
+    second = look_again(detector, image, first)
+    assert second.box.iou(Box(*box)) > 0.95
+    assert second.zoom < first.zoom
+    assert look_again(detector, image, second) is second
 
 
 @pytest.mark.parametrize("at", [(0, 0), (1230, 670), (1230, 0)])

@@ -93,7 +93,9 @@ class PaintedDetector:
         self.sizes: list[tuple[int, int]] = []
         """Width and height of every picture it was shown."""
 
-    def detect(self, image_bgr: Image, *, doubtful: bool = False) -> list[Face]:
+    def detect(
+        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
+    ) -> list[Face]:
         height, width = image_bgr.shape[:2]
         self.sizes.append((width, height))
         channels = image_bgr.astype(np.int16)
