@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -172,9 +172,24 @@ class Books:
             if key[1] <= committed.get(key[0], 0)  # else it is the row in which the bit has flipped
         }
 
+    @property
+    def untold(self) -> set[tuple[str, int]]:
+        """What the last life before a bit flipped in the log had committed when it was killed, and
+        had told nobody of: the kill came within the commit, before its number was noted beside the
+        file, and then it was in that log alone."""
+        found: set[tuple[str, int]] = set()
+        for session, last in (
+            self.snapshots[item.snapshots - 1][:2]
+            for item in self.damaged
+            if item.in_log and item.snapshots
+        ):
+            told = max((n for s, n in self.ledger if s == session), default=0)
+            found |= {(session, number) for number in range(told + 1, last + 1)}
+        return found
+
     def missing(self) -> list[tuple[str, int]]:
         """Committed, and neither seen nor announced as dropped."""
-        known = self.seen | self.announced | self.excused
+        known = self.seen | self.announced | self.excused | self.untold
         everything = {(s, n) for s, last in self.committed.items() for n in range(1, last + 1)}
         everything |= {key for key, item in self.ledger.items() if item.on_disk}
         return sorted(everything - known)
@@ -254,19 +269,26 @@ class Books:
     def _chain(self) -> list[str]:
         """Of each session whose first event arrived: does it name the committed one before? A later
         event may instead, where the file could not be opened at the start."""
-        sessions = list(self.committed.items())
-        before: Mapping[str, tuple[str, int] | None] = {
-            session: sessions[number - 1] if number else None
-            for number, (session, _) in enumerate(sessions)
-        }
+        sessions, untold = list(self.committed.items()), self.untold
+        before: dict[str, list[list[tuple[str, int]]]] = {}
+        ends: list[list[tuple[str, int]]] = [[]]
+        for session, last in sessions:
+            before[session] = ends
+            while last and (session, last) in untold:
+                ends, last = [[(session, last)], *ends], last - 1
+            ends = (
+                [[(session, last)], *(e for e in ends if e and e[0][0] == session)]
+                if last
+                else ends
+            )
         named: dict[str, list[tuple[str, int]]] = {}
         for item in {(i.session, i.seq): i for i in self.log}.values():
             if item.seq == 1 or item.previous is not None:
                 named.setdefault(item.session, []).extend([item.previous] if item.previous else [])
         return [
-            f"{session} names {found}, not {before.get(session)}"
+            f"{session} names {found}, not {before[session]}"
             for session, found in named.items()
-            if session in before and found != ([before[session]] if before[session] else [])
+            if session in before and found not in before[session]
         ]
 
     def _invented(self) -> list[tuple[str, int]]:

@@ -178,6 +178,17 @@ def test_an_event_may_come_after_younger_ones_where_damage_to_the_log_has_brough
     assert any("out of order" in promise for promise in wrong(books)) != excused
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_what_a_kill_has_kept_from_being_told_may_be_lost_with_the_log(told: bool) -> None:
+    books = good()
+    books.snapshots[0] = Snapshot("a", 4, frozenset({("a", 2), ("a", 4)}), frozenset())
+    if told:
+        books.ledger["a", 4] = Entry("a", 4, "a-4", on_disk=True)
+    assert any("the one before" in promise for promise in wrong(books))
+    books.damaged.append(Damage(1, 3, in_log=True))
+    assert (wrong(books) == set()) != told
+
+
 def test_what_waited_at_a_flip_is_excused_by_a_loss_without_ranges_that_is_told_after_it() -> None:
     books = good()
     books.snapshots.insert(1, Snapshot("a", 3, frozenset({("a", 2), ("a", 3)}), frozenset()))
