@@ -8,6 +8,9 @@
 # make contract     write docs/schema and docs/asyncapi.yaml anew from the code's types
 # make test-train   run the training recipe on a tiny sample, in an environment of its own
 # make test-tflite  run both models with tflite-runtime 2.14 alone, in an environment of its own
+# make install, make uninstall   as root: program, user, service, timers and udev rules of this machine;
+#              configuration and gallery are kept
+# make deb     the same as a Debian package, in dist/, for the Debian and the architecture it is made on
 # make clean   remove what these made
 
 PYTHON ?= python3
@@ -17,7 +20,7 @@ ARGS ?=
 EXAMPLES ?= 100000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test faults fuzz check contract test-train test-tflite clean mosquitto
+.PHONY: help demo test faults fuzz check contract test-train test-tflite install uninstall deb clean mosquitto
 .DELETE_ON_ERROR:
 
 help:
@@ -67,6 +70,12 @@ test-tflite: .venv-tflite/.done
 	.venv-tflite/bin/python -m pip --disable-pip-version-check uninstall -q -y ai-edge-litert
 	mv .venv-tflite/schema_py_generated.py .venv-tflite/lib/python3*/site-packages/
 	touch $@
+
+install uninstall:
+	PYTHON=$(PYTHON) systemd/install.sh $@
+
+deb:
+	systemd/deb.sh
 
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
