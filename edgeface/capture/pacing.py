@@ -7,8 +7,15 @@ from typing import Literal
 from edgeface.base.clock import NS, Clock, Stamp, stamp_at
 from edgeface.base.errors import FrameTimeoutError
 
+RESTING_S = 0.2
+"""A camera at rest shows who comes within so long."""
 MOST_BEHIND_S = 1.0
 """How much is dropped at once at most; beyond that the schedule is moved instead."""
+
+
+def frames_at_rest(fps: float) -> int:
+    """Of so many frames in a row one is enough while nobody is there."""
+    return max(1, int(RESTING_S * fps))
 
 
 class Pacer:

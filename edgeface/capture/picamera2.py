@@ -26,6 +26,7 @@ import numpy as np
 from edgeface.base.clock import Clock, boottime_of_sensor, stamp_at
 from edgeface.base.errors import CameraError, FrameTimeoutError, RuntimeMissingError
 from edgeface.capture.bounded import call_bounded
+from edgeface.capture.pacing import frames_at_rest
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 from edgeface.settings.camera import Picamera2Camera
@@ -92,6 +93,7 @@ class Picamera2Source(FrameSource):
         self._size = camera.size
         self._detect_size = detect_stream_size(camera.size, camera.detect_size)
         self._frame_us = round(1e6 / camera.fps)
+        self._rest_s = (frames_at_rest(camera.fps) - 1) / camera.fps
         self._camera: Any = None
         self._job: Any = None
         self._main = Stream(0, 0, 0)
@@ -154,6 +156,10 @@ class Picamera2Source(FrameSource):
         return _stream(chosen["main"], "RGB888"), _stream(chosen["lores"], "YUV420")
 
     def _next(self, timeout_s: float) -> Picture:
+        if self._resting:  # the frames of meanwhile are made into nothing
+            rest_s = min(self._rest_s, timeout_s)
+            self._clock.sleep(rest_s)
+            timeout_s -= rest_s
         self._drop_stale_job()
         before_ns = self._clock.boottime_ns()
         with self._request(timeout_s) as request:

@@ -16,6 +16,7 @@ import numpy as np
 from edgeface.base.clock import NS, Clock, Stamp, boottime_of_sensor, stamp_at, stamp_now
 from edgeface.base.errors import CameraError, ClosedError, FrameTimeoutError
 from edgeface.capture.bounded import call_bounded
+from edgeface.capture.pacing import frames_at_rest
 from edgeface.capture.slot import LatestSlot
 from edgeface.capture.source import FrameSource, Picture
 
@@ -59,7 +60,11 @@ class CaptureReader:
         self._driver_stamps = driver_stamps
         self._grabbed = grabbed
         self._believed = False
-        self._shortest_ns = 0 if max_fps is None else round(0.75 * NS / max_fps)
+        self._shortest_ns = self._rest_ns = 0 if max_fps is None else round(0.75 * NS / max_fps)
+        if max_fps is not None and (few := frames_at_rest(max_fps)) > 1:
+            self._rest_ns = round((few - 0.5) * NS / max_fps)
+        self.resting = False
+        """Whether more frames are left out: see `FrameSource.rest`."""
         self._slot: LatestSlot[tuple[int, Picture]] = LatestSlot()
         self._stop = threading.Event()
         self._error: CameraError | None = None
@@ -128,7 +133,8 @@ class CaptureReader:
             self._grabbed(capture)
             number += failed + 1
             stamp = self._stamp(capture)
-            if stamp.boottime_ns - kept_ns < self._shortest_ns:
+            shortest_ns = self._rest_ns if self.resting else self._shortest_ns
+            if stamp.boottime_ns - kept_ns < shortest_ns:
                 continue
             done, image = capture.retrieve()
             if not done or image is None:
@@ -171,6 +177,7 @@ class ReaderSource(FrameSource):
     def _next(self, timeout_s: float) -> Picture:
         if self._reader is None:
             raise ClosedError(f"camera {self.name!r} is not open")
+        self._reader.resting = self._resting
         return self._reader.read(timeout_s)
 
     def _stop(self) -> None:

@@ -119,6 +119,10 @@ class ReopeningSource:
         """See `FrameSource.expose`."""
         self._source.expose(ev)
 
+    def rest(self, resting: bool) -> None:
+        """See `FrameSource.rest`."""
+        self._source.rest(resting)
+
     def close(self) -> None:
         """Release everything; safe to call twice."""
         self._is_open = False

@@ -52,6 +52,7 @@ class FrameSource(ABC):
         self._clock = clock or Clock()
         self._sequence = -1
         self._ev = 0.0
+        self._resting = False
 
     def open(self) -> None:
         """Acquire the camera or file; opening an open source changes nothing.
@@ -101,6 +102,11 @@ class FrameSource(ABC):
             self._ev = ev
             if self.is_open:
                 self._expose(ev)
+
+    def rest(self, resting: bool) -> None:
+        """Nobody is there, or somebody again: at rest a camera that makes its frames with much work
+        leaves some out, but shows one in every `RESTING_S`. Others go on as they do."""
+        self._resting = resting
 
     def _turned(self, image: Image) -> Image:
         image = turned(image, self.rotate)

@@ -132,6 +132,7 @@ class Capture:
 
     def _step(self, source: ReopeningSource, pulse: Pulse) -> None:
         source.expose(self._board.by_recognizer.exposure_ev)
+        source.rest(self._board.by_recognizer.idle)
         try:
             frame = source.read(READ_S)
         except FrameTimeoutError:

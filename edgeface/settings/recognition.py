@@ -20,7 +20,8 @@ class DetectionSettings(Section):
     """At most so many faces of a frame are looked at, the best scores first."""
     idle_after_s: Seconds | None = 5.0
     """Nobody is there and nothing has moved for so long: then faces are looked for once a second,
-    and at once where the picture changes; null: always in every frame."""
+    and at once where the picture changes, and a camera of the Raspberry Pi or on USB leaves out
+    frames, but shows one in every 200 ms; null: always in every frame."""
 
 
 class QualitySettings(Section):

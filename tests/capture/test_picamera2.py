@@ -252,3 +252,37 @@ def test_a_camera_without_that_control_is_left_alone_and_says_so(
         source.read(WAIT_S)
         assert "ExposureValue" not in rig.cameras[0].controls
     assert "takes no ExposureValue" in caplog.text
+
+
+class Sleeps(Clock):
+    """A clock that notes what was slept."""
+
+    def __init__(self) -> None:
+        self.slept_s: list[float] = []
+
+    def sleep(self, duration_s: float) -> None:
+        self.slept_s.append(duration_s)
+
+
+@pytest.mark.parametrize(
+    ("fps", "left_out_s"), [(10.0, 0.1), (30.0, 5 / 30), (8.0, 0.0), (2.0, 0.0)]
+)
+def test_at_rest_frames_are_left_out_but_one_comes_within_200_ms(
+    rig: Rig, fps: float, left_out_s: float
+) -> None:
+    clock = Sleeps()
+    with picamera2(size=(160, 96), detect_size=(80, 48), fps=fps, clock=clock) as source:
+        source.read(WAIT_S)
+        assert clock.slept_s == []
+        source.rest(True)
+        source.read(WAIT_S)
+        assert clock.slept_s == [pytest.approx(left_out_s)]
+        assert left_out_s + 1 / fps <= max(0.2, 1 / fps) + 1e-9
+        rig.stalled.set()
+        with pytest.raises(FrameTimeoutError):
+            source.read(0.02)
+        rig.stalled.clear()
+        source.rest(False)
+        slept = len(clock.slept_s)
+        source.read(WAIT_S)
+        assert len(clock.slept_s) == slept

@@ -163,7 +163,10 @@ def test_a_frame_that_lay_in_the_driver_keeps_its_age() -> None:
     drained(capture, reader)
 
 
-def test_frames_above_the_rate_are_not_even_decoded() -> None:
+@pytest.mark.parametrize(("resting", "decoded"), [(False, 10), (True, 6)])
+def test_frames_above_the_rate_and_more_at_rest_are_not_even_decoded(
+    resting: bool, decoded: int
+) -> None:
     clock = ManualClock()
 
     class Camera30(ScriptedCapture):
@@ -173,8 +176,9 @@ def test_frames_above_the_rate_are_not_even_decoded() -> None:
 
     capture = Camera30()
     reader = start(capture, clock, max_fps=10)
+    reader.resting = resting
     drained(capture, reader, *range(30))
-    assert len(capture.retrieved) == 10
+    assert len(capture.retrieved) == decoded
 
 
 def test_a_capture_that_does_not_open_is_released() -> None:

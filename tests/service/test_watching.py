@@ -161,7 +161,7 @@ def test_a_view_that_cannot_be_written_is_said_and_not_missed(
     assert door.see(place(3), MOVED_S + 60) == {"camera_moved"}
 
 
-def test_a_dark_face_reaches_the_camera_as_an_exposure(tmp_path: Path) -> None:
+def test_a_dark_face_reaches_the_camera_as_an_exposure_and_nobody_as_rest(tmp_path: Path) -> None:
     photograph = tmp_path / "visitor.png"
     cv2.imwrite(str(photograph), np.full((300, 240, 3), 120, np.uint8))
     camera = {"source": "simulated", "photographs": [str(photograph)], "size": [160, 96]}
@@ -181,5 +181,8 @@ def test_a_dark_face_reaches_the_camera_as_an_exposure(tmp_path: Path) -> None:
             dark = dataclasses.replace(frame, image=frame.image // 4)
             watch.is_frozen(dark)
             watch.look(dark, FrameResult((sight,), ()), cast(Any, None), resting=True)
+        board.by_recognizer.idle = True
+        capture._step(source, Pulse(10.0))
+        assert source._source._resting
     assert board.by_recognizer.exposure_ev == 1.0
     assert means[-1] > 1.15 * means[0]
