@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from edgeface.evaluation.identification_run import (
 from edgeface.evaluation.opener import DETECTOR, EMBEDDER, Opener, existing, model_facts
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
+from edgeface.evaluation.stills import crops_by_name
 from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.values import Image
 
 _NAMED = 5
 
@@ -107,7 +109,11 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     if args.report:
         from edgeface.evaluation.tables_page import identification_page
 
-        identification_page(measured).write(args.report)
+        def crops_of(names: Sequence[str]) -> Mapping[str, Image]:
+            with PictureRoot(roots[-1]) as root:
+                return crops_by_name(root, names, detector, embedder)
+
+        identification_page(measured, crops_of).write(args.report)
     return measured
 
 

@@ -16,7 +16,7 @@ from edgeface.evaluation.operating_points import OperatingPoint, operating_point
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import Protocol, read_protocol
 from edgeface.evaluation.quantization import measure_quantization
-from edgeface.evaluation.stills import EmbeddedPictures, each_picture, embed_pictures
+from edgeface.evaluation.stills import EmbeddedPictures, crops_by_name, embed_pictures
 from edgeface.evaluation.verification_report import report
 from edgeface.inference.package import ModelPackage, find_package, load_package
 from edgeface.recognition.decision import DecisionRules
@@ -114,8 +114,7 @@ class _Embedded:
         opener = Opener()
         models = opener.detector(self._args.detector), opener.embedder(self._args.embedder)
         with PictureRoot(existing(self._args.root)) as root:
-            found = each_picture(root, names, *models)
-            return {one.name: one.face.crop for one in found if one.face is not None}
+            return crops_by_name(root, names, *models)
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:

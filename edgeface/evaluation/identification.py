@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,10 @@ _GOOD: Final = Quality(100.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 """Every photograph counts the same."""
 
 
+Hardest: TypeAlias = dict[int, tuple[float, int]]
+"""By the row of a still its score, and the person who is nearest."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Portraits:
     """Faces and whose they are."""
@@ -46,6 +50,8 @@ class Portraits:
     """int32 `(n,)`: the person of each row."""
     people: tuple[str, ...]
     """p names."""
+    pictures: tuple[str, ...] = ()
+    """Of each row, if known."""
 
     def rows(self) -> list[NDArray[np.int64]]:
         """For each person int64 `(k,)`, their rows."""
@@ -121,6 +127,8 @@ class ProbeTally:
     """Scores of enrolled people's probes with themselves; -1 where somebody else is nearer."""
     non_mated: list[float] = field(default_factory=list)
     """Scores of strangers' probes with who is nearest."""
+    hardest: tuple[Hardest, Hardest] = field(default_factory=lambda: ({}, {}))
+    """By the row of a still: own people's lowest score, strangers' highest, and who is nearest."""
 
     def __post_init__(self) -> None:
         self.shown, self.named, self.misnamed, self.first = np.zeros((4, self.people))
@@ -131,15 +139,24 @@ class ProbeTally:
         self.enrolled.append(np.zeros(self.people))
         self.enrolled[-1][list(split.enrolled)] = 1
 
-    def count(self, person: int, named: set[int], best: int, score: float) -> None:
-        """A probe of `person` that was `named` so, and whose nearest is `best` with that score."""
+    def count(
+        self, person: int, named: set[int], best: int, score: float, row: int | None = None
+    ) -> None:
+        """A probe of `person` that was `named` so, and whose nearest is `best` with that score;
+        `row` is that of a still."""
+        own, others = self.hardest
         if not self.enrolled[-1][person]:
             self.strangers[-1][person] += 1
             self.non_mated.append(score)
+            if row is not None:
+                others[row] = max(others.get(row, (score, best)), (score, best))
             # A visit that was split may give two names; it is one stranger let in.
             self.taken.update((person, other) for other in sorted(named)[:1])
             return
         self.mated.append(score if best == person else MIN_SCORE)
+        if row is not None:
+            lowest = (self.mated[-1], best)
+            own[row] = min(own.get(row, lowest), lowest)
         self.shown[person] += 1
         self.named[person] += person in named
         self.misnamed[person] += bool(named - {person})
@@ -224,7 +241,7 @@ def measure(
                 ranking = match(probe, np.ones(1, np.float32), index, allowed)
                 look = evaluate(ranking, index, calibration, one_look)
                 named = {numbers[ranking.best]} if look.outcome == "recognized" else set()
-                found.stills.count(person, named, numbers[ranking.best], _score(ranking))
+                found.stills.count(person, named, numbers[ranking.best], _score(ranking), int(row))
             for start in range(0, len(rows) - rules.min_agreeing + 1, rules.best_frames):
                 track = portraits.embeddings[rows[start : start + rules.best_frames]]
                 ranking = match(track, np.ones(len(track), np.float32), index, allowed)

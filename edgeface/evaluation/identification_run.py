@@ -68,7 +68,10 @@ def embed_people(
         "pictures_faceless": list(pictures.faceless),
         "pictures_unread": list(pictures.unread),
     }
-    portraits = Portraits(pictures.embeddings[found], subjects[found].astype(np.int32), people)
+    shown = tuple(name for name, one in zip(names, found, strict=True) if one)
+    portraits = Portraits(
+        pictures.embeddings[found], subjects[found].astype(np.int32), people, shown
+    )
     return portraits, account
 
 
@@ -128,6 +131,7 @@ def gallery_sizes(
         np.concatenate([gallery.embeddings, probes.embeddings]),
         np.array(subjects, dtype=np.int32),
         people,
+        gallery.pictures + probes.pictures,
     )
     first = len(gallery.embeddings)
     enrolled = {person: own[own < first] for person, own in enumerate(everybody.rows())}
@@ -182,6 +186,28 @@ def _row(
         "track": _rates(found.tracks, rules.target_fpir, times),
         "missed_most": _missed(found.stills, found.tracks, portraits.people),
         "strangers_named": _taken(found.stills.taken + found.tracks.taken, portraits.people),
+        "hardest": _hardest(found.stills, portraits),
+    }
+
+
+def _hardest(stills: ProbeTally, portraits: Portraits) -> dict[str, list[dict[str, Any]]]:
+    """The pictures of own people that are the least like them, of strangers the most like one."""
+    if not portraits.pictures:
+        return {"own": [], "strangers": []}
+    own, strangers = (
+        sorted((*found, row) for row, found in kind.items()) for kind in stills.hardest
+    )
+    return {
+        kind: [
+            {
+                "picture": portraits.pictures[row],
+                "person": portraits.people[portraits.subjects[row]],
+                "nearest": portraits.people[nearest],
+                "score": score,
+            }
+            for score, nearest, row in rows[:LISTED]
+        ]
+        for kind, rows in (("own", own), ("strangers", strangers[::-1]))
     }
 
 

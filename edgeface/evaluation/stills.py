@@ -158,6 +158,14 @@ def each_picture(
         yield StillPicture(name, found)
 
 
+def crops_by_name(
+    root: Pictures, names: Sequence[str], detector: FaceDetector, embedder: FaceEmbedder
+) -> dict[str, Image]:
+    """The faces of these pictures, RGB uint8 `(s, s, 3)`, where there is one."""
+    found = each_picture(root, list(dict.fromkeys(names)), detector, embedder)
+    return {one.name: one.face.crop for one in found if one.face is not None}
+
+
 def _face_of(
     image: Image, detector: FaceDetector, embedder: FaceEmbedder, clock: list[float]
 ) -> StillFace | None:

@@ -9,13 +9,14 @@ from edgeface.evaluation.chart import Axis, Chart
 from edgeface.evaluation.conditions import CONDITIONS
 from edgeface.evaluation.page import Page, Shown
 from edgeface.evaluation.verification_page import (
+    CropsOf,
     cosine,
     decade_below,
     name_models,
     name_troubles_of,
     percent,
 )
-from edgeface.recognition.thresholds import Calibration
+from edgeface.recognition.thresholds import MIN_SCORE, Calibration
 from edgeface.recognition.values import Image
 
 
@@ -206,8 +207,8 @@ def detection_page(measured: dict[str, Any]) -> Page:
     return _closed(page, measured)
 
 
-def identification_page(measured: dict[str, Any]) -> Page:
-    """Of `evaluate identification`."""
+def identification_page(measured: dict[str, Any], crops_of: CropsOf) -> Page:
+    """Of `evaluate identification`; `crops_of` gives the faces of probes."""
     rows = measured["sizes"]
     page = Page(
         "Identification",
@@ -254,6 +255,7 @@ def identification_page(measured: dict[str, Any]) -> Page:
         [_det(row, kind) for row in whole for kind in ("still", "track") if row[kind]["det"]]
     )
     _people_of(page, whole[-1])
+    _hardest_of(page, whole[-1], crops_of)
     return _closed(page, measured)
 
 
@@ -276,6 +278,30 @@ def _people_of(page: Page, row: dict[str, Any]) -> None:
         page.table(head, rows)
         if not rows:
             page.text("Nobody.")
+
+
+def _hardest_of(page: Page, row: dict[str, Any], crops_of: CropsOf) -> None:
+    kinds = row["hardest"]
+    crops = crops_of([entry["picture"] for entries in kinds.values() for entry in entries])
+    for title, text, kind in (
+        ("Hardest pictures of own people", "Least like their own template.", "own"),
+        ("Hardest pictures of strangers", "Most like somebody who is enrolled.", "strangers"),
+    ):
+        page.section(title, text)
+        page.faces(
+            [
+                Shown((crops[entry["picture"]],), _said_of(entry, kind))
+                for entry in kinds[kind]
+                if entry["picture"] in crops
+            ]
+        )
+
+
+def _said_of(entry: dict[str, Any], kind: str) -> str:
+    score = "" if entry["score"] == MIN_SCORE else f"{entry['score']:.3f} "
+    if kind == "own" and entry["nearest"] == entry["person"]:
+        return f"{score}{entry['picture']}"
+    return f"{score}{entry['picture']}, nearest: {entry['nearest']}"
 
 
 def _det(row: dict[str, Any], kind: str) -> tuple[Chart, str]:

@@ -181,6 +181,7 @@ def test_a_zip_of_people_is_measured_and_the_faceless_picture_named(
     assert output.err.endswith("07/frontal/2.png: no face found\n")
     assert "*  measured with the 4 people" in output.out
     assert_stands_alone(page)
+    assert page.read_text().count("<img") == 10 + 10
     assert page.read_text().count("<svg") == 1  # two photographs are no track
 
 
@@ -202,6 +203,12 @@ def test_a_gallery_and_who_comes_to_the_door(
     assert own["still"]["stranger_probes"] == 14
     assert (measured["pictures"], len(measured["pictures_unread"])) == (24, 1)
     assert "not a picture" in measured["pictures_unread"][0]
+    hardest = own["hardest"]
+    assert {entry["person"] for entry in hardest["own"]} == {"00", "01", "02"}
+    assert {entry["nearest"] for entry in hardest["strangers"]} <= {"00", "01", "02"}
+    for kind, order in (("own", 1), ("strangers", -1)):
+        scores = [entry["score"] for entry in hardest[kind]]
+        assert scores == sorted(scores)[::order]
 
 
 @pytest.mark.parametrize(
