@@ -51,8 +51,8 @@ def image_side(content: bytes) -> int:
 
 def _install(error: object) -> str:
     return (
-        f"an ONNX network is converted by onnx2tf ({error}); in a virtual environment of its own: "
-        "pip install -c constraints/onnx.txt 'edgeface[onnx]'"
+        f"an ONNX network is converted by onnx2tf ({error}); in a virtual environment of its own, "
+        "with Python 3.11: pip install -c constraints/onnx.txt 'edgeface[onnx]'"
     )
 
 

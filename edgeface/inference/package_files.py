@@ -33,10 +33,7 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write `model.yaml` with the sha256 of model and golden run as they are now. Raises StateError
     or OSError."""
     files = {name: file_sha256(folder / name) for name in (MODEL_FILE, GOLDEN_FILE)}
-    text = yaml.safe_dump(
-        {**description, "files": files}, sort_keys=False, width=_WIDTH, allow_unicode=True
-    )
-    write_file(folder / DESCRIPTION_FILE, text.encode(), _MODE, replace=True)
+    _write(folder, {**description, "files": files})
 
 
 def write_golden(folder: Path, **arrays: Any) -> None:
@@ -55,16 +52,17 @@ def write_calibration(
     load_package(folder)
     text = read_file(folder / DESCRIPTION_FILE, DESCRIPTION_BYTES).decode()
     description: dict[str, Any] = yaml.safe_load(text)
-    files = description["files"]
     description["calibration"] = _rounded(calibration)
     description.pop("identification", None)
     if identification is not None:
         description["identification"] = _rounded(identification)
-    text = yaml.safe_dump(
-        {**description, "files": files}, sort_keys=False, width=_WIDTH, allow_unicode=True
-    )
-    write_file(folder / DESCRIPTION_FILE, text.encode(), _MODE, replace=True)
+    _write(folder, description)
     load_package(folder)
+
+
+def _write(folder: Path, description: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(description), sort_keys=False, width=_WIDTH, allow_unicode=True)
+    write_file(folder / DESCRIPTION_FILE, text.encode(), _MODE, replace=True)
 
 
 def _rounded(value: Any) -> Any:
