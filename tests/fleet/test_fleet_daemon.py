@@ -14,13 +14,14 @@ from edgeface.contract.gallery_report import Reported
 from edgeface.fleet.admin.standing import applied_version, confirms, read_reported
 from edgeface.fleet.protocol.terms import Version
 from edgeface.inference.package import load_package
-from edgeface.mqtt.localbroker import LocalBroker
+from edgeface.mqtt.localbroker import LocalBroker, free_port
 from edgeface.security.keys import SigningKey
 from edgeface.settings.places import shipped_models
-from tests.support.broker import Arrival, Witness, running_broker
+from tests.support.broker import Arrival, Witness, eventually, running_broker
 from tests.support.daemon import DaemonProcess, write_config
 from tests.support.fleet_site import FleetSite, new_site, person_id
 from tests.support.packages import edit_description, seal
+from tests.support.scraping import samples, scrape, value
 
 BASE = "edgeface/v1/hq/door-1"
 
@@ -92,6 +93,43 @@ def test_the_daemon_follows_reports_and_erases(
         assert daemon.stop()[0] == 0
     (judged,) = _status(site)
     assert (judged.lag, judged.digest_agrees, judged.unconfirmed) == (0, True, ())
+
+
+def test_the_exporter_says_how_far_the_device_is_behind(
+    tmp_path: Path, broker: LocalBroker, site: FleetSite
+) -> None:
+    """A record that the broker does not have, until it has it."""
+    site.put({1: [1], 2: [2]}, load_package(shipped_models() / "facenet").space_id)
+    site.publish()
+    bundle = site.add_device("door-1")
+    shutil.copytree(bundle / "state", tmp_path / "state")
+    port = free_port()
+    file = write_config(
+        tmp_path,
+        broker.port,
+        camera=empty_street(tmp_path / "street"),
+        gallery={"source": "fleet"},
+        metrics={"listen": f"127.0.0.1:{port}"},
+    )
+    record = f"edgeface/v1/hq/gallery/person/{person_id(1)}"
+
+    def has(name: str, number: float) -> bool:
+        return samples(scrape(port)).get((f"edgeface_gallery_{name}", ())) == number
+
+    with Witness(broker.port, record) as witness:
+        (sent,) = witness.wait_on(record, 1)
+        witness.publish(record, b"", retain=True)
+        with DaemonProcess(file) as daemon:
+            daemon.wait_ready()
+            eventually(lambda: has("missing_records", 1), 30)
+            assert value(scrape(port), "gallery_published_revision") == 1
+            assert value(scrape(port), "gallery_revision") == 0
+            began_s = value(scrape(port), "gallery_sync_lag_seconds")
+            eventually(lambda: value(scrape(port), "gallery_sync_lag_seconds") > began_s > 0)
+            witness.publish(record, sent.message.payload, retain=True)
+            eventually(lambda: has("revision", 1), 30)
+            eventually(lambda: has("sync_lag_seconds", 0) and has("missing_records", 0))
+            assert daemon.stop()[0] == 0
 
 
 def test_the_daemon_changes_to_the_next_model_when_everybody_fits_it_and_stays_there(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import get_args
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from edgeface.contract.event import Outcome
 from edgeface.contract.report import AlertId
@@ -23,27 +21,9 @@ from tests.support.broker import eventually, running_broker
 from tests.support.commanded import PERSON
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, write_config
+from tests.support.scraping import samples, scrape, value
 
 NAME = "Eileen Unmistakable"
-
-
-def scrape(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain")
-        text: str = answer.read().decode()
-    return text
-
-
-def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def value(text: str, name: str, **labels: str) -> float:
-    return samples(text)[f"edgeface_{name}", tuple(sorted(labels.items()))]
 
 
 class Watched:
