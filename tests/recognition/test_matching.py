@@ -140,11 +140,8 @@ def test_it_is_the_same_as_the_definition_written_out(seed: int, people: int, fr
     ranking = match(embeddings, weights, index, allowed)
     probe = unit(weights @ embeddings)
     fused = [unit(np.sum([stored(row) for row in rows], axis=0)) for rows in templates]
-    expected = sorted(
-        ((float(probe @ fused[person]), person) for person in range(people) if allowed[person]),
-        reverse=True,
-    )
-    assert [person for person, _ in ranking.people] == [person for _, person in expected[:3]]
-    assert [score for _, score in ranking.people] == pytest.approx(
-        [score for score, _ in expected[:3]], abs=5e-3
-    )
+    scores = {person: float(probe @ fused[person]) for person in np.flatnonzero(allowed).tolist()}
+    # Whose scores are as near as the index's 8 bits tell may stand in either order.
+    best = pytest.approx(sorted(scores.values(), reverse=True)[:3], abs=5e-3)
+    assert [scores[person] for person, _ in ranking.people] == best
+    assert [score for _, score in ranking.people] == best
