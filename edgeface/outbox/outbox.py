@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
-from edgeface.base.clock import Clock
+from edgeface.base.clock import NS, Clock
 from edgeface.base.errors import ClosedError, StateError
 from edgeface.contract.event import Sighting
 from edgeface.contract.topics import Topics
@@ -59,6 +59,7 @@ class Outbox:
         """Since when the oldest event waits; None when none does."""
         self._oldest: tuple[str, bool] | None = None
         """Its id, and whether the clock was synchronized when that was looked up."""
+        self._looked_up_ns = 0
         self._path = path
         self._clock = clock
         self._beat = beat
@@ -200,7 +201,12 @@ class Outbox:
         self._look_up_oldest()
 
     def _look_up_oldest(self) -> None:
-        rows = self._writer.oldest(1, frozenset()) if self.status.depth else []
+        """At most once a second while events wait: it reads past those that are to be deleted."""
+        now_ns, waits = self._clock.monotonic_ns(), self.status.depth > 0
+        if waits and self._oldest is not None and now_ns - self._looked_up_ns < _BEAT_S * NS:
+            return
+        self._looked_up_ns = now_ns
+        rows = self._writer.oldest(1, frozenset()) if waits else []
         found = (rows[0].event_id, self._clock.synced()) if rows else None
         if found != self._oldest:
             self._oldest = found

@@ -189,6 +189,7 @@ def test_since_when_the_oldest_event_waits_is_known_while_one_does(tmp_path: Pat
         first, second = replies.get(timeout=5)
         assert outbox.oldest_at == datetime.fromtimestamp(made_ns / 1e9, UTC)
         outbox.delivered(first.event_id)
+        clock.sleep(1)
         eventually(lambda: outbox.oldest_at == second.waits_since(clock))
         outbox.delivered(second.event_id)
         eventually(lambda: outbox.oldest_at is None)
