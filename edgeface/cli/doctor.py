@@ -54,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
             raise SettingsError(f"--skip {name}: is no check; one of {', '.join(CHECKS)}")
     settings, config = _configuration(args.config)
     told: list[dict[str, Any]] = []
-    patient = Patient(settings, None if settings is None else args.config)
-    for name, found in chain([("config", config)], examine(patient, args.skip)):
+    file = None if settings is None else args.config
+    patient = Patient(settings, file, left_out=frozenset(args.skip))
+    for name, found in chain([("config", config)], examine(patient)):
         told.append(_tell(name, found, quiet=args.json))
     counts = Counter(item["verdict"] for item in told)
     if args.json:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
 from edgeface.base.errors import EdgefaceError
-from edgeface.service.doctor import access, host, parts, storage
+from edgeface.service.doctor import access, broker_side, host, parts, storage
 from edgeface.service.doctor.finding import Finding, Look, NotTriedError, Patient
 
 CHECKS: Final[Mapping[str, Look]] = {
@@ -23,8 +23,8 @@ CHECKS: Final[Mapping[str, Look]] = {
     "accelerator": parts.accelerator,
     "gallery": parts.gallery,
     "camera": parts.camera,
-    "broker": parts.broker,
-    "clock": parts.clock,
+    "broker": broker_side.broker,
+    "clock": broker_side.clock,
 }
 
 CURES: Final[Mapping[str, str]] = {
@@ -38,10 +38,10 @@ CURES: Final[Mapping[str, str]] = {
 """What to do where a check fails and its error alone does not say it."""
 
 
-def examine(patient: Patient, left_out: Collection[str] = ()) -> Iterator[tuple[str, Finding]]:
+def examine(patient: Patient) -> Iterator[tuple[str, Finding]]:
     """Make one check after another; its name and what it found."""
     for name, look in CHECKS.items():
-        if name in left_out:
+        if name in patient.left_out:
             yield name, Finding("not_tried", "left out")
             continue
         try:

@@ -40,6 +40,8 @@ class Patient:
     """The configuration's file."""
     root: Path = Path("/")
     """Where `proc`, `sys`, `dev` and `var` lie."""
+    left_out: frozenset[str] = frozenset()
+    """Checks that are not to be made, nor what they would touch."""
 
     @property
     def configured(self) -> Settings:

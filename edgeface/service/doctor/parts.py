@@ -1,19 +1,15 @@
-"""The parts of the daemon, each tried for real: models, accelerator, gallery, camera, broker."""
+"""The parts of the daemon, each tried for real: models, accelerator, gallery, camera."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from edgeface.base.clock import Clock
 from edgeface.base.counting import people
 from edgeface.base.errors import EdgefaceError, RuntimeMissingError
 from edgeface.capture.factory import make_backend
 from edgeface.gallery.opening import open_gallery
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import accelerator_trouble, open_models
-from edgeface.mqtt.connection import Connection
-from edgeface.mqtt.options import ConnectionOptions
 from edgeface.recognition.turning import best_turn
 from edgeface.service.doctor.finding import Finding, Patient
 
@@ -80,24 +76,3 @@ def _turn_of(settings: Settings, image: Image) -> int:
     except EdgefaceError:  # which the check of the models tells
         return 0
     return best_turn(detector, image) or 0
-
-
-def broker(patient: Patient) -> Finding:
-    """The broker takes a connection of this user."""
-    settings = patient.configured
-    mqtt = settings.mqtt
-    options = ConnectionOptions.from_settings(
-        mqtt, f"edgeface-doctor-{os.getpid()}", settings.decision.validity_s
-    )
-    connection = Connection(options)
-    connection.open()
-    connection.abort()
-    return Finding("ok", f"{mqtt.host}:{mqtt.port} answers{', with TLS' if mqtt.uses_tls else ''}")
-
-
-def clock(_: Patient) -> Finding:
-    """The kernel's clock is synchronized."""
-    if (trouble := Clock().sync_trouble()) is not None:
-        cure = "timedatectl set-ntp true, and a time server that can be reached"
-        return Finding("fail", f"{trouble}\ndoors refuse live events meanwhile", cure)
-    return Finding("ok", "synchronized")
