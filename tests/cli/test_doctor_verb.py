@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from edgeface.gallery.opening import open_gallery
 from edgeface.mqtt.localbroker import free_port
 from edgeface.settings.loading import load_settings
 from tests.support.broker import running_broker
+from tests.support.daemon import ROOT
 
 CONFIG = """
 site: home
@@ -166,3 +170,38 @@ def test_a_camera_that_hangs_on_its_side_is_told_how_to_be_set(
     cv2.imwrite(str(pictures / "1.png"), cv2.rotate(photograph, cv2.ROTATE_90_CLOCKWISE))
     main(["doctor", "-c", configured(tmp_path, 1), "--skip", "broker"])
     assert "set camera.rotate: 270" in capsys.readouterr().out
+
+
+def test_a_library_that_does_not_load_is_a_finding_of_the_checks_that_need_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "paho").mkdir()
+    (tmp_path / "paho/__init__.py").write_text("raise ImportError('built for another Python')\n")
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "edgeface",
+            "doctor",
+            "-c",
+            configured(tmp_path, 1),
+            "--skip=camera",
+        ],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "FAIL  broker       a library does not load: built for another Python" in found.stdout
+    assert "OK    models" in found.stdout
+    assert (found.returncode, found.stderr) == (1, "")
+
+
+def test_each_check_is_there() -> None:
+    from edgeface.service.doctor.checkup import CHECKS, examine
+    from edgeface.service.doctor.finding import Patient
+
+    found = dict(examine(Patient(None, root=Path("/nowhere"))))
+    assert found.keys() == CHECKS.keys()
+    assert {name for name, one in found.items() if one.verdict == "fail"} <= {"clock", "versions"}

@@ -156,7 +156,9 @@ def clock(patient: Patient) -> Finding:
         found = Finding("ok", "synchronized")
         if trouble is not None:
             found = Finding("fail", f"{trouble}\ndoors refuse live events meanwhile", _NTP)
-        return together([found, Finding("not_tried", f"as the daemon sees it: {error}")])
+        return together(
+            [found, Finding("not_tried", f"by the kernel; no daemon was asked: {error}")]
+        )
     if pong.clock_synced:
         return Finding("ok", f"synchronized, says the daemon, which is {pong.lifecycle}")
     text = f"not synchronized, says the daemon, which is {pong.lifecycle}"

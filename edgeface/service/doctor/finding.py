@@ -75,10 +75,11 @@ Look: TypeAlias = Callable[[Patient], Finding]
 
 
 def together(findings: Sequence[Finding]) -> Finding:
-    """Several as one, at least one: the worst verdict, what every one of them has to say."""
-    worst = max((found.verdict for found in findings), key=_BY_WEIGHT.index)
-    cures = dict.fromkeys(found.cure for found in findings if found.cure)
-    return Finding(worst, "\n".join(found.detail for found in findings), "\n".join(cures))
+    """Several as one, at least one: the worst verdict, and what each says, the worst first."""
+    ranked = sorted(findings, key=lambda found: -_BY_WEIGHT.index(found.verdict))
+    cures = dict.fromkeys(found.cure for found in ranked if found.cure)
+    detail = "\n".join(found.detail for found in ranked)
+    return Finding(ranked[0].verdict, detail, "\n".join(cures))
 
 
 def text_of(path: Path) -> str | None:

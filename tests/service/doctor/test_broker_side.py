@@ -112,7 +112,7 @@ def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
         broker(one)
     with pytest.raises(NotTriedError):
         broker(Patient(None))
-    assert "as the daemon sees it: broker 127.0.0.1" in clock(one).detail
+    assert "no daemon was asked: broker 127.0.0.1" in clock(one).detail
 
 
 @pytest.mark.parametrize(("trouble", "verdict"), [(None, "ok"), ("it runs free", "fail")])
