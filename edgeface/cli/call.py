@@ -59,7 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     enroll.add_argument("--person", dest="person_id", help="an id; default: a new one")
     for timed in (verify, identify, enroll):
         timed.add_argument("--timeout", type=between(1, 600), metavar="S", help="until the answer")
-    for sealed in (enroll, add("snapshot", "what the camera sees, sealed to the administrator")):
+    snapshot = add("snapshot", "what the camera sees, sealed to the administrator")
+    snapshot.add_argument(
+        "--event", dest="event_id", metavar="ID", help="the picture that was kept of an event"
+    )
+    for sealed in (enroll, snapshot):
         sealed.add_argument("--open-with", type=Path, metavar="KEY", help="the administrator's key")
         sealed.add_argument(
             "--out", type=output_file, metavar="FILE", help="for the opened content"
@@ -119,6 +123,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     if args.command == "verify":
         args.person_id = _person_id(args.person_id, args.config)
     names = {"timeout": "timeout_s", "person_id": "person_id", "frames": "frames", "track": "track"}
+    names["event_id"] = "event_id"
     found = {field: getattr(args, name, None) for name, field in names.items()}
     return {field: value for field, value in found.items() if value is not None}
 
@@ -176,7 +181,7 @@ def _show(
 
     shown = to_mapping(answer)
     if secret is not None and answer.data is not None:
-        _write_private(args.out, _opened(answer, secret))
+        _write_private(args.out, _opened(answer, secret, getattr(args, "event_id", None)))
         shown["data"]["sealed"] = {"opened": str(args.out)}
     shown["signature"] = "good" if key is not None else "unchecked"
     print(plain_json(shown))
@@ -191,14 +196,18 @@ def _show(
     return REFUSED if args.command == "verify" and not matched else 0
 
 
-def _opened(answer: AnyAnswer, secret: AdministratorSecret) -> bytes:
+def _opened(answer: AnyAnswer, secret: AdministratorSecret, event_id: str | None) -> bytes:
     from edgeface.contract.answers import Sealed
     from edgeface.contract.codec import from_mapping
-    from edgeface.security.sealing import Context
+    from edgeface.security.sealing import Context, picture_context
 
     assert answer.data is not None
     sealed = from_mapping(Sealed, dict(answer.data["sealed"]), "data.sealed")
     context = Context(answer.site, answer.device, answer.verb, answer.transaction or "")
+    if event_id is not None:
+        if answer.data.get("event_id") != event_id:  # one that knows of no event pictures
+            raise ContractError("other_answer", "this is not the picture of the event asked for")
+        context = picture_context(answer.site, answer.device, event_id)
     return secret.open(sealed, context)
 
 

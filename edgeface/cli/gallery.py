@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from edgeface.gallery.person import person_to_mapping, plain_text
 from edgeface.gallery.portable import export_gallery, import_gallery
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import ModelPackage, load_package
+from edgeface.service.snapshot_folder import SnapshotFolder
 from edgeface.settings.loading import load_settings
 from edgeface.settings.recognition import DecisionSettings
 from edgeface.settings.tree import Settings
@@ -158,6 +159,7 @@ def _merge(settings: Settings, store: GalleryStore, args: argparse.Namespace) ->
     )
     for other in others:
         print(f"removed {other}")
+    _forget(settings, others)
 
 
 def _bar(settings: Settings, package: ModelPackage) -> Bar:
@@ -165,13 +167,22 @@ def _bar(settings: Settings, package: ModelPackage) -> Bar:
     return bar_for(package.calibration, rules.target_fpir, rules.max_looks)
 
 
-def _remove(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
+def _forget(settings: Settings, removed: Sequence[str]) -> None:
+    """Erase the device's pictures of them; a daemon that runs would do it as well."""
+    folder = SnapshotFolder(settings.snapshots_folder)
+    folder.forget(frozenset(removed).__contains__)
+    if folder.trouble is not None:
+        warn(f"{settings.snapshots_folder}: {folder.trouble}")
+
+
+def _remove(settings: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
     ids = find_people(store, args.people, damaged=True)
     with store.change() as change:
         for person_id in ids:
             change.remove(person_id)
     for person_id in ids:
         print(f"removed {person_id}")
+    _forget(settings, ids)
     if store.erasure_pending:
         warn(
             "another process is reading the gallery, so the erased rows are still in its WAL "

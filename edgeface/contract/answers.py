@@ -16,6 +16,7 @@ from edgeface.contract.event import (
     Cosine,
     Count,
     Digest,
+    EventId,
     FaceQuality,
     GalleryUsed,
     Id,
@@ -220,6 +221,9 @@ class SnapshotData:
     height: Count
     faces: Count
     sealed: Sealed
+    event_id: EventId | None = None
+    """Whose picture was asked for. It was sealed when it was taken: in the associated data `event`
+    stands for the verb and this for the transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

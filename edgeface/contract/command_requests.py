@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import Field
 
 from edgeface.contract.codec import matching
-from edgeface.contract.event import Count, PersonId, Session
+from edgeface.contract.event import Count, EventId, PersonId, Session
 
 MAX_COMMAND_BYTES: Final = 4096
 """A larger request is refused unread."""
@@ -80,7 +80,11 @@ class Enroll(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot(Command):
-    """What the camera sees now, sealed to the administrator."""
+    """What the camera sees now, or the picture that was kept of a decision, sealed to the
+    administrator."""
+
+    event_id: EventId | None = None
+    """Of the decision; left out: what the camera sees now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

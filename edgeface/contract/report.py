@@ -25,6 +25,7 @@ AlertId: TypeAlias = Literal[
     "gallery_stale",
     "clock_unsynced",
     "outbox_dropping",
+    "snapshots_failing",
     "broker_refused",
     "model_mismatch",
     "name_in_use",

@@ -102,8 +102,9 @@ class Outbox:
         """Whether the writer thread runs."""
         return self._thread.is_alive()
 
-    def append(self, sighting: Sighting) -> None:
-        """Hand over a decision; returns at once. Raises ClosedError.
+    def append(self, sighting: Sighting, named: Callable[[str], None] = lambda _: None) -> None:
+        """Hand over a decision; returns at once. Raises ClosedError. `named` is called with the
+        event's id as the callback of `when_committed` is.
 
         Only while 10,000 tasks wait for a stuck disk is it dropped, counted and logged.
         """
@@ -111,7 +112,7 @@ class Outbox:
             _log.error("the outbox's disk is stuck: an event was dropped")
             self._submit(self._writer.overflow)
             return
-        self._submit(lambda: self._take(sighting))
+        self._submit(lambda: self._take(sighting, named))
 
     def fetch(self, limit: int, exclude: Iterable[str], reply: Reply) -> None:
         """Ask for the `limit` oldest events whose ids are not in `exclude`, in (session, seq)
@@ -212,7 +213,8 @@ class Outbox:
             self._oldest = found
             self.oldest_at = rows[0].waits_since(self._clock) if rows else None
 
-    def _take(self, sighting: Sighting) -> None:
+    def _take(self, sighting: Sighting, named: Callable[[str], None]) -> None:
         row = self._writer.take(sighting)
         if row is not None:
             self._new.append(row)
+            self._replies.append(lambda: named(row.event_id))

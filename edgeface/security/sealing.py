@@ -47,6 +47,11 @@ class Context:
         return json.dumps([self.site, self.device, self.verb, self.transaction]).encode()
 
 
+def picture_context(site: str, device: str, event_id: str) -> Context:
+    """Of a picture that was sealed when it was taken, for whoever asks for it later."""
+    return Context(site, device, "event", event_id)
+
+
 class AdministratorKey:
     """The public half, as a device pins it."""
 

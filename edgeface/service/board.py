@@ -144,6 +144,14 @@ class WatcherPost:
     """How many times an Edge TPU that was lost could be used again."""
 
 
+@dataclass(slots=True)
+class SnapshotPost:
+    """What the snapshots' worker writes."""
+
+    trouble: str | None = None
+    """Why pictures of decisions cannot be kept, or erased."""
+
+
 class Board:
     """One post for each worker, which alone writes it; any number of readers."""
 
@@ -154,6 +162,7 @@ class Board:
         self.by_gallery = GalleryPost()
         self.by_capture = CapturePost()
         self.by_watcher = WatcherPost()
+        self.by_snapshots = SnapshotPost()
 
     @property
     def settings(self) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from edgeface.base.clock import Clock
+from edgeface.base.clock import NS, Clock
 from edgeface.base.files import folder_trouble, own_folder
 from edgeface.base.messages import Subscription
 from edgeface.capture.slot import LatestSlot
@@ -19,6 +19,7 @@ from edgeface.mqtt.presence import Presence
 from edgeface.mqtt.publisher import Publisher
 from edgeface.outbox.outbox import Outbox
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.pipeline import FrameResult
 from edgeface.security.keys import SigningKey
 from edgeface.service.board import Board
 from edgeface.service.capturing import CameraTrial, Capture
@@ -30,6 +31,8 @@ from edgeface.service.local_gallery import LocalGallery
 from edgeface.service.recognizing import DEADLINE_S, Observer, Recognizer, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
 from edgeface.service.reporting import Reporter
+from edgeface.service.snapshot_folder import SnapshotFolder
+from edgeface.service.snapshots import Snapshots
 from edgeface.service.supervisor import Supervisor
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse, WorkerSpec
@@ -44,9 +47,12 @@ GALLERY: Final = "gallery"
 ACCELERATOR: Final = "accelerator"
 COMMANDS: Final = "commands"
 METRICS: Final = "metrics"
+SNAPSHOTS: Final = "snapshots"
 PUBLISHER: Final = "publisher"
 BEFORE_PUBLISHER: Final = (CAPTURE, RECOGNIZER, GALLERY, ACCELERATOR, COMMANDS, METRICS)
 """These are stopped first: what they decide at the end is still published."""
+PUBLISHING: Final = (PUBLISHER, SNAPSHOTS)
+"""And these after them."""
 
 _OUTBOX_LIMIT_S: Final = 60.0
 """An SD card may hold a write up for long; then events wait in memory."""
@@ -88,6 +94,10 @@ class Composition:
         self.publisher = self._make_publisher(settings)
         self.announcer = Announcer(self.publisher, settings.state_dir / "homeassistant")
         self._capture = Capture(self.board, self.slot, self.clock)
+        self._folder = SnapshotFolder(
+            settings.snapshots_folder, self.clock.boottime_ns() / NS, tidy=True
+        )
+        self.snapshots = Snapshots(self.board, self.me, self.floor, self._folder)
         self._gallery_worker = self._make_gallery_worker(settings)
         self.reporter = Reporter(
             self.board,
@@ -104,6 +114,7 @@ class Composition:
             self.board,
             self.floor,
             lifecycle=lambda: self.reporter.lifecycle,
+            stored=self._folder.get,
         )
         # A retained command is asked for as well: it is refused where somebody can see it.
         self.publisher.listen(Subscription(self.me.topics.commands), self.desk.receive)
@@ -135,9 +146,10 @@ class Composition:
     def _make_gallery_worker(self, settings: Settings) -> WorkerSpec:
         """In a fleet an SD card may hold a batch of records up for long."""
         if settings.gallery.source == "local":
-            return WorkerSpec(GALLERY, LocalGallery(self.board, self.floor).run)
+            local = LocalGallery(self.board, self.floor, self._folder.forget)
+            return WorkerSpec(GALLERY, local.run)
         shared = self.publisher.share(f"{GalleryTopics(settings.site).base}/")
-        worker = FleetGallery(self.board, self.me, self.floor, shared)
+        worker = FleetGallery(self.board, self.me, self.floor, shared, self._folder.forget)
         return WorkerSpec(GALLERY, worker.run, _OUTBOX_LIMIT_S, may_linger=True)
 
     def start(self) -> None:
@@ -159,6 +171,13 @@ class Composition:
             self.capture(),
             self._gallery_worker,
             WorkerSpec(COMMANDS, self.desk.run, critical=False),
+            WorkerSpec(
+                SNAPSHOTS,
+                self.snapshots.run,
+                _OUTBOX_LIMIT_S,
+                critical=False,
+                may_linger=True,
+            ),
             WorkerSpec(
                 ACCELERATOR,
                 lambda pulse: watch_accelerator(self.board, pulse),
@@ -207,10 +226,15 @@ class Composition:
             self.slot,
             self._decided,
             self.floor,
-            observe=self._observe,
+            observe=self._look_on,
             peephole=self.desk.peephole,
         ).run(pulse)
 
     def _decided(self, sighting: Sighting) -> None:
         self.desk.traces.note(sighting)
-        self.outbox.append(sighting)
+        self.outbox.append(sighting, self.snapshots.of(sighting))
+
+    def _look_on(self, frame: Frame, result: FrameResult) -> None:
+        self.snapshots.observe(frame, result)
+        if self._observe is not None:
+            self._observe(frame, result)

@@ -25,7 +25,7 @@ from edgeface.base.errors import EdgefaceError
 from edgeface.service.commanding.reloads import Reloaded
 from edgeface.service.composition import (
     BEFORE_PUBLISHER,
-    PUBLISHER,
+    PUBLISHING,
     RECOGNIZER,
     Composition,
 )
@@ -138,7 +138,7 @@ class Daemon:
         supervisor = composition.supervisor
         left = supervisor.stop(WORKERS_SHARE * total_s, BEFORE_PUBLISHER)
         composition.presence.set_state(composition.reporter.state())
-        left += supervisor.stop(PUBLISHER_SHARE * total_s, [PUBLISHER])
+        left += supervisor.stop(PUBLISHER_SHARE * total_s, PUBLISHING)
         if not composition.outbox.close(OUTBOX_SHARE * total_s):
             left += ("outbox",)
         if left:

@@ -19,7 +19,7 @@ from edgeface.mqtt.link import DeviceSession
 from edgeface.mqtt.sharing import SharedConnection
 from edgeface.service.board import Board, NextEmbedder, SyncLag
 from edgeface.service.checked_models import next_space
-from edgeface.service.local_gallery import LOAD_S
+from edgeface.service.local_gallery import LOAD_S, Forget
 from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
@@ -41,7 +41,9 @@ class FleetGallery:
         me: DeviceSession,
         floor: TimeFloor,
         connection: SharedConnection,
+        forget: Forget = lambda *_: None,
     ) -> None:
+        self._forget = forget
         self._board = board
         self._me = me
         self._floor = floor
@@ -107,6 +109,9 @@ class FleetGallery:
         board.by_gallery.index = index
         applied = replica.catch_up.applied.digest
         board.by_gallery.digest = None if applied is None else applied.hex()
+        # Before the next report, which has the receipts of those erased.
+        catch_up = replica.catch_up
+        self._forget(catch_up.gone, (catch_up.batches, replica.trusted.listed.missing))
         board.by_gallery.trouble = replica.trouble
         board.by_gallery.lag = self._lag(replica)
         others = replica.without(index.space)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from edgeface.base.counting import people
 from edgeface.base.errors import EdgefaceError, GalleryError, StateError
@@ -20,13 +21,18 @@ POLL_S: Final = 1.0
 LOAD_S: Final = 120.0
 """10,000 people take a few seconds on a Pi, with a writer to wait for."""
 
+Gone: TypeAlias = Callable[[str], bool]
+Forget: TypeAlias = Callable[[Gone, object], None]
+"""Erases what is kept of people elsewhere: of whom `gone` says so, by a state of the gallery."""
+
 _log = logging.getLogger(__name__)
 
 
 class LocalGallery:
     """`run` is the worker's function."""
 
-    def __init__(self, board: Board, floor: TimeFloor) -> None:
+    def __init__(self, board: Board, floor: TimeFloor, forget: Forget = lambda *_: None) -> None:
+        self._forget = forget
         self._board = board
         self._floor = floor
         self._lost: str | None = None
@@ -77,15 +83,21 @@ class LocalGallery:
             index = watch.poll()
             if index is not None:
                 self._take(index, store)
+            if self._missed is None:  # else nobody knows who was removed
+                self._forget(lambda person_id: person_id not in store, store.stamp())
         except EdgefaceError as error:
             if isinstance(error, GalleryCorruptError) and self._board.gallery is None:
                 raise
             self._board.by_gallery.trouble = str(error)
             _log.error("the gallery cannot be read, the one before is used on: %s", error)
             return
+        self._board.by_gallery.trouble = store.read_only or self._missed
+
+    @property
+    def _missed(self) -> str | None:
+        """Why nobody is in the gallery, where it was lost."""
         now = self._board.gallery
-        lost = None if now is not None and now.people else self._lost
-        self._board.by_gallery.trouble = store.read_only or lost
+        return None if now is not None and now.people else self._lost
 
     def _take(self, index: GalleryIndex, store: GalleryStore) -> None:
         others = _of_other_models(store, index)

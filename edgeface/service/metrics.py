@@ -50,6 +50,8 @@ COUNTERS: Final[Mapping[str, tuple[str, str]]] = {
     "log_refused": ("events_refused", "Events that the broker refused."),
     "commands_refused": ("commands_refused", "Commands that were refused."),
     "commands_dropped": ("commands_dropped", "Commands beyond what may wait."),
+    "snapshots_kept": ("snapshots_kept", "Pictures of decisions that were kept."),
+    "snapshots_left_out": ("snapshots_left_out", "Pictures that were due and were not kept."),
     "camera_stalls": ("camera_stalls", "Times that the camera delivered nothing for too long."),
     "camera_reopened": ("camera_reopened", "Times that the camera was opened again."),
 }

@@ -184,9 +184,9 @@ class Recognizer:
                 return self._anew(models, str(error), pulse)
             if not self._is_current:
                 return models
-            self._say(result.decisions, gallery, models)
             if self._observe is not None:
                 self._observe(frame, result)
+            self._say(result.decisions, gallery, models)
             self._show(frame, result, gallery, models)
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             sights = result.sights

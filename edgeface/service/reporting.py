@@ -107,6 +107,7 @@ class Reporter:
         self._presence.set_alert("clock_unsynced", clock or None)
         for alert in get_args(PictureAlert):
             self._presence.set_alert(alert, board.by_recognizer.picture.get(alert))
+        self._presence.set_alert("snapshots_failing", board.by_snapshots.trouble)
         self._presence.set_alert("camera_turned", self._turn_hint())
         self._presence.set_alert("frame_rate_low", self._rate_trouble())
 

@@ -1,5 +1,5 @@
-"""Sections `identity`, `gallery`, `commands`, `health`, `metrics`, `log` and `service`: the daemon
-itself."""
+"""Sections `identity`, `gallery`, `commands`, `snapshots`, `health`, `metrics`, `log` and
+`service`: the daemon itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class IdentitySettings(Section):
 
 
 class GallerySettings(Section):
-    """Where the people come from and how they are kept. No photograph is ever kept."""
+    """Where the people come from and how they are kept. No photograph is kept with them."""
 
     source: Literal["local", "fleet"] = "local"
     """`local`: enrolled on this device. `fleet`: from the site's broker; no local changes."""
@@ -46,7 +46,7 @@ class CommandsSettings(Section):
     administrator_key_file: Place | None = None
     """X25519 public key (PEM) that enrollments and snapshots are sealed to; null: both are off."""
     snapshot: bool = False
-    """Whether the administrator may ask for a picture."""
+    """Whether the administrator may ask for a picture of what the camera sees now."""
     verify_timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
     """Seconds until `verify` and `identify` are answered when the request does not say."""
     verify_timeout_max_s: Annotated[float, Field(ge=1, le=60)] = 15.0
@@ -65,6 +65,20 @@ class CommandsSettings(Section):
         if self.enroll_timeout_s > self.enroll_timeout_max_s:
             raise ValueError("enroll_timeout_s is more than enroll_timeout_max_s")
         return self
+
+
+class SnapshotsSettings(Section):
+    """Pictures of decisions, sealed to the `commands.administrator_key_file`. Off by default: what
+    law asks of who keeps them is in docs/security.md."""
+
+    events: Literal["off", "unknown", "all"] = "off"
+    """Of which decisions a picture is kept: none, those on strangers, all."""
+    keep_s: Annotated[float, Field(ge=1, le=31_536_000)] = 259_200.0
+    """A picture is erased so long after it was taken; three days."""
+    crops_only: bool = True
+    """The face and a little around it; false: the whole frame, others in it as well, with a box."""
+    max_mb: Annotated[int, Field(ge=1, le=100_000)] = 64
+    """The oldest are erased first when they take more, in 10^6 bytes."""
 
 
 class HealthSettings(Section):

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from edgeface.settings.base import Identifier, Place, Section
 from edgeface.settings.camera import Camera
@@ -23,6 +23,7 @@ from edgeface.settings.daemon import (
     LogSettings,
     MetricsSettings,
     ServiceSettings,
+    SnapshotsSettings,
 )
 from edgeface.settings.models import ModelsSettings
 from edgeface.settings.mqtt import HomeAssistantSettings, MqttSettings, OutboxSettings
@@ -54,11 +55,25 @@ class Settings(Section):
     mqtt: MqttSettings = Field(default_factory=MqttSettings)
     homeassistant: HomeAssistantSettings = Field(default_factory=HomeAssistantSettings)
     commands: CommandsSettings = Field(default_factory=CommandsSettings)
+    snapshots: SnapshotsSettings = Field(default_factory=SnapshotsSettings)
     outbox: OutboxSettings = Field(default_factory=OutboxSettings)
     health: HealthSettings = Field(default_factory=HealthSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+
+    @field_validator("snapshots")
+    @classmethod
+    def _can_be_sealed(cls, found: SnapshotsSettings, info: ValidationInfo) -> SnapshotsSettings:
+        commands: CommandsSettings | None = info.data.get("commands")  # absent where it has faults
+        keyless = commands is not None and commands.administrator_key_file is None
+        if found.events != "off" and keyless:
+            raise ValueError(
+                "pictures are kept only where they can be sealed: make a key with `edgeface keys "
+                "administrator FILE`, keep FILE off the device, and name FILE.pub as "
+                "commands.administrator_key_file"
+            )
+        return found
 
     @property
     def device_key_file(self) -> Path:
@@ -74,6 +89,11 @@ class Settings(Section):
     def fleet_folder(self) -> Path:
         """What the device was given to follow the fleet's gallery."""
         return self.gallery.fleet_folder or self.state_dir / "fleet"
+
+    @property
+    def snapshots_folder(self) -> Path:
+        """Where pictures of decisions are kept."""
+        return self.state_dir / "snapshots"
 
     @property
     def outbox_file(self) -> Path:

@@ -20,6 +20,7 @@ from edgeface.settings.places import shipped_models
 from tests.support.broker import Arrival, Witness, eventually, running_broker
 from tests.support.daemon import DaemonProcess, write_config
 from tests.support.fleet_site import FleetSite, new_site, person_id
+from tests.support.kept_pictures import kept_picture
 from tests.support.packages import edit_description, seal
 from tests.support.scraping import samples, scrape, value
 
@@ -64,6 +65,9 @@ def test_the_daemon_follows_reports_and_erases(
         tmp_path, broker.port, camera=empty_street(tmp_path / "street"), gallery={"source": "fleet"}
     )
     topic = f"{BASE}/gallery/reported"
+    snapshots = tmp_path / "state" / "snapshots"
+    hers = [kept_picture(snapshots, person_id(1)), kept_picture(snapshots, *map(person_id, (1, 2)))]
+    others = [kept_picture(snapshots, person_id(2)), kept_picture(snapshots)]
 
     def reports(arrivals: list[Arrival]) -> list[Reported]:
         return [read_reported(a.message, key) for a in arrivals if a.topic == topic]
@@ -78,6 +82,7 @@ def test_the_daemon_follows_reports_and_erases(
         assert (found.standing, found.people, applied_version(found)) == ("current", 2, (1, 1))
         witness.wait(lambda all_: state(all_).get("people") == 2)
         assert state(witness.arrivals)["source"] == "fleet"
+        assert {path.stem for path in snapshots.iterdir()} == {*hers, *others}
         witness.wait(lambda all_: state(all_).get("digest") == found.digest)
 
         site.put({3: [3]}, space)
@@ -86,6 +91,8 @@ def test_the_daemon_follows_reports_and_erases(
         seen = witness.wait(
             lambda all_: any(confirms(r, person_id(1), Version(1, 2)) for r in reports(all_)), 30
         )
+        # Whoever has the receipt may rely on it.
+        assert {path.stem for path in snapshots.iterdir()} == set(others)
         found = reports(seen)[-1]
         assert [receipt.person_id for receipt in found.receipts] == [person_id(1)]
         witness.wait(lambda all_: state(all_).get("revision") == 2)

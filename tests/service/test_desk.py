@@ -160,11 +160,11 @@ def test_a_key_that_is_gone_is_refused_and_the_file_not_named(tmp_path: Path) ->
 
 
 def test_the_verbs_in_use_follow_the_settings(tmp_path: Path) -> None:
-    few = Desk(tmp_path, enabled=["ping", "enroll"]).board.settings.commands
+    few = Desk(tmp_path, enabled=["ping", "enroll"]).board.settings
     assert enabled(few) == ("ping",)
     sealed = Desk(
         tmp_path, enabled=["ping", "enroll"], administrator_key_file="a.pub", snapshot=True
-    ).board.settings.commands
+    ).board.settings
     assert enabled(sealed) == ("ping", "enroll", "snapshot")
 
 

@@ -117,6 +117,8 @@ class CatchUp:
         self._asked: dict[int, set[str]] = {}
         self._receipts_open = tables.open_receipts()
         self._scrub_after_s = 0.0
+        self.batches = 0
+        """How many were applied."""
 
     @property
     def ready(self) -> bool:
@@ -127,6 +129,16 @@ class CatchUp:
     def idle(self) -> bool:
         """Whether nothing is on its way."""
         return not self._arrived and not self.requests.outstanding
+
+    def gone(self, person_id: str) -> bool:
+        """Whether the manifest is known not to list this person, and nothing is held of them."""
+        listed, number = self._listed, bucket_number(person_id)
+        return (
+            self._trusted.manifest is not None
+            and not listed.is_unread(number)
+            and listed.expected(person_id) is None
+            and self.tables.entry(person_id) is None
+        )
 
     # What comes.
 
@@ -225,6 +237,7 @@ class CatchUp:
 
     def _taken_over(self, batch: Batch) -> None:
         """The batch is in the file."""
+        self.batches += 1
         self._arrived.clear()
         self._erase.clear()
         self._put_out.clear()

@@ -18,8 +18,8 @@ from edgeface.base.clock import utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract import codec
-from edgeface.contract.answers import Answer, Code, EnrollProgress, Error
-from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Verb
+from edgeface.contract.answers import Answer, Code, EnrollProgress, Error, SnapshotData
+from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Snapshot, Verb
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
 from edgeface.mqtt.link import DeviceSession
@@ -44,7 +44,7 @@ from edgeface.service.commanding.verifying import Identifying, Verifying
 from edgeface.service.recognizing import rules_of
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
-from edgeface.settings.daemon import CommandsSettings
+from edgeface.settings.tree import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ class CommandDesk:
         floor: TimeFloor,
         *,
         lifecycle: Callable[[], Lifecycle],
+        stored: Callable[[str], SnapshotData | None] = lambda _: None,
     ) -> None:
+        """`stored` finds the picture that was kept of an event."""
         self.peephole: Final = Peephole(self._finish)
         self.traces: Final = Traces()
         self.reloads: Final = Reloads()
@@ -81,6 +83,7 @@ class CommandDesk:
         self._publish = publish
         self._board = board
         self._clock = me.clock
+        self._stored = stored
         self._inbox: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._waiting: Counter[str] = Counter()
@@ -90,19 +93,15 @@ class CommandDesk:
             me.session,
             now_s=floor.now_s,
             synced=me.clock.synced,
-            enabled=lambda: enabled(board.settings.commands),
+            enabled=lambda: enabled(board.settings),
         )
         self._logged: set[Code] = set()
         self._handlers: Final[Mapping[Verb, _Handler]] = {
-            "ping": self._at_once(
-                lambda _: pong(me.clock, lifecycle(), enabled(board.settings.commands))
-            ),
+            "ping": self._at_once(lambda _: pong(me.clock, lifecycle(), enabled(board.settings))),
             "verify": self._compare(Verifying),
             "identify": self._compare(Identifying),
             "enroll": self._enroll,
-            "snapshot": lambda request: self._look(
-                Picturing(request, self._sealing(request)), SNAPSHOT_S
-            ),
+            "snapshot": self._snapshot,
             "reload": self._reload,
             "gallery": self._at_once(lambda query: tell_gallery(query, board)),
             "why": self._at_once(lambda query: explain_track(query, self.traces)),
@@ -184,6 +183,24 @@ class CommandDesk:
             self._inbox.put(lambda: self._answer(request.address, data=progress, progress=True))
 
         self._look(Enrolling(request, self._rules(), self._sealing(request), tell), timeout_s)
+
+    def _snapshot(self, request: Request) -> None:
+        assert isinstance(request.command, Snapshot)
+        event_id = request.command.event_id
+        if event_id is not None:
+            self._conclude(request, lambda: self._kept(event_id))
+        elif not self._board.settings.commands.snapshot:
+            raise CommandRefusedError(
+                "disabled", "only pictures of events can be had here (commands.snapshot)"
+            )
+        else:
+            self._look(Picturing(request, self._sealing(request)), SNAPSHOT_S)
+
+    def _kept(self, event_id: str) -> SnapshotData:
+        found = self._stored(event_id)
+        if found is None:
+            raise CommandRefusedError("not_found", "no picture of this event is kept")
+        return found
 
     def _reload(self, request: Request) -> None:
         self.reloads.ask(lambda result: self._finish(request, lambda: told(result)))
@@ -268,13 +285,15 @@ class CommandDesk:
         _log.info("command %s ended: %s: %s", request.verb, error.code, error.message)
 
 
-def enabled(settings: CommandsSettings) -> tuple[Verb, ...]:
+def enabled(settings: Settings) -> tuple[Verb, ...]:
     """The verbs in use."""
-    sealed = settings.administrator_key_file is not None
+    commands = settings.commands
+    pictures = commands.snapshot or settings.snapshots.events != "off"
+    sealed = commands.administrator_key_file is not None
     return tuple(
         verb
         for verb in COMMANDS
-        if (settings.snapshot if verb == "snapshot" else verb in settings.enabled)
+        if (pictures if verb == "snapshot" else verb in commands.enabled)
         and (sealed or not COMMANDS[verb].sealed)
     )
 

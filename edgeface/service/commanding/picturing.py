@@ -1,4 +1,7 @@
-"""`snapshot`: what the camera sees now, as a JPEG sealed to the administrator."""
+"""`snapshot`: what the camera sees now, as a JPEG sealed to the administrator.
+
+Pictures of events (`edgeface.service.snapshots`) are of the same size.
+"""
 
 from __future__ import annotations
 
