@@ -155,10 +155,15 @@ class Books:
         return {(item.session, item.seq) for item in self.log}
 
     @property
+    def _last_unknown(self) -> int:
+        """The place of the last gap event that speaks of a loss without ranges."""
+        return max((n for n, item in enumerate(self.log) if item.unknown), default=-1)
+
+    @property
     def excused(self) -> set[tuple[str, int]]:
         """What was to be sent or announced at a flip after which a gap event speaks of a loss
         without ranges: a file that was set aside does not tell what was in it."""
-        last = max((n for n, item in enumerate(self.log) if item.unknown), default=-1)
+        last = self._last_unknown
         before = [
             self.snapshots[item.snapshots - 1]
             for item in self.damaged
@@ -174,14 +179,14 @@ class Books:
 
     @property
     def untold(self) -> set[tuple[str, int]]:
-        """What the last life before a bit flipped in the log had committed when it was killed, and
-        had told nobody of: the kill came within the commit, before its number was noted beside the
-        file, and then it was in that log alone."""
+        """What the last life before a bit flipped in the log, or in a file that was set aside with
+        its log, had committed when it was killed, and had told nobody of: the kill came within the
+        commit, before its number was noted beside the file, and then it was in that log alone."""
         found: set[tuple[str, int]] = set()
         for session, last in (
             self.snapshots[item.snapshots - 1][:2]
             for item in self.damaged
-            if item.in_log and item.snapshots
+            if item.snapshots and (item.in_log or item.arrived <= self._last_unknown)
         ):
             told = max((n for s, n in self.ledger if s == session), default=0)
             found |= {(session, number) for number in range(told + 1, last + 1)}
