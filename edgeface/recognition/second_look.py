@@ -26,6 +26,8 @@ SAME_IOU: Final = 0.3
 """The least overlap at which both looks mean the same face."""
 DOUBTFUL_LOOKS: Final = 2
 """So many doubtful faces of an image are looked at again, the best first: bounds the time."""
+DOUBTFUL_PX: Final = 24.0
+"""A narrower doubtful face of an image is not looked at: it is too small to be compared."""
 _OUTSIDE_GRAY: Final = (127, 127, 127)
 
 
@@ -55,7 +57,8 @@ def look(
     found = detector.detect(seen, scale, doubtful=True)
     faces = [face for face in found if face.sure]
     doubtful = [face for face in found if not face.sure and is_coarse(face)]
-    for face in doubtful[:DOUBTFUL_LOOKS]:
+    wide = [face for face in doubtful if face.box.width >= DOUBTFUL_PX]
+    for face in wide[:DOUBTFUL_LOOKS]:
         again = _framed(detector, image_bgr, face)
         if again and again.sure and all(again.box.iou(one.box) < SAME_IOU for one in faces):
             faces.append(again)

@@ -158,7 +158,8 @@ def test_what_does_not_come_about_in_time_is_told_with_what_was_expected(
     before = children()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     out = io.StringIO()
-    plan = Plan(tmp_path / "sheet.png", keep=True, step_s=0.1, again=False, visitors=SMALL)
+    nobody = SMALL | {"gap_s": 60.0}
+    plan = Plan(tmp_path / "sheet.png", keep=True, step_s=0.1, again=False, visitors=nobody)
     assert demonstrate(plan, Screen(out)) == 1
     said = out.getvalue()
     assert "NOT  the door opens for Eileen Collins, who is enrolled" in said

@@ -150,6 +150,12 @@ def test_only_so_many_doubtful_faces_are_looked_at(detector: Shortsighted) -> No
     assert len(found) == len(detector.sizes) - 1 == DOUBTFUL_LOOKS < len(many)
 
 
+def test_what_is_too_small_to_be_compared_is_not_looked_at(detector: Shortsighted) -> None:
+    detector.doubts_below_px = 20
+    assert look(detector, picture(1280, 720, (600, 300, 620, 320))) == []
+    assert len(detector.sizes) == 1
+
+
 def test_a_large_doubtful_face_is_no_face(detector: Shortsighted) -> None:
     detector.doubts_below_px = 1000
     assert look(detector, picture(320, 180, (100, 30, 200, 130))) == []

@@ -22,12 +22,12 @@ from tests.support.daemon import write_config, write_visits
 SERVICE = Path(posts.__file__).parent
 WRITERS = {
     "by_main": {"recognizing.give_up_stuck", "reload.reload", "reload.change_embedder"},
-    "by_recognizer": {"recognizing.Recognizer"},
+    "by_recognizer": {"recognizing.Recognizer", "watching.CameraWatch"},
     "by_gallery": {"local_gallery.LocalGallery", "fleet_gallery.FleetGallery"},
     "by_capture": {"capturing.Capture"},
     "by_watcher": {"regaining.watch_accelerator"},
 }
-"""The top-level functions and classes that write a post."""
+"""The top-level functions and classes that write a post; the recognizer has the camera's watch."""
 
 
 def written(node: ast.AST) -> set[str]:

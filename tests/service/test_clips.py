@@ -13,7 +13,7 @@ HER = "landscape.mp4"
 OTHERS = ("talking_portrait.mp4", "talking_portrait_2.mp4")
 EVERY = 3
 """A third of the frames is what a door camera gives: 8 to 10 a second."""
-ENROLLED_AT = 180
+ENROLLED_AT = 220
 """The frame that is enrolled; recognition happens long before it."""
 
 
@@ -43,9 +43,11 @@ def test_the_person_is_one_track_from_the_first_to_the_last_frame(
 ) -> None:
     her = played[HER]
     assert her.frames == 94
-    # For a moment the detector takes something behind her for a face.
-    assert max(her.tracks.values()) == 94
-    assert her.tracks.total() <= 98
+    ((longest, frames),) = her.tracks.most_common(1)
+    assert frames == 94
+    # What is behind her looks like a face to the detector now and then, and never like a stranger.
+    others = [decision for decision in her.decisions if decision.track_id != longest]
+    assert {decision.outcome for decision in others} <= {"rejected_quality", "inconclusive"}
 
 
 def test_she_is_recognized_once_within_ten_good_frames(played: dict[str, Played]) -> None:
