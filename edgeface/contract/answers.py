@@ -13,6 +13,7 @@ from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
 from edgeface.contract.codec import MAX_PAYLOAD_BYTES, JsonObject, matching
 from edgeface.contract.command_requests import TransactionId, Verb
 from edgeface.contract.event import (
+    AcceleratorInUse,
     Cosine,
     Count,
     Digest,
@@ -144,7 +145,7 @@ class Seen:
     pad: Pad
     gallery: GalleryUsed
     models: ModelsUsed
-    accelerator: Literal["cpu", "edgetpu"]
+    accelerator: AcceleratorInUse
     latency_ms: Count
     """From the receipt of the request to the decision."""
 

@@ -35,6 +35,8 @@ Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
 Outcome: TypeAlias = Literal[
     "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality"
 ]
+AcceleratorInUse: TypeAlias = Literal["cpu", "edgetpu"]
+"""`edgetpu` stands for an accelerator of any kind under any model."""
 DropReason: TypeAlias = Literal["count", "bytes", "age", "memory", "corrupt", "refused"]
 
 
@@ -137,7 +139,7 @@ class Sighting:
     quality: FaceQuality | None
     gallery: GalleryUsed
     models: ModelsUsed
-    accelerator: Literal["cpu", "edgetpu"]
+    accelerator: AcceleratorInUse
     latency_ms: int
     """From capture to decision."""
     why: JsonObject | None = None
@@ -166,7 +168,7 @@ class Recognition:
     pad: Pad
     gallery: GalleryUsed
     models: ModelsUsed
-    accelerator: Literal["cpu", "edgetpu"]
+    accelerator: AcceleratorInUse
     latency_ms: Count
     why: JsonObject | None = None
     previous: Previous | None = None

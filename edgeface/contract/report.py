@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field
 
 from edgeface.contract.codec import JsonObject
-from edgeface.contract.event import Count, Session
+from edgeface.contract.event import AcceleratorInUse, Count, Session
 
 Lifecycle: TypeAlias = Literal["init", "ready", "degraded", "stopping"]
 AlertId: TypeAlias = Literal[
@@ -79,7 +79,7 @@ class State:
     last_seq: Count
     """The last sequence number of this session on `~/event/log`; 0 before its first event."""
     clock_synced: bool
-    accelerator: Literal["cpu", "edgetpu"] | None
+    accelerator: AcceleratorInUse | None
     camera: JsonObject
     """Name, source, size and what else the camera's back end tells."""
     gallery: GalleryState | None

@@ -7,6 +7,10 @@ What holds a recognition takes it only from `~/event`, which is never retained, 
 before it is no longer valid: it is shown for `hold_s`, and only when at least so much of its
 validity is left. Any message on a sensor's topic starts its `expire_after` anew, whatever the
 template makes of it; so the templates never leave the old value in place.
+
+There are no buttons and no image. A request names the response topic that its answer goes to, which
+no MQTT entity of Home Assistant can send, and pictures are sealed to the administrator
+(docs/homeassistant/README.md).
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from typing import Any, Final, get_args
 
 from edgeface import __version__
 from edgeface.contract import codec
-from edgeface.contract.event import Outcome
+from edgeface.contract.event import AcceleratorInUse, Outcome
 from edgeface.contract.report import AlertId
 from edgeface.contract.topics import Topics
 from edgeface.settings.tree import Settings
@@ -31,16 +35,22 @@ _LEFT: Final = (
     "value_json is defined and not value_json.historical and value_json.clock_synced"
     " and as_timestamp(value_json.valid_until, 0) - as_timestamp(now())"
 )
-_EVENT: Final = (
-    f"{{% if {_LEFT} > 0 %}}"
+_DETAILS: Final = (
     "{% set match = value_json.match or {} %}"
     "{{ {'event_type': value_json.event_type, 'event_id': value_json.event_id,"
     " 'person_id': match.person_id | default(none),"
     " 'display_name': match.display_name | default(none),"
     " 'score': match.score | default(none), 'faces_in_view': value_json.faces_in_view,"
     " 'captured_at': value_json.captured_at, 'valid_until': value_json.valid_until} | tojson }}"
-    "{% endif %}"
 )
+_OUTCOMES: Final[dict[Outcome, tuple[str, str]]] = {
+    "recognized": ("Recognized", "mdi:account-check"),
+    "ambiguous": ("Ambiguous", "mdi:account-multiple"),
+    "unknown": ("Unknown person", "mdi:account-question"),
+    "inconclusive": ("Inconclusive", "mdi:account-off"),
+    "rejected_quality": ("Rejected quality", "mdi:image-broken-variant"),
+}
+"""Name and icon of each outcome's event entity; its state is when it last happened."""
 # A state of more than 255 characters would be refused and the name before it stay.
 _NAME: Final = "((value_json.match.display_name or '') | trim or value_json.match.person_id)[:255]"
 _ONLINE: Final = (
@@ -84,9 +94,11 @@ def discovery(topics: Topics, validity_s: float, health_interval_s: float) -> di
     """The device-discovery payload."""
     # Site and device hold no underscore, so two devices cannot share an identifier.
     identifier = f"edgeface_{topics.site}_{topics.device}"
-    components = {
+    components: dict[str, dict[str, Any]] = {
+        **{outcome: _outcome(topics, outcome) for outcome in _OUTCOMES},
         **_recognitions(topics, hold_s(validity_s)),
-        **_diagnostics(topics, math.ceil(HEALTH_MISSES * health_interval_s)),
+        **_of_health(topics, math.ceil(HEALTH_MISSES * health_interval_s)),
+        **_of_state(topics),
         **{f"alert_{alert}": _alert(topics, alert) for alert in get_args(AlertId)},
     }
     return {
@@ -105,22 +117,29 @@ def discovery(topics: Topics, validity_s: float, health_interval_s: float) -> di
     }
 
 
+def _outcome(topics: Topics, outcome: Outcome) -> dict[str, Any]:
+    """The event entity of one outcome. It has no availability: an entity that comes back from
+    `unavailable` with its last event looks like a new one to an automation that waits for a change
+    of state."""
+    name, icon = _OUTCOMES[outcome]
+    valid = f"{_LEFT} > 0 and value_json.event_type == '{outcome}'"
+    return {
+        "platform": "event",
+        "name": name,
+        "icon": icon,
+        "state_topic": topics.event,
+        "qos": 1,
+        "event_types": [outcome],
+        "value_template": f"{{% if {valid} %}}{_DETAILS}{{% endif %}}",
+    }
+
+
 def _recognitions(topics: Topics, hold: int) -> dict[str, dict[str, Any]]:
-    """The entities of `~/event`."""
+    """What shows a recognition of `~/event` for a moment."""
     live = f"{_LEFT} >= {hold}"
     recognized = f"{live} and value_json.event_type == 'recognized'"
     source: dict[str, Any] = {"state_topic": topics.event, "qos": 1}
     return {
-        # It has no availability: an entity that comes back from `unavailable` with its last event
-        # looks like a new one to an automation that waits for a change of state.
-        "recognition": {
-            **source,
-            "platform": "event",
-            "name": "Recognition",
-            "icon": "mdi:face-recognition",
-            "event_types": list(get_args(Outcome)),
-            "value_template": _EVENT,
-        },
         "presence": {
             **source,
             **_available(topics),
@@ -152,14 +171,14 @@ def _recognitions(topics: Topics, hold: int) -> dict[str, dict[str, Any]]:
     }
 
 
-def _diagnostics(topics: Topics, expire_s: int) -> dict[str, dict[str, Any]]:
-    """The entities of `~/health` and `~/state`."""
+def _of_health(topics: Topics, expire_s: int) -> dict[str, dict[str, Any]]:
+    """Diagnostics from `~/health`."""
     health: dict[str, Any] = {
         **_available(topics),
+        "entity_category": "diagnostic",
         "platform": "sensor",
         "state_topic": topics.health,
         "state_class": "measurement",
-        "entity_category": "diagnostic",
         "expire_after": expire_s,
     }
     return {
@@ -179,15 +198,57 @@ def _diagnostics(topics: Topics, expire_s: int) -> dict[str, dict[str, Any]]:
             "suggested_display_precision": 1,
             "value_template": _value("temperature_c"),
         },
+        "frame_rate": {
+            **health,
+            "name": "Frame rate",
+            "icon": "mdi:speedometer",
+            "unit_of_measurement": "fps",
+            "suggested_display_precision": 1,
+            "value_template": _value("fps"),
+        },
+    }
+
+
+def _of_state(topics: Topics) -> dict[str, dict[str, Any]]:
+    """Diagnostics from `~/state`."""
+    state: dict[str, Any] = {
+        **_available(topics),
+        "entity_category": "diagnostic",
+        "platform": "sensor",
+        "state_topic": topics.state,
+        "qos": 1,
+    }
+    return {
+        "accelerator": {
+            **state,
+            "name": "Accelerator",
+            "icon": "mdi:chip",
+            "device_class": "enum",
+            "options": list(get_args(AcceleratorInUse)),
+            "value_template": _value("accelerator"),
+        },
+        "outbox": {
+            **state,
+            "name": "Outbox",
+            "icon": "mdi:tray-full",
+            "state_class": "measurement",
+            "unit_of_measurement": "events",
+            "value_template": _value("outbox", "depth"),
+        },
         "gallery_revision": {
-            **_available(topics),
-            "platform": "sensor",
+            **state,
             "name": "Gallery revision",
             "icon": "mdi:account-multiple",
-            "state_topic": topics.state,
-            "qos": 1,
-            "entity_category": "diagnostic",
             "value_template": _value("gallery", "revision"),
+        },
+        "idle": {
+            **state,
+            "platform": "binary_sensor",
+            "name": "Camera idle",
+            "icon": "mdi:sleep",
+            "value_template": (
+                "{{ 'ON' if value_json is defined and value_json.idle else 'OFF' }}"
+            ),
         },
     }
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
 
 from edgeface.base.clock import ManualClock
 from edgeface.contract import codec, event
@@ -22,7 +24,8 @@ from edgeface.settings.tree import Settings
 from tests.support.homeassistant import discovery_faults, render
 from tests.support.messages import PERSON, TOPICS, sighting
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+EXAMPLES = DOCS / "examples"
 VALIDITY_S = 5.0
 PAYLOAD = discovery(TOPICS, VALIDITY_S, 30.0)
 COMPONENTS: dict[str, dict[str, Any]] = PAYLOAD["components"]
@@ -77,13 +80,16 @@ def test_the_payload_has_the_documented_keys_and_no_others() -> None:
         pytest.param(("origin", "name"), ..., id="no name of the origin"),
         pytest.param(("device", "identifiers"), ..., id="nothing identifies the device"),
         pytest.param(("device", "color"), "red", id="unknown key of the device"),
-        pytest.param(("components", "recognition", "event_types"), ..., id="no event types"),
-        pytest.param(("components", "recognition", "off_delay"), 3, id="another platform's key"),
+        pytest.param(("components", "recognized", "event_types"), ..., id="no event types"),
+        pytest.param(("components", "recognized", "off_delay"), 3, id="another platform's key"),
         pytest.param(("components", "person", "state_topic"), ..., id="no topic"),
         pytest.param(("components", "person", "unique_id"), ..., id="no unique id"),
         pytest.param(("components", "person", "expire_after"), 4.5, id="half a second"),
         pytest.param(("components", "presence", "platform"), "binary", id="no such platform"),
         pytest.param(("components", "latency", "unit_of_measurement"), "fps", id="wrong unit"),
+        pytest.param(("components", "accelerator", "options"), ..., id="an enum without options"),
+        pytest.param(("components", "accelerator", "state_class"), "total", id="an enum counted"),
+        pytest.param(("components", "outbox", "options"), ["0"], id="options of no enum"),
         pytest.param(("components", "score", "unique_id"), "edgeface_hq_door-1_person", id="twice"),
     ],
 )
@@ -118,7 +124,7 @@ def test_a_prefix_that_is_no_topic_is_refused(prefix: str) -> None:
 
 
 def test_a_recognition_is_an_event_with_its_person_and_its_end() -> None:
-    found = json.loads(shown("recognition", event_payload()))
+    found = json.loads(shown("recognized", event_payload()))
     assert found == {
         "event_type": "recognized",
         "event_id": IDENTITY["event_id"],
@@ -132,11 +138,13 @@ def test_a_recognition_is_an_event_with_its_person_and_its_end() -> None:
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
-def test_every_outcome_is_a_declared_event_type(outcome: Outcome) -> None:
+def test_every_outcome_is_an_event_of_its_own_entity_alone(outcome: Outcome) -> None:
     changes: dict[str, Any] = {} if outcome == "recognized" else {"match": None}
-    found = json.loads(shown("recognition", event_payload(event_type=outcome, **changes)))
-    assert found["event_type"] == outcome
-    assert outcome in COMPONENTS["recognition"]["event_types"]
+    payload = event_payload(event_type=outcome, **changes)
+    events = {name for name, item in COMPONENTS.items() if item["platform"] == "event"}
+    assert events == set(get_args(Outcome))
+    assert [name for name in events if shown(name, payload)] == [outcome]
+    assert COMPONENTS[outcome]["event_types"] == [json.loads(shown(outcome, payload))["event_type"]]
 
 
 @pytest.mark.parametrize("payload", [b"", b"rubbish", b"[1]", b"null"])
@@ -194,7 +202,7 @@ def test_nothing_holds_a_recognition_beyond_its_validity(validity_s: float) -> N
 
 
 def test_recognitions_come_from_the_topic_that_is_never_retained_alone() -> None:
-    assert OF_EVENTS == ["recognition", "presence", "person", "score"]
+    assert set(OF_EVENTS) == {*get_args(Outcome), "presence", "person", "score"}
     everything = json.dumps(PAYLOAD)
     assert TOPICS.event_log not in everything
     assert "json_attributes_topic" not in everything
@@ -211,8 +219,8 @@ def test_recognitions_come_from_the_topic_that_is_never_retained_alone() -> None
     ],
 )
 def test_only_an_online_device_is_available(payload: bytes, expected: str) -> None:
-    for name, component in COMPONENTS.items():
-        if name == "recognition":
+    for component in COMPONENTS.values():
+        if component["platform"] == "event":
             # Coming back from `unavailable` would look like an event.
             assert "availability" not in component
             continue
@@ -226,7 +234,12 @@ def test_the_counters_are_read_from_the_examples_of_the_contract() -> None:
     state = (EXAMPLES / "state.json").read_bytes()
     assert shown("latency", health) == "143.2"
     assert shown("temperature", health) == "58.4"
+    assert shown("frame_rate", health) == "9.97"
     assert shown("gallery_revision", state) == "318"
+    assert shown("accelerator", state) == "cpu"
+    assert shown("outbox", state) == "2"
+    assert shown("idle", state) == "OFF"
+    assert shown("idle", json.dumps(json.loads(state) | {"idle": True}).encode()) == "ON"
     assert shown("alert_accelerator_lost", state) == "ON"
     assert shown("alert_camera_stalled", state) == "OFF"
 
@@ -234,12 +247,28 @@ def test_the_counters_are_read_from_the_examples_of_the_contract() -> None:
 def test_what_is_not_known_is_unknown() -> None:
     health = json.loads((EXAMPLES / "health.json").read_bytes())
     state = json.loads((EXAMPLES / "state.json").read_bytes())
-    empty = json.dumps(health | {"latency_ms": None, "temperature_c": None}).encode()
-    assert shown("latency", empty) == shown("temperature", empty) == "None"
-    assert shown("gallery_revision", json.dumps(state | {"gallery": None}).encode()) == "None"
+    nothing = {"latency_ms": None, "temperature_c": None, "fps": None}
+    nothing |= {"gallery": None, "accelerator": None}
+    empty = json.dumps(health | state | nothing).encode()
+    for name in ("latency", "temperature", "frame_rate", "gallery_revision", "accelerator"):
+        for payload in (empty, b"", b"rubbish"):
+            assert shown(name, payload) == "None"
     for payload in (b"", b"rubbish"):
-        assert shown("latency", payload) == shown("gallery_revision", payload) == "None"
-        assert shown("alert_camera_stalled", payload) == "OFF"
+        assert shown("outbox", payload) == "None"
+        assert shown("idle", payload) == shown("alert_camera_stalled", payload) == "OFF"
+
+
+def test_what_only_tells_how_the_device_is_is_a_diagnosis() -> None:
+    for name, item in COMPONENTS.items():
+        assert (item.get("entity_category") == "diagnostic") == (name not in OF_EVENTS)
+
+
+def test_nothing_is_asked_of_a_device_and_nothing_is_shown_of_a_face() -> None:
+    """An answer goes to the response topic of its request, which Home Assistant cannot send, and
+    pictures are sealed to the administrator."""
+    everything = json.dumps(PAYLOAD)
+    for part in ("command_topic", "command_template", "image_topic", "url_topic", "/cmd/"):
+        assert part not in everything
 
 
 def test_there_is_a_problem_sensor_for_every_alert_and_the_state_names_those_that_stand() -> None:
@@ -256,3 +285,74 @@ def test_there_is_a_problem_sensor_for_every_alert_and_the_state_names_those_tha
         assert shown(name, presence.birth()[0].payload) == "ON"
         presence.set_alert(alert, None)
         assert shown(name, presence.birth()[0].payload) == "OFF"
+
+
+@dataclass(frozen=True)
+class Input:
+    """`!input NAME` of a blueprint."""
+
+    name: str
+
+
+class BlueprintLoader(yaml.SafeLoader):
+    """YAML as Home Assistant reads a blueprint."""
+
+
+BlueprintLoader.add_constructor("!input", lambda _, node: Input(str(node.value)))
+
+
+@pytest.fixture(scope="module")
+def blueprint() -> dict[str, Any]:
+    text = (DOCS / "homeassistant" / "notify.yaml").read_text()
+    found: dict[str, Any] = yaml.load(text, BlueprintLoader)
+    return found
+
+
+def inputs(part: Any) -> set[str]:
+    """The inputs that are used anywhere in it."""
+    if isinstance(part, Input):
+        return {part.name}
+    below = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return {name for item in below for name in inputs(item)}
+
+
+def test_the_blueprint_has_the_documented_form_and_uses_what_it_asks_for(
+    blueprint: dict[str, Any],
+) -> None:
+    """https://www.home-assistant.io/docs/blueprint/schema/"""
+    about = blueprint["blueprint"]
+    automation = {name: part for name, part in blueprint.items() if name != "blueprint"}
+    known = {"name", "description", "domain", "author", "homeassistant", "input"}
+    assert set(about) == known
+    assert about["domain"] == "automation"
+    assert set(automation) == {"mode", "max_exceeded", "triggers", "conditions", "actions"}
+    assert inputs(automation) == set(about["input"])
+    assert all(len(item["selector"]) == 1 for item in about["input"].values())
+    (chosen,) = about["input"]["outcome"]["selector"]["entity"]["filter"]
+    assert chosen == {"integration": "mqtt", "domain": "event"}
+
+
+@pytest.mark.parametrize(
+    ("after_s", "expected"), [(0.3, "True"), (VALIDITY_S, "False"), (3600.0, "False")]
+)
+def test_the_blueprint_acts_on_what_is_still_valid_alone(
+    blueprint: dict[str, Any], after_s: float, expected: str
+) -> None:
+    """What Home Assistant restores after its own restart is the last event, long past."""
+    attributes = json.loads(shown("unknown", event_payload(event_type="unknown", match=None)))
+    (condition,) = blueprint["conditions"]
+    now = CAPTURED + timedelta(seconds=after_s)
+    trigger = {"to_state": {"name": "Door Unknown person", "attributes": attributes}}
+    assert render(condition["value_template"], b"", now, trigger=trigger) == expected
+    variables = blueprint["actions"][0]["variables"]
+    assert render(variables["door"], b"", now, trigger=trigger) == "Door Unknown person"
+    assert render(variables["person"], b"", now, trigger=trigger) == ""
+
+
+def test_the_blueprint_tells_who_was_recognized(blueprint: dict[str, Any]) -> None:
+    source = blueprint["actions"][0]["variables"]["person"]
+    for name, expected in ((None, PERSON), ("Ana", "Ana")):
+        payload = event_payload(match=Match(PERSON, name, 0.71, 0.58, False, None))
+        attributes = json.loads(shown("recognized", payload))
+        trigger = {"to_state": {"attributes": attributes}}
+        assert render(source, b"", CAPTURED, trigger=trigger) == expected

@@ -3,8 +3,8 @@
 Sources: https://www.home-assistant.io/integrations/mqtt/ ("Device discovery payload", "Using
 availability topics", "Discovery messages"), /integrations/event.mqtt/, /integrations/sensor.mqtt/,
 /integrations/binary_sensor.mqtt/, /integrations/sensor/ and /integrations/binary_sensor/ ("Device
-class"); compared with the schemas in homeassistant/components/mqtt/ of Home Assistant 2026.2
-(schemas.py, event.py, sensor.py, binary_sensor.py).
+class"); compared with the schemas in homeassistant/components/mqtt/ of Home Assistant's core as of
+November 2026 (schemas.py, event.py, sensor.py, binary_sensor.py).
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ ROOT: dict[str, Check] = {
     "command_topic": text,
     "qos": one_of(*range(3)),  # type: ignore[arg-type]
     "encoding": text,
+    "message_expiry_interval": number,
 }
 DEVICE: dict[str, Check] = {
     "identifiers": texts,
@@ -110,9 +111,11 @@ ENTITY: dict[str, Check] = {
     "availability_topic": subscribe_topic,
     "payload_available": text,
     "payload_not_available": text,
+    "message_expiry_interval": number,
+    "visible_by_default": flag,
 }
-"""Of every entity. Of the options at the root only availability, state_topic and command_topic are
-handed down to the components; qos and encoding are not, whatever the page says."""
+"""Of every entity. Older versions hand qos and encoding at the root not down to the components,
+whatever the page says: each component has its own."""
 ENTITY_REQUIRED = {"platform", "unique_id", "state_topic"}
 
 BINARY_CLASSES = (
@@ -121,8 +124,9 @@ BINARY_CLASSES = (
     *("opening", "plug", "power", "presence", "problem", "running", "safety", "smoke", "sound"),
     *("tamper", "update", "vibration", "window"),
 )
-SENSOR_UNITS: dict[str, set[str]] = {
+SENSOR_UNITS: dict[str, set[str | None]] = {
     "duration": {"d", "h", "min", "s", "ms", "μs"},
+    "enum": {None},
     "temperature": {"°C", "°F", "K"},
 }
 """Units that go with the device classes in use."""
@@ -190,6 +194,10 @@ def discovery_faults(payload: Mapping[str, Any]) -> list[str]:
         units = SENSOR_UNITS.get(component.get("device_class", ""))
         if units is not None and component.get("unit_of_measurement") not in units:
             wrong.append("unit_of_measurement does not go with device_class")
+        if ("options" in component) != (component.get("device_class") == "enum"):
+            wrong.append("options and device_class enum need each other")
+        if "options" in component and "state_class" in component:
+            wrong.append("options and state_class exclude each other")
         if "availability" in component and "availability_topic" in component:
             wrong.append("availability and availability_topic exclude each other")
         found += [f"{name}: {item}" for item in wrong]
@@ -204,10 +212,11 @@ def discovery_faults(payload: Mapping[str, Any]) -> list[str]:
 ENVIRONMENT = ImmutableSandboxedEnvironment()
 
 
-def render(source: str, payload: bytes, now: datetime) -> str:
+def render(source: str, payload: bytes, now: datetime, **others: Any) -> str:
     """What Home Assistant makes of a payload at this time: `value_json` is there only when the
-    payload is JSON, and the result is stripped. Raises jinja2's errors."""
-    values: dict[str, Any] = {"value": payload.decode()}
+    payload is JSON, and the result is stripped. `others` are what an automation has, as `trigger`.
+    Raises jinja2's errors."""
+    values: dict[str, Any] = {"value": payload.decode(), **others}
     with suppress(ValueError):
         values["value_json"] = json.loads(payload)
     return _compiled(source).render(values, now=lambda: now, as_timestamp=as_timestamp).strip()
