@@ -1,4 +1,4 @@
-"""The broker, TLS, and what this user may and may not do there; the clock as the daemon sees it."""
+"""The broker, TLS, and what this user may and may not do there."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from edgeface.base.clock import Clock
-from edgeface.base.errors import BadIdError, BrokerError, EdgefaceError
+from edgeface.base.errors import BadIdError, BrokerError
 from edgeface.base.messages import (
     FAILURE,
     Acknowledged,
@@ -18,22 +17,19 @@ from edgeface.base.messages import (
     Subscribed,
     Subscription,
 )
-from edgeface.contract.answers import PingData
-from edgeface.contract.codec import from_mapping
 from edgeface.contract.topics import Topics
-from edgeface.mqtt.caller import Caller
 from edgeface.mqtt.connection import Connection
 from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.certificate_facts import facts_of, read_certificate
 from edgeface.security.roles import User
-from edgeface.service.doctor.finding import Finding, NotTriedError, Patient, together
+from edgeface.service.doctor.finding import Finding, Patient, together
 from edgeface.settings.base import is_loopback
 from edgeface.settings.tree import Settings
 
 ANSWER_S: Final = 3.0
 SOON_DAYS: Final = 30
-_NAME: Final = "edgeface-doctor"
-_NTP: Final = "timedatectl set-ntp true, and a time server that can be reached"
+NAME: Final = "edgeface-doctor"
+"""Of its client and its topics."""
 _ACL: Final = "make its access list with `edgeface certs acl` (docs/security.md)"
 MAY: Final = ("rsp/doctor/{client}", "alert/doctor")
 """Of a device's own topics, those on which an empty message that is not retained means nothing."""
@@ -45,7 +41,7 @@ def broker(patient: Patient) -> Finding:
     """The broker takes a connection of this user, who may do what a device has to and no more."""
     settings = patient.configured
     mqtt = settings.mqtt
-    connection = Connection(_options(settings))
+    connection = Connection(options_of(settings))
     connection.open()
     try:
         tls = ", with TLS" if mqtt.uses_tls else ""
@@ -57,8 +53,9 @@ def broker(patient: Patient) -> Finding:
     return together(found)
 
 
-def _options(settings: Settings) -> ConnectionOptions:
-    name = f"{_NAME}-{os.getpid()}"
+def options_of(settings: Settings) -> ConnectionOptions:
+    """How the doctor connects, beside a daemon."""
+    name = f"{NAME}-{os.getpid()}"
     return ConnectionOptions.from_settings(settings.mqtt, name, settings.decision.validity_s)
 
 
@@ -109,14 +106,14 @@ def _rights(connection: Connection, topics: Topics) -> Iterator[Finding]:
     asked = connection.subscribe([Subscription(topics.commands), Subscription(topics.status)])
     waiting = {asked: f"read {topics.commands} and {topics.status}"}
     for part in MAY:
-        topic = f"{topics.base}/{part.format(client=_NAME)}"
+        topic = f"{topics.base}/{part.format(client=NAME)}"
         waiting[connection.publish(Publication(topic, b"", expiry_s=1))] = f"publish {topic}"
     refused = [what for what, right in _answers(connection, waiting) if not right]
     if refused:
         yield Finding("fail", f"this user may not {', nor '.join(refused)}", _ACL)
     else:
         yield Finding("ok", "this user may publish what a device has to, and read its commands")
-    topic = f"{topics.base}/{MAY_NOT.format(client=_NAME)}"
+    topic = f"{topics.base}/{MAY_NOT.format(client=NAME)}"
     try:
         mid = connection.publish(Publication(topic, b"", expiry_s=1))
         taken = any(right for _, right in _answers(connection, {mid: topic}))
@@ -144,40 +141,3 @@ def _answers(connection: Connection, waiting: dict[int, str]) -> Iterator[tuple[
                     yield waiting.pop(mid), max(reasons, default=FAILURE) < FAILURE
                 case Lost(text=text):
                     raise BrokerError(f"the connection broke: {text}")
-
-
-def clock(patient: Patient) -> Finding:
-    """Whether UTC can be relied on: as the running daemon says, which sees it through its sandbox,
-    and else by the kernel."""
-    trouble = Clock().sync_trouble()
-    try:
-        pong = _ping(patient)
-    except EdgefaceError as error:
-        found = Finding("ok", "synchronized")
-        if trouble is not None:
-            found = Finding("fail", f"{trouble}\ndoors refuse live events meanwhile", _NTP)
-        return together(
-            [found, Finding("not_tried", f"by the kernel; no daemon was asked: {error}")]
-        )
-    if pong.clock_synced:
-        return Finding("ok", f"synchronized, says the daemon, which is {pong.lifecycle}")
-    text = f"not synchronized, says the daemon, which is {pong.lifecycle}"
-    if trouble is None:
-        cure = "let the unit call adjtimex and clock_adjtime (its SystemCallFilter=)"
-        return Finding("fail", f"{text}; outside of its sandbox it is", cure)
-    return Finding("fail", f"{text}; doors refuse live events meanwhile", _NTP)
-
-
-def _ping(patient: Patient) -> PingData:
-    """The daemon's answer. Raises BrokerError, NoAnswerError or NotTriedError."""
-    settings = patient.configured
-    if "broker" in patient.left_out:
-        raise NotTriedError("the broker is left out")
-    if settings.mqtt.cert_file is not None:
-        raise NotTriedError("its certificate serves one connection at a time")
-    topics = Topics(settings.site, settings.device)
-    with Caller(_options(settings), topics, settings.mqtt.username or _NAME) as caller:
-        answer = caller.call("ping", {}, ANSWER_S)
-    if answer.data is None:
-        raise NotTriedError(f"it refuses to answer: {answer.error}")
-    return from_mapping(PingData, dict(answer.data), "data")

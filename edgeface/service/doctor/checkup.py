@@ -38,7 +38,7 @@ CHECKS: Final[Mapping[str, Look]] = {
     "gallery": _in("gallery_state.gallery"),
     "camera": _in("camera_look.camera"),
     "broker": _in("broker_side.broker"),
-    "clock": _in("broker_side.clock"),
+    "clock": _in("unit_clock.clock"),
 }
 
 CURES: Final[Mapping[str, str]] = {

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from edgeface.base.errors import RuntimeMissingError
+from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference.golden import check_golden
-from edgeface.inference.models import accelerator_trouble, open_models
+from edgeface.inference.models import AcceleratorState, accelerator_trouble, open_models
 from edgeface.service.doctor.finding import Finding, Patient
+from edgeface.settings.models import ModelsSettings
 
 
 def models(patient: Patient) -> Finding:
-    """The golden run of both models, each on the accelerator that it is to run on."""
-    opened = open_models(patient.models)
-    for model in opened[:2]:
-        check_golden(model.package, model).require()
-        model.close()
-    state = opened[2]
+    """The golden runs of both models: each where it is to run, and where that is an accelerator on
+    the CPU as well, which stands in for one that is lost."""
+    state = _run(patient.models)
     places: str = state.detector
     if state.embedder != state.detector:
         places = f"{state.detector} (detector) and {state.embedder} (embedder)"
+    if state.in_use != "cpu":
+        _run(patient.models.on("cpu"))
+        places += ", and on the CPU"
     lines = [f"golden runs pass on {places}", f"{state.runtime}: {state.runtime_why}"]
     if state.reason is not None:
         lines.append(f"no accelerator: {state.reason}")
@@ -25,6 +26,20 @@ def models(patient: Patient) -> Finding:
         cure = "docs/coral.md, or set models.accelerator: cpu"
         return Finding("warn", "\n".join(lines), cure)
     return Finding("ok", "\n".join(lines))
+
+
+def _run(settings: ModelsSettings) -> AcceleratorState:
+    """Raises ModelError or RuntimeMissingError, which say where it was."""
+    detector, embedder, state = open_models(settings)
+    try:
+        for model, place in ((detector, state.detector), (embedder, state.embedder)):
+            fault = check_golden(model.package, model).fault
+            if fault is not None:
+                raise ModelError(f"on {place}: {fault}")
+    finally:
+        detector.close()
+        embedder.close()
+    return state
 
 
 def accelerator(patient: Patient) -> Finding:

@@ -50,7 +50,17 @@ def state(patient: Patient) -> Finding:
     if (trouble := folder_trouble(folder)) is not None:
         said, _, cure = trouble.rpartition("; ")
         return Finding("fail", said, cure)
+    if os.geteuid() == 0 and folder.stat().st_uid != 0:
+        text = f"{folder} belongs to {_owner(folder)}: what root may do says nothing of that user"
+        return Finding("warn", text, f"sudo -u {_owner(folder)} edgeface doctor")
     return Finding("ok", str(folder))
+
+
+def _owner(folder: Path) -> str:
+    try:
+        return folder.owner()
+    except KeyError:
+        return f"#{folder.stat().st_uid}"
 
 
 def root(patient: Patient) -> Finding:

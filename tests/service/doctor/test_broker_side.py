@@ -1,4 +1,4 @@
-"""The broker and its access list, with a real mosquitto; the clock as a running daemon says."""
+"""The broker and its access list, with a real mosquitto."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edgeface.base.clock import Clock
 from edgeface.base.errors import BrokerError
 from edgeface.contract.topics import Topics
-from edgeface.demo.photographs import COLLINS
 from edgeface.mqtt.localbroker import LocalBroker, free_port
-from edgeface.service.doctor.broker_side import broker, clock
+from edgeface.service.doctor.broker_side import broker
 from edgeface.service.doctor.finding import Finding, NotTriedError, Patient
 from edgeface.settings.loading import load_settings
 from tests.support.broker import Witness, running_broker
-from tests.support.daemon import DaemonProcess, write_config, write_visits
+from tests.support.daemon import write_config
 from tests.support.hardened import HardenedBroker, make_authority
 
 DEVICE = "device.hq.door-1"
@@ -112,32 +110,3 @@ def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
         broker(one)
     with pytest.raises(NotTriedError):
         broker(Patient(None))
-    assert "no daemon was asked: broker 127.0.0.1" in clock(one).detail
-
-
-@pytest.mark.parametrize(("trouble", "verdict"), [(None, "ok"), ("it runs free", "fail")])
-def test_without_a_daemon_the_kernels_clock_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str | None, verdict: str
-) -> None:
-    monkeypatch.setattr(Clock, "sync_trouble", lambda _: trouble)
-    found = clock(Patient(patient(tmp_path, 1).settings, left_out=frozenset({"broker"})))
-    assert found.verdict == verdict
-    assert "the broker is left out" in found.detail
-
-
-def test_a_running_daemon_says_what_it_sees_of_the_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pictures = write_visits(tmp_path / "pictures", [COLLINS], 2, 2)
-    camera = {"source": "images", "folder": str(pictures), "loop": True}
-    with running_broker(tmp_path / "broker") as one:
-        file = write_config(tmp_path, one.port, camera=camera)
-        with DaemonProcess(file) as daemon:
-            daemon.wait_ready()
-            found = clock(Patient(load_settings(file)))
-            synced = Clock().synced()
-            assert found.verdict == ("ok" if synced else "fail")
-            assert "says the daemon, which is ready" in found.detail
-            if not synced:  # as a unit that may not ask the kernel
-                monkeypatch.setattr(Clock, "sync_trouble", lambda _: None)
-                assert "SystemCallFilter" in clock(Patient(load_settings(file))).cure

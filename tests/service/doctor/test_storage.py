@@ -110,3 +110,10 @@ def test_a_state_folder_that_is_a_file_is_told(patient: Patient) -> None:
     patient.state_dir.write_text("")
     with pytest.raises(StateError):
         state(patient)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
+def test_root_is_told_that_it_is_not_the_daemon(patient: Patient) -> None:
+    os.chown(patient.state_dir, 54321, -1)
+    found = state(patient)
+    assert (found.verdict, found.cure) == ("warn", "sudo -u #54321 edgeface doctor")
