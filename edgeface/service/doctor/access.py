@@ -7,6 +7,7 @@ import grp
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from edgeface.base.errors import StateError
@@ -88,18 +89,27 @@ def devices(patient: Patient) -> Finding:
             return Finding("fail", text, cure)
         found.append(node)
     elif isinstance(camera, Picamera2Camera) or camera is None:
-        found += [*dev.glob("media*"), *dev.glob("video*"), *dev.glob("dma_heap/*")]
+        found += [*dev.glob("media*"), *dev.glob("video*"), *_heaps(dev)]
         if camera is not None and not found:
             text = f"no {dev}/media*, video* or dma_heap/*: the kernel knows no camera"
             return Finding("fail", text, "check the cable, then: rpicam-hello --list-cameras")
-    found += [*dev.glob("apex_*"), *_usb_corals(patient.root)]
+    if set(patient.models.accelerators) != {"cpu"}:
+        found += [*dev.glob("apex_*"), *_usb_corals(patient.root)]
     if not found:
         if camera is None:
             raise NotTriedError("there is no device of a camera or an accelerator")
         return Finding("ok", f"none needed for camera.source: {camera.source}, no accelerator seen")
     told = [_usable(node) for node in sorted(found)]
     wrong = [item for item in told if item.verdict != "ok"]
+    if camera is None:  # nobody has said that they are needed
+        wrong = [replace(item, verdict="warn") for item in wrong]
     return together(wrong or [Finding("ok", ", ".join(item.detail for item in told))])
+
+
+def _heaps(dev: Path) -> list[Path]:
+    """Where libcamera gets its buffers: one of them is enough."""
+    heaps = sorted(dev.glob("dma_heap/*"))
+    return [heap for heap in heaps if os.access(heap, os.R_OK | os.W_OK)] or heaps
 
 
 def _usb_corals(root: Path) -> Iterator[Path]:

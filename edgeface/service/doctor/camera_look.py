@@ -38,6 +38,8 @@ class _Looked:
     def __init__(self, settings: Settings) -> None:
         self.kept: list[Frame] = []
         self.frozen: str | None = None
+        self.stalled: str | None = None
+        """Why no more frames came."""
         self.count = 0
         self.seconds = 0.0
         """From the first frame to the last."""
@@ -49,9 +51,14 @@ class _Looked:
             while self.seconds < LOOK_S:
                 try:
                     frame = source.read(camera.stall_timeout_s)
-                except (EndOfStreamError, FrameTimeoutError):
+                except EndOfStreamError:
                     if not self.count:
                         raise
+                    break
+                except FrameTimeoutError as error:
+                    if not self.count:
+                        raise
+                    self.stalled = str(error)
                     break
                 time_s = frame.boottime_ns / NS
                 first_s = first_s if self.count else time_s
@@ -85,6 +92,10 @@ def camera(patient: Patient) -> Finding:
 
 
 def _rate(settings: Settings, looked: _Looked) -> Iterator[Finding]:
+    if looked.stalled is not None:
+        text = f"no more frames came after the first {looked.count}: {looked.stalled}"
+        yield Finding("fail", text, "check cable, power and network of the camera")
+        return
     if not looked.seconds:
         yield Finding("not_tried", "its rate: there was one frame only")
         return

@@ -77,6 +77,26 @@ def test_a_device_of_another_group_is_told(tmp_path: Path) -> None:
     assert "usermod -aG" in found.cure
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may use everything")
+def test_one_heap_is_enough_and_what_nobody_needs_is_a_warning(tmp_path: Path) -> None:
+    put(tmp_path, "root/dev/media0", "")
+    for heap in ("linux,cma", "system"):
+        put(tmp_path, f"root/dev/dma_heap/{heap}", "")
+    (tmp_path / "root/dev/dma_heap/system").chmod(0)
+    one = patient(tmp_path, "{source: picamera2}")
+    assert devices(one).verdict == "ok"
+    (tmp_path / "root/dev/media0").chmod(0)
+    assert devices(one).verdict == "fail"
+    assert devices(Patient(None, root=tmp_path / "root")).verdict == "warn"
+
+
+def test_an_accelerator_that_is_not_to_be_used_needs_no_node(tmp_path: Path) -> None:
+    put(tmp_path, "root/dev/apex_0", "")
+    one = patient(tmp_path, more="models: {accelerator: cpu}")
+    assert "apex_0" not in devices(one).detail
+    assert "apex_0" in devices(patient(tmp_path)).detail
+
+
 def test_an_accelerator_is_found_by_usb_and_pcie(tmp_path: Path) -> None:
     one = patient(tmp_path)
     assert "no accelerator seen" in devices(one).detail

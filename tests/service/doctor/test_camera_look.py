@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from edgeface.recognition.values import Image
 from edgeface.service.doctor.camera_look import camera
 from edgeface.service.doctor.finding import Finding, Patient
 from edgeface.settings.loading import load_settings
+from tests.support.mjpeg_server import MjpegServer
 
 
 def looked(folder: Path, *pictures: Image, fps: float = 10, more: str = "") -> Finding:
@@ -90,3 +92,17 @@ def test_too_few_frames_for_a_door_fail(tmp_path: Path) -> None:
 def test_a_camera_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(CameraError):
         looked(tmp_path)
+
+
+def test_a_camera_that_stops_after_its_first_frames_is_told(tmp_path: Path) -> None:
+    server = MjpegServer()
+    file = tmp_path / "edgeface.yaml"
+    file.write_text(
+        f"{{site: a, device: b, camera: {{source: stream, url: '{server.url}', "
+        "stall_timeout_s: 1}}\n"
+    )
+    threading.Timer(2.0, server.stalled.set).start()
+    found = camera(Patient(load_settings(file)))
+    server.close()
+    assert found.verdict == "fail", found
+    assert "no more frames came after the first" in found.detail
