@@ -27,6 +27,7 @@ VERBS: Final[dict[str, str]] = {
     "demo": "show the main job with a broker, a daemon and a door",
     "door": "run the reference door controller",
     "top": "show the devices of a site, or one of them, live",
+    "events": "list decisions: recorded ones, or as a site sends them",
     "call": "ask a device over MQTT: ping, verify, enroll, why, ...",
     "enroll": "enroll a person from photographs",
     "gallery": "list, show, remove, export, import or audit people",
