@@ -54,7 +54,9 @@ def _secret(path: Path, what: str, *, made: bool) -> Finding:
         Path(CREDENTIALS_FALLBACK).parent
     ):
         return Finding("not_tried", f"{what}: a credential, which the unit alone can read")
-    if not os.path.lexists(path):
+    try:
+        path.lstat()
+    except FileNotFoundError:
         if made:
             return Finding("ok", f"{what}: {path} (made at the first start)")
         return Finding("fail", f"{what}: {path} is not there", f"put the {what} into {path}")

@@ -41,8 +41,9 @@ CHECKS: Final[Mapping[str, Look]] = {
     "clock": _in("unit_clock.clock"),
 }
 
+AS_DAEMON: Final = "run as the daemon's user: sudo -u edgeface edgeface doctor"
 CURES: Final[Mapping[str, str]] = {
-    "state": "run as the daemon's user: sudo -u edgeface edgeface doctor",
+    "state": AS_DAEMON,
     "models": "edgeface models check names every fault of a package; docs/models.md",
     "accelerator": "docs/coral.md says which board, library and runtime go together",
     "gallery": "put a backup of the state folder back, or enroll again; a fleet's comes by itself",
@@ -63,6 +64,8 @@ def examine(patient: Patient) -> Iterator[tuple[str, Finding]]:
             found = look(patient)
         except NotTriedError as error:
             found = Finding("not_tried", str(error))
+        except PermissionError as error:
+            found = Finding("fail", f"{error.filename}: {error.strerror}", AS_DAEMON)
         except (EdgefaceError, OSError) as error:
             found = Finding("fail", str(error))
         except (ImportError, AttributeError) as error:  # of a library built for another one

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgeface.service.doctor.access import devices, keys
+from edgeface.service.doctor.checkup import CHECKS, examine
 from edgeface.service.doctor.finding import NotTriedError, Patient
 from edgeface.settings.loading import load_settings
 from tests.service.doctor.test_host import put
@@ -88,6 +90,20 @@ def test_one_heap_is_enough_and_what_nobody_needs_is_a_warning(tmp_path: Path) -
     (tmp_path / "root/dev/media0").chmod(0)
     assert devices(one).verdict == "fail"
     assert devices(Patient(None, root=tmp_path / "root")).verdict == "warn"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+def test_another_user_is_told_to_be_the_daemons(tmp_path: Path) -> None:
+    one = patient(tmp_path, more="gallery: {encrypt: false}")
+    put(tmp_path, "state/device.key", "x")
+    (tmp_path / "state").chmod(0)
+    try:
+        found = dict(examine(replace(one, left_out=frozenset(CHECKS) - {"keys", "gallery"})))
+    finally:
+        (tmp_path / "state").chmod(0o700)
+    for name in ("keys", "gallery"):
+        assert found[name].verdict == "fail"
+        assert "sudo -u edgeface" in found[name].cure
 
 
 def test_an_accelerator_that_is_not_to_be_used_needs_no_node(tmp_path: Path) -> None:
