@@ -102,6 +102,13 @@ class StateError(EdgefaceError, OSError):
     """Raised when a file of the device's own state (outbox, gallery, keys) cannot be used."""
 
 
+class NamedFileError(StateError):
+    """Raised when a file or folder that a command line or a configuration names cannot be used, nor
+    the passphrase that was given for one: a fault of what was given, as a wrong option is."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class ClosedError(EdgefaceError, RuntimeError):
     """Raised when something is used after `close()`."""
 

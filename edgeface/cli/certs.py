@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from edgeface.base.errors import BrokerFileError, StateError
 from edgeface.security.certificate_facts import (
     AUTHORITY,
     certificates_in,
@@ -178,7 +177,4 @@ def _passphrase(args: argparse.Namespace) -> str | None:
     path: Path | None = args.passphrase_file
     if path is None:
         return None
-    try:
-        return read_password(path, "passphrase")
-    except BrokerFileError as error:  # what it is of a broker's password; no broker is asked here
-        raise StateError(str(error)) from error
+    return read_password(path, "passphrase")

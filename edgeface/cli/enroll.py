@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.base.counting import counted, people
-from edgeface.base.errors import GalleryError, SettingsError
+from edgeface.base.errors import PictureError, SettingsError
 from edgeface.cli.common import add_config, between
 from edgeface.cli.dates import end, start
 from edgeface.cli.photo_booth import add_booth_options, portraits_of
@@ -132,8 +132,8 @@ def wish_of(args: argparse.Namespace) -> Wish:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Return 0 when somebody was enrolled; GalleryError otherwise. With --folder 1 when somebody
-    could not be enrolled."""
+    """Return 0 when somebody was enrolled; an EdgefaceError otherwise. With --folder 1
+    when somebody could not be enrolled."""
     _check(args)
     settings = load_settings(args.config)
     if args.min_face_px is not None:
@@ -247,7 +247,7 @@ def _enroll(
         portraits.append(examined)
     if not portraits:
         count = counted(len(args.photos), "photo")
-        raise GalleryError(f"none of {count} can be used, so nobody was enrolled")
+        raise PictureError(f"none of {count} can be used, so nobody was enrolled")
     return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
 
 

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeface.base.counting import counted
-from edgeface.base.errors import GalleryError, SettingsError
+from edgeface.base.errors import GalleryError, PictureError, SettingsError
 from edgeface.base.ids import new_person_id
 from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
@@ -125,7 +125,7 @@ def _enroll_one(master: Master, args: argparse.Namespace) -> int:
     done = enroll_photos(master, gate, args.photos, wish, _terms(master, package, args))
     report_refused(done)
     if done.enrollment is None:
-        raise GalleryError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
+        raise PictureError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
     _tell(done.enrollment, dry_run=args.dry_run)
     return 0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edgeface.base.clock import Clock
-from edgeface.base.errors import GalleryError, SettingsError, StateError
+from edgeface.base.errors import NamedFileError, SettingsError
 from edgeface.base.files import KEY_FILE_BYTES
 from edgeface.cli.plain import warn
 from edgeface.fleet.admin.master import Master
@@ -67,7 +67,7 @@ def passphrase(path: Path | None, *, new: bool = False) -> Callable[[], bytes]:
         except EOFError:
             raise SettingsError(_NEEDED) from None
         if again != text:
-            raise GalleryError("the two passphrases differ")
+            raise NamedFileError("the two passphrases differ")
         return text.encode()
 
     return ask
@@ -78,9 +78,11 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
-                raise StateError(f"{path}: other users may read the passphrase; chmod 600 {path}")
+                raise NamedFileError(
+                    f"{path}: other users may read the passphrase; chmod 600 {path}"
+                )
             return file.read(KEY_FILE_BYTES).split(b"\n", 1)[0].rstrip(b"\r")
-    except StateError:
+    except NamedFileError:
         raise
     except OSError as error:
-        raise StateError(f"{path}: cannot read the passphrase: {error.strerror}") from error
+        raise NamedFileError(f"{path}: cannot read the passphrase: {error.strerror}") from error

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.base.counting import counted, people
-from edgeface.base.errors import GalleryError, SettingsError
-from edgeface.cli.common import add_config
+from edgeface.base.errors import GalleryError, GalleryLookupError, NamedFileError, SettingsError
+from edgeface.cli.common import add_config, output_file
 from edgeface.cli.dates import show, show_window
 from edgeface.cli.person_options import add_person_options, changes_of, described
 from edgeface.cli.plain import warn
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     remove = action("remove", "erase people and all their templates", _remove)
     remove.add_argument("people", nargs="+", metavar="PERSON", help="id, or the whole name")
     export = action("export", "write everyone into one file", _export)
-    export.add_argument("file", type=Path)
+    export.add_argument("file", type=output_file)
     way = export.add_mutually_exclusive_group()
     way.add_argument(
         "--key-file", type=Path, help="key of the export, made where absent; default: the gallery's"
@@ -120,7 +120,7 @@ def _show(_: Settings, store: GalleryStore, args: argparse.Namespace) -> None:
     if args.card is not None:
         holders = [person.person_id for person in cards_in(store).get(plain_text(args.card), ())]
         if not holders:
-            raise GalleryError(f"card {args.card}: nobody in the gallery has it")
+            raise GalleryLookupError(f"card {args.card}: nobody in the gallery has it")
         ids += [person_id for person_id in holders if person_id not in ids]
     rows = [_described(store, person_id) for person_id in ids]
     if args.json:
@@ -225,6 +225,8 @@ def _import(settings: Settings, store: GalleryStore, args: argparse.Namespace) -
 
 def _transport_key(settings: Settings, key_file: Path | None, *, create: bool) -> bytes | None:
     if key_file is not None:
+        if not create and not key_file.exists():
+            raise NamedFileError(f"{key_file}: no such file; it is to hold the key of the export")
         return load_key(key_file, create=create)
     key = gallery_key(settings)
     if key is None and create:

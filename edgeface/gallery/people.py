@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgeface.base.errors import GalleryError
+from edgeface.base.errors import GalleryError, GalleryLookupError
 from edgeface.gallery.person import Person, plain_text
 from edgeface.gallery.store import GalleryStore
 
@@ -23,16 +23,18 @@ def names_in(store: GalleryStore, *, damaged: bool = False) -> dict[str, list[st
 def find_people(
     store: GalleryStore, names: Sequence[str], *, where: str = "the gallery", damaged: bool = False
 ) -> list[str]:
-    """Ids for ids or whole display names; raises GalleryError for the first that fits nobody or
-    several. `damaged`: see `names_in`."""
+    """Ids for ids or whole display names; raises GalleryLookupError for the first that fits
+    nobody or several. `damaged`: see `names_in`."""
     by_name = names_in(store, damaged=damaged) if any(name not in store for name in names) else {}
     found: list[str] = []
     for name in names:
         people = [name] if name in store else by_name.get(plain_text(name), [])
         if not people:
-            raise GalleryError(f"{name}: no such person in {where}")
+            raise GalleryLookupError(f"{name}: no such person in {where}")
         if len(people) > 1:
-            raise GalleryError(f"{name}: {len(people)} people have this name: {', '.join(people)}")
+            raise GalleryLookupError(
+                f"{name}: {len(people)} people have this name: {', '.join(people)}"
+            )
         found += [person_id for person_id in people if person_id not in found]
     return found
 

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 
-from edgeface.base.errors import GalleryError
+from edgeface.base.errors import GalleryError, NamedFileError
 from edgeface.base.ids import new_person_id
 from edgeface.gallery.enrollment import Enrollment, Sample, Wish, enroll
 from edgeface.gallery.gate import Examined as ExaminedPhoto
@@ -142,7 +142,7 @@ def enroll_tree(roster: Roster, gate: Gate, tree: Path, terms: Terms) -> Iterato
 
     Somebody of that name who has templates in this space is skipped, so that an interrupted run can
     be repeated. A person who cannot be stored is told of in `failed`; the others go on. Raises
-    GalleryError when there is nothing to enroll.
+    NamedFileError when there is nothing to enroll.
     """
     names = names_in(roster.store)
     for folder in people_in(tree):
@@ -157,7 +157,7 @@ def enroll_tree(roster: Roster, gate: Gate, tree: Path, terms: Terms) -> Iterato
         wish = Wish(person_id=person_id, display_name=name, force=terms.force)
         try:
             done = enroll_photos(roster, gate, photos_in(folder), wish, terms)
-        except GalleryError as error:
+        except (GalleryError, NamedFileError) as error:
             yield Examined(name, (), (), None, failed=str(error))
             continue
         if done.enrollment is None:
@@ -168,10 +168,10 @@ def enroll_tree(roster: Roster, gate: Gate, tree: Path, terms: Terms) -> Iterato
 
 
 def people_in(tree: Path) -> list[Path]:
-    """The folders, one a person. Raises GalleryError when none has a picture in it."""
+    """The folders, one a person. Raises NamedFileError when none has a picture in it."""
     folders = [path for path in _entries(tree) if path.is_dir()]
     if not any(photos_in(folder) for folder in folders):
-        raise GalleryError(
+        raise NamedFileError(
             f"{tree}: no folder with pictures in it; one folder for each person is expected"
         )
     return folders
@@ -204,7 +204,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise GalleryError(f"{folder}: cannot be read: {error.strerror}") from error
+        raise NamedFileError(f"{folder}: cannot be read: {error.strerror}") from error
 
 
 def _is_photo(path: Path) -> bool:

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError, NamedFileError, StateError
 from edgeface.base.files import drafted, opened
 from edgeface.base.ids import check_person_id
 from edgeface.gallery.cipher import DamagedRowError, RowCipher
@@ -158,7 +158,7 @@ def import_gallery(
     except OSError as error:
         if isinstance(error, StateError):
             raise
-        raise StateError(f"{path}: cannot read the export: {error.strerror}") from error
+        raise NamedFileError(f"{path}: cannot read the export: {error.strerror}") from error
     return ImportReport(len(taken) - replaced, replaced, templates)
 
 

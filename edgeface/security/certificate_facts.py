@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from edgeface.base.errors import StateError
+from edgeface.base.errors import NamedFileError
 from edgeface.base.files import TEXT_FILE_BYTES, read_file
 from edgeface.security.roles import User
 
@@ -47,29 +47,29 @@ class Facts:
 def certificates_in(folder: Path) -> tuple[Path, ...]:
     """The authority's certificate, the broker's and the clients', in this order.
 
-    Raises StateError when there is no authority.
+    Raises NamedFileError when there is no authority.
     """
     first = [folder / f"{AUTHORITY}.pem", folder / f"{BROKER}.pem"]
     if not first[0].exists():
-        raise StateError(f"{folder}: no authority there; make one with `edgeface certs init`")
+        raise NamedFileError(f"{folder}: no authority there; make one with `edgeface certs init`")
     others = (path for path in folder.glob("*.pem") if path.stem != REVOKED and path not in first)
     return (*(path for path in first if path.exists()), *sorted(others))
 
 
 def users_in(folder: Path) -> tuple[User, ...]:
-    """The clients that have a certificate. Raises StateError, ContractError."""
+    """The clients that have a certificate. Raises NamedFileError, ContractError."""
     found = (facts_of(read_certificate(path)) for path in certificates_in(folder))
     return tuple(User.parse(facts.name) for facts in found if facts.purpose == "client")
 
 
 def read_certificate(path: Path) -> x509.Certificate:
-    """The first certificate of a PEM file. Raises StateError naming the file."""
+    """The first certificate of a PEM file. Raises NamedFileError."""
     try:
         return x509.load_pem_x509_certificate(read_file(path, TEXT_FILE_BYTES))
     except OSError as error:
-        raise StateError(f"{path}: cannot read the certificate: {error.strerror}") from error
+        raise NamedFileError(f"{path}: cannot read the certificate: {error.strerror}") from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise StateError(f"{path}: no certificate in PEM form") from error
+        raise NamedFileError(f"{path}: no certificate in PEM form") from error
 
 
 def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from edgeface.base.errors import BadIdError, StateError
+from edgeface.base.errors import BadIdError, NamedFileError, StateError
 from edgeface.base.files import (
     PRIVATE,
     PUBLIC,
@@ -89,7 +89,9 @@ class Authority:
         """Read the authority. Raises StateError naming the file that cannot be used."""
         path = folder / f"{AUTHORITY}.key"
         if not path.exists():
-            raise StateError(f"{folder}: no authority there; make one with `edgeface certs init`")
+            raise NamedFileError(
+                f"{folder}: no authority there; make one with `edgeface certs init`"
+            )
         content = read_secret(path, "authority's key").encode()
         try:
             given = None if passphrase is None else passphrase.encode()
@@ -97,11 +99,11 @@ class Authority:
         except TypeError as error:
             wanted = "is not" if passphrase else "is"
             way = "leave out" if passphrase else "give"
-            raise StateError(
+            raise NamedFileError(
                 f"{path}: the key {wanted} protected by a passphrase: {way} --passphrase-file"
             ) from error
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise StateError(f"{path}: wrong passphrase, or no key in PEM form") from error
+            raise NamedFileError(f"{path}: wrong passphrase, or no key in PEM form") from error
         certificate = read_certificate(folder / f"{AUTHORITY}.pem")
         if (
             not isinstance(key, ec.EllipticCurvePrivateKey)
@@ -163,7 +165,7 @@ class Authority:
     def _held(self, name: str) -> x509.Certificate:
         path = self.folder / f"{name}.pem"
         if name in (AUTHORITY, REVOKED) or "/" in name or not path.exists():
-            raise StateError(f"{self.folder}: no certificate of {name!r} there")
+            raise NamedFileError(f"{self.folder}: no certificate of {name!r} there")
         return read_certificate(path)
 
     def _issue(self, name: str, hosts: tuple[str, ...], days: int, *, replace: bool) -> Path:

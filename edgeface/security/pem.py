@@ -10,7 +10,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes, PublicKeyTypes
 
-from edgeface.base.errors import StateError
+from edgeface.base.errors import NamedFileError, StateError
 from edgeface.base.files import read_small
 
 K = TypeVar("K")
@@ -30,15 +30,15 @@ def load_public(path: Path, kind: type[K], name: str, meant: str = "") -> K:
 
 def load_private(path: Path, kind: type[K], name: str, passphrase: bytes | None = None) -> K:
     """The private key (PKCS #8) in a file, as `load_public`. Raises StateError, also when other
-    users may read it."""
+    users may read it, and NamedFileError for a passphrase that does not open it."""
     content = read_small(path, private=True)
     try:
         key = serialization.load_pem_private_key(content, passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if b"ENCRYPTED" in content:
             if passphrase is None:
-                raise StateError(f"{path}: under a passphrase, and none was given") from error
-            raise StateError(f"{path}: the passphrase does not open this key") from error
+                raise NamedFileError(f"{path}: under a passphrase, and none was given") from error
+            raise NamedFileError(f"{path}: the passphrase does not open this key") from error
         raise StateError(f"{path}: not a private key in PEM form") from error
     if not isinstance(key, kind):
         raise StateError(f"{path}: not an {name} key")

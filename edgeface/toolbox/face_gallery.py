@@ -13,7 +13,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeface.base.errors import GalleryError, GalleryLookupError, StateError
+from edgeface.base.errors import GalleryError, GalleryLookupError, NamedFileError, StateError
 from edgeface.gallery.enrollment import Wish, enroll
 from edgeface.gallery.gate import Gate, Portrait, Refused, open_gate
 from edgeface.gallery.likeness import bar_for
@@ -100,7 +100,7 @@ class FaceGallery:
             raise GalleryLookupError(f"{tree}: no such folder; one folder for each person is taken")
         try:
             folders = people_in(tree)
-        except GalleryError as error:
+        except NamedFileError as error:
             raise GalleryLookupError(str(error)) from error
         if models is None:
             gate, package = open_gate(ModelsSettings(), DetectionSettings(), QualitySettings())

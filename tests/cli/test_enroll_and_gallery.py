@@ -98,7 +98,7 @@ def test_nobody_is_enrolled_when_no_photo_passes(
     edgeface: Edgeface, photos: dict[str, str]
 ) -> None:
     code, _, err = edgeface("enroll", photos["nobody"], "absent.jpg", "--name", "Grace")
-    assert code == 1
+    assert code == 2
     assert "refused  absent.jpg: cannot be read: No such file" in err
     assert "edgeface: error: none of 2 photos can be used, so nobody was enrolled" in err
     assert people(edgeface) == {}
@@ -176,7 +176,7 @@ def test_who_was_enrolled_at_a_door_gets_a_name(edgeface: Edgeface, photos: dict
     assert (code, f"{GIVEN}  Zoe  card 47  valid from always, ends 209" in out) == (0, True)
     assert edgeface("gallery", "show", "--card", "47")[1].startswith(f"{GIVEN}\n  name      Zoe\n")
     code, _, err = edgeface("gallery", "show", "--card", "48")
-    assert (code, "card 48: nobody in the gallery has it" in err) == (1, True)
+    assert (code, "card 48: nobody in the gallery has it" in err) == (2, True)
     edgeface("enroll", photos["eileen"], "--name", "Eileen")
     code, _, err = edgeface("gallery", "set", "Eileen", "--card", "47")
     assert (code, f"card '47' belongs to {GIVEN} (Zoe); --force" in err) == (1, True)
@@ -254,7 +254,7 @@ def test_people_are_shown_and_removed_by_id_or_name(
     assert (code, out.count("removed p_")) == (0, 2)
     assert people(edgeface) == {}
     code, _, err = edgeface("gallery", "remove", "Grace")
-    assert (code, err) == (1, "edgeface: error: Grace: no such person in the gallery\n")
+    assert (code, err) == (2, "edgeface: error: Grace: no such person in the gallery\n")
 
 
 def test_a_name_of_two_people_is_not_enough(edgeface: Edgeface, photos: dict[str, str]) -> None:
@@ -262,7 +262,7 @@ def test_a_name_of_two_people_is_not_enough(edgeface: Edgeface, photos: dict[str
     _, _, err = edgeface("enroll", photos["eileen"], "--name", "Grace")
     assert "has the same name 'Grace'" in err
     code, _, err = edgeface("gallery", "remove", "Grace")
-    assert (code, "2 people have this name: p_" in err) == (1, True)
+    assert (code, "2 people have this name: p_" in err) == (2, True)
 
 
 @pytest.mark.parametrize("options", [[], ["--plain"], ["--key-file", "export.key"]])

@@ -295,7 +295,7 @@ def test_a_passphrase_is_needed_and_kept_secret(
     assert not (tmp_path / "lab").exists()
     (tmp_path / "passphrase").chmod(0o644)
     code, _, err = fleet("publish")
-    assert (code, "chmod 600" in err) == (1, True)
+    assert (code, "chmod 600" in err) == (2, True)
     with pytest.raises(SystemExit):
         main(["fleet", "init", "--help"])
     rule = f"at least {MIN_PASSPHRASE} characters"

@@ -60,11 +60,11 @@ def unfit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     [
         pytest.param("config check {unfit}", 2, id="config check"),
         pytest.param("compare {unfit} {unfit}", 2, id="compare"),
-        pytest.param("enroll {unfit} --name Kim -c {config}", 1, id="enroll"),
+        pytest.param("enroll {unfit} --name Kim -c {config}", 2, id="enroll"),
         pytest.param("evaluate verification --pairs {unfit} --root {here}", 2, id="protocol"),
         pytest.param("evaluate detection --boxes {unfit} --root {here}", 2, id="boxes"),
         pytest.param("evaluate detection --one-face unfit --root {here}", 2, id="pictures"),
-        pytest.param("gallery import {unfit} -c {config}", 1, id="import"),
+        pytest.param("gallery import {unfit} -c {config}", 2, id="import"),
         pytest.param("bench pipeline --photograph {unfit} --frames 10", 3, id="bench"),
     ],
 )
@@ -74,6 +74,8 @@ def test_a_pipe_a_device_and_a_huge_file_are_refused_at_once(
     config = tmp_path / "edgeface.yaml"
     config.write_text(CONFIG)
     names = {"unfit": unfit, "config": config, "here": tmp_path}
+    if "import" in verb and unfit.is_file():
+        status = 1  # an export has no bound: it is read, and refused for what is in it
     assert main(verb.format(**names).split()) == status
     told = capsys.readouterr().err
     assert "unfit" in told
@@ -91,3 +93,49 @@ def test_a_package_with_such_a_file_is_refused(
     assert main(["models", "list", str(tmp_path / "models")]) == 3
     told = capsys.readouterr().err
     assert f"{file}: cannot be read: " in told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "enroll nowhere.png --name Ann -c edgeface.yaml",
+        "enroll --folder nowhere -c edgeface.yaml",
+        "enroll --folder short -c edgeface.yaml",
+        "enroll --folder empty -c edgeface.yaml",
+        "fleet init hq -s hq --passphrase-file nowhere",
+        "fleet init hq -s hq --passphrase-file short",
+        "fleet init hq -s hq --passphrase-file open",
+        "certs init --dir ca --passphrase-file nowhere",
+        "certs device hq d --dir nowhere",
+        "certs show nowhere",
+        "certs show short",
+        "gallery import nowhere -c edgeface.yaml",
+        "gallery import short --key-file nowhere -c edgeface.yaml",
+        "gallery export nowhere/x --plain -c edgeface.yaml",
+        "gallery show nobody -c edgeface.yaml",
+        "gallery remove nobody -c edgeface.yaml",
+        "gallery show --card 77 -c edgeface.yaml",
+    ],
+)
+def test_what_is_not_there_is_a_fault_of_what_was_given(
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("edgeface.yaml").write_text(CONFIG)
+    Path("empty").mkdir()
+    Path("short").write_text("secret\n")
+    Path("short").chmod(0o600)
+    Path("open").write_text("correct horse\n")
+    Path("open").chmod(0o644)
+    try:
+        status = main(words.split())
+    except SystemExit as end:
+        status = end.code
+    err = capsys.readouterr().err
+    assert status == 2, err
+    assert "Traceback" not in err
+    assert not Path("hq/site.yaml").exists()
+    assert not Path("ca").exists()

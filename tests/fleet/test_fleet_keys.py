@@ -54,7 +54,7 @@ class TestKeys:
         path.chmod(0o644)
         with pytest.raises(StateError, match="chmod 600"):
             SigningKey.load(path, PASSPHRASE)
-        with pytest.raises(GalleryError, match="shorter"):
+        with pytest.raises(StateError, match="shorter"):
             make_keys(site.folder.keys, b"short")
 
     def test_a_bundle_holds_what_the_device_needs_and_no_more(self, site: FleetSite) -> None:

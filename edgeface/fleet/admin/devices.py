@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryLookupError, StateError
 from edgeface.base.files import PRIVATE, PUBLIC, write_file
 from edgeface.base.ids import check_id
 from edgeface.fleet.admin.ledger import LedgerState
@@ -105,14 +105,14 @@ def remove_device(folder: SiteFolder, device: str) -> None:
     """Unpin a device and delete its bundle, also one that `add_device` did not get to finish.
     Nobody waits for its receipts any more.
 
-    Raises ContractError for an impossible id, GalleryError when there is no such device,
-    StateError when the bundle, which has keys in it, cannot be deleted.
+    Raises ContractError for an impossible id, GalleryLookupError when there is no such
+    device, StateError when the bundle, which has keys in it, cannot be deleted.
     """
     check_id("device", device)
     pinned = folder.devices / f"{device}.pub"
     bundle = folder.bundles / device
     if not pinned.is_file() and not bundle.exists():
-        raise GalleryError(f"{device}: no such device is registered")
+        raise GalleryLookupError(f"{device}: no such device is registered")
     try:
         if bundle.exists():
             shutil.rmtree(bundle)

@@ -165,8 +165,8 @@ def content_digest(payload: Payload) -> bytes:
 def make_site(path: Path, site_yaml: bytes, passphrase: bytes) -> tuple[SiteFolder, KeySet]:
     """A new site: folder, settings, keys, empty gallery and ledger.
 
-    `site_yaml` is the content of the settings file. Raises SettingsError, GalleryError (passphrase)
-    or StateError (there is a site already).
+    `site_yaml` is the content of the settings file. Raises SettingsError, NamedFileError
+    (passphrase) or StateError (there is a site already).
     """
     write_file(path / SITE_FILE, site_yaml, PUBLIC)
     try:

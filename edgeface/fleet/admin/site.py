@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 
-from edgeface.base.errors import GalleryError, SettingsError
+from edgeface.base.errors import NamedFileError, SettingsError
 from edgeface.base.files import PRIVATE, PUBLIC, write_file
 from edgeface.fleet.protocol.keyring import ENCRYPTION_KEY_BYTES, encryption_key_id
 from edgeface.gallery.key_file import load_key
@@ -125,11 +125,11 @@ class KeySet:
 def make_keys(folder: Path, passphrase: bytes) -> KeySet:
     """New keys of all three kinds, as files of mode 0600.
 
-    Raises GalleryError for a passphrase shorter than 8 bytes, StateError when a file cannot be
+    Raises NamedFileError for a passphrase shorter than 8 bytes, StateError when a file cannot be
     written.
     """
     if len(passphrase) < MIN_PASSPHRASE:
-        raise GalleryError(f"the passphrase is shorter than {MIN_PASSPHRASE} characters")
+        raise NamedFileError(f"the passphrase is shorter than {MIN_PASSPHRASE} characters")
     signing = SigningKey.generate()
     freshness = SigningKey.generate()
     encryption = secrets.token_bytes(ENCRYPTION_KEY_BYTES)
