@@ -197,3 +197,30 @@ def test_a_tombstone_alone_erases_nobody(tmp_path: Path, site: FleetSite) -> Non
     device.replica.receive(Message(tombstone.topic, b"", 1, True))
     device.work()
     assert device.people() == ids(*range(60))
+
+
+def test_who_is_gone_is_known_after_a_crash_before_anything_is_heard_or_told(
+    tmp_path: Path, site: FleetSite
+) -> None:
+    """What else a device keeps of people is erased by it, whenever the power was cut."""
+    device = device_of(site, tmp_path / "d", KEY)
+    held, removed = ids(3, 7)
+    assert not any(map(device.replica.catch_up.gone, (held, removed)))
+    site.remove(7)
+    site.publish()
+    device.settle()
+    for _ in range(2):
+        assert device.replica.catch_up.gone(removed)
+        assert not device.replica.catch_up.gone(held)
+        device.crash()
+
+
+def test_nobody_is_gone_where_the_gallery_was_lost_until_the_fleet_says_so(
+    tmp_path: Path, site: FleetSite
+) -> None:
+    device = device_of(site, tmp_path / "d", KEY)
+    device.disconnect()
+    device.store.close()
+    device.gallery_file.unlink()
+    device.start()
+    assert not any(map(device.replica.catch_up.gone, ids(3, 7)))
