@@ -95,7 +95,7 @@ local_gallery.POLL_S = 0.05
 composition = Composition(settings)
 composition.outbox.start()
 board = composition.board
-board.by_recognizer.models = SimpleNamespace(space=SPACE)
+board.by_recognizer.models = SimpleNamespace(space=SPACE, dimensions=128)
 pulse = Pulse(10)
 worker = local_gallery.LocalGallery(board, composition.floor)
 thread = threading.Thread(target=worker.run, args=(pulse,))

@@ -12,7 +12,14 @@ import pytest
 from edgeface.recognition.alignment import align
 from edgeface.recognition.pipeline import Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits, assess, refusal
-from edgeface.recognition.second_look import COARSE_PX, DOUBTFUL_LOOKS, NEAR_PX, look, look_again
+from edgeface.recognition.second_look import (
+    COARSE_PX,
+    CONFIRMED,
+    DOUBTFUL_LOOKS,
+    NEAR_PX,
+    look,
+    look_again,
+)
 from edgeface.recognition.values import Box, Face, Image
 from tests.support.doorstep import Scene
 from tests.support.gallery import PaintedDetector, PaintedEmbedder, landmarks_in, picture
@@ -28,6 +35,7 @@ class Shortsighted:
 
     def __init__(self, doubts_below_px: float = 0.0) -> None:
         self.doubts_below_px = doubts_below_px
+        self.score = 0.9
         self.painted = PaintedDetector(smallest=0.01, largest=1.0)
         self.sizes: list[tuple[int, int]] = []
 
@@ -45,6 +53,7 @@ class Shortsighted:
                 box=one.box.scale(1 / zoom, 1 / zoom),
                 landmarks=one.landmarks / np.float32(zoom),
                 zoom=zoom,
+                score=self.score,
                 sure=one.box.width >= self.doubts_below_px,
             )
             for one in self.painted.detect(np.asarray(small, np.uint8))
@@ -148,6 +157,16 @@ def test_only_so_many_doubtful_faces_are_looked_at(detector: Shortsighted) -> No
     many = [(left, 300, left + 50, 350) for left in range(40, 1240, 100)]
     found = look(detector, picture(1280, 720, *many))
     assert len(found) == len(detector.sizes) - 1 == DOUBTFUL_LOOKS < len(many)
+
+
+def test_what_resembles_a_face_twice_but_little_is_none(
+    detector: Shortsighted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector.doubts_below_px = 20
+    image = picture(1280, 720, FACE)
+    assert len(look(detector, image)) == 1
+    monkeypatch.setattr(detector, "score", CONFIRMED - 0.01)
+    assert look(detector, image) == []
 
 
 def test_what_is_too_small_to_be_compared_is_not_looked_at(detector: Shortsighted) -> None:
