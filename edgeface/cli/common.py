@@ -6,10 +6,11 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edgeface.base.errors import SettingsError
 from edgeface.settings.loading import DEFAULT_FILE
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -128,12 +129,36 @@ def output_file(text: str) -> Path:
     return path
 
 
+def output_named(*suffixes: str) -> Callable[[str], Path]:
+    """The type of an argument that names a file of this kind to be written: a table in the place of
+    a photograph, or a page in that of a list, would be the loss of it."""
+
+    def named(text: str) -> Path:
+        path = output_file(text)
+        if path.suffix.lower() not in suffixes and (path.is_file() or not path.exists()):
+            raise argparse.ArgumentTypeError(
+                f"{path}: a name that ends in {' or '.join(suffixes)} is taken"
+            )
+        return path
+
+    return named
+
+
 def output_picture(text: str) -> Path:
     """The type of an argument that names a picture to be written."""
     path = output_file(text)
     if path.suffix.lower() not in PICTURE_SUFFIXES:
         raise argparse.ArgumentTypeError(f"{path}: a name that ends in .png or .jpg is taken")
     return path
+
+
+def not_over(output: Path | None, inputs: Iterable[str | Path]) -> None:
+    """Raise SettingsError where `output` is one of `inputs`, which would be lost."""
+    if output is None or not output.is_file():
+        return
+    for path in map(Path, inputs):
+        if path.exists() and output.samefile(path):
+            raise SettingsError(f"{output}: is looked at itself; write to another name")
 
 
 def output_folder(text: str | Path) -> Path:

@@ -15,7 +15,7 @@ import json
 from typing import TYPE_CHECKING
 
 from edgeface.base.errors import PictureError
-from edgeface.cli.common import add_json, add_models, at_least, between, output_picture
+from edgeface.cli.common import add_json, add_models, at_least, between, not_over, output_picture
 from edgeface.recognition.thresholds import COMPARISON_FMR, DOUBT_FMR
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
     numbers = args.face or [None]
     if len(numbers) > 2:
         raise PictureError("--face: once for both photographs, or twice, for A and for B")
+    not_over(args.output, [args.a, args.b])
     with open_engine(args.detector, args.embedder) as engine:
         faces = [_face(engine, args.a, numbers[0]), _face(engine, args.b, numbers[-1])]
         found = engine.compare(faces[0], faces[1], fmr=args.fmr)

@@ -26,7 +26,7 @@ from typing import Any
 
 from edgeface.base.counting import people
 from edgeface.base.errors import EvaluationError
-from edgeface.cli.common import add_json, add_kind, add_models, between, output_file
+from edgeface.cli.common import add_json, add_kind, add_models, between, output_named
 from edgeface.cli.conditions import add_conditions
 from edgeface.cli.embed import name_left_out
 from edgeface.cli.identification import add_identification
@@ -77,7 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_detection(faces)
     for kind in (*pairs, people_named, halves, faces):
         kind.add_argument(
-            "--report", type=output_file, metavar="HTML", help="write a page to look at"
+            "--report",
+            type=output_named(".html", ".htm"),
+            metavar="OUT.html",
+            help="write a page to look at",
         )
         add_json(kind)
 

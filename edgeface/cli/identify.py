@@ -16,10 +16,11 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeface.base.errors import PictureError, SettingsError
-from edgeface.cli.common import add_json, add_people, at_least, output_picture
+from edgeface.cli.common import add_json, add_people, at_least, not_over, output_picture
 from edgeface.cli.plain import plain, warn
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
     if args.output is not None and len(args.photos) > 1:
         raise SettingsError("-o takes one photo")
+    known = Path(args.gallery).rglob("*") if args.gallery else ()
+    not_over(args.output, [*args.photos, *known])
     with open_engine(config=None if args.gallery else args.config) as engine:
         gallery = open_people(args, engine)
         looked = list(_look(engine, gallery, args))

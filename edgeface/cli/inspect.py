@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from edgeface.base.counting import counted
 from edgeface.base.errors import PictureError, SettingsError
 from edgeface.cli.camera_options import add_camera
-from edgeface.cli.common import PICTURE_SUFFIXES, add_models, between, output_file
+from edgeface.cli.common import PICTURE_SUFFIXES, add_models, between, not_over, output_file
 
 if TYPE_CHECKING:
     from edgeface.cli.inspect_picture import Showing
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     still = path is not None and path.suffix.lower() not in VIDEO_FILES
     if still and args.output is not None and args.output.suffix.lower() == FILM_SUFFIX:
         raise SettingsError(f"{args.output}: a picture is drawn as PNG or JPEG")
+    not_over(args.output, [] if path is None else [path])
     with open_engine(args.detector, args.embedder, config=args.config) as engine:
         dimensions = engine.dimensions
         if any(number >= dimensions for number in args.values):

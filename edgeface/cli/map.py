@@ -24,7 +24,7 @@ import numpy as np
 from edgeface.base.counting import counted, people
 from edgeface.base.errors import EvaluationError
 from edgeface.base.files import write_file
-from edgeface.cli.common import add_json, add_models, output_file, output_picture, run_measurement
+from edgeface.cli.common import add_json, add_models, output_named, output_picture, run_measurement
 from edgeface.cli.embed import name_troubles
 from edgeface.cli.matrix import labels_of, pictures_of
 from edgeface.cli.plain import plain
@@ -49,14 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OUT.png",
         help=f"of at most {MOST_DRAWN} faces",
     )
-    parser.add_argument("--csv", type=output_file, metavar="FILE", help="coordinates, as a table")
+    parser.add_argument(
+        "--csv", type=output_named(".csv"), metavar="OUT.csv", help="coordinates, as a table"
+    )
     add_models(parser)
     add_json(parser)
     parser.set_defaults(run=run_measurement, measure=_measure, show=_show)
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
-    root, names = pictures_of(args.pictures)
+    root, names = pictures_of(args.pictures, args.output)
     with root:
         if args.output and len(names) > MOST_DRAWN:
             raise EvaluationError(

@@ -24,7 +24,14 @@ import numpy as np
 from edgeface.base.counting import counted
 from edgeface.base.errors import EvaluationError
 from edgeface.base.files import write_file
-from edgeface.cli.common import add_json, add_models, output_file, run_measurement
+from edgeface.cli.common import (
+    add_json,
+    add_models,
+    not_over,
+    output_named,
+    output_picture,
+    run_measurement,
+)
 from edgeface.cli.embed import name_troubles
 from edgeface.evaluation.opener import Opener, existing
 from edgeface.evaluation.pictures import SUFFIXES, PictureRoot
@@ -41,9 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "pictures", nargs="+", metavar="FOLDER|PHOTO", help="one folder or zip, or photographs"
     )
     parser.add_argument(
-        "-o", "--output", type=output_file, metavar="PNG", help=f"of at most {MOST_DRAWN} faces"
+        "-o",
+        "--output",
+        type=output_picture,
+        metavar="OUT.png",
+        help=f"of at most {MOST_DRAWN} faces",
     )
-    parser.add_argument("--csv", type=output_file, metavar="FILE", help="all values, as a table")
+    parser.add_argument(
+        "--csv", type=output_named(".csv"), metavar="OUT.csv", help="all values, as a table"
+    )
     parser.add_argument(
         "--metric", choices=("cosine", "euclidean"), default="cosine", help="default: cosine"
     )
@@ -62,7 +75,7 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.cli.matrix_picture import draw_matrix
     from edgeface.recognition.thresholds import COMPARISON_FMR
 
-    root, names = pictures_of(args.pictures)
+    root, names = pictures_of(args.pictures, args.output)
     with root:
         if args.output and len(names) > MOST_DRAWN:
             raise EvaluationError(
@@ -108,8 +121,15 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def pictures_of(given: Sequence[str]) -> tuple[PictureRoot, list[str]]:
-    """Where they are, and their names there. Raises EvaluationError."""
+def pictures_of(given: Sequence[str], output: Path | None) -> tuple[PictureRoot, list[str]]:
+    """Where they are, and their names there. Raises EvaluationError, and SettingsError where
+    `output` would take the place of one."""
+    root, names = _root_of(given)
+    not_over(output, (root.path / name for name in names))
+    return root, names
+
+
+def _root_of(given: Sequence[str]) -> tuple[PictureRoot, list[str]]:
     paths = [Path(path) for path in given]
     if len(paths) == 1 and paths[0].suffix.lower() not in SUFFIXES:
         root = PictureRoot(existing(given[0]))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edgeface.base.errors import ModelError
 from edgeface.base.files import read_file, write_file
-from edgeface.cli.common import add_json, output_file
+from edgeface.cli.common import add_json, output_named
 from edgeface.cli.graph_drawing import draw_graph
 from edgeface.cli.plain import plain
 from edgeface.inference.description import MODEL_FILE
@@ -32,17 +32,14 @@ def add_show(verbs: Any) -> None:
     )
     sub.add_argument("model", metavar="PKG|FILE.tflite", help="a package, or a TFLite file alone")
     sub.add_argument(
-        "-o", "--output", type=_drawing, metavar="OUT.svg", help="draw the graph of the layers"
+        "-o",
+        "--output",
+        type=output_named(".svg"),
+        metavar="OUT.svg",
+        help="draw the graph of the layers",
     )
     add_json(sub)
     sub.set_defaults(run=show_model)
-
-
-def _drawing(text: str) -> Path:
-    path = output_file(text)
-    if path.suffix.lower() != ".svg":
-        raise argparse.ArgumentTypeError(f"{path}: a name that ends in .svg is taken")
-    return path
 
 
 def show_model(args: argparse.Namespace) -> int:

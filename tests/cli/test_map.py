@@ -67,3 +67,32 @@ def test_what_is_no_map_ends_with_two(edgeface: Edgeface, tmp_path: Path) -> Non
     ):
         code, _, err = edgeface("map", *arguments)
         assert (code, said in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "inspect a.png -o a.png",
+        "compare a.png b.png -o b.png",
+        "identify a.png --gallery team -o a.png",
+        "identify a.png --gallery team -o team/Grace/mirrored.png",
+        "map a.png b.png -o link.png",
+        "map team -o team/Grace/mirrored.png",
+        "matrix team -o team/Grace/mirrored.png",
+        "map team --csv a.png",
+        "matrix team --csv a.png",
+        "evaluate verification --pairs a --root team --report a.png",
+    ],
+)
+def test_no_picture_that_is_looked_at_is_written_over(
+    edgeface: Edgeface, team: Path, tmp_path: Path, line: str
+) -> None:
+    for name in "ab":
+        shutil.copy(team / "Grace" / "mirrored.png", tmp_path / f"{name}.png")
+    (tmp_path / "link.png").symlink_to("b.png")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    code, _, err = edgeface(*line.split())
+    assert code == 2
+    assert f"{line.rsplit(maxsplit=1)[-1]}: " in err
+    assert ("write to another name" in err) != ("a name that ends in" in err)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
