@@ -39,9 +39,12 @@ def run(args: argparse.Namespace) -> int:
                 messages = counted(waiting, "message")
                 print(f"{messages} of an interrupted publish would be sent first")
             return 0
+        ask = passphrase(args.passphrase_file)
+        if args.passphrase_file is not None:
+            fleet.check_passphrase(ask())  # also where nothing is to be signed today
         warn_of_clock()
         left_out = master.draft().without_templates
-        show_published(fleet.publish(passphrase(args.passphrase_file), everything=args.all))
+        show_published(fleet.publish(ask, everything=args.all))
     for person_id in left_out:
         print(f"left out {person_id}: has no templates")
     return 0

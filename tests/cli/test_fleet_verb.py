@@ -296,6 +296,10 @@ def test_a_passphrase_is_needed_and_kept_secret(
     (tmp_path / "passphrase").chmod(0o644)
     code, _, err = fleet("publish")
     assert (code, "chmod 600" in err) == (2, True)
+    (tmp_path / "passphrase").chmod(0o600)
+    assert [fleet("publish")[0] for _ in range(2)] == [0, 0]
+    (tmp_path / "passphrase").write_text("wrong horse\n")
+    assert fleet("publish")[:2] == (2, ""), "though nothing is to be signed"
     with pytest.raises(SystemExit):
         main(["fleet", "init", "--help"])
     rule = f"at least {MIN_PASSPHRASE} characters"

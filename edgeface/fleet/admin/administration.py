@@ -69,6 +69,11 @@ class Fleet:
             stage(self.master, draft, publishing, int(self._now()))
         return self._send(finished, everything=everything)
 
+    def check_passphrase(self, given: bytes) -> None:
+        """Raise NamedFileError where it does not open the keys in use: told before the day on which
+        a signature is needed."""
+        load_publishing_keys(self._folder.keys, self._ledger.state().keys, given)
+
     def refresh(self) -> Published:
         """Send a new freshness message; for a timer, without passphrase.
 
