@@ -4,6 +4,8 @@ outdated."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edgeface.base.errors import GalleryError
@@ -27,14 +29,17 @@ def gallery_key(settings: Settings) -> bytes | None:
     return load_key(path, create=not settings.gallery_file.exists())
 
 
-def open_gallery(settings: Settings) -> GalleryStore:
-    """The configured gallery, made where absent.
+@contextmanager
+def open_gallery(settings: Settings) -> Iterator[GalleryStore]:
+    """The configured gallery, made where absent, for the block.
 
-    A damaged file is set aside; then GalleryCorruptError says where it is and what to do. Raises
-    GalleryError (key) and StateError (file) otherwise.
+    A file that is damaged, also where only the block notices it, is set aside; then
+    GalleryCorruptError says where it is and what to do. Raises GalleryError (key) and StateError
+    (file) otherwise.
     """
     try:
-        return GalleryStore(settings.gallery_file, gallery_key(settings))
+        with GalleryStore(settings.gallery_file, gallery_key(settings)) as store:
+            yield store
     except GalleryCorruptError as error:
         raise given_up(settings, error) from error
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -334,6 +335,21 @@ def test_a_damaged_gallery_is_set_aside_with_what_to_do(
     assert aside.read_bytes() == damaged
     assert edgeface("gallery", "import", "out.jsonl")[0] == 0
     assert set(people(edgeface)) == {"Grace"}
+
+
+def test_damage_that_is_met_after_the_opening_sets_the_gallery_aside_with_the_same_words(
+    edgeface: Edgeface, config: Path, photos: dict[str, str]
+) -> None:
+    edgeface("enroll", photos["grace"], "--name", "Grace")
+    file = config.parent / "state" / "gallery.sqlite"
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE position SET revision = 'x'")
+    connection.close()
+    code, _, err = edgeface("gallery", "audit")
+    assert code == 1
+    assert "the gallery file is damaged: the table position; it was set aside as" in err
+    assert "edgeface gallery import FILE" in err
+    assert not file.exists()
 
 
 def test_a_bit_in_the_text_of_the_schema_sets_the_gallery_aside_with_the_same_words(

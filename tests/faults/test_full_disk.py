@@ -76,11 +76,13 @@ mount_small(state, 4 * 1024 * 1024)
 settings = settings_of(state_dir=str(state))
 Composition(settings)
 if os.fork() == 0:
-    put(open_gallery(settings), ALICE, 1)
+    with open_gallery(settings) as store:
+        put(store, ALICE, 1)
     os._exit(0)  # without a clean end: the log stays
 os.wait()
 if not killed:
-    open_gallery(settings).close()
+    with open_gallery(settings):
+        pass
 (state / "gallery.sqlite-shm").unlink(missing_ok=True)
 assert (state / "gallery.sqlite-wal").exists() == killed
 (state / "device.key.pub").unlink()

@@ -50,7 +50,8 @@ def test_the_first_opening_makes_key_and_gallery(tmp_path: Path) -> None:
 
 def test_no_key_is_made_where_encryption_is_off(tmp_path: Path) -> None:
     configured = settings(tmp_path, "{encrypt: false}")
-    open_gallery(configured).close()
+    with open_gallery(configured):
+        pass
     GalleryStore(configured.gallery_file, None).close()
     assert gallery_key(configured) is None
     assert not (tmp_path / "state" / "gallery.key").exists()
@@ -62,13 +63,15 @@ def test_the_key_may_be_a_systemd_credential(tmp_path: Path) -> None:
     (tmp_path / "credentials" / CREDENTIAL).chmod(0o440)
     configured = settings(tmp_path)
     assert gallery_key(configured) == b"\xab" * 32
-    open_gallery(configured).close()
+    with open_gallery(configured):
+        pass
     assert not (tmp_path / "state" / "gallery.key").exists()
 
 
 def test_a_lost_key_does_not_become_a_new_one(tmp_path: Path) -> None:
     configured = settings(tmp_path)
-    open_gallery(configured).close()
+    with open_gallery(configured):
+        pass
     (tmp_path / "state" / "gallery.key").unlink()
     with pytest.raises(GalleryError, match="key is missing"):
         open_or_replace(configured)
@@ -81,10 +84,11 @@ def test_a_damaged_gallery_is_told_to_people_and_replaced_for_the_daemon(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, source: str, way_out: str
 ) -> None:
     configured = settings(tmp_path, f"{{source: {source}}}")
-    open_gallery(configured).close()
+    with open_gallery(configured):
+        pass
     configured.gallery_file.write_bytes(b"no database" * 1000)
-    with pytest.raises(GalleryCorruptError, match=way_out):
-        open_gallery(configured)
+    with pytest.raises(GalleryCorruptError, match=way_out), open_gallery(configured):
+        pass
     assert not configured.gallery_file.exists()
     configured.gallery_file.write_bytes(b"no database" * 1000)
     with caplog.at_level(logging.ERROR):

@@ -92,7 +92,8 @@ def test_damaged_templates_are_not_taken_for_those_of_another_model(board: Board
 
 
 def test_a_gallery_that_was_lost_is_trouble_until_somebody_is_in_the_new_one(board: Board) -> None:
-    open_gallery(board.settings).close()
+    with open_gallery(board.settings):
+        pass
     board.settings.gallery_file.write_bytes(b"no database" * 1000)
     for _ in range(2):  # also after a restart, which finds the new, empty gallery
         board.by_gallery.index = board.by_gallery.trouble = None
