@@ -22,7 +22,10 @@ from edgeface.security.pem import key_id, load_private, load_public, private_pem
 _log = logging.getLogger(__name__)
 
 _NAME: Final = "Ed25519"
-_MEANT: Final = "; the one that is meant is a device's device.key.pub, in its state_dir"
+_MEANT: Final = (
+    "; the one that is meant is a device's device.key.pub, in its state_dir: the daemon makes it "
+    "at its first start; copy it here"
+)
 
 
 class VerifyingKey:

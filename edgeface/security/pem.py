@@ -20,7 +20,11 @@ def load_public(path: Path, kind: type[K], name: str, meant: str = "") -> K:
     """The public key in a file, which has to be of this kind, `name` in words; `meant` says which
     file was. Raises StateError naming the file."""
     try:
-        key = serialization.load_pem_public_key(read_small(path))
+        content = read_small(path)
+    except StateError as error:
+        raise StateError(f"{error}{meant}") from error
+    try:
+        key = serialization.load_pem_public_key(content)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise StateError(f"{path}: not a public key in PEM form{meant}") from error
     if not isinstance(key, kind):

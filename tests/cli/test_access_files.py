@@ -64,9 +64,14 @@ def test_a_key_that_cannot_be_used_is_no_no(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], verb: str
 ) -> None:
     (tmp_path / "empty.pub").touch()
-    for name, said in {"nosuch.pub": "cannot read the key", "empty.pub": "device.key.pub"}.items():
+    for name, said in {
+        "nosuch.pub": "cannot read the key",
+        "empty.pub": "not a public key",
+    }.items():
         assert main([*VERBS[verb], "--key", str(tmp_path / name)]) == 2
-        assert said in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert said in err
+        assert "device.key.pub, in its state_dir: the daemon makes it at its first start" in err
     opens = ["--key", str(pin(tmp_path, SigningKey.generate()))]
     opens += ["--open-with", str(tmp_path / "nosuch.key"), "--out", str(tmp_path / "out")]
     assert main(["call", "hq/door-1", "enroll", *opens]) == 2
