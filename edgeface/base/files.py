@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from edgeface.base.errors import StateError
+from edgeface.base.errors import NamedFileError, StateError
 
 PRIVATE: Final = 0o600
 PUBLIC: Final = 0o644
@@ -158,14 +158,21 @@ def make_folder(folder: Path) -> None:
 
 
 def own_folder(folder: Path, what: str = "folder") -> None:
-    """Make it where there is none. Raises StateError, with `what` it is in words, when that cannot
-    be done or this user may not write there."""
+    """Make it where there is none. Raises NamedFileError, with `what` it is in words and a way out,
+    when that cannot be done or nothing may be written there."""
+    way_out = "name another place, or make this one writable for this user"
     try:
         make_folder(folder)
     except OSError as error:
-        raise StateError(f"{folder}: cannot make the {what}: {error.strerror or error}") from error
+        raise NamedFileError(
+            f"{folder}: cannot make the {what}: {error.strerror or error}; {way_out}"
+        ) from error
+    if not folder.is_dir():
+        raise NamedFileError(f"{folder}: is to be the {what}, but is no folder; name another place")
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise NamedFileError(f"{folder}: the {what} is on a read-only file system; {way_out}")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StateError(f"{folder}: the {what} cannot be written to by this user")
+        raise NamedFileError(f"{folder}: the {what} cannot be written to by this user; {way_out}")
 
 
 def folder_trouble(folder: Path) -> str | None:

@@ -66,14 +66,14 @@ _log = logging.getLogger(__name__)
 class Composition:
     """Everything the daemon is made of; nothing runs before `start()`.
 
-    Raises StateError for a state folder, key or outbox that cannot be used.
+    Raises NamedFileError for a state folder and StateError for a key or outbox that cannot be used.
     """
 
     def __init__(
         self, settings: Settings, clock: Clock | None = None, observe: Observer | None = None
     ) -> None:
         """`observe` looks on at every frame."""
-        own_folder(settings.state_dir, "state folder")
+        own_folder(settings.state_dir, "state folder (state_dir)")
         if (trouble := folder_trouble(settings.state_dir)) is not None:
             _log.warning("%s", trouble)
         settings = in_use(settings)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,7 +57,7 @@ def wrong_value(folder: Path) -> dict[str, Any]:
         pytest.param(corrupt_model, 3, "differs from model.yaml", id="corrupt model"),
         pytest.param(no_camera, 3, "/dev/video97", id="no camera"),
         pytest.param(no_clip, 3, "nowhere.mp4", id="no video file"),
-        pytest.param(state_is_a_file, 1, "state", id="no state folder"),
+        pytest.param(state_is_a_file, 2, "no folder; name another place", id="no state folder"),
     ],
 )
 def test_it_says_one_line_and_ends_with_the_code(
@@ -66,6 +69,29 @@ def test_it_says_one_line_and_ends_with_the_code(
     assert len(said) == 1
     assert words in said[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize("inside", ["", "/state"], ids=["is there", "is to be made"])
+def test_a_state_folder_on_a_read_only_file_system(tmp_path: Path, inside: str) -> None:
+    """The Pi with a read-only root; in a mount namespace of its own."""
+    (tmp_path / "disk").mkdir()
+    file = write_config(tmp_path, 1, camera=NOWHERE, state_dir=f"disk{inside}")
+    script = f'mount -t tmpfs -o ro none "{tmp_path}/disk" && exec "$@"'
+    words = [sys.executable, "-m", "edgeface", "run", "-c", str(file)]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "edgeface" not in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr}")
+    assert done.returncode == 2, done.stderr
+    (said,) = done.stderr.splitlines()
+    assert "state folder (state_dir)" in said
+    assert "ead-only file system; name another place" in said
 
 
 def test_no_file_at_all(tmp_path: Path) -> None:
