@@ -73,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("one of IMAGE, VIDEO and --camera")
     path = None if args.source is None else Path(args.source)
     if path is not None and not path.is_file():
-        raise PictureError(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
+        what = "no regular file" if path.exists() else "no such file"
+        raise PictureError(f"{path}: {'a folder' if path.is_dir() else what}")
     still = path is not None and path.suffix.lower() not in VIDEO_FILES
     if still and args.output is not None and args.output.suffix.lower() == FILM_SUFFIX:
         raise SettingsError(f"{args.output}: a picture is drawn as PNG or JPEG")

@@ -135,6 +135,7 @@ def test_what_cannot_be_inspected_ends_with_two_and_one_line(
     for arguments, said in (
         (("no.jpg",), "no.jpg: no such file"),
         ((tmp_path,), "a folder"),
+        (("/dev/null",), "/dev/null: no regular file"),
         ((blank,), "blank.png: no face found"),
         ((broken,), "is not a video that OpenCV can decode"),
         ((COLLINS, "-o", "x.mp4"), "a picture is drawn as PNG or JPEG"),
