@@ -78,7 +78,7 @@ Composition(settings)
 if os.fork() == 0:
     with open_gallery(settings) as store:
         put(store, ALICE, 1)
-    os._exit(0)  # without a clean end: the log stays
+        os._exit(0)  # without a clean end: the log stays
 os.wait()
 if not killed:
     with open_gallery(settings):
