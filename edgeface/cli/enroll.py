@@ -35,7 +35,7 @@ from edgeface.base.counting import counted, people
 from edgeface.base.errors import PictureError, SettingsError
 from edgeface.cli.common import add_config, between
 from edgeface.cli.dates import end, start
-from edgeface.cli.photo_booth import add_booth_options, portraits_of
+from edgeface.cli.photo_booth import add_booth_options, keep_pictures, pictures_of
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish, enroll
 from edgeface.gallery.gate import Gate, Refused, on_cpu, open_gate
@@ -228,8 +228,11 @@ def _enroll(
     if not args.photos:
         detector, embedder = on_cpu(settings.models, settings.detection)
         terms = _terms(settings, embedder.package, args)
-        portraits = portraits_of(settings, args, (detector, embedder), terms.bar)
-        return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
+        pictures = pictures_of(settings, args, (detector, embedder), terms.bar)
+        portraits = [picture.portrait for picture in pictures]
+        enrolled = enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
+        keep_pictures(args.keep_pictures, pictures)
+        return enrolled
     gate, package = open_gate(settings.models, settings.detection, settings.quality)
     terms = _terms(settings, package, args)
     portraits = []

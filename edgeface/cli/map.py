@@ -116,6 +116,8 @@ def _headline(found: dict[str, Any]) -> str:
 def _carried(found: dict[str, Any]) -> str:
     first, second = found["axes_share"]
     both = first + second
+    if both == 0.0:
+        return "nothing tells them apart: it is one picture"
     meaning = (
         "what is near in the picture is mostly alike"
         if both >= 0.5

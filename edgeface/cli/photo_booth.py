@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -24,7 +24,6 @@ from edgeface.cli.camera_options import add_camera, camera_of, open_video
 from edgeface.cli.common import at_least
 from edgeface.cli.plain import warn
 from edgeface.evaluation.stills import Progress
-from edgeface.gallery.gate import Portrait
 from edgeface.gallery.likeness import Bar, most_different
 from edgeface.gallery.person import MAX_TEMPLATES
 from edgeface.inference.detector import Detector
@@ -66,9 +65,9 @@ def _count(text: str) -> int:
     return count
 
 
-def portraits_of(
+def pictures_of(
     settings: Settings, args: argparse.Namespace, models: tuple[Detector, Embedder], bar: Bar
-) -> list[Portrait]:
+) -> list[BoothPicture]:
     """Of the person before the camera the first `--count` pictures, of a film the most different.
 
     Raises CameraError or PictureError for a camera or film that cannot be used, GalleryError when
@@ -94,10 +93,16 @@ def portraits_of(
         if not pictures:
             raise GalleryError(f"{short}; nobody was enrolled")
         warn(short)
-    for number, picture in enumerate(pictures if args.keep_pictures else (), 1):
+    return pictures
+
+
+def keep_pictures(folder: Path | None, pictures: Sequence[BoothPicture]) -> None:
+    """Write them into the folder, if one was asked for: of a person who has been enrolled."""
+    if folder is None:
+        return
+    for number, picture in enumerate(pictures, 1):
         _, png = cv2.imencode(".png", picture.frame.image)
-        write_file(_picture(args.keep_pictures, number), png.tobytes(), PRIVATE)
-    return [picture.portrait for picture in pictures]
+        write_file(_picture(folder, number), png.tobytes(), PRIVATE)
 
 
 def _opened(settings: Settings, args: argparse.Namespace) -> FrameSource:

@@ -59,7 +59,9 @@ def embed_people(
     people = tuple(person for person in folders if wanted is None or person in wanted)
     names = [name for person in people for name in folders[person]]
     if not names:
-        raise EvaluationError(f"{root.path}: no such picture in it; expected one folder a person")
+        raise EvaluationError(
+            f"{root.path}: has no such pictures (JPEG or PNG); expected one folder a person"
+        )
     pictures = embed_pictures(root, names, detector, embedder)
     subjects = np.repeat(np.arange(len(people)), [len(folders[person]) for person in people])
     found = pictures.found

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from pydantic import ValidationError
 
-from edgeface.base.errors import ModelError, StateError
+from edgeface.base.errors import ModelError, NamedFileError
 from edgeface.base.files import write_file
 from edgeface.inference.description import GOLDEN_FILE, MODEL_FILE, EmbedderDescription
 from edgeface.inference.embedder import Embedder
@@ -87,11 +87,11 @@ def ends_of(graph: GraphFacts) -> tuple[TensorFacts, TensorFacts]:
 
 
 def check_absent(folder: Path) -> None:
-    """Raises StateError where no new folder can be made."""
+    """Raises NamedFileError where no new folder can be made."""
     if folder.exists():
-        raise StateError(f"{folder}: is there already, and nothing is overwritten")
+        raise NamedFileError(f"{folder}: is there already, and nothing is overwritten")
     if not folder.parent.is_dir():
-        raise StateError(f"{folder}: cannot be made, as {folder.parent} is no folder")
+        raise NamedFileError(f"{folder}: cannot be made, as {folder.parent} is no folder")
 
 
 def make_embedder(
@@ -101,7 +101,7 @@ def make_embedder(
 
     Its golden run is the face in `image_bgr`. It is as strict as the model lets it be: with red and
     blue swapped it must fail. Raises ModelError when the file is no embedder, does not run, or does
-    not see colors; StateError when the folder cannot be made.
+    not see colors; NamedFileError when the folder cannot be made.
     """
     check_absent(folder)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:

@@ -132,7 +132,7 @@ def test_what_cannot_become_a_package_is_told_and_leaves_nothing(
 def test_a_folder_that_is_there_is_not_touched(edgeface: Edgeface, network: Path) -> None:
     Path("mine").mkdir()
     code, _, err = edgeface("models", "new", "mine", "--tflite", network)
-    assert code == 1
+    assert code == 2
     assert "mine: is there already, and nothing is overwritten" in err
 
 

@@ -71,9 +71,20 @@ def test_of_a_film_the_most_different_pictures_are_taken_and_kept_on_request(
 
 def test_two_people_in_turn_are_nobody(edgeface: Edgeface, config: Path, tmp_path: Path) -> None:
     both = film_visits(tmp_path / "both.mp4", COLLINS, HOPPER, visit_s=4.0)
-    code, _, err = edgeface("enroll", "--video", both, "--name", "Eileen", "-c", config)
+    arguments = ("--video", both, "--name", "Eileen", "-c", config)
+    code, _, err = edgeface("enroll", *arguments, "--keep-pictures", "kept")
     assert (code, "somebody else stands before the camera" in err) == (1, True)
     assert "0 people" in edgeface("gallery", "list", "-c", config)[2]
+    assert list(Path("kept").iterdir()) == []
+
+
+def test_who_is_known_under_another_name_leaves_no_picture(
+    edgeface: Edgeface, config: Path, film: Path
+) -> None:
+    assert edgeface("enroll", COLLINS, "--name", "Eileen", "-c", config)[0] == 0
+    arguments = ("--video", film, "--name", "Somebody", "-c", config, "--keep-pictures", "kept")
+    assert edgeface("enroll", *arguments)[0] == 1
+    assert list(Path("kept").iterdir()) == []
 
 
 def test_what_the_booth_cannot_use_is_told_in_a_line(
