@@ -147,7 +147,7 @@ def test_a_step_that_fails_is_told_in_its_own_words_and_leaves_no_process(
         return path
 
     monkeypatch.setattr("edgeface.demo.demonstration.write_enrollment", faceless)
-    with pytest.raises(DemoError, match=r"(?s)`edgeface enroll` ended with 1:.*no face found"):
+    with pytest.raises(DemoError, match=r"(?s)`edgeface enroll` ended with 2:.*no face found"):
         demonstrate(Plan(tmp_path / "sheet.png", visitors=SMALL), Screen(io.StringIO()))
     assert children() == before
 

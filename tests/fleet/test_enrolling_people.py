@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgeface.base.errors import GalleryError
+from edgeface.base.errors import NamedFileError
 from edgeface.fleet.admin.coverage import coverage, false_accepts_a_year, poor_people
 from edgeface.fleet.admin.master import Master
 from edgeface.gallery.enrollment import Wish
@@ -111,7 +111,7 @@ def test_one_person_in_two_folders_is_noticed_also_when_it_is_only_rehearsed(
 
 @pytest.mark.parametrize("name", ["nowhere", "tree/Ann"])
 def test_a_tree_without_people_is_an_error(site: FleetSite, tree: Path, name: str) -> None:
-    with Master(site.folder) as master, pytest.raises(GalleryError, match=Path(name).name):
+    with Master(site.folder) as master, pytest.raises(NamedFileError, match=Path(name).name):
         enrolled(master, tree.parent / name)
 
 

@@ -26,6 +26,7 @@ WRITERS = {
     "by_gallery": {"local_gallery.LocalGallery", "fleet_gallery.FleetGallery"},
     "by_capture": {"capturing.Capture"},
     "by_watcher": {"regaining.watch_accelerator"},
+    "by_snapshots": {"snapshots.Snapshots"},
 }
 """The top-level functions and classes that write a post; the recognizer has the camera's watch."""
 
