@@ -129,17 +129,22 @@ class Daemon:
             self._notifier.watchdog()
 
     def _stop(self, end: Exit) -> Exit:
-        """Camera and models, then the publisher, then the outbox, each within its share."""
+        """Camera and models, then the publisher, then the outbox, each within its share and what
+        those before it have left of theirs."""
         composition = self._composition
         total_s = composition.board.settings.service.stop_timeout_s
         composition.reporter.stopping = True
         composition.presence.set_state(composition.reporter.state())
         self._notifier.stopping(end.reason or "stopping")
-        supervisor = composition.supervisor
-        left = supervisor.stop(WORKERS_SHARE * total_s, BEFORE_PUBLISHER)
+        supervisor, begun_s = composition.supervisor, time.monotonic()
+
+        def until(share: float) -> float:
+            return max(0.0, begun_s + share * total_s - time.monotonic())
+
+        left = supervisor.stop(until(WORKERS_SHARE), BEFORE_PUBLISHER)
         composition.presence.set_state(composition.reporter.state())
-        left += supervisor.stop(PUBLISHER_SHARE * total_s, PUBLISHING)
-        if not composition.outbox.close(OUTBOX_SHARE * total_s):
+        left += supervisor.stop(until(WORKERS_SHARE + PUBLISHER_SHARE), PUBLISHING)
+        if not composition.outbox.close(max(until(1.0), OUTBOX_SHARE * total_s)):
             left += ("outbox",)
         if left:
             _log.error("did not stop: %s", ", ".join(left))
