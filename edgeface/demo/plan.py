@@ -52,6 +52,9 @@ mqtt:
 decision:
   validity_s: 3         # 5 by default; shorter, so that an event grows old within the demo
 
+service:
+  stop_timeout_s: 10     # 5 by default; a machine that is busy with other things takes longer
+
 log:
   level: info
   format: json
