@@ -54,7 +54,8 @@ class Delegate:
     """One accelerator, reached through a runtime and the library of its delegate."""
 
     runtime: Runtime
-    library: str = EDGETPU
+    file: str = EDGETPU
+    """The library, by a name that the loader finds or by its path."""
     options: Mapping[str, str] = field(default_factory=dict)
     """What the library is given, as its maker names it."""
     deadline_s: float = 2.0
@@ -63,11 +64,11 @@ class Delegate:
     @property
     def name(self) -> str:
         """What it is called in messages."""
-        return "the Edge TPU" if self._is_edgetpu else self.library
+        return "the Edge TPU" if self._is_edgetpu else self.file
 
     @property
     def _is_edgetpu(self) -> bool:
-        return Path(self.library).name.startswith("libedgetpu")
+        return Path(self.file).name.startswith("libedgetpu")
 
     def interpreter(self, content: bytes, *, threads: int = 1) -> Interpreter:
         """An interpreter over a model, on the accelerator. Call it only after a good `probe`.
@@ -76,7 +77,7 @@ class Delegate:
         and keeps both models resident when they were compiled together. The accelerator is let go
         when the last is no longer referred to. Raises RuntimeMissingError or ModelError.
         """
-        delegate = self.runtime.load_delegate(self.library, self.options)
+        delegate = self.runtime.load_delegate(self.file, self.options)
         made = self.runtime.interpreter(content, threads=threads, delegates=[delegate])
         return cast(Interpreter, PunctualInterpreter(made, self.deadline_s))
 
@@ -88,7 +89,7 @@ class Delegate:
         """
         request = {
             "module": RUNTIMES[self.runtime.name],
-            "library": self.library,
+            "library": self.file,
             "options": self.options,
             "models": [str(path.resolve()) for path in models],
             "fallback": base64.b64encode(PROBE_MODEL).decode(),
@@ -116,24 +117,24 @@ class Delegate:
         if returncode in (-signal.SIGSEGV, -signal.SIGILL, -signal.SIGBUS):
             name = signal.Signals(-returncode).name
             return (
-                f"crashed with {name} while {stage}: {self.library} and {self.runtime} do not "
+                f"crashed with {name} while {stage}: {self.file} and {self.runtime} do not "
                 "match; it has to be one that was built for this runtime's TensorFlow"
             )
         if returncode == -signal.SIGABRT:
             return (
-                f"{self.library} gave up (SIGABRT) while {stage}: a failing USB transfer, or "
+                f"{self.file} gave up (SIGABRT) while {stage}: a failing USB transfer, or "
                 f"a library that does not match {self.runtime}; check cable and power"
             )
         kind, error = last.get("kind"), str(last.get("error") or "")
         if kind == "missing":
             cure = "; install libedgetpu1-std" if self._is_edgetpu else ""
-            return f"{self.library} cannot be loaded ({error}){cure}"
+            return f"{self.file} cannot be loaded ({error}){cure}"
         if kind == "refused":
             device = f"device '{self.options['device']}'" if "device" in self.options else "device"
             detail = f" ({error})" if error else ""
             allowed = "allowed (group plugdev)" if self._is_edgetpu else "allowed"
             return (
-                f"{self.library} found no usable {device}{detail}; is it connected, {allowed} "
+                f"{self.file} found no usable {device}{detail}; is it connected, {allowed} "
                 "and not in use by another process?"
             )
         if kind == "failed":
