@@ -22,16 +22,13 @@ from typing import Any, Final
 import numpy as np
 
 from edgeface.base.counting import counted, people
-from edgeface.base.errors import EvaluationError
 from edgeface.base.files import write_file
-from edgeface.cli.common import add_json, add_models, output_named, output_picture, run_measurement
+from edgeface.cli.common import add_json, run_measurement
 from edgeface.cli.embed import name_troubles
-from edgeface.cli.matrix import labels_of, pictures_of
+from edgeface.cli.picture_set import add_picture_set, labels_of, look_at_pictures
 from edgeface.cli.plain import plain
-from edgeface.evaluation.opener import Opener
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.plane import principal_plane
-from edgeface.evaluation.stills import each_picture
 
 MOST_DRAWN: Final = 300
 _MODE: Final = 0o644
@@ -39,47 +36,21 @@ _MODE: Final = 0o644
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The pictures, and what is made of them."""
-    parser.add_argument(
-        "pictures", nargs="+", metavar="FOLDER|PHOTO", help="one folder or zip, or photographs"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=output_picture,
-        metavar="OUT.png",
-        help=f"of at most {MOST_DRAWN} faces",
-    )
-    parser.add_argument(
-        "--csv", type=output_named(".csv"), metavar="OUT.csv", help="coordinates, as a table"
-    )
-    add_models(parser)
+    add_picture_set(parser, MOST_DRAWN, "coordinates")
     add_json(parser)
     parser.set_defaults(run=run_measurement, measure=_measure, show=_show)
 
 
 def _measure(args: argparse.Namespace) -> dict[str, Any]:
-    root, names = pictures_of(args.pictures, args.output)
-    with root:
-        if args.output and len(names) > MOST_DRAWN:
-            raise EvaluationError(
-                f"{counted(len(names), 'picture')}: at most {MOST_DRAWN} are drawn; use --csv"
-            )
-        opener = Opener()
-        detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
-        found = list(each_picture(root, names, detector, embedder))
-        persons = _persons(root, names) if len(args.pictures) == 1 else {}
-    faces = {picture.name: picture.face for picture in found if picture.face is not None}
-    troubles = [picture.trouble for picture in found if picture.trouble is not None]
-    if len(faces) < 2:
-        raise EvaluationError(
-            "\n".join([f"{counted(len(faces), 'face')}: a map needs two", *troubles])
-        )
+    found = look_at_pictures(args, MOST_DRAWN, "a map needs two")
+    faces = found.faces
+    persons = _persons(found.root, found.names) if len(args.pictures) == 1 else {}
     plane = principal_plane(np.stack([face.embedding for face in faces.values()]))
     rows = [
         {"name": name, "person": persons.get(name), "x": float(x), "y": float(y)}
         for name, (x, y) in zip(faces, plane.points, strict=True)
     ]
-    measured = {"axes_share": list(plane.shares), "faces": rows, "troubles": troubles}
+    measured = {"axes_share": list(plane.shares), "faces": rows, "troubles": found.troubles}
     if args.output:
         from edgeface.cli.map_picture import Dot, draw_map
         from edgeface.toolbox.marking import save_picture

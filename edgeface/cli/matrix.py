@@ -16,27 +16,21 @@ import argparse
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from edgeface.base.counting import counted
-from edgeface.base.errors import EvaluationError
 from edgeface.base.files import write_file
 from edgeface.cli.common import (
     add_json,
-    add_models,
-    not_over,
-    output_named,
-    output_picture,
     run_measurement,
 )
 from edgeface.cli.embed import name_troubles
-from edgeface.evaluation.opener import Opener, existing
-from edgeface.evaluation.pictures import SUFFIXES, PictureRoot
+from edgeface.cli.picture_set import add_picture_set, labels_of, look_at_pictures
 from edgeface.evaluation.similarity import SimilarityMatrix, clustered, in_metric
-from edgeface.evaluation.stills import StillFace, each_picture
+from edgeface.evaluation.stills import StillFace
 
 MOST_DRAWN: Final = 100
 _MODE: Final = 0o644
@@ -44,19 +38,7 @@ _MODE: Final = 0o644
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The pictures, and what is made of them."""
-    parser.add_argument(
-        "pictures", nargs="+", metavar="FOLDER|PHOTO", help="one folder or zip, or photographs"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=output_picture,
-        metavar="OUT.png",
-        help=f"of at most {MOST_DRAWN} faces",
-    )
-    parser.add_argument(
-        "--csv", type=output_named(".csv"), metavar="OUT.csv", help="all values, as a table"
-    )
+    add_picture_set(parser, MOST_DRAWN, "all values")
     parser.add_argument(
         "--metric", choices=("cosine", "euclidean"), default="cosine", help="default: cosine"
     )
@@ -66,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="cluster",
         help="like faces side by side (default), or by name",
     )
-    add_models(parser)
     add_json(parser)
     parser.set_defaults(run=run_measurement, measure=_measure, show=_show)
 
@@ -75,23 +56,9 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.cli.matrix_picture import draw_matrix
     from edgeface.recognition.thresholds import COMPARISON_FMR
 
-    root, names = pictures_of(args.pictures, args.output)
-    with root:
-        if args.output and len(names) > MOST_DRAWN:
-            raise EvaluationError(
-                f"{counted(len(names), 'picture')}: at most {MOST_DRAWN} are drawn; use --csv"
-            )
-        opener = Opener()
-        detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
-        found = list(each_picture(root, names, detector, embedder))
-    faces = {picture.name: picture.face for picture in found if picture.face is not None}
-    troubles = [picture.trouble for picture in found if picture.trouble is not None]
-    if len(faces) < 2:
-        raise EvaluationError(
-            "\n".join([f"{counted(len(faces), 'face')}: two are needed to compare", *troubles])
-        )
+    found = look_at_pictures(args, MOST_DRAWN, "two are needed to compare")
+    faces, calibration = found.faces, found.calibration
     matrix, names = _ordered(faces, args)
-    calibration = embedder.package.calibration
     threshold = calibration.threshold_for(COMPARISON_FMR)
     doubt = calibration.doubt_below(threshold)
     if args.output:
@@ -117,27 +84,8 @@ def _measure(args: argparse.Namespace) -> dict[str, Any]:
             for row, name in enumerate(names)
         ],
         "values": matrix.values.tolist(),
-        "troubles": troubles,
+        "troubles": found.troubles,
     }
-
-
-def pictures_of(given: Sequence[str], output: Path | None) -> tuple[PictureRoot, list[str]]:
-    """Where they are, and their names there. Raises EvaluationError, and SettingsError where
-    `output` would take the place of one."""
-    root, names = _root_of(given)
-    not_over(output, (root.path / name for name in names))
-    return root, names
-
-
-def _root_of(given: Sequence[str]) -> tuple[PictureRoot, list[str]]:
-    paths = [Path(path) for path in given]
-    if len(paths) == 1 and paths[0].suffix.lower() not in SUFFIXES:
-        root = PictureRoot(existing(given[0]))
-        return root, root.names()
-    folders = [path for path in paths if path.is_dir()]
-    if folders:
-        raise EvaluationError(f"{folders[0]}: a folder; give one alone, or photographs")
-    return PictureRoot(Path()), list(dict.fromkeys(given))
 
 
 def _ordered(
@@ -149,12 +97,6 @@ def _ordered(
     order = clustered(cosines) if args.order == "cluster" else list(range(len(names)))
     matrix = SimilarityMatrix(cosines[np.ix_(order, order)], args.metric)
     return matrix, [names[place] for place in order]
-
-
-def labels_of(names: Sequence[str]) -> list[str]:
-    """The file names alone, where those differ."""
-    stems = [PurePosixPath(name).stem for name in names]
-    return stems if len(set(stems)) == len(stems) else list(names)
 
 
 def _write_csv(path: Path, names: Sequence[str], matrix: SimilarityMatrix) -> None:
