@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.capture.solid import Pane
 from edgeface.recognition.values import Image
 
 FULL_SPRITE_PX = 800
@@ -46,6 +47,10 @@ class Pose:
     """Width of the horizontal motion blur."""
     defocus_px: float
     """Standard deviation of the defocus blur."""
+    yaw_deg: float = 0.0
+    """Of what has depth, or is held: the front turned to the right of the image."""
+    pitch_deg: float = 0.0
+    """The front turned up."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,19 +69,43 @@ def _smooth(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 def make_sprite(photograph: Image) -> Sprite:
     """Cut the photograph (BGR uint8 `(h, w, 3)`) out in the shape of an arch, and dress it."""
+    photo = reduced(photograph)
+    height, width = photo.shape[:2]
+    bgr = dressed(photo).astype(np.float32)
+    alpha = np.concatenate([_arch(height, width), _coat_mask(bgr.shape[0] - height, width)])
+    bgra = np.dstack([bgr * alpha[..., None], alpha * 255.0])
+    return Sprite(halvings(np.clip(np.rint(bgra), 0, 255).astype(np.uint8)), height)
+
+
+def reduced(photograph: Image) -> Image:
+    """Not larger than a visitor is ever shown."""
     scale = min(1.0, FULL_SPRITE_PX / photograph.shape[0], FULL_SPRITE_PX / photograph.shape[1])
-    photo = np.asarray(
+    return np.asarray(
         cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
     )
-    height, width = photo.shape[:2]
-    coat_px = round(height * COAT)
-    bgr = np.concatenate([photo.astype(np.float32), _coat(photo, coat_px)])
-    alpha = np.concatenate([_arch(height, width), _coat_mask(coat_px, width)])
-    bgra = np.dstack([bgr * alpha[..., None], alpha * 255.0])
-    levels = [np.clip(np.rint(bgra), 0, 255).astype(np.uint8)]
+
+
+def dressed(photo: Image) -> Image:
+    """The photograph with a coat below it."""
+    coat = _coat(photo, round(photo.shape[0] * COAT))
+    return np.concatenate([photo, np.clip(np.rint(coat), 0, 255).astype(np.uint8)])
+
+
+def halvings(picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], ...]:
+    """The picture and its halves, quarters and so on."""
+    levels = [picture]
     while min(levels[-1].shape[:2]) > 64:
         levels.append(np.asarray(cv2.pyrDown(levels[-1]), np.uint8))
-    return Sprite(tuple(levels), height)
+    return tuple(levels)
+
+
+def level_for(levels: tuple[NDArray[np.uint8], ...], scale: float) -> int:
+    """The smallest of the halvings that is still large enough to be shown at this scale."""
+    level = 0
+    while level + 1 < len(levels) and scale <= 0.5:
+        scale *= 2
+        level += 1
+    return level
 
 
 def _arch(height: int, width: int) -> NDArray[np.float32]:
@@ -172,10 +201,8 @@ def noise_bank(size: tuple[int, int], seed: int) -> Image:
 def place_visitor(image: Image, sprite: Sprite, pose: Pose) -> None:
     """Draw the visitor into `image`, in place. Draws nothing where he is out of view."""
     scale = pose.height_px / sprite.photograph_px
-    level = 0
-    while level + 1 < len(sprite.levels) and scale <= 0.5:
-        scale *= 2
-        level += 1
+    level = level_for(sprite.levels, scale)
+    scale *= 2**level
     source = sprite.levels[level]
     rows, columns = source.shape[:2]
     # The center of the head goes to (x_px, y_px), turned about it.
@@ -189,27 +216,53 @@ def place_visitor(image: Image, sprite: Sprite, pose: Pose) -> None:
         ]
     )
     corners = matrix @ np.array([[0, columns, columns, 0], [0, 0, rows, rows], [1, 1, 1, 1]])
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    view = part_of(image, (low[0], low[1], high[0], high[1]), pose)
+    if view is None:
+        return
+    matrix[:, 2] -= view.left, view.top
+    layer = cv2.warpAffine(source, matrix, view.size, flags=cv2.INTER_LINEAR)
+    lay(image, np.asarray(layer, np.uint8), view, pose)
+
+
+def part_of(
+    image: Image, bounds: tuple[float, float, float, float], pose: Pose, step: int = 1
+) -> Pane | None:
+    """The part of the frame within left, top, right and bottom, with room for the pose's blur; None
+    where that is out of view."""
     spread = math.ceil(pose.motion_px + 3 * pose.defocus_px) + 1
     height, width = image.shape[:2]
-    left = max(0, math.floor(corners[0].min()) - spread)
-    right = min(width, math.ceil(corners[0].max()) + spread)
-    top = max(0, math.floor(corners[1].min()) - spread)
-    bottom = min(height, math.ceil(corners[1].max()) + spread)
-    if right - left < 2 or bottom - top < 2:
-        return
-    matrix[:, 2] -= left, top
-    layer = cv2.warpAffine(source, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
+    view = Pane(
+        left=max(0, math.floor(bounds[0]) - spread),
+        top=max(0, math.floor(bounds[1]) - spread),
+        right=min(width, math.ceil(bounds[2]) + spread),
+        bottom=min(height, math.ceil(bounds[3]) + spread),
+        frame=(width, height),
+        step=step,
+    )
+    return view if min(view.size) >= 2 else None
+
+
+def lay(image: Image, layer: NDArray[np.uint8], view: Pane, pose: Pose) -> None:
+    """Put a layer, premultiplied BGRA, over a part of the image, blurred as the pose says."""
     if pose.defocus_px > 0.35:
-        layer = cv2.GaussianBlur(layer, (0, 0), pose.defocus_px)
+        layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), pose.defocus_px), np.uint8)
     if pose.motion_px >= 2:
-        layer = cv2.blur(layer, (int(pose.motion_px) | 1, 1))
+        layer = np.asarray(cv2.blur(layer, (int(pose.motion_px) | 1, 1)), np.uint8)
     if pose.opacity < 1:
-        layer = cv2.convertScaleAbs(layer, alpha=pose.opacity)
-    behind = image[top:bottom, left:right]
+        layer = np.asarray(cv2.convertScaleAbs(layer, alpha=pose.opacity), np.uint8)
+    behind = image[view.top : view.bottom, view.left : view.right]
     through = cv2.cvtColor(cv2.bitwise_not(cv2.extractChannel(layer, 3)), cv2.COLOR_GRAY2BGR)
     behind[:] = cv2.add(
         cv2.multiply(behind, through, scale=1 / 255), cv2.cvtColor(layer, cv2.COLOR_BGRA2BGR)
     )
+
+
+def cut(picture: Image, alpha: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Premultiplied BGRA of a picture with this alpha, `(h, w)`, taken between 0 and 1."""
+    opaque = np.clip(alpha * 255.0, 0, 255).astype(np.uint8)
+    layer = cv2.multiply(picture, cv2.cvtColor(opaque, cv2.COLOR_GRAY2BGR), scale=1 / 255)
+    return np.asarray(cv2.merge([*cv2.split(layer), opaque]), np.uint8)
 
 
 def expose(
