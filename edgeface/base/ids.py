@@ -21,6 +21,8 @@ RESERVED: Final = frozenset({"gallery"})
 """No device may have this id: `<site>/gallery/` holds the central gallery."""
 
 ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+EVENT_ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+"""A UUIDv7."""
 PERSON_ID: Final = re.compile(r"p_[0-9a-hjkmnp-tv-z]{10}")
 
 
@@ -57,6 +59,15 @@ def check_person_id(text: str) -> str:
             "(lower case, no i, l, o, u)"
         )
     return text
+
+
+def time_of_event(event_id: str) -> float:
+    """UTC epoch seconds of when an event got this id; raises BadIdError for what is none."""
+    if EVENT_ID.fullmatch(event_id) is None:
+        raise BadIdError(
+            f"{event_id!r} is no id of an event, such as 0199f3c2-7d1e-7a3b-9c4d-5e6f708192a3"
+        )
+    return int(event_id.replace("-", "")[:12], 16) / 1000
 
 
 def uuid7(utc_ns: int) -> str:

@@ -15,15 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgeface.base.errors import ContractError, SettingsError, StateError
-from edgeface.base.files import drafted
+from edgeface.base.errors import ContractError, SettingsError
 from edgeface.cli.broker_options import add_broker_options, keys_given, place_of
-from edgeface.cli.common import at_least, between, output_file
+from edgeface.cli.common import at_least, between, output_file, write_private
 from edgeface.cli.plain import plain_json, warn
 
 if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
@@ -181,7 +179,7 @@ def _show(
 
     shown = to_mapping(answer)
     if secret is not None and answer.data is not None:
-        _write_private(args.out, _opened(answer, secret, getattr(args, "event_id", None)))
+        write_private(args.out, _opened(answer, secret, getattr(args, "event_id", None)))
         shown["data"]["sealed"] = {"opened": str(args.out)}
     shown["signature"] = "good" if key is not None else "unchecked"
     print(plain_json(shown))
@@ -209,16 +207,3 @@ def _opened(answer: AnyAnswer, secret: AdministratorSecret, event_id: str | None
             raise ContractError("other_answer", "this is not the picture of the event asked for")
         context = picture_context(answer.site, answer.device, event_id)
     return secret.open(sealed, context)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Also where there is a file that others may read until now, where a link points to, and to a
-    device or pipe."""
-    try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(content)
-            return
-        with drafted(Path(os.path.realpath(path)), replace=True) as file:
-            file.write(content)
-    except OSError as error:
-        raise StateError(f"{path}: cannot be written: {error.strerror}") from error

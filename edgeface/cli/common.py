@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from edgeface.base.errors import SettingsError
+from edgeface.base.errors import SettingsError, StateError
+from edgeface.base.files import drafted
 from edgeface.settings.loading import DEFAULT_FILE
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -169,3 +170,16 @@ def output_folder(text: str | Path) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise argparse.ArgumentTypeError(f"{path}: nothing may be written there by this user")
     return path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A file that its owner alone may read; also where there is one that others may read until now,
+    where a link points to, and to a device or pipe. Raises StateError."""
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        with drafted(Path(os.path.realpath(path)), replace=True) as file:
+            file.write(content)
+    except OSError as error:
+        raise StateError(f"{path}: cannot be written: {error.strerror}") from error

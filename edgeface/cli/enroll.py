@@ -8,6 +8,10 @@ With --camera (the configured one) or --camera N (/dev/videoN) a person who stan
 what is missing until there are enough good and different pictures; --video FILE takes them from a
 film. Nobody is enrolled when somebody else steps in between.
 
+With --from-event ID, which may be given again, the pictures are those that the device has kept of
+events (`snapshots.events`), opened with the administrator's key (--open-with); `edgeface events
+unknown --cluster` says which are of one face.
+
 With --folder DIR every folder in DIR is one person, its name the display name; who is enrolled
 already is skipped, so that an interrupted run can be repeated. --since and --until choose among
 pictures that are dated by their names, as Instaloader names them.
@@ -25,7 +29,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
@@ -33,12 +37,15 @@ from typing import Any
 
 from edgeface.base.counting import counted, people
 from edgeface.base.errors import PictureError, SettingsError
+from edgeface.base.ids import time_of_event
+from edgeface.cli.broker_options import keys_given
 from edgeface.cli.common import add_config, between
 from edgeface.cli.dates import end, start
+from edgeface.cli.event_pictures import OTHERS, EventPictures, examine_events, kept_in
 from edgeface.cli.photo_booth import add_booth_options, keep_pictures, pictures_of
 from edgeface.cli.plain import warn
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish, enroll
-from edgeface.gallery.gate import Gate, Refused, on_cpu, open_gate
+from edgeface.gallery.gate import Gate, Portrait, Refused, on_cpu, open_gate
 from edgeface.gallery.likeness import bar_for
 from edgeface.gallery.opening import open_gallery, refuse_in_fleet_mode
 from edgeface.gallery.photo_enrollment import (
@@ -55,6 +62,8 @@ from edgeface.gallery.photo_enrollment import (
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import ModelPackage
 from edgeface.recognition.quality import CLEAR_PX
+from edgeface.security.sealing import AdministratorSecret
+from edgeface.service.snapshot_folder import SnapshotFolder
 from edgeface.settings.loading import load_settings
 from edgeface.settings.tree import Settings
 
@@ -109,6 +118,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"narrower faces are refused; at least {CLEAR_PX:g}, which holds in any case",
     )
     add_booth_options(parser)
+    parser.add_argument(
+        "--from-event", action="append", metavar="ID", help="the picture kept of this event"
+    )
+    parser.add_argument(
+        "--open-with", type=Path, metavar="KEY", help="the administrator's key, for --from-event"
+    )
     add_config(parser)
     parser.add_argument(
         "--json",
@@ -175,13 +190,22 @@ def _refusals(refused: Sequence[Refused]) -> list[dict[str, str]]:
 
 def _check(args: argparse.Namespace) -> None:
     """Raise SettingsError for options that do not go together."""
-    given = (args.photos or None, args.folder, args.camera, args.video)
+    given = (args.photos or None, args.folder, args.camera, args.video, args.from_event)
     if sum(one is not None for one in given) != 1:
-        raise SettingsError("one of photos of one person, --camera, --video FILE and --folder DIR")
+        raise SettingsError(
+            "one of photos of one person, --camera, --video FILE, --from-event ID and --folder DIR"
+        )
+    if (args.from_event is None) != (args.open_with is None):
+        raise SettingsError(
+            "--from-event ID and --open-with KEY go together: the picture is sealed to the "
+            "administrator, and the private half of commands.administrator_key_file opens it"
+        )
+    for event_id in args.from_event or ():
+        time_of_event(event_id)
     booth = args.camera is not None or args.video is not None
     if args.keep_pictures is not None and not booth:
         raise SettingsError("--keep-pictures goes with --camera and --video")
-    if booth and (args.since, args.until) != (-math.inf, math.inf):
+    if not (args.photos or args.folder) and (args.since, args.until) != (-math.inf, math.inf):
         raise SettingsError("--since and --until choose among photos that are dated by their names")
     if args.folder is not None and any(
         (args.name, args.id, args.card, args.valid_from, args.valid_to, args.replace, args.new)
@@ -225,7 +249,7 @@ def _enroll(
     args: argparse.Namespace,
     refused: list[Refused],
 ) -> Enrollment:
-    if not args.photos:
+    if args.camera is not None or args.video is not None:
         detector, embedder = on_cpu(settings.models, settings.detection)
         terms = _terms(settings, embedder.package, args)
         pictures = pictures_of(settings, args, (detector, embedder), terms.bar)
@@ -236,8 +260,7 @@ def _enroll(
     gate, package = open_gate(settings.models, settings.detection, settings.quality)
     terms = _terms(settings, package, args)
     portraits = []
-    for photo in args.photos:
-        examined = examine_photo(gate, photo, terms.period)
+    for examined in _examined(settings, gate, args, terms):
         if isinstance(examined, Refused):
             print(f"refused  {examined.source}: {examined.message}", file=sys.stderr)
             refused.append(examined)
@@ -249,9 +272,26 @@ def _enroll(
         )
         portraits.append(examined)
     if not portraits:
-        count = counted(len(args.photos), "photo")
-        raise PictureError(f"none of {count} can be used, so nobody was enrolled")
+        if args.photos:
+            count, advice = counted(len(args.photos), "photo"), ""
+        else:
+            count, advice = counted(len(args.from_event), "picture"), f"; {OTHERS}"
+        raise PictureError(f"none of {count} can be used, so nobody was enrolled{advice}")
     return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
+
+
+def _examined(
+    settings: Settings, gate: Gate, args: argparse.Namespace, terms: Terms
+) -> Iterator[Portrait | Refused]:
+    """The photographs, or the pictures of events, one after the other."""
+    if args.photos:
+        yield from (examine_photo(gate, photo, terms.period) for photo in args.photos)
+        return
+    folder = SnapshotFolder(settings.snapshots_folder)
+    with keys_given():
+        secret = AdministratorSecret.load(args.open_with)
+    pictures = EventPictures(settings.site, settings.device, secret, kept_in(settings, folder))
+    yield from examine_events(gate, pictures, args.from_event)
 
 
 def _enroll_tree(settings: Settings, args: argparse.Namespace) -> list[Examined]:
@@ -273,7 +313,7 @@ def enroll_folder(
     for number, done in enumerate(enroll_tree(roster, gate, tree, terms), 1):
         results.append(done)
         _erase_bar()
-        report_refused(done)
+        report_refused(done.refused)
         counts["refused"] += len(done.refused)
         if done.skipped is not None:
             counts["skipped"] += 1
@@ -297,10 +337,10 @@ def enroll_folder(
     return results
 
 
-def report_refused(done: Examined) -> None:
+def report_refused(refused: Sequence[Refused]) -> None:
     """One line for each picture that cannot be used."""
-    for refused in done.refused:
-        print(f"refused  {refused.source}: {refused.message}")
+    for one in refused:
+        print(f"refused  {one.source}: {one.message}")
 
 
 def _show_bar(number: int, total: int) -> None:

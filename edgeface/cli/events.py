@@ -3,10 +3,17 @@
     edgeface events --follow --site hq -c edgeface.yaml --json >> events.jsonl
     edgeface events events.jsonl --outcome unknown --since 2026-11-21
     edgeface events events.jsonl --person p_8c1k3v9q2m --csv > events.csv
+    edgeface events unknown --cluster -c edgeface.yaml --open-with admin.key --out strangers.png
 
 A file has one event of `event/log` as JSON on each line; `-` is standard input. Devices keep no
 history: who wants one records it. An event that comes twice is shown once. The picture of an event,
 where one is kept, is had with `edgeface call DEVICE snapshot --event ID`.
+
+`unknown --cluster` opens the pictures of strangers that the device with the configuration -c keeps
+and groups them: two groups are one face while the mean cosine of their pictures reaches the
+threshold of `edgeface compare`. Which picture is best is said, for `edgeface enroll --from-event
+ID`. With files of recorded events behind `unknown` their pictures are asked of the device that sent
+them (--device, --key).
 
 Exit codes: 0; 1 when a line was no event; 2 wrong command line, or a file that cannot be read.
 """
@@ -28,6 +35,7 @@ from edgeface.base.errors import ContractError, SettingsError
 from edgeface.base.files import opened
 from edgeface.base.ids import is_person_id
 from edgeface.cli.broker_options import add_broker_options, keys_given, place_of
+from edgeface.cli.common import output_named
 from edgeface.cli.dates import end, start
 from edgeface.cli.plain import plain, warn
 from edgeface.contract import codec
@@ -77,11 +85,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--site", help="for --follow; default: that of the configuration")
     parser.add_argument("--device", help="for --follow; default: every device of the site")
     parser.add_argument("--key", type=Path, help="the device's public key (PEM): check signatures")
+    strangers = parser.add_argument_group("strangers")
+    strangers.add_argument(
+        "--cluster", action="store_true", help="with `unknown`: group pictures by likeness"
+    )
+    strangers.add_argument("--open-with", type=Path, metavar="KEY", help="the administrator's key")
+    strangers.add_argument(
+        "--out", type=output_named(".png"), metavar="FILE.png", help="their faces, a row a group"
+    )
     add_broker_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Show what there is, or what comes until Ctrl-C."""
+    if args.cluster:
+        from edgeface.cli.unknown_groups import show_groups
+
+        return show_groups(args, _events_in)
+    if args.open_with is not None or args.out is not None:
+        raise SettingsError("--open-with and --out go with --cluster")
     if args.follow == bool(args.files):
         raise SettingsError("from where? Name a FILE of recorded events, or say --follow")
     if args.person is not None and not is_person_id(args.person):
@@ -94,6 +116,15 @@ def run(args: argparse.Namespace) -> int:
         with _lines(name) as lines:
             wrong += _read(name, lines, show)
     return _NO_EVENT if wrong else 0
+
+
+def _events_in(names: Iterable[str]) -> list[Event]:
+    """Of recorded files; a line that is none is warned of."""
+    found: list[Event] = []
+    for name in names:
+        with _lines(name) as lines:
+            _read(name, lines, lambda event, _: found.append(event))
+    return found
 
 
 @contextmanager

@@ -7,8 +7,10 @@ others of the person is left out, and nobody is taken in who looks like somebody
 --force.
 
 With --from-device ID the person stands before that device, which says what the next frame should
-be, takes the templates and sends them sealed to this site; it keeps none of them. Exit code 4: the
-device is not there, or did not answer in time.
+be, takes the templates and sends them sealed to this site; it keeps none of them. With --from-event
+EVENT besides, which may be given again, nobody has to stand there: the pictures are those that the
+device has kept of these events (`snapshots.events`). Exit code 4: the device is not there, or did
+not answer in time.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ from pathlib import Path
 
 from edgeface.base.counting import counted
 from edgeface.base.errors import GalleryError, PictureError, SettingsError
-from edgeface.base.ids import new_person_id
+from edgeface.base.ids import new_person_id, time_of_event
 from edgeface.cli.broker_options import own_name
 from edgeface.cli.dates import end, start
 from edgeface.cli.enroll import enroll_folder, report_refused, status_of, wish_of
+from edgeface.cli.event_pictures import OTHERS, EventPictures, asked_of, examine_events
 from edgeface.cli.fleet_site import open_master
 from edgeface.cli.plain import plain, warn
 from edgeface.contract.answers import EnrollProgress
@@ -39,7 +42,7 @@ from edgeface.fleet.admin.door_enrollment import (
 from edgeface.fleet.admin.master import Master
 from edgeface.fleet.admin.site import SiteFolder
 from edgeface.gallery.enrollment import Enrollment, Wish, check_wish
-from edgeface.gallery.gate import Gate, open_gate
+from edgeface.gallery.gate import Gate, Portrait, Refused, open_gate
 from edgeface.gallery.likeness import bar_for
 from edgeface.gallery.photo_enrollment import Terms, enroll_photos, enroll_samples, people_in
 from edgeface.inference.package import ModelPackage, load_package
@@ -80,6 +83,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, metavar="S", help=f"for the person; default: {_TIMEOUT_S:g}"
     )
     door.add_argument(
+        "--from-event",
+        action="append",
+        metavar="EVENT",
+        help="from the picture that this device has kept of an event",
+    )
+    door.add_argument(
         "--open-with",
         type=Path,
         metavar="KEY",
@@ -91,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
     """Return 0 when somebody was enrolled, or nobody had to be."""
     _check(args)
     if args.from_device is not None:
-        return _enroll_at_door(SiteFolder.open(args.site_dir), args)
+        way = _enroll_from_events if args.from_event else _enroll_at_door
+        return way(SiteFolder.open(args.site_dir), args)
     with open_master(args) as master, _rehearsed(master, args):
         return _enroll_tree(master, args) if args.folder else _enroll_one(master, args)
 
@@ -111,8 +121,16 @@ def _check(args: argparse.Namespace) -> None:
         raise SettingsError(
             "--folder takes names from its folders, and no other option but --force and --dry-run"
         )
-    if args.from_device is None and any((args.frames, args.timeout, args.open_with)):
-        raise SettingsError("--frames, --timeout and --open-with belong to --from-device")
+    if args.from_device is None and any(
+        (args.frames, args.timeout, args.open_with, args.from_event)
+    ):
+        raise SettingsError(
+            "--frames, --timeout, --from-event and --open-with belong to --from-device"
+        )
+    if args.from_event and (args.frames or args.timeout):
+        raise SettingsError("--frames and --timeout are for who stands there, not for --from-event")
+    for event_id in args.from_event or ():
+        time_of_event(event_id)
     if args.frames is not None and not 1 <= args.frames <= _MOST_FRAMES:
         raise SettingsError(f"--frames: 1 to {_MOST_FRAMES}, not {args.frames}")
     if args.timeout is not None and not 1 <= args.timeout <= _LONGEST_S:
@@ -123,7 +141,7 @@ def _enroll_one(master: Master, args: argparse.Namespace) -> int:
     wish = _wish(master, args)
     gate, package = _open_gate(master)
     done = enroll_photos(master, gate, args.photos, wish, _terms(master, package, args))
-    report_refused(done)
+    report_refused(done.refused)
     if done.enrollment is None:
         raise PictureError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
     _tell(done.enrollment, dry_run=args.dry_run)
@@ -150,8 +168,7 @@ def _enroll_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
         done = f"{progress.kept} of {progress.wanted} frames"
         print(f"{device}: {done}; {plain(progress.message)}", file=sys.stderr, flush=True)
 
-    client = own_name(settings.mqtt.username, settings.mqtt.cert_file)
-    with Caller(folder.connection(), Topics(folder.site, device), client) as caller:
+    with _caller(folder, device) as caller:
         samples, known_as = take_templates(caller, key, secret, request, show)
     if known_as not in (None, person_id):
         text = f"{device} would take this person for {known_as}: the same person twice?"
@@ -165,6 +182,34 @@ def _enroll_at_door(folder: SiteFolder, args: argparse.Namespace) -> int:
         enrollment = enroll_samples(master, samples, wish, _terms(master, package, args))
     _tell(enrollment, dry_run=args.dry_run)
     return 0
+
+
+def _enroll_from_events(folder: SiteFolder, args: argparse.Namespace) -> int:
+    """From pictures that the device has kept and sealed to this site."""
+    device = args.from_device
+    key, secret = pinned_key(folder, device), sealing_secret(folder, args.open_with)
+    with Master(folder) as master:
+        wish = _wish(master, args)
+        gate, package = _open_gate(master)
+    with _caller(folder, device) as caller:
+        pictures = EventPictures(folder.site, device, secret, asked_of(caller, key))
+        found = examine_events(gate, pictures, args.from_event)
+    refused = [one for one in found if isinstance(one, Refused)]
+    report_refused(refused)
+    portraits = [one for one in found if isinstance(one, Portrait)]
+    if not portraits:
+        count = counted(len(refused), "picture")
+        raise PictureError(f"none of {count} can be used: nobody was enrolled; {OTHERS}")
+    with Master(folder) as master, _rehearsed(master, args):
+        enrollment = enroll_samples(master, portraits, wish, _terms(master, package, args))
+    _tell(enrollment, dry_run=args.dry_run)
+    return 0
+
+
+def _caller(folder: SiteFolder, device: str) -> Caller:
+    mqtt = folder.settings.mqtt
+    client = own_name(mqtt.username, mqtt.cert_file)
+    return Caller(folder.connection(), Topics(folder.site, device), client)
 
 
 def _wish(master: Master, args: argparse.Namespace) -> Wish:

@@ -22,6 +22,7 @@ from edgeface.base.addresses import without_secrets
 VERBS: Final = frozenset(
     [
         "run",
+        "events",
         "enroll",
         "gallery",
         "fleet",

@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, TypeAlias, TypedDict, get_args
 from pydantic import Field
 
 from edgeface.base.errors import ContractError
-from edgeface.base.ids import ID, PERSON_ID
+from edgeface.base.ids import EVENT_ID, ID, PERSON_ID
 from edgeface.contract import codec
 from edgeface.contract.codec import JsonObject, matching
 
@@ -22,9 +22,7 @@ CONTRACT_VERSION: Final = 1
 
 Id: TypeAlias = Annotated[str, matching(ID.pattern, 64)]
 PersonId: TypeAlias = Annotated[str, matching(PERSON_ID.pattern, 12)]
-EventId: TypeAlias = Annotated[
-    str, matching("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", 36)
-]
+EventId: TypeAlias = Annotated[str, matching(EVENT_ID.pattern, 36)]
 Session: TypeAlias = Annotated[str, matching("[0-9a-f]{8,64}", 64)]
 Digest: TypeAlias = Annotated[str, matching("sha256:[0-9a-f]{64}", 71)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]

@@ -55,13 +55,22 @@ def in_metric(cosines: NDArray[np.float32], metric: Metric) -> NDArray[np.float3
 
 
 def clustered(cosines: NDArray[np.float32]) -> list[int]:
-    """An order in which like faces are neighbors: the leaves of average linkage (UPGMA, Sokal and
-    Michener 1958) over the cosines float32 `(n, n)`."""
+    """An order in which like faces are neighbors: the leaves of `grouped` over the cosines float32
+    `(n, n)`, n at least 1."""
+    return grouped(cosines, -np.inf)[0]
+
+
+def grouped(cosines: NDArray[np.float32], least: float) -> list[list[int]]:
+    """The faces of cosines float32 `(n, n)` in groups by average linkage (UPGMA, Sokal and
+    Michener 1958): the two groups whose mean cosine is the highest become one while it is at least
+    `least`. The largest first; in each like faces are neighbors."""
     links = cosines.astype(np.float64)
     np.fill_diagonal(links, -np.inf)
     groups = [[index] for index in range(len(links))]
     for _ in range(len(links) - 1):
         a, b = sorted(divmod(int(links.argmax()), len(links)))
+        if links[a, b] < least:
+            break
         sizes = len(groups[a]), len(groups[b])
         joined = (sizes[0] * links[a] + sizes[1] * links[b]) / sum(sizes)
         joined[[a, b]] = -np.inf
@@ -69,4 +78,4 @@ def clustered(cosines: NDArray[np.float32]) -> list[int]:
         links[b], links[:, b] = -np.inf, -np.inf
         groups[a] = [*groups[a], *groups[b]]
         groups[b] = []
-    return max(groups, key=len)
+    return sorted(filter(None, groups), key=len, reverse=True)

@@ -1,8 +1,9 @@
 """The folder of sealed pictures of decisions: written, read, and erased by age, size and person.
 
-`EVENT_ID.json` has two lines: the ids of the people whom the decision named or nearly named, and
-`SnapshotData` as it is sent. The picture in it is sealed, and the key that opens it is not on the
-device. Whose picture a file is has to be known, so one that does not say so is erased.
+`EVENT_ID.json` has two lines: the outcome of the decision with the ids of the people whom it named
+or nearly named, and `SnapshotData` as it is sent. The picture in it is sealed, and the key that
+opens it is not on the device. Whose picture a file is has to be known, so one that does not say so
+is erased.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from typing import Final
 
 from edgeface.base.errors import ContractError, StateError
 from edgeface.base.files import drafted, make_folder, opened, read_file
-from edgeface.base.ids import is_person_id
+from edgeface.base.ids import EVENT_ID, is_person_id, time_of_event
 from edgeface.contract import codec
 from edgeface.contract.answers import SnapshotData
+from edgeface.contract.event import Outcome
 
 RESERVE_BYTES: Final = 32 << 20
 """What is left of the disk for events, which come first."""
-_ID: Final = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_NAME: Final = re.compile(rf"({_ID})\.json")
-_DRAFT: Final = re.compile(rf"\.{_ID}\.json\.[0-9a-f]{{8}}")
+_NAME: Final = re.compile(rf"({EVENT_ID.pattern})\.json")
+_DRAFT: Final = re.compile(rf"\.{EVENT_ID.pattern}\.json\.[0-9a-f]{{8}}")
 """What a crash has left of one that was being written. Nothing else in the folder is touched."""
 _MAX_BYTES: Final = codec.MAX_PAYLOAD_BYTES + 4096
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    outcome: str
     people: frozenset[str]
     size: int
     since_s: float
@@ -77,14 +79,14 @@ class SnapshotFolder:
         event_id = name[1]
         try:
             with opened(path) as file:
-                size, people = os.fstat(file.fileno()).st_size, _people(file.readline(4096))
+                size = os.fstat(file.fileno()).st_size
+                outcome, people = _head(file.readline(4096))
         except (OSError, ValueError) as error:
             if tidy:
                 _log.error("%s: damaged (%s); erased", path, error)
                 self._unlink(path)
             return
-        stamp_s = int(event_id.replace("-", "")[:12], 16) / 1000
-        self._kept[event_id] = _Kept(people, size, boottime_s, stamp_s)
+        self._kept[event_id] = _Kept(outcome, people, size, boottime_s, time_of_event(event_id))
         self._changes += 1
 
     @property
@@ -93,11 +95,19 @@ class SnapshotFolder:
         with self._lock:
             return sum(kept.size for kept in self._kept.values())
 
-    def put(self, data: SnapshotData, people: Iterable[str], boottime_s: float) -> None:
+    def of(self, outcome: Outcome) -> list[str]:
+        """The events of this outcome whose pictures are kept, the oldest first."""
+        with self._lock:
+            return sorted(key for key, kept in self._kept.items() if kept.outcome == outcome)
+
+    def put(
+        self, data: SnapshotData, outcome: Outcome, people: Iterable[str], boottime_s: float
+    ) -> None:
         """Keep a picture. Raises OSError, also while the disk is almost full."""
         assert data.event_id is not None
         named = frozenset(people)
-        content = b"\n".join((codec.dump({"people": sorted(named)}), codec.to_json(data), b""))
+        head = codec.dump({"outcome": outcome, "people": sorted(named)})
+        content = b"\n".join((head, codec.to_json(data), b""))
         make_folder(self._folder)
         space = os.statvfs(self._folder)
         if space.f_bavail * space.f_frsize < RESERVE_BYTES + len(content):
@@ -106,7 +116,7 @@ class SnapshotFolder:
         with drafted(self._path(data.event_id), replace=True, durable=False) as file:
             file.write(content)
         with self._lock:
-            self._kept[data.event_id] = _Kept(named, len(content), boottime_s, None)
+            self._kept[data.event_id] = _Kept(outcome, named, len(content), boottime_s, None)
             self._changes += 1
 
     def get(self, event_id: str) -> SnapshotData | None:
@@ -174,10 +184,10 @@ class SnapshotFolder:
         return self._folder / f"{event_id}.json"
 
 
-def _people(line: bytes) -> frozenset[str]:
-    """Of the first line; raises ValueError."""
+def _head(line: bytes) -> tuple[str, frozenset[str]]:
+    """Outcome and people of the first line; raises ValueError where it does not name the people."""
     found = json.loads(line)
     people = found.get("people") if isinstance(found, dict) else None
     if not isinstance(people, list) or not all(is_person_id(str(item)) for item in people):
         raise ValueError("it does not say whom it shows")
-    return frozenset(map(str, people))
+    return str(found.get("outcome")), frozenset(map(str, people))

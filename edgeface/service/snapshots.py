@@ -167,7 +167,8 @@ class Snapshots:
                 sealed=key.seal(content, picture_context(topics.site, topics.device, due.event_id)),
                 event_id=due.event_id,
             )
-            self._folder.put(data, people_of(due.sighting), self._boottime_s())
+            sighting = due.sighting
+            self._folder.put(data, sighting.event_type, people_of(sighting), self._boottime_s())
         except OSError as error:
             self._left_out(error.strerror or str(error))
         except (StateError, CommandRefusedError, ArithmeticError, ValueError, cv2.error) as error:

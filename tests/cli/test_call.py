@@ -12,7 +12,8 @@ import pytest
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
-from edgeface.cli.call import _ask, _show, _write_private
+from edgeface.cli.call import _ask, _show
+from edgeface.cli.common import write_private
 from edgeface.cli.main import main
 from edgeface.contract.answers import AnyAnswer
 from edgeface.contract.command_requests import Verb
@@ -117,7 +118,7 @@ def test_what_was_sealed_is_written_for_nobody_else_also_over_a_file_that_all_ma
     out = tmp_path / "person.export"
     out.write_text("from yesterday, and longer than what comes")
     out.chmod(0o644)
-    _write_private(out, b"templates")
+    write_private(out, b"templates")
     assert out.read_bytes() == b"templates"
     assert out.stat().st_mode & 0o777 == 0o600
 
@@ -126,7 +127,7 @@ def test_what_was_sealed_is_written_where_a_link_points_to(tmp_path: Path) -> No
     stick, link = tmp_path / "stick.export", tmp_path / "person.export"
     stick.write_text("from yesterday")
     link.symlink_to(stick)
-    _write_private(link, b"templates")
+    write_private(link, b"templates")
     assert link.is_symlink()
     assert stick.read_bytes() == b"templates"
     assert stick.stat().st_mode & 0o777 == 0o600

@@ -12,7 +12,7 @@ import pytest
 
 from edgeface.cli.main import main
 from edgeface.demo.photographs import COLLINS, HOPPER, in_other_light
-from edgeface.evaluation.similarity import SimilarityMatrix, clustered
+from edgeface.evaluation.similarity import SimilarityMatrix, clustered, grouped
 
 ONE_AND_OTHER = np.array(
     [[1, 0.1, 0.9, 0.1], [0.1, 1, 0.1, 0.8], [0.9, 0.1, 1, 0.1], [0.1, 0.8, 0.1, 1]], np.float32
@@ -24,6 +24,13 @@ def test_like_faces_become_neighbors_and_each_stands_once() -> None:
     assert sorted(order) == [0, 1, 2, 3]
     assert {frozenset(order[:2]), frozenset(order[2:])} == {frozenset((0, 2)), frozenset((1, 3))}
     assert clustered(np.ones((2, 2), np.float32)) == [0, 1]
+
+
+def test_a_chain_of_likenesses_is_one_group_only_while_the_mean_cosine_holds() -> None:
+    chain = np.array([[1, 0.7, 0.1], [0.7, 1, 0.6], [0.1, 0.6, 1]], np.float32)
+    assert grouped(chain, 0.5) == [[0, 1], [2]], "0 and 2 are two people, whoever is between them"
+    assert grouped(chain, 0.35) == [[0, 1, 2]]
+    assert grouped(chain, 0.8) == [[0], [1], [2]]
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])

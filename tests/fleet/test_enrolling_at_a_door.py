@@ -18,7 +18,7 @@ from edgeface.cli.main import main
 from edgeface.demo.photographs import COLLINS
 from edgeface.fleet.admin.standing import read_reported
 from edgeface.security.keys import SigningKey
-from tests.support.broker import Arrival, Witness, running_broker
+from tests.support.broker import Arrival, Witness, eventually, running_broker
 from tests.support.commands import write_person
 from tests.support.daemon import DaemonProcess, edgeface, write_config
 
@@ -83,8 +83,48 @@ def open_door(site: Site) -> DaemonProcess:
         camera=camera,
         tracking={"max_gap_s": 0.2},
         gallery={"unsynced_clock": "allow"},
+        snapshots={"events": "unknown"},
     )
     return DaemonProcess(file)
+
+
+def read_unknown(witness: Witness) -> list[dict[str, Any]]:
+    """What a site's log has of strangers, once it has something."""
+
+    def heard(all_: list[Arrival]) -> list[dict[str, Any]]:
+        payloads = [a.message.payload for a in all_ if a.topic == f"{BASE}/event/log"]
+        return [event for event in map(json.loads, payloads) if event["event_type"] == "unknown"]
+
+    return heard(witness.wait(lambda all_: bool(heard(all_)), 30))
+
+
+def test_a_stranger_is_enrolled_from_the_picture_of_an_event_and_nobody_stands_there(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Witness(site.port, f"{BASE}/#") as witness, open_door(site) as daemon:
+        daemon.wait_ready()
+        unknown = read_unknown(witness)
+        event_id = unknown[0]["event_id"]
+        eventually((site.folder / "state" / "snapshots" / f"{event_id}.json").exists)
+        log, hq = site.folder / "events.jsonl", site.folder / "hq"
+        log.write_text("".join(json.dumps(event) + "\n" for event in unknown[:1]))
+        device = ("--device", "door-1", "--key", str(hq / "devices" / "door-1.pub"))
+        mine = ("--open-with", str(hq / "keys" / "sealing.key"))
+        broker = ("-c", str(site.folder / "edgeface.yaml"), "--json")
+        assert main(["events", "unknown", str(log), "--cluster", *device, *mine, *broker]) == 0
+        (group,) = json.loads(capsys.readouterr().out)["groups"]
+        assert (group["count"], group["best"], group["events"]) == (1, event_id, [event_id])
+
+        from_event = ("enroll", "--from-device", "door-1", "--name", "Visitor", "--dry-run")
+        code, out, err = site(*from_event, "--from-event", event_id)
+        assert (code, "Visitor would be enrolled, 1 new of 1 template" in out) == (0, True), err
+        gone = "0199f3c2-7d1e-7a3b-9c4d-5e6f708192a3"
+        code, _, err = site(*from_event, "--from-event", gone)
+        assert code == 2
+        assert f"event {gone}: hq/door-1 refuses (not_found): " in err
+    shutil.rmtree(site.folder / "state")
+    for name in ("conf.d", "pictures"):
+        shutil.rmtree(site.folder / name)
 
 
 def test_somebody_enrolled_at_one_door_is_known_to_the_fleet(site: Site) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgeface.base.ids import uuid7
 from edgeface.contract.answers import SnapshotData
+from edgeface.contract.event import Outcome
 from edgeface.security.sealing import AdministratorSecret, picture_context
 from edgeface.service.snapshot_folder import SnapshotFolder
 
@@ -16,7 +17,12 @@ PICTURE = b"a JPEG"
 
 
 def kept_picture(
-    folder: Path | SnapshotFolder, *people: str, age_s: float = 0.0, boottime_s: float = 0.0
+    folder: Path | SnapshotFolder,
+    *people: str,
+    age_s: float = 0.0,
+    boottime_s: float = 0.0,
+    picture: bytes = PICTURE,
+    outcome: Outcome = "unknown",
 ) -> str:
     """Put one there; the id of its event."""
     event_id = uuid7(time.time_ns() - round(age_s * 1e9))
@@ -25,9 +31,9 @@ def kept_picture(
         width=80,
         height=90,
         faces=1,
-        sealed=SECRET.public.seal(PICTURE, picture_context("hq", "door-1", event_id)),
+        sealed=SECRET.public.seal(picture, picture_context("hq", "door-1", event_id)),
         event_id=event_id,
     )
     found = folder if isinstance(folder, SnapshotFolder) else SnapshotFolder(folder)
-    found.put(data, people, boottime_s)
+    found.put(data, outcome, people, boottime_s)
     return event_id
