@@ -197,11 +197,11 @@ def bench_events(
             with _publishing(outbox, topics, broker.port) as slot:
                 door, yardstick = _Door(broker.port, topics.event), _Yardstick(work, broker.port)
                 try:
-                    yard_ns, skip = _take_turns(outbox, slot, yardstick, events, fps, each)
+                    yard_ns, warm = _take_turns(outbox, slot, yardstick, events, fps, each)
                 finally:
                     door.close()
                     yardstick.close()
-        return _summary(outbox, door, yard_ns, skip, fps, slot.drops, file_system_of(work))
+        return _summary(outbox, door, yard_ns, warm, fps, slot.drops, file_system_of(work))
 
 
 def file_system_of(path: Path) -> str:
@@ -268,12 +268,13 @@ def _take_turns(
     fps: float,
     each: Callable[[int], object] | None,
 ) -> tuple[list[int], int]:
-    """Nanoseconds of each yardstick, and how many of both are warm-up."""
+    """Nanoseconds of each yardstick after the warm-up, and how many of the outbox's rows are of it:
+    fewer than its frames where some were dropped."""
     block = max(1, round(BLOCK_S * fps))
     pacer = Pacer(outbox.clock, fps, late="slip")
     image = np.zeros((2, 2, 3), np.uint8)
     yard_ns: list[int] = []
-    done = 0
+    done = warm = 0
     while done < block + events:
         size = block if done == 0 else min(block, block + events - done)
         pacer.start(done)
@@ -282,6 +283,7 @@ def _take_turns(
             slot.put(Frame(image, "bench", number, stamp.captured_at, stamp.boottime_ns))
         done += size
         outbox.wait_acknowledged(done - slot.drops)
+        warm = warm or len(outbox.rows)
         payload = outbox.rows[-1].payload
         pacer.start(done)
         for _ in range(size):
@@ -289,20 +291,20 @@ def _take_turns(
             yard_ns.append(yardstick.run(payload, stamp.boottime_ns))
         if each is not None:
             each(max(0, done - block))
-    return yard_ns, block
+    return yard_ns[block:], warm
 
 
 def _summary(
     outbox: _MeteredOutbox,
     door: _Door,
     yard_ns: list[int],
-    skip: int,
+    warm: int,
     fps: float,
     drops: int,
     file_system: str,
 ) -> EventsBench:
     captured_ns = {
-        row.event_id: row.expires_boottime_ns - round(VALIDITY_S * NS) for row in outbox.rows[skip:]
+        row.event_id: row.expires_boottime_ns - round(VALIDITY_S * NS) for row in outbox.rows[warm:]
     }
 
     def since_capture(at_ns: dict[str, int]) -> Latency:
@@ -311,7 +313,7 @@ def _summary(
             raise EvaluationError("no event arrived: too few to measure")
         return Latency.of(found)
 
-    puback, yardstick = since_capture(outbox.acknowledged_ns), Latency.of(yard_ns[skip:])
+    puback, yardstick = since_capture(outbox.acknowledged_ns), Latency.of(yard_ns)
     return EventsBench(
         events=len(captured_ns),
         fps=fps,

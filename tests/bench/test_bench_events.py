@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from edgeface.bench import events_bench
 from edgeface.bench.events_bench import Latency, file_system_of
 from edgeface.cli.main import main
+from edgeface.contract.event import Sighting
 
 
 def test_percentiles_are_in_milliseconds() -> None:
@@ -45,3 +49,17 @@ def test_the_table_names_all_of_them(capsys: pytest.CaptureFixture[str], tmp_pat
     said = capsys.readouterr().out
     assert "PUBACK of the log copy" in said
     assert "yardsticks: p50" in said
+
+
+def test_a_machine_too_slow_for_every_frame_has_its_events_measured_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class SlowOutbox(events_bench._MeteredOutbox):
+        def append(self, sighting: Sighting, named: Callable[[str], None] = lambda _: None) -> None:
+            time.sleep(0.03)
+            super().append(sighting, named)
+
+    monkeypatch.setattr(events_bench, "_MeteredOutbox", SlowOutbox)
+    found = events_bench.bench_events(10, 100.0, tmp_path)
+    assert found.frames_dropped > 0
+    assert found.events > 0
