@@ -30,7 +30,7 @@ demo: $(VENV)/.made mosquitto $(VENV)/.demo
 	PATH="$$PATH:/usr/sbin" $(BIN)/edgeface demo $(ARGS)
 
 test: $(VENV)/.made mosquitto $(VENV)/.dev
-	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest $(ARGS)
+	PATH="$$PATH:/usr/sbin" $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 faults: $(VENV)/.made mosquitto $(VENV)/.dev
 	PATH="$$PATH:/usr/sbin" timeout 1500 $(BIN)/python -m tests.faults $(ARGS)
