@@ -1,4 +1,4 @@
-"""The values that flow through recognition: box, face, embedding; and who makes them."""
+"""The values that flow through recognition: box, face, embedding; and who makes and scores them."""
 
 from __future__ import annotations
 
@@ -115,3 +115,19 @@ class FaceEmbedder(Protocol):
 
     def embed(self, crops: Sequence[Image]) -> NDArray[np.float32]:
         """float32 `(n, d)`, unit rows, one for each RGB crop."""
+
+
+class LivenessScorer(Protocol):
+    """Tells live faces from pictures of faces, one crop by itself."""
+
+    @property
+    def surroundings(self) -> float:
+        """The side of its square crops, about the center of the face's box, over the longer side
+        of that box."""
+
+    @property
+    def threshold(self) -> float:
+        """From which score on a face is taken for a live one, in [0, 1]."""
+
+    def score(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        """float32 `(n,)` in [0, 1], higher is more alive, for square BGR crops of any size."""

@@ -1,0 +1,71 @@
+"""Is it a person, or a picture of one? Evidence of presentation attack detection, and its fusion.
+
+The words are those of ISO/IEC 30107-3: a *bona fide* presentation is a live person's, an *attack*
+is a print, a screen or a mask; evidence that does not suffice is a *non-response*, never "live".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+SourceName: TypeAlias = Literal["passive", "motion", "challenge"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one kind of evidence says about a track. Raises ValueError for a score beyond [0, 1]."""
+
+    name: SourceName
+    score: float | None
+    """0 is an attack, 1 is a live person; None where it has none."""
+    live: bool | None
+    """None: not enough to say."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured, ready for JSON."""
+    threshold: float | None = None
+    """From which score on it says live; None where the score alone does not decide."""
+
+    def __post_init__(self) -> None:
+        for value in (self.score, self.threshold):
+            if value is not None and not 0 <= value <= 1:
+                raise ValueError(f"{self.name}: {value} is no score in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """What all sources together say."""
+
+    assessed: bool = False
+    """Any source was asked."""
+    live: bool | None = None
+    score: float | None = None
+    """The lowest of the sources' scores; None where none has one."""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def refusing(self) -> tuple[Source, ...]:
+        """The sources that call it an attack."""
+        return tuple(source for source in self.sources if source.live is False)
+
+
+def fuse(sources: Sequence[Source]) -> Liveness:
+    """One word of several sources: any that calls it an attack decides; else it is live where at
+    least one says so; else nobody knows."""
+    said = {source.live for source in sources}
+    live = False if False in said else True if True in said else None
+    scores = [source.score for source in sources if source.score is not None]
+    return Liveness(bool(sources), live, min(scores, default=None), tuple(sources))
+
+
+def passive(scores: Sequence[float], threshold: float, least: int) -> Source:
+    """The evidence of a classifier of single pictures: the mean of a track's crops against the
+    model's threshold; fewer than `least` crops say nothing."""
+    if not scores:
+        return Source("passive", None, None, {"frames": 0}, threshold)
+    score = float(np.mean(scores))
+    live = score >= threshold if len(scores) >= least else None
+    return Source("passive", score, live, {"frames": len(scores)}, threshold)
