@@ -51,6 +51,9 @@ class Pose:
     """Of what has depth, or is held: the front turned to the right of the image."""
     pitch_deg: float = 0.0
     """The front turned up."""
+    bend: float = 0.0
+    """Of what is held: its curvature, edges away from the camera; one over heights of the
+    photograph."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from edgeface.base.clock import Clock
-from edgeface.base.errors import CameraError, EndOfStreamError, PictureError
+from edgeface.base.errors import CameraError, EndOfStreamError
 from edgeface.capture import scene
 from edgeface.capture.pacing import Pacer
-from edgeface.capture.picture_file import read_picture
+from edgeface.capture.presenting import Presented
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
-from edgeface.settings.camera import SimulatedCamera
+from edgeface.settings.camera import Presentation, SimulatedCamera
 
 WALK_UNTIL = 0.62
 LEAVE_FROM = 0.90
@@ -73,6 +73,10 @@ class Visits:
         """Who comes at a visit: the photographs in turn."""
         return self._camera.photographs[visit % len(self._camera.photographs)]
 
+    def presentation_of(self, visit: int) -> Presentation:
+        """As what: the presentations in turn."""
+        return self._camera.presentations[visit % len(self._camera.presentations)]
+
 
 class SimulatedSource(FrameSource):
     """A fixed camera over a door. Paced like a camera: frames a slow reader missed are dropped.
@@ -87,12 +91,12 @@ class SimulatedSource(FrameSource):
         self._number = -1
         self._hallway: Image | None = None
         self._noise: Image | None = None
-        self._sprite: tuple[Path, scene.Sprite] | None = None
+        self._shown: Presented | None = None
 
     def render(self, number: int) -> Image:
         """Frame `number`: a new BGR uint8 `(height, width, 3)`, the same for the same seed.
 
-        Raises CameraError when the visitor's photograph cannot be read.
+        Raises CameraError when the visitor's photograph cannot be used.
         """
         if self._hallway is None or self._noise is None:
             self._hallway = scene.hallway(self._camera.size, self._camera.seed)
@@ -100,8 +104,9 @@ class SimulatedSource(FrameSource):
         image = self._hallway.copy()
         visit = self._visits.at(number)
         if visit is not None:
-            sprite = self._load(self._visits.photograph_of(visit))
-            scene.place_visitor(image, sprite, self._pose(visit, number, sprite))
+            shown = self._load(visit)
+            into_s = self._visits.into_s(visit, number)
+            shown.draw(image, self._pose(visit, number, shown), into_s)
         rng = np.random.default_rng([self._camera.seed, 3, number])
         x, y = (int(at) for at in rng.integers(0, scene.NOISE_MARGIN_PX, 2, endpoint=True))
         return scene.expose(image, self._noise, (x, y), *self._light(number))
@@ -112,7 +117,7 @@ class SimulatedSource(FrameSource):
         for path in self._camera.photographs:
             if not path.is_file():
                 raise CameraError(f"no photograph {path}; set camera.photographs to existing files")
-        self._load(self._camera.photographs[0])
+        self._load(0)
         self.render(self._number + 1)  # makes the hallway before the clock runs
         self._pacer.start(self._number + 1)
 
@@ -129,30 +134,29 @@ class SimulatedSource(FrameSource):
         return Picture(image, stamp, step=step)
 
     def _stop(self) -> None:
-        self._hallway = self._noise = self._sprite = None
+        self._hallway = self._noise = self._shown = None
 
-    def _load(self, path: Path) -> scene.Sprite:
+    def _load(self, visit: int) -> Presented:
         """The visitor on screen is kept, the ones before him are not."""
-        if self._sprite is None or self._sprite[0] != path:
-            try:
-                photograph = read_picture(path)
-            except PictureError as error:
-                raise CameraError(f"camera.photographs: {error}") from error
-            self._sprite = (path, scene.make_sprite(photograph))
-        return self._sprite[1]
+        path = self._visits.photograph_of(visit)
+        presentation = self._visits.presentation_of(visit)
+        shown = self._shown
+        if shown is None or (shown.path, shown.presentation) != (path, presentation):
+            shown = self._shown = Presented(path, presentation)
+        return shown
 
-    def _pose(self, visit: int, number: int, sprite: scene.Sprite) -> scene.Pose:
+    def _pose(self, visit: int, number: int, shown: Presented) -> scene.Pose:
         """Where the visitor is, and how blurred by his own movement."""
         time_s = self._visits.into_s(visit, number)
-        x, y, height_px = self._place(visit, time_s, sprite.photograph_px)
-        x_then, _, _ = self._place(visit, time_s - EXPOSURE_S, sprite.photograph_px)
+        x, y, height_px = self._place(visit, time_s, shown.photograph_px)
+        x_then, _, _ = self._place(visit, time_s - EXPOSURE_S, shown.photograph_px)
         rng = np.random.default_rng([self._camera.seed, 4, visit])
         phase, amount, hunt_s = rng.uniform((0, 3, 0.2), (6.28, 7, 0.9))
-        share = height_px / self._near_px(sprite.photograph_px)
+        share = height_px / self._near_px(shown.photograph_px)
         # Out of focus far away; once near, the lens hunts for a moment.
         near_s = time_s - WALK_UNTIL * self._camera.visit_s
         hunting = 1.4 * math.exp(-(((near_s - hunt_s) / 0.15) ** 2))
-        return scene.Pose(
+        pose = scene.Pose(
             height_px=height_px,
             x_px=x,
             y_px=y,
@@ -161,6 +165,7 @@ class SimulatedSource(FrameSource):
             motion_px=abs(x - x_then),
             defocus_px=0.8 * max(0.0, 1 - 2.2 * share) + hunting,
         )
+        return shown.moved(pose, np.random.default_rng([self._camera.seed, 7, visit]), time_s)
 
     def _place(self, visit: int, time_s: float, photograph_px: int) -> tuple[float, float, float]:
         """x and y of the head's center and the height of the photograph, in pixels."""

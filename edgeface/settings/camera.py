@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -228,11 +229,23 @@ class ImagesCamera(CameraBase):
         return False
 
 
+Presentation = Literal["cut_out", "head", "print", "bent_print", "phone", "tablet"]
+"""How a photograph is shown to the simulated camera."""
+SCREENS = ("phone", "tablet")
+"""What shows a film as well."""
+
+
 class SimulatedCamera(ExposedCamera):
     """Photographs replayed as people who walk up to the door, one after another."""
 
     source: Literal["simulated"]
     photographs: Annotated[Places, Field(min_length=1)]
+    """Pictures; for a phone and a tablet also video files, which play in a loop."""
+    presentations: Annotated[
+        tuple[Presentation, ...], BeforeValidator(as_tuple), Field(min_length=1)
+    ] = ("cut_out",)
+    """How they are shown, in turn as the photographs are: cut out along an arch; as a head with
+    depth, which needs a face in the photograph; or held up on paper or on a screen."""
     size: Size = (1280, 720)
     """Width and height in pixels of the frames."""
     fps: Fps = 15.0
@@ -243,6 +256,19 @@ class SimulatedCamera(ExposedCamera):
     seed: Annotated[int, Field(ge=0)] = 1
     """The same seed gives the same frames."""
     loop: bool = False
+
+    @model_validator(mode="after")
+    def _films(self) -> SimulatedCamera:
+        visits = math.lcm(len(self.photographs), len(self.presentations)) if self.loop else None
+        for visit in range(visits or len(self.photographs)):
+            path = self.photographs[visit % len(self.photographs)]
+            shown = self.presentations[visit % len(self.presentations)]
+            if path.suffix.lower() in VIDEO_FILES and shown not in SCREENS:
+                raise ValueError(
+                    f"presentations shows {path.name} as {shown}, but a film is shown on a "
+                    f"{' or '.join(SCREENS)} only"
+                )
+        return self
 
 
 Camera = Annotated[
