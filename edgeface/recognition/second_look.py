@@ -91,11 +91,11 @@ def _framed(detector: FaceDetector, image: Image, face: Face) -> Face | None:
     return best if best and best.box.iou(face.box) >= SAME_IOU else None
 
 
-def surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:
-    """The square about the box of which it fills `FILLS`, gray outside the image, and where its
-    left upper corner lies."""
+def surroundings(image_bgr: Image, box: Box, times: float = 1 / FILLS) -> tuple[Image, int, int]:
+    """The square about the box that is `times` as long as its longer side, gray outside the image,
+    and where its left upper corner lies."""
     x, y = box.center
-    side = max(1, round(max(box.width, box.height) / FILLS))
+    side = max(1, round(times * max(box.width, box.height)))
     left, top = round(x - side / 2), round(y - side / 2)
     height, width = image_bgr.shape[:2]
     inside = image_bgr[
