@@ -5,12 +5,15 @@ detection, tracking, quality, alignment, embedding and decision, as fast as it c
 each stage costs. `events` measures the way of a recognition: from a frame's capture through the
 outbox on disk to the PUBACK of a private mosquitto, models left out. Compare the multiples of the
 yardstick, not the milliseconds, between machines. `sync` has a fleet of devices follow one gallery.
+`start` takes the time until the daemon is ready, `soak` watches for an hour whether it grows.
 
 examples:
   edgeface bench pipeline --clip entrance.mp4
   edgeface bench pipeline --photograph somebody.jpg --frames 20000
   edgeface bench events --folder /var/lib/edgeface
   edgeface bench sync --devices 50 --people 2000
+  edgeface bench start --people 1000
+  edgeface bench soak --photograph somebody.jpg --photograph stranger.jpg --minutes 60
 """
 
 from __future__ import annotations
@@ -22,6 +25,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeface.cli.bench_tables import (
+    show_events,
+    show_pipeline,
+    show_soak,
+    show_start,
+    show_sync,
+)
 from edgeface.cli.common import add_json, add_kind, at_least, between, output_folder
 
 if TYPE_CHECKING:
@@ -36,14 +46,14 @@ the administrator's at the end, whatever the times are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Three benchmarks."""
+    """Five benchmarks."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     pipeline = add_kind(
         kinds,
         "pipeline",
         "what each stage of recognition costs per frame, and whether memory grows",
         _pipeline,
-        _print_pipeline,
+        show_pipeline,
     )
     source = pipeline.add_mutually_exclusive_group(required=True)
     source.add_argument("--clip", metavar="FILE", help="a video file, played over and over")
@@ -71,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "events",
         "how long an event takes from the frame's capture to the broker's PUBACK",
         _events,
-        _print_events,
+        show_events,
     )
     events.add_argument("--events", type=at_least(10), default=600, metavar="N", help="default 600")
     events.add_argument(
@@ -86,6 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_json(events)
     _add_sync(kinds)
+    _add_start(kinds)
+    _add_soak(kinds)
 
 
 def _add_sync(kinds: Any) -> None:
@@ -95,7 +107,7 @@ def _add_sync(kinds: Any) -> None:
         "sync",
         "how fast enrollments and erasures reach a fleet of devices, and what it costs them",
         _sync,
-        _print_sync,
+        show_sync,
     )
     parser.description = _SYNC
     parser.add_argument("--devices", type=at_least(1), default=50, metavar="N", help="default 50")
@@ -136,6 +148,70 @@ def _add_sync(kinds: Any) -> None:
     add_json(parser)
 
 
+def _add_start(kinds: Any) -> None:
+    """Add the arguments to the subparsers of `bench`."""
+    parser = add_kind(
+        kinds,
+        "start",
+        "how long the daemon takes from its start until it is ready, phase by phase",
+        _start,
+        show_start,
+    )
+    parser.add_argument(
+        "--people",
+        type=at_least(0),
+        default=1000,
+        metavar="N",
+        help="in the gallery, two templates each (default 1000)",
+    )
+    parser.add_argument("--runs", type=at_least(1), default=7, metavar="N", help="default 7")
+    parser.add_argument(
+        "--folder",
+        type=output_folder,
+        metavar="DIR",
+        help="where its state lies; default: temporary",
+    )
+    add_json(parser)
+
+
+def _add_soak(kinds: Any) -> None:
+    """Add the arguments to the subparsers of `bench`."""
+    parser = add_kind(
+        kinds,
+        "soak",
+        "whether the daemon's memory, descriptors or threads grow over an hour at full rate",
+        _soak,
+        show_soak,
+    )
+    parser.add_argument(
+        "--photograph",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="a visitor of the simulated camera (repeatable); the first one is enrolled",
+    )
+    parser.add_argument(
+        "--minutes", type=between(0.1), default=60.0, metavar="N", help="default 60"
+    )
+    parser.add_argument(
+        "--people",
+        type=at_least(0),
+        default=1000,
+        metavar="N",
+        help="others in the gallery, two templates each (default 1000)",
+    )
+    parser.add_argument(
+        "--fps", type=between(1, 240), default=30.0, help="of the camera (default 30)"
+    )
+    parser.add_argument(
+        "--folder",
+        type=output_folder,
+        metavar="DIR",
+        help="where its state lies; default: temporary",
+    )
+    add_json(parser)
+
+
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.bench.pipeline_bench import (
         WARM_UP,
@@ -169,6 +245,32 @@ def _events(args: argparse.Namespace) -> dict[str, Any]:
     progress = Progress("events", args.events)
     folder = args.folder or Path.cwd()
     return asdict(bench_events(args.events, args.fps, folder, each=progress.show))
+
+
+def _start(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.bench.start_bench import bench_start
+    from edgeface.evaluation.stills import Progress
+
+    progress = Progress("starts", args.runs)
+    return asdict(bench_start(args.people, args.runs, args.folder, each=progress.show))
+
+
+def _soak(args: argparse.Namespace) -> dict[str, Any]:
+    """Run it; `status`, the exit code, is 1 when something grows."""
+    from edgeface.bench.soak_bench import bench_soak
+    from edgeface.evaluation.stills import Progress
+
+    progress = Progress("seconds", round(args.minutes * 60))
+    result = bench_soak(
+        [Path(file) for file in args.photograph],
+        minutes=args.minutes,
+        people=args.people,
+        fps=args.fps,
+        folder=args.folder,
+        each=progress.show,
+    )
+    good = result.flat and not result.missing and not result.exit_code
+    return asdict(result) | {"status": 0 if good else 1}
 
 
 def _source(args: argparse.Namespace, *, empty: bool = False) -> FrameSource:
@@ -228,68 +330,3 @@ def _recognizing(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         say=_say,
     )
     return result | {"status": 1 if result["wrong"] else 0}
-
-
-def _print_pipeline(measured: dict[str, Any]) -> None:
-    width, height = measured["frame_size_px"]
-    print(
-        f"{measured['frames']} frames of {width}x{height}, {measured['faces_per_frame']:.2f} faces"
-        f" and {measured['embeddings_per_frame']:.2f} embeddings a frame,"
-        f" gallery of {measured['gallery']}; {sum(measured['outcomes'].values())} decisions"
-    )
-    yardstick = measured["yardstick_ms"]
-    print(f"{'stage':<18}{'ms a frame':>12}{'yardsticks':>12}")
-    for name, spent_ms in measured["stage_ms"].items():
-        print(f"{name:<18}{spent_ms:>12.3f}{spent_ms / yardstick:>12.3f}")
-    print(
-        f"{'all but decode and invoke':<18} {measured['other_ms']:.3f} ms a frame"
-        f" (median {measured['other_median_ms']:.3f}),"
-        f" {measured['other_in_yardsticks']:.3f} yardsticks,"
-        f" {measured['other_share_of_cpu']:.0%} of the processor time"
-    )
-    idle = measured["idle"]
-    print(
-        f"{'at rest':<18} {idle['idle_ms']:.3f} ms a frame for {idle['awake_ms']:.3f} without"
-        f" idle_after_s, {idle['idle_share']:.0%}; {idle['frames']} frames of"
-        f" {'the clip' if idle['of_clip'] else 'an empty door'}, decoding left out"
-    )
-    print(f"yardstick {yardstick:.3f} ms: 5x5 blur of 1280x720, run beside the frames")
-    print(
-        f"resident {measured['resident_start_mib']:.1f} MiB after the warm-up,"
-        f" at most {measured['resident_peak_mib']:.1f}; trend {measured['growth_mib']:+.2f} MiB"
-        f" ({measured['growth_kib_per_1000_frames']:+.1f} KiB per 1,000 frames)"
-    )
-
-
-def _print_events(measured: dict[str, Any]) -> None:
-    print(
-        f"{measured['events']} events of {measured['payload_bytes']} bytes at"
-        f" {measured['fps']:g} a second, outbox on {measured['file_system']};"
-        f" {measured['frames_dropped']} frames dropped"
-    )
-    print(f"{'ms from the capture to':<42}{'p50':>9}{'p99':>9}{'most':>9}")
-    for key, name in (
-        ("commit", "the commit on disk"),
-        ("door", "a subscriber of the live copy"),
-        ("puback", "the PUBACK of the log copy"),
-        ("yardstick", "yardstick: append, fsync, publish, PUBACK"),
-    ):
-        row = measured[key]
-        print(f"{name:<42}{row['p50_ms']:>9.2f}{row['p99_ms']:>9.2f}{row['max_ms']:>9.2f}")
-    print(
-        f"PUBACK in yardsticks: p50 {measured['p50_in_yardsticks']:.2f},"
-        f" p99 {measured['p99_in_yardsticks']:.2f}"
-    )
-    if measured["file_system"] in {"tmpfs", "ramfs"}:
-        print("this file system is memory, not a disk: choose another with --folder")
-
-
-def _print_sync(found: dict[str, Any]) -> None:
-    for name, value in found.items():
-        if isinstance(value, dict):
-            value = "  ".join(f"{key} {item:.3f}" for key, item in value.items())
-        elif isinstance(value, float):
-            value = f"{value:.3f}"
-        elif isinstance(value, list):
-            value = ", ".join(map(str, value)) or "none"
-        print(f"{name:<24}{value}")

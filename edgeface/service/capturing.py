@@ -112,6 +112,8 @@ class Capture:
         first = not self._was_open
         with fatal(CameraError, RuntimeMissingError, when=first), pulse.patience(OPEN_S):
             source.open(again=self._was_open)
+        if source.health.connected:
+            _log.info("camera %s is open", source.name)
         return source
 
     def _tried(self, trial: CameraTrial, pulse: Pulse) -> ReopeningSource | None:

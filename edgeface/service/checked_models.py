@@ -67,8 +67,11 @@ def open_checked(
     wanted = settings.models.on(accelerator) if accelerator else settings.models
     detector, embedder, state = open_models(wanted, settings.detection, lost=lost)
     models = Models(detector, embedder, state, embedder.package.calibration)
+    where = {"runtime": state.runtime, "detector": state.detector, "embedder": state.embedder}
+    _log.info("the models are open", extra=where)
     try:
         models.check()
+        _log.info("the models passed the golden test")
     except ModelError as error:
         if state.in_use == "cpu":
             raise

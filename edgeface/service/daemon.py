@@ -37,6 +37,8 @@ from edgeface.service.supervisor import CLEAN, STUCK, Exit
 from edgeface.settings.loading import load_settings
 
 TICK_S: Final = 0.2
+START_TICK_S: Final = 0.02
+"""Until it is ready: then nobody waits for a tick who could be served."""
 WORKERS_SHARE: Final = 0.4
 """Of the time for stopping: for camera and models to let go."""
 PUBLISHER_SHARE: Final = 0.5
@@ -75,7 +77,7 @@ class Daemon:
 
         end: Exit | None = None
         while end is None:
-            number = signals.get(TICK_S)
+            number = signals.get(TICK_S if self._lifecycle else START_TICK_S)
             if number == signal.SIGHUP:
                 self._notifier.reloading()
                 reread()
@@ -188,6 +190,7 @@ def _run(file: Path, record: Path | None, compose: Callable[..., Composition]) -
     with SignalQueue() as signals, ExitStack() as stack:
         settings = load_settings(file)
         configure(settings.log)
+        _log.info("edgeface %s starts", __version__, extra={"configuration": str(file)})
         recorder = None if record is None else stack.enter_context(Recorder(record))
         composition = compose(settings, observe=None if recorder is None else recorder.observe)
         end = Daemon(composition, file).run(signals)

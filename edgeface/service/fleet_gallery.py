@@ -121,9 +121,10 @@ class FleetGallery:
             if others
             else None
         )
-        if before is not None and before.revision != index.revision:
+        if before is None or before.revision != index.revision:
             _log.info(
-                "gallery changed",
+                "gallery %s",
+                "loaded" if before is None else "changed",
                 extra={
                     "epoch": index.epoch,
                     "revision": index.revision,

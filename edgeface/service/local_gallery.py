@@ -109,15 +109,15 @@ class LocalGallery:
         )
         before = self._board.gallery
         self._board.by_gallery.index = index
-        if before is not None:
-            _log.info(
-                "gallery changed",
-                extra={
-                    "revision": index.revision,
-                    "people": len(index.people),
-                    "templates": len(index.matrix),
-                },
-            )
+        _log.info(
+            "gallery %s",
+            "loaded" if before is None else "changed",
+            extra={
+                "revision": index.revision,
+                "people": len(index.people),
+                "templates": len(index.matrix),
+            },
+        )
 
 
 def _of_other_models(store: GalleryStore, index: GalleryIndex) -> int:
