@@ -62,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "synchronized",
     )
     parser.add_argument(
+        "--live-only",
+        action="store_true",
+        help="open only where there is evidence of a live person (pad.live is true) besides",
+    )
+    parser.add_argument(
         "--verify",
         metavar="PERSON_ID",
         help="card and face: ask once whether this person is at the door, and end; 0: opened, "
@@ -84,7 +89,9 @@ def run(args: argparse.Namespace) -> int:
         from edgeface.door.policy import DoorPolicy
 
         place, topics, key, show = _given(args)
-        policy = DoorPolicy(topics, key, Clock(), same_clock=args.same_clock)
+        policy = DoorPolicy(
+            topics, key, Clock(), same_clock=args.same_clock, live_only=args.live_only
+        )
         follow(place.options, topics, policy, inbox, show, partial(_open, args.on_open))
     return 0
 
@@ -117,7 +124,15 @@ def _ask(
         raise SettingsError(f"--within: 1 to {_MAX_WITHIN_S:g} seconds")
     with Caller(place.options, topics, client) as caller:
         session = caller.session()
-        claim = Claim(topics, key, person_id, client=client, session=session, timeout_s=args.within)
+        claim = Claim(
+            topics,
+            key,
+            person_id,
+            client=client,
+            session=session,
+            timeout_s=args.within,
+            live_only=args.live_only,
+        )
         verdict = claim.ask(caller)
     if verdict is None:
         show({"door": "shut", "reason": "no_answer"})

@@ -60,6 +60,7 @@ COLUMNS: Final = (
     "session",
     "seq",
     "event_id",
+    "live",
 )
 _FORMULA: Final = tuple("=+-@\t\r")
 """A table program takes a text that begins so for a formula."""
@@ -247,6 +248,8 @@ def _row(event: Event) -> dict[str, Any]:
         if event.match is not None:
             names = ("person_id", "display_name", "score", "threshold")
             row |= {name: getattr(event.match, name) for name in names}
+        if event.pad.live is not None:
+            row["live"] = str(event.pad.live).lower()
     return row
 
 
@@ -277,5 +280,7 @@ def _text(event: Event) -> str:
         return f"{line}  {'an unknown number of' if lost is None else lost} events were lost"
     if event.match is not None:
         name = event.match.display_name
-        line += f"  {event.match.person_id}  {event.match.score:.3f}  {name or ''}"
+        line += f"  {event.match.person_id}  {event.match.score:.3f}  {name or ''}".rstrip()
+    if event.pad.assessed:
+        line += f"  {event.pad.told}"
     return plain(line.rstrip())

@@ -19,7 +19,7 @@ SHOWN_EVENTS: Final = 15
 _STYLES: Final = {
     "online": "green", "offline": "bold red", "stopped": "yellow", "never seen": "dim",
     "ready": "green", "degraded": "yellow", "init": "yellow", "stopping": "yellow",
-    "recognized": "green", "ambiguous": "yellow", "unknown": "magenta",
+    "recognized": "green", "ambiguous": "yellow", "unknown": "magenta", "rejected_pad": "bold red",
 }  # fmt: skip
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -108,7 +108,7 @@ def _troubles(view: SiteView, now_s: float) -> Table:
 def _events(view: SiteView, now_s: float) -> Table:
     table = _table(
         "", ("decided", "device", "outcome", "who", "score", "threshold", "margin", "frames",
-             "face px", "latency ms"),
+             "face px", "live", "latency ms"),
     )  # fmt: skip
     for found in list(view.events)[:SHOWN_EVENTS]:
         _add(table, _event(found, now_s))
@@ -128,6 +128,7 @@ def _event(found: Recognition, now_s: float) -> list[str]:
         "" if match is None or match.margin is None else f"{match.margin:.2f}",
         str(found.track.frames),
         "" if quality is None else f"{quality.face_px:.0f}",
+        {True: "yes", False: "no", None: ""}[found.pad.live],
         str(found.latency_ms),
     ]
 

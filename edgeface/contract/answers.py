@@ -152,11 +152,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyData:
-    """The answer to a claim. Only `match` is a yes."""
+    """The answer to a claim. Only `match` is a yes. `rejected_pad`: it would be one, but for the
+    evidence in `seen.pad` and the device's policy."""
 
     person_id: PersonId
     """Who was claimed: compare it with what you asked."""
-    outcome: Literal["match", "no_match", "inconclusive", "not_enrolled"]
+    outcome: Literal["match", "no_match", "inconclusive", "not_enrolled", "rejected_pad"]
     score: Cosine | None
     threshold: Cosine | None
     threshold_extrapolated: bool

@@ -7,7 +7,7 @@ sequence number are given where the event is committed, nowhere else.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias, TypedDict, get_args
 
@@ -31,8 +31,11 @@ Cosine: TypeAlias = Annotated[float, Field(ge=-1, le=1)]
 Unit: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Degrees: TypeAlias = Annotated[float, Field(ge=-180, le=180)]
 Outcome: TypeAlias = Literal[
-    "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality"
+    "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality", "rejected_pad"
 ]
+PadPolicy: TypeAlias = Literal["report", "refuse_recognized", "challenge"]
+"""What the evidence does: it is told only; who would be recognized is refused on evidence of an
+attack; who would be recognized is refused without evidence of a live person."""
 AcceleratorInUse: TypeAlias = Literal["cpu", "edgetpu"]
 """`edgetpu` stands for an accelerator of any kind under any model."""
 DropReason: TypeAlias = Literal["count", "bytes", "age", "memory", "corrupt", "refused"]
@@ -85,10 +88,48 @@ class FaceQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class PadSource:
+    """What one kind of evidence says; null stands for not enough to say."""
+
+    name: Annotated[str, matching("[a-z][a-z_]{0,31}", 32)]
+    """`passive`, `motion`, `challenge`; others may be added."""
+    score: Unit | None
+    live: bool | None
+    threshold: Unit | None = None
+    """From which score on it says live."""
+    detail: JsonObject | None = None
+    """What was measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pad:
-    """Presentation attack detection: whether a photograph or a screen was looked for."""
+    """Presentation attack detection (ISO/IEC 30107-3): whether a photograph or a screen was looked
+    for, and the evidence. A score of 0 is an attack, of 1 a live person."""
 
     assessed: bool = False
+    live: bool | None = None
+    """False where any source says so, else true where one does; null: nobody knows."""
+    score: Unit | None = None
+    """The lowest of the sources'."""
+    sources: tuple[PadSource, ...] | None = None
+    policy: PadPolicy | None = None
+
+    def __post_init__(self) -> None:
+        if self.live is not None and not self.assessed:
+            raise ContractError("inconsistent", "pad: live is said of what was not assessed")
+
+    @property
+    def told(self) -> str:
+        """For people: the word and the scores that it comes from."""
+        if not self.assessed:
+            return "not assessed"
+        word = {True: "live", False: "not live", None: "nobody knows"}[self.live]
+        scores = [
+            f"{source.name} {'-' if source.score is None else f'{source.score:.2f}'}"
+            + ("" if source.threshold is None else f", needs {source.threshold:.2f}")
+            for source in self.sources or ()
+        ]
+        return f"{word} ({'; '.join(scores)})" if scores else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +181,7 @@ class Sighting:
     accelerator: AcceleratorInUse
     latency_ms: int
     """From capture to decision."""
+    pad: Pad = field(default_factory=Pad)
     why: JsonObject | None = None
 
 
@@ -239,7 +281,6 @@ def recognition(sighting: Sighting, identity: Identity) -> Recognition:
         contract_version=CONTRACT_VERSION,
         valid_until=sighting.captured_at + timedelta(seconds=sighting.validity_s),
         historical=False,
-        pad=Pad(),
         **identity,
         **{name: getattr(sighting, name) for name in _SHARED},
     )

@@ -35,11 +35,14 @@ class Claim:
         client: str,
         session: str,
         timeout_s: float,
+        live_only: bool = False,
     ) -> None:
+        """`live_only`: as of `DoorPolicy`."""
         self._topics = topics
         self._key = key
         self._person_id = person_id
         self._session = session
+        self._live_only = live_only
         codec.prepare(Answer[VerifyData])
         self.wait_s: Final = timeout_s + GRACE_S
         """An answer that comes later opens nothing."""
@@ -92,4 +95,6 @@ class Claim:
             return Verdict(False, "other_person")
         if answer.data.outcome != "match":
             return Verdict(False, answer.data.outcome)
+        if self._live_only and answer.data.seen.pad.live is not True:
+            return Verdict(False, "not_live")
         return Verdict(True, "ok")

@@ -51,15 +51,18 @@ class DoorPolicy:
         clock: Clock,
         *,
         same_clock: bool = False,
+        live_only: bool = False,
     ) -> None:
         """`same_clock`: it is the very clock that the device stamps its events with, as on one
-        machine; then an event's age is known whether or not that clock is synchronized."""
+        machine; then an event's age is known whether or not that clock is synchronized.
+        `live_only`: it takes evidence of a live person besides, whatever the device's policy is."""
         self.counts: Counter[str] = Counter()
         """How often each verdict was given, by its reason."""
         self._topics = topics
         self._key = key
         self._clock = clock
         self._same_clock = same_clock
+        self._live_only = live_only
         self._began_ns = clock.boottime_ns()
         codec.prepare(event.Recognition, event.Gap)
         self._seen: OrderedDict[str, datetime] = OrderedDict()
@@ -116,6 +119,8 @@ class DoorPolicy:
         # 5. Is it a name?
         if found.event_type != "recognized":
             return refuse(f"not_recognized:{found.event_type}")
+        if self._live_only and found.pad.live is not True:
+            return refuse("not_live")
         return Verdict(True, "ok", found)
 
     def _surely_after_start(self, now: datetime) -> datetime:

@@ -49,6 +49,7 @@ _OUTCOMES: Final[dict[Outcome, tuple[str, str]]] = {
     "unknown": ("Unknown person", "mdi:account-question"),
     "inconclusive": ("Inconclusive", "mdi:account-off"),
     "rejected_quality": ("Rejected quality", "mdi:image-broken-variant"),
+    "rejected_pad": ("Rejected as not live", "mdi:account-cancel"),
 }
 """Name and icon of each outcome's event entity; its state is when it last happened."""
 # A state of more than 255 characters would be refused and the name before it stay.

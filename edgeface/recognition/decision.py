@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.liveness import NOT_ASSESSED, Liveness
 from edgeface.recognition.matching import NOBODY, Ranking
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.thresholds import Calibration, Threshold
 
 Outcome: TypeAlias = Literal[
-    "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality"
+    "recognized", "ambiguous", "unknown", "inconclusive", "rejected_quality", "rejected_pad"
 ]
 
 
@@ -86,6 +87,8 @@ class Decision:
     names the person, else the newest good one kept, else the newest with this face."""
     duration_s: float
     """From the first to the newest frame of the track."""
+    liveness: Liveness = NOT_ASSESSED
+    """The evidence that it is a live person."""
     why: dict[str, Any]
     """The trace, ready for JSON."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,9 @@ class Liveness:
     def refusing(self) -> tuple[Source, ...]:
         """The sources that call it an attack."""
         return tuple(source for source in self.sources if source.live is False)
+
+
+NOT_ASSESSED: Final = Liveness()
 
 
 def fuse(sources: Sequence[Source]) -> Liveness:

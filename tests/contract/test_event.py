@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema
 import pytest
@@ -23,6 +23,8 @@ from edgeface.contract.event import (
     Loss,
     Match,
     ModelsUsed,
+    Pad,
+    PadSource,
     Previous,
     Sighting,
     Track,
@@ -101,6 +103,47 @@ def test_a_recognition_is_read_back_as_it_was() -> None:
     seen = sighting(why={"score": 0.71}, captured_at=WHOLE, decided_at=WHOLE)
     made = event.recognition(seen, identity(1, Previous(SESSION, 3)))
     assert event.parse(codec.to_json(made)) == made
+
+
+EVIDENCE = Pad(
+    assessed=True,
+    score=0.2,
+    live=False,
+    sources=(
+        PadSource("passive", 0.2, False, 0.58, {"frames": 4}),
+        PadSource("motion", None, None),
+    ),
+    policy="refuse_recognized",
+)
+
+
+def test_evidence_of_a_picture_goes_with_every_outcome_and_is_read_back_as_it_was() -> None:
+    for outcome in get_args(event.Outcome):
+        match = sighting().match if outcome == "recognized" else None
+        seen = sighting(
+            event_type=outcome, match=match, pad=EVIDENCE, captured_at=WHOLE, decided_at=WHOLE
+        )
+        made = event.recognition(seen, identity())
+        assert event.parse(codec.to_json(made)) == made
+
+
+def test_evidence_that_does_not_suffice_is_written_as_null() -> None:
+    made = event.recognition(sighting(pad=EVIDENCE), identity())
+    sources = json.loads(codec.to_json(made))["pad"]["sources"]
+    assert sources[1] == {"name": "motion", "score": None, "live": None}
+
+
+def test_what_people_read_of_it_names_the_scores() -> None:
+    assert EVIDENCE.told == "not live (passive 0.20, needs 0.58; motion -)"
+    assert Pad(True).told == "nobody knows"
+    assert Pad().told == "not assessed"
+
+
+def test_nothing_is_live_that_was_not_assessed() -> None:
+    for live in (True, False):
+        with pytest.raises(ContractError, match="not assessed") as caught:
+            event.parse(with_field("pad", {"assessed": False, "live": live}))
+        assert caught.value.reason == "inconsistent"
 
 
 def test_a_gap_is_read_back_as_it_was() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,8 +24,8 @@ NOW = datetime(2001, 1, 1, tzinfo=UTC)
 KEY = SigningKey.generate()
 
 
-def claim() -> Claim:
-    return Claim(TOPICS, KEY.public, PERSON, client=CLIENT, session=SESSION, timeout_s=5)
+def claim(**changes: Any) -> Claim:
+    return Claim(TOPICS, KEY.public, PERSON, client=CLIENT, session=SESSION, timeout_s=5, **changes)
 
 
 def answer(asked: Claim, **changes: Any) -> Answer[VerifyData]:
@@ -85,6 +86,22 @@ def test_a_fresh_signed_match_of_the_right_person_opens_once() -> None:
     assert (second.open, second.reason) == (False, "duplicate")
 
 
+@pytest.mark.parametrize(
+    ("live", "reason"), [(True, "ok"), (False, "not_live"), (None, "not_live")]
+)
+def test_a_door_that_demands_a_live_person_opens_for_no_other_match(
+    live: bool | None, reason: str
+) -> None:
+    asked = claim(live_only=True)
+    found = answer(asked)
+    assert found.data is not None
+    seen = dataclasses.replace(found.data.seen, pad=Pad(True, live))
+    found = dataclasses.replace(found, data=dataclasses.replace(found.data, seen=seen))
+    verdict = asked.judge(sent(codec.to_json(found)), 0.7)
+    assert verdict is not None
+    assert (verdict.open, verdict.reason) == (live is True, reason)
+
+
 def test_the_question_is_a_good_request() -> None:
     publication = claim().question.publication
     body = json.loads(publication.payload)
@@ -136,6 +153,9 @@ def refusal() -> dict[str, Any]:
         pytest.param(lambda c: sent(good(c, outcome="no_match")), 1, "no_match", id="no_match"),
         pytest.param(
             lambda c: sent(good(c, outcome="inconclusive")), 1, "inconclusive", id="inconclusive"
+        ),
+        pytest.param(
+            lambda c: sent(good(c, outcome="rejected_pad")), 1, "rejected_pad", id="rejected_pad"
         ),
         pytest.param(lambda c: sent(good(c, **refusal())), 1, "multiple_faces", id="refused"),
         pytest.param(lambda c: sent(good(c, status="progress")), 1, "no_data", id="progress"),

@@ -18,7 +18,7 @@ from edgeface.base.ids import uuid7
 from edgeface.base.messages import Message
 from edgeface.cli.main import main
 from edgeface.contract import codec, event
-from edgeface.contract.event import Identity, Loss
+from edgeface.contract.event import Identity, Loss, Pad
 from edgeface.door import policy
 from edgeface.door.loop import MAX_WAITING, offer
 from edgeface.door.policy import DoorPolicy
@@ -102,6 +102,10 @@ def _gap(doorway: Doorway) -> Message:
     return doorway.message(codec.to_json(made))
 
 
+def _rejected_with_a_match(doorway: Doorway) -> Message:
+    return doorway.message(doorway.payload().replace(b'"recognized"', b'"rejected_pad"'))
+
+
 def _with(**changes: Any) -> Callable[[Doorway], Message]:
     return lambda doorway: doorway.message(doorway.payload(**changes))
 
@@ -151,6 +155,12 @@ def _shifted(seconds: float) -> Callable[[Doorway], Message]:
         pytest.param(
             _with(event_type="ambiguous", match=None), "not_recognized:ambiguous", id="ambiguous"
         ),
+        pytest.param(
+            _with(event_type="rejected_pad", match=None, pad=Pad(True, live=False)),
+            "not_recognized:rejected_pad",
+            id="rejected_pad",
+        ),
+        pytest.param(_rejected_with_a_match, "malformed:inconsistent", id="rejected with a match"),
     ],
 )
 def test_nothing_else_opens(
@@ -159,6 +169,17 @@ def test_nothing_else_opens(
     verdict = doorway.policy.judge(make(doorway))
     assert (verdict.open, verdict.reason) == (False, reason)
     assert doorway.policy.counts[reason] == 1
+
+
+@pytest.mark.parametrize("pad", [Pad(), Pad(True), Pad(True, False), Pad(True, True)])
+def test_a_door_that_demands_a_live_person_opens_on_evidence_of_one_alone(
+    doorway: Doorway, pad: Pad
+) -> None:
+    demanding = DoorPolicy(TOPICS, KEY.public, doorway.clock, live_only=True)
+    doorway.clock.sleep(3)
+    message = doorway.message(doorway.payload(pad=pad))
+    assert doorway.policy.judge(message).open
+    assert demanding.judge(message).reason == ("ok" if pad.live else "not_live")
 
 
 def test_a_validity_of_hours_is_not_believed(doorway: Doorway) -> None:
