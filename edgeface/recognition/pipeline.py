@@ -18,6 +18,7 @@ from edgeface.recognition.alignment import align
 from edgeface.recognition.cool_down import CoolDown
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import Decision, DecisionRules
+from edgeface.recognition.far import FarSearch
 from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.idling import Governor, IdleRules
 from edgeface.recognition.index import GalleryIndex
@@ -127,6 +128,7 @@ class Pipeline:
         self._rules = rules
         self._stage = stopwatch
         self._tracker = Tracker(rules.tracker)
+        self._far = FarSearch()
         self._governor = Governor(rules.idle)
         self._cool_down = CoolDown(rules.decision.cool_down_s)
         self._judges: dict[int, Judge] = {}
@@ -179,6 +181,8 @@ class Pipeline:
         if wanted:
             with self._stage("detect"):
                 faces = look(self._detector, frame.image, small, frame.detect_scale)
+                expected = self._tracker.expected(frame.boottime_ns / 1e9)
+                faces = self._far.look(self._detector, frame.image, faces, expected)
         now = Moment(frame.captured_at, frame.boottime_ns, len(faces))
         with self._stage("track"):
             update = self._tracker.update(faces, now.time_s)

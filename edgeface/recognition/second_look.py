@@ -62,12 +62,17 @@ def look(
     doubtful = [face for face in found if not face.sure and is_coarse(face)]
     wide = [face for face in doubtful if face.box.width >= DOUBTFUL_PX]
     for face in wide[:DOUBTFUL_LOOKS]:
-        again = _framed(detector, image_bgr, face)
-        if again is None or not again.sure or again.score < CONFIRMED:
-            continue
-        if all(again.box.iou(one.box) < SAME_IOU for one in faces):
+        again = confirmed(detector, image_bgr, face.box)
+        if again and all(again.box.iou(one.box) < SAME_IOU for one in faces):
             faces.append(again)
     return faces
+
+
+def confirmed(detector: FaceDetector, image_bgr: Image, box: Box) -> Face | None:
+    """What is in the box of the image BGR uint8 `(h, w, 3)`, in its pixels, if a look at its
+    surroundings is sure that it is a face. Raises what the detector raises."""
+    again = _framed(detector, image_bgr, box)
+    return again if again and again.sure and again.score >= CONFIRMED else None
 
 
 def look_again(detector: FaceDetector, image_bgr: Image, face: Face) -> Face:
@@ -80,15 +85,15 @@ def look_again(detector: FaceDetector, image_bgr: Image, face: Face) -> Face:
     if not is_coarse(face) and _seen_px(face) <= NEAR_PX:
         return face
     # The frame had a face here: for a confirmation a doubtful one is enough, and its score counts.
-    return _framed(detector, image_bgr, face) or replace(face, score=0.0)
+    return _framed(detector, image_bgr, face.box) or replace(face, score=0.0)
 
 
-def _framed(detector: FaceDetector, image: Image, face: Face) -> Face | None:
-    """The same face, sure or doubtful, in its surroundings; None where it is not there."""
-    part, left, top = surroundings(image, face.box)
+def _framed(detector: FaceDetector, image: Image, box: Box) -> Face | None:
+    """The face of the box, sure or doubtful, in its surroundings; None where it is not there."""
+    part, left, top = surroundings(image, box)
     found = [_moved(again, left, top) for again in detector.detect(part, doubtful=True)]
-    best = max(found, key=lambda again: again.box.iou(face.box), default=None)
-    return best if best and best.box.iou(face.box) >= SAME_IOU else None
+    best = max(found, key=lambda again: again.box.iou(box), default=None)
+    return best if best and best.box.iou(box) >= SAME_IOU else None
 
 
 def surroundings(image_bgr: Image, box: Box, times: float = 1 / FILLS) -> tuple[Image, int, int]:

@@ -95,6 +95,11 @@ class Tracker:
             return None
         return statistics.median(self._intervals_s)
 
+    def expected(self, time_s: float) -> list[Box]:
+        """Where the faces of the tracks ought to be, the one seen last first."""
+        latest = sorted(self._tracks.values(), key=lambda track: -track.seen_s)
+        return [track.predicted(time_s) for track in latest]
+
     def expire(self, time_s: float) -> tuple[int, ...]:
         """End the tracks that no frame up to `time_s` has shown for too long; their ids."""
         gap_s = self._rules.max_gap_s

@@ -22,43 +22,11 @@ from edgeface.recognition.second_look import (
 )
 from edgeface.recognition.values import Box, Face, Image
 from tests.support.doorstep import Scene
-from tests.support.gallery import PaintedDetector, PaintedEmbedder, landmarks_in, picture
+from tests.support.gallery import PaintedEmbedder, landmarks_in, picture
 from tests.support.people import face, gallery, identity, uniform_calibration
+from tests.support.shortsighted import Shortsighted
 
-INPUT_PX = (320, 240)
 FACE = (600, 300, 650, 350)
-
-
-class Shortsighted:
-    """As a real detector: sees every picture at 320x240, says how closely that was, and doubts
-    what is small then."""
-
-    def __init__(self, doubts_below_px: float = 0.0) -> None:
-        self.doubts_below_px = doubts_below_px
-        self.score = 0.9
-        self.painted = PaintedDetector(smallest=0.01, largest=1.0)
-        self.sizes: list[tuple[int, int]] = []
-
-    def detect(
-        self, image_bgr: Image, scale: tuple[float, float] = (1.0, 1.0), *, doubtful: bool = False
-    ) -> list[Face]:
-        height, width = image_bgr.shape[:2]
-        self.sizes.append((width, height))
-        zoom = min(INPUT_PX[0] / width, INPUT_PX[1] / height)
-        size = (round(width * zoom), round(height * zoom))
-        small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
-        found = [
-            replace(
-                one,
-                box=one.box.scale(1 / zoom, 1 / zoom),
-                landmarks=one.landmarks / np.float32(zoom),
-                zoom=zoom,
-                score=self.score,
-                sure=one.box.width >= self.doubts_below_px,
-            )
-            for one in self.painted.detect(np.asarray(small, np.uint8))
-        ]
-        return [one for one in found if one.sure or doubtful]
 
 
 @pytest.fixture
