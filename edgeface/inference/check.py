@@ -12,7 +12,7 @@ from edgeface.inference.edgetpu_rules import audit_compiled, audit_model
 from edgeface.inference.flatbuffer import GraphFacts, read_model
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import open_on_cpu
-from edgeface.inference.package import ModelPackage, load_package
+from edgeface.inference.package import DESCRIPTION_FILE, ModelPackage, load_package
 from edgeface.inference.runtimes import Runtime
 
 PARAMETER_LIMIT_BYTES = 6_500_000
@@ -60,6 +60,8 @@ def check_package(folder: Path, runtime: Runtime) -> PackageReport:
         if package.description.task == "face-embedding":
             # Raises where there is no calibration, or one that cannot be read.
             _ = package.calibration
+        elif package.description.task == "attack-detection" and not package.calibrated:
+            faults.append(f"{folder / DESCRIPTION_FILE}: calibration: missing, so no threshold")
     except ModelError as error:
         faults.append(str(error))
     try:

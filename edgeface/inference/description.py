@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -133,6 +134,44 @@ class EmbedderOutput(_Part):
     dimensions: Annotated[int, AfterValidator(check_dimensions)]
 
 
+class LivenessOutput(_Part):
+    """The tensor `(1, 1)` that says how live a face is; the higher, the more so."""
+
+    tensor: str
+    score: Literal["logit", "probability"] = "logit"
+
+
+class LivenessThreshold(_Part):
+    """The score below which a track's mean is an attack, and how many live people that refuses."""
+
+    bpcer: Fraction
+    """ISO/IEC 30107-3: share of the live (bona fide) presentations that are called attacks."""
+    threshold: Fraction
+
+
+class LivenessCalibration(_Part):
+    """Measured on live people who were not trained on."""
+
+    people: int = Field(gt=0)
+    thresholds: tuple[LivenessThreshold, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ascending(self) -> LivenessCalibration:
+        for before, after in pairwise(self.thresholds):
+            if not (before.bpcer < after.bpcer and before.threshold <= after.threshold):
+                raise ValueError("thresholds: bpcer must ascend, and threshold may not descend")
+        return self
+
+    def threshold(self, bpcer: float) -> float:
+        """That of the largest BPCER that is not above `bpcer`. Raises ModelError below the least:
+        so few refusals the data cannot promise."""
+        met = [row.threshold for row in self.thresholds if row.bpcer <= bpcer]
+        if not met:
+            least = self.thresholds[0].bpcer
+            raise ModelError(f"calibration: no BPCER of {bpcer:g}; the least there is {least:g}")
+        return met[-1]
+
+
 class OwnTemplate(_Part):
     """Where an aligned crop has the five landmarks, for an embedder that was trained on another
     template than those that have a name."""
@@ -165,6 +204,12 @@ class EmbedderGolden(_Part):
     """How near a golden run must come."""
 
     embedding_cosine_min: Fraction = 0.995
+
+
+class LivenessGolden(_Part):
+    """How near a golden run must come."""
+
+    score_tolerance: Fraction = 0.02
 
 
 class _Description(_Part):
@@ -238,7 +283,19 @@ class EmbedderDescription(_Description):
         return json.dumps(self.alignment.points, separators=(",", ":"))
 
 
-Description: TypeAlias = DetectorDescription | EmbedderDescription
+class LivenessDescription(_Description):
+    """A presentation attack detector: one face with what is around it, live or not."""
+
+    task: Literal["attack-detection"]
+    output: LivenessOutput
+    surroundings: float = Field(default=2.7, ge=1, le=8)
+    """Side of the square that is shown to it over the longer side of the face's box."""
+    calibration: LivenessCalibration | None = None
+    """None until calibrated."""
+    golden: LivenessGolden = LivenessGolden()
+
+
+Description: TypeAlias = DetectorDescription | EmbedderDescription | LivenessDescription
 
 _ADAPTER: TypeAdapter[Description] = TypeAdapter(
     Annotated[Description, Field(discriminator="task")]
@@ -275,7 +332,7 @@ def parse_description(text: str, source: Path) -> Description:
 
 def _field(location: tuple[int | str, ...]) -> str:
     # The first part is the tag of the union, which is not in the file.
-    tags = ("face-detection", "face-embedding")
+    tags = ("face-detection", "face-embedding", "attack-detection")
     parts = location[1:] if location and location[0] in tags else location
     path = ""
     for part in parts:

@@ -19,10 +19,13 @@ from edgeface.inference.description import (
     DetectorGolden,
     EmbedderDescription,
     EmbedderGolden,
+    LivenessDescription,
+    LivenessGolden,
 )
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import ModelPackage
+from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.recognition.values import Box, Image
 
 
@@ -41,7 +44,9 @@ class GoldenResult:
             raise ModelError(self.fault)
 
 
-def check_golden(package: ModelPackage, model: Detector | Embedder) -> GoldenResult:
+def check_golden(
+    package: ModelPackage, model: Detector | Embedder | PassiveLiveness
+) -> GoldenResult:
     """Run the golden input of `package` on `model`, then the same with red and blue swapped.
 
     Passes when the first run matches within the tolerances of `model.yaml` and the second does
@@ -58,6 +63,9 @@ def check_golden(package: ModelPackage, model: Detector | Embedder) -> GoldenRes
     elif isinstance(model, Embedder) and isinstance(rules, EmbedderDescription):
         fault, measured = _compare_embedding(package, rules.golden, model, arrays, pixels)
         other, other_measured = _compare_embedding(package, rules.golden, model, arrays, swapped)
+    elif isinstance(model, PassiveLiveness) and isinstance(rules, LivenessDescription):
+        fault, measured = _compare_score(package, rules.golden, model, arrays, pixels)
+        other, other_measured = _compare_score(package, rules.golden, model, arrays, swapped)
     else:
         raise ModelError(f"{package.folder}: {rules.task}, not what the model does")
     measured = f"{measured}; red and blue swapped: {other_measured}"
@@ -103,6 +111,21 @@ def _compare_embedding(
     cosine = float(embedder.embed_input(pixels) @ golden) / norm if norm > 0 else 0.0
     measured = f"cosine {cosine:.4f}"
     return (None if cosine >= least else f"{measured}, at least {least} is needed"), measured
+
+
+def _compare_score(
+    package: ModelPackage,
+    rules: LivenessGolden,
+    liveness: PassiveLiveness,
+    arrays: dict[str, NDArray[Any]],
+    pixels: Image,
+) -> tuple[str | None, str]:
+    most = rules.score_tolerance
+    golden = float(_array(package, arrays, "score", np.float32, ()))
+    change = abs(liveness.score_input(pixels) - golden)
+    measured = f"score {change:.3f} off"
+    # A value that is not a number meets nothing.
+    return (None if change <= most else f"{measured}, at most {most} allowed"), measured
 
 
 def _compare_faces(

@@ -12,6 +12,7 @@ from edgeface.inference.description import COMPILED_FILE, MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import ModelPackage, load_package
+from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.inference.runtimes import Interpreter, Runtime, working_runtimes
 from edgeface.settings.models import Accelerator, ModelsSettings
 from edgeface.settings.recognition import DetectionSettings
@@ -119,11 +120,15 @@ def accelerator_trouble(settings: ModelsSettings) -> str | None:
     return _choose(settings, packages, files).reason
 
 
-def open_on_cpu(package: ModelPackage, runtime: Runtime, threads: int = 1) -> Detector | Embedder:
-    """One model of either task on the CPU. Raises ModelError when it cannot be run."""
+def open_on_cpu(
+    package: ModelPackage, runtime: Runtime, threads: int = 1
+) -> Detector | Embedder | PassiveLiveness:
+    """One model of any task on the CPU. Raises ModelError when it cannot be run."""
     interpreter = _on_cpu(runtime, package, threads)
     if package.description.task == "face-detection":
         return Detector(package, interpreter)
+    if package.description.task == "attack-detection":
+        return PassiveLiveness(package, interpreter)
     return Embedder(package, interpreter)
 
 

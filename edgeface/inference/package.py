@@ -75,17 +75,17 @@ class ModelPackage:
 
     @property
     def space_id(self) -> str:
-        """Id of the embedding space. Raises ModelError for a detector."""
+        """Id of the embedding space. Raises ModelError for another task."""
         return self._embedder("an embedding space").space_id
 
     @property
     def calibrated(self) -> bool:
-        """Whether it is an embedder with a calibration."""
+        """Whether it has a calibration; a detector never has."""
         return getattr(self.description, "calibration", None) is not None
 
     @property
     def dimensions(self) -> int:
-        """How many numbers an embedding has. Raises ModelError for a detector."""
+        """How many numbers an embedding has. Raises ModelError for another task."""
         return self._embedder("an embedding space").output.dimensions
 
     @property
@@ -138,7 +138,7 @@ class ModelPackage:
 
     def _embedder(self, what: str) -> EmbedderDescription:
         if not isinstance(self.description, EmbedderDescription):
-            raise ModelError(f"{self.folder}: a face detector has not got {what}")
+            raise ModelError(f"{self.folder}: {self.description.task} has not got {what}")
         return self.description
 
 

@@ -18,11 +18,14 @@ RUN = ("steps", "minutes", "rate", "seed", "checkpoint_steps")
 
 def prepare(args: argparse.Namespace) -> None:
     """Decode the pools and ask the teachers, once."""
-    from models.training import faces, scenes
+    from models.training import faces, pad_pool, pad_views, scenes
 
     faces.prepare(args.data, args.cache, limit=args.limit)
     scenes.prepare(args.data, args.teacher, args.cache, limit=args.limit)
     scenes.prepare_pasted(args.data, args.teacher, args.cache, limit=args.limit)
+    if (args.data / "pad").exists():
+        pad_pool.prepare(args.data, args.cache, limit=args.limit)
+        pad_views.prepare(args.cache)
     if args.guide:
         from models.training import teacher
 
@@ -34,7 +37,13 @@ def train(args: argparse.Namespace) -> None:
     import torch
 
     torch.set_num_threads(args.threads)
-    if args.network != "detector":
+    if args.network == "pad":
+        from models.training import train_pad
+
+        pad = train_pad.PadRun(**settings(args, *RUN, "batch", "fold"), left_out=sources(args))
+        out = args.out if args.fold is None else args.out / f"fold-{args.fold}"
+        train_pad.train(args.cache, out, train_pad.PadShape(), pad)
+    elif args.network != "detector":
         from models.training import train_blocks, train_chain
         from models.training.embedder import EmbedderShape
         from models.training.lessons import LessonPlan
@@ -57,6 +66,11 @@ def train(args: argparse.Namespace) -> None:
         run_detector(args.cache, args.out, DetectorShape(), detector)
 
 
+def sources(args: argparse.Namespace) -> tuple[str, ...]:
+    """Those of the attack detector's pool that are not trained on."""
+    return tuple(args.leave_out.split(","))
+
+
 def settings(args: argparse.Namespace, *wanted: str) -> dict[str, Any]:
     """Those of the wanted settings that were given on the command line."""
     given = {name: getattr(args, name, None) for name in wanted}
@@ -65,10 +79,11 @@ def settings(args: argparse.Namespace, *wanted: str) -> dict[str, Any]:
 
 def quantise(args: argparse.Namespace) -> None:
     """Checkpoint to full-int8 `model.tflite`."""
-    from models.training.quantise import quantise_detector, quantise_embedder
+    from models.training import quantise as quantising
 
-    make = quantise_embedder if args.network == "embedder" else quantise_detector
-    worst = make(args.out / f"{args.network}.pt", args.cache, args.package / "model.tflite")
+    worst = getattr(quantising, f"quantise_{args.network}")(
+        args.out / f"{args.network}.pt", args.cache, args.package / "model.tflite"
+    )
     print(f"{args.package / 'model.tflite'}: torch and Keras agree within {worst:.1e} of the range")
 
 
@@ -81,6 +96,8 @@ def package(args: argparse.Namespace) -> None:
         tflite = args.package / "model.tflite"
         description = packing.describe_embedder(tflite, args.version, None, args.notes)
         packing.write_golden(args.package, description, args.detector)
+    elif args.network == "pad":
+        packing.write_golden(args.package, packing.describe_pad(args.version), args.detector)
     else:
         description = packing.describe_detector(DetectorShape(), args.version, args.score)
         packing.write_golden(args.package, description)
@@ -97,6 +114,14 @@ def calibrate(args: argparse.Namespace) -> None:
     smallest = report["calibration"]["smallest_fmr"]
     print(f"smallest FMR that the data support {smallest:.0e}")
     print(table(report))
+
+
+def attacks(args: argparse.Namespace) -> None:
+    """Print how often the attack detector errs, and calibrate its package."""
+    from models.training.pad_rates import measure
+
+    folder, write = args.package, args.package is not None
+    print(measure(args.cache, args.out, folder, sources(args), args.folds, write))
 
 
 def stress(args: argparse.Namespace) -> None:
@@ -159,6 +184,7 @@ STEPS: dict[str, Callable[[argparse.Namespace], None]] = {
         quantise,
         package,
         calibrate,
+        attacks,
         stress,
         finetune,
         keep,
@@ -176,9 +202,9 @@ def parser() -> argparse.ArgumentParser:
         verb.add_argument("--cache", type=Path, default=WORK / "cache", help="decoded pools")
         verb.add_argument("--out", type=Path, default=WORK / "run", help="checkpoints and log")
         if name == "train":
-            verb.add_argument("network", choices=("blocks", "chain", "detector"))
+            verb.add_argument("network", choices=("blocks", "chain", "detector", "pad"))
         if name in ("quantise", "package", "keep", "restore"):
-            verb.add_argument("network", choices=("embedder", "detector"))
+            verb.add_argument("network", choices=("embedder", "detector", "pad"))
         if name == "restore":
             verb.add_argument("--weights", type=Path, action="append", default=[], metavar="NPZ")
         if name in ("prepare", "train"):
@@ -191,8 +217,18 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--threads", type=int, default=2)
             for number in ("steps", "batch", "seed", "held-out", "checkpoint-steps"):
                 verb.add_argument(f"--{number}", type=int)
+            verb.add_argument(
+                "--fold", type=int, choices=range(5), help="pad: leave its people out"
+            )
             verb.add_argument("--minutes", type=float, help="instead of steps, on a shared machine")
             verb.add_argument("--rate", type=float, help="peak learning rate")
+        if name in ("train", "attacks"):
+            verb.add_argument(
+                "--leave-out", default="mask,msu", metavar="SOURCE,...", help="pad: not trained on"
+            )
+        if name == "attacks":
+            verb.add_argument("--folds", action="store_true", help="the five runs of train --fold")
+            verb.add_argument("--package", type=Path, help="calibrated; else the float checkpoint")
         if name in ("quantise", "package", "calibrate", "stress"):
             verb.add_argument("--package", type=Path, required=True, help="the model's folder")
         if name in ("package", "calibrate", "evaluate", "finetune"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,14 @@ from edgeface.base.errors import ModelError
 from models.training.embedder import Embedder, EmbedderShape
 from models.training.networks import Detector, DetectorShape
 from models.training.run import load_checkpoint, save_checkpoint
+from models.training.train_pad import PadNetwork, PadShape
 
+NETWORKS: dict[str, Callable[[dict[str, Any]], Embedder | Detector | PadNetwork]] = {
+    "embedder": lambda shape: Embedder(EmbedderShape(**shape)),
+    "detector": lambda shape: Detector(DetectorShape(**shape)),
+    "pad": lambda shape: PadNetwork(PadShape(**shape)),
+}
+"""From its shape to the network."""
 FOLDER = Path(__file__).resolve().parent / "weights"
 
 
@@ -77,10 +84,7 @@ def restore(network: str, out: Path, files: Sequence[Path] = ()) -> Path:
     for file in files or (FOLDER / f"{network}.npz",):
         facts, weights = read(file)
         shape = facts.get("shape", {}) if model is None else asdict(model.shape)
-        if network == "embedder":
-            model = Embedder(EmbedderShape(**shape))
-        else:
-            model = Detector(DetectorShape(**shape))
+        model = NETWORKS[network](shape)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:

@@ -13,6 +13,7 @@ from torch import nn
 
 from models.training.embedder import Block, Embedder, Head
 from models.training.networks import OUTPUTS, STRIDES, Detector, SameConv2d
+from models.training.train_pad import PadNetwork
 
 Floats = NDArray[np.float32]
 Node = Any  # a Keras tensor; TensorFlow ships no types
@@ -117,10 +118,32 @@ def keras_detector(model: Detector) -> Any:
     return keras.Model(image, outputs)
 
 
+def keras_pad(model: PadNetwork) -> Any:
+    """The folded attack detector as a Keras model with the output `score`, `(1, 1, 1, 1)`."""
+    import keras
+
+    size = model.shape.input_px
+    image = keras.Input((size, size, 3), batch_size=1, name="image")
+    x = image
+    for entry, stage in zip(model.entries, model.stages, strict=True):
+        x = conv(x, cast(nn.Conv2d, entry), relu=True)
+        for block in cast(nn.Sequential, stage):
+            y = conv(conv(x, block.first, relu=True), block.second, relu=False)
+            x = keras.layers.ReLU()(keras.layers.Add()([x, y]))
+    x = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    dense = keras.layers.Conv2D(1, 1)
+    out = dense(x)
+    weights = model.dense.weight.detach().numpy().T[None, None]
+    dense.set_weights([weights, model.dense.bias.detach().numpy()])
+    return keras.Model(image, {"score": out})
+
+
 def torch_outputs(model: nn.Module, images: Floats) -> dict[str, Floats]:
     """What the torch network gives for NHWC images, under the names of the Keras outputs, NHWC."""
     with torch.no_grad():
         given = model(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+    if isinstance(model, PadNetwork):
+        return {"score": given.numpy()[:, None, None]}
     if isinstance(given, torch.Tensor):
         return {"embedding": given.numpy()}
     return {
@@ -213,7 +236,10 @@ def export(model: nn.Module, samples: Floats, out: Path) -> float:
     equality.
     """
     model.eval()
-    twin = keras_embedder(model) if isinstance(model, Embedder) else keras_detector(model)  # type: ignore[arg-type]
+    if isinstance(model, PadNetwork):
+        twin = keras_pad(model)
+    else:
+        twin = keras_embedder(model) if isinstance(model, Embedder) else keras_detector(model)  # type: ignore[arg-type]
     worst = prove_equal(model, twin, samples[:8])
     data = quantise(twin, lambda: (sample[None] for sample in samples))
     first = samples[:1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ from edgeface.inference.models import open_on_cpu
 from edgeface.inference.package import load_package, space_id
 from edgeface.inference.package_files import file_sha256, write_description
 from edgeface.inference.package_files import write_golden as write_arrays
+from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.inference.runtimes import find_runtime
 from edgeface.recognition.alignment import RETAIL, align
 from models.training.networks import STRIDES, DetectorShape
+from models.training.pad_pool import SURROUNDINGS, with_surroundings
+from models.training.pad_views import INPUT_PX, plain_view
 
 ROOT = Path(__file__).resolve().parents[1]
 LICENCE = "weights trained for this project; see ../LICENSE"
@@ -29,6 +33,11 @@ DETECTOR_DATA = (
 EMBEDDER_DATA = (
     "97,622 unlabelled faces: DFDC, All-Age-Faces, CelebA, WIDER FACE, UTKFace, Bollywood and "
     "eleven smaller sets; taught by face-reidentification-retail-0095"
+)
+
+PAD_DATA = (
+    "NUAA (15 people, live and printed), faces of WIDER FACE val taken for live, and attacks made "
+    "of those"
 )
 
 
@@ -110,7 +119,49 @@ def describe_embedder(
     }
 
 
-def open_folder(folder: Path) -> Detector | Embedder:
+def describe_pad(version: str, calibration: dict[str, Any] | None = None) -> dict[str, Any]:
+    """`model.yaml` of the attack detector, less its files."""
+    return {
+        "format": 1,
+        "name": "pad",
+        "version": version,
+        "task": "attack-detection",
+        "licence": LICENCE,
+        "training_data": PAD_DATA,
+        "input": {
+            "tensor": "image",
+            "width": INPUT_PX,
+            "height": INPUT_PX,
+            "channels": "RGB",
+            "mean": 127.5,
+            "std": 128.0,
+            "fit": "stretch",
+        },
+        "output": {"tensor": "score", "score": "logit"},
+        "surroundings": SURROUNDINGS,
+        "golden": {"score_tolerance": 0.02},
+        **({"calibration": calibration} if calibration else {}),
+    }
+
+
+def colorful(model: PassiveLiveness, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The input, RGB, of a picture in colors so strong that the score is quite another with red and
+    blue swapped: a network that was to see no camera's colors hardly minds natural ones."""
+    values = plain_view(picture)[..., ::-1].astype(np.float32)
+    gray = values.mean(axis=2, keepdims=True)
+    views = [
+        np.ascontiguousarray((gray + (values - gray) * gain).clip(0, 255).astype(np.uint8) // dark)
+        for gain in (1, 2, 3, 5)
+        for dark in (1, 2)
+    ]
+
+    def change(view: NDArray[np.uint8]) -> float:
+        return abs(model.score_input(view) - model.score_input(view[..., ::-1]))
+
+    return max(views, key=change)
+
+
+def open_folder(folder: Path) -> Detector | Embedder | PassiveLiveness:
     """The model of a package, on the CPU."""
     return open_on_cpu(load_package(folder), find_runtime())
 
@@ -118,7 +169,7 @@ def open_folder(folder: Path) -> Detector | Embedder:
 def write_golden(folder: Path, description: dict[str, Any], detector: Path | None = None) -> None:
     """Run the model on the golden picture, keep input and output, and check that it passes.
 
-    An embedder needs the package of a `detector` to align the face. Raises ModelError when the
+    All but a detector need the package of a `detector` to find the face. Raises ModelError when the
     picture with red and blue swapped passes as well.
     """
     write_arrays(folder, input=np.zeros((1, 1, 3), np.uint8))
@@ -135,12 +186,16 @@ def write_golden(folder: Path, description: dict[str, Any], detector: Path | Non
         found = model.detect_input(pixels)
         outputs = {"boxes": found.boxes, "landmarks": found.landmarks, "scores": found.scores}
     else:
-        assert detector is not None, "an embedder's golden run needs a detector"
+        assert detector is not None, "this model's golden run needs a detector: --detector"
         finder = open_folder(detector)
         assert isinstance(finder, Detector)
         face = finder.detect(picture)[0]
-        pixels = align(picture, face.landmarks, model.alignment)
-        outputs = {"embedding": model.embed_input(pixels)}
+        if isinstance(model, PassiveLiveness):
+            pixels = colorful(model, with_surroundings(picture, np.array(astuple(face.box))))
+            outputs = {"score": np.array(model.score_input(pixels))}
+        else:
+            pixels = align(picture, face.landmarks, model.alignment)
+            outputs = {"embedding": model.embed_input(pixels)}
     write_arrays(folder, input=pixels, **{k: v.astype(np.float32) for k, v in outputs.items()})
     write_description(folder, description)
     check_golden(load_package(folder), open_folder(folder)).require()

@@ -11,8 +11,12 @@ from models.training import faces, scenes
 from models.training.embedder import Embedder, EmbedderShape
 from models.training.export import export
 from models.training.networks import Detector, DetectorShape
+from models.training.pad_pool import load as load_pad_pool
+from models.training.pad_pool import trained_rows
+from models.training.pad_views import plain_view
 from models.training.run import load_checkpoint
 from models.training.scene_views import random_scene_view
+from models.training.train_pad import load_pad
 from models.training.views import random_view
 
 Floats = NDArray[np.float32]
@@ -75,9 +79,22 @@ def detector_samples(cache: Path, shape: DetectorShape, count: int = 300, seed: 
     return as_seen(np.stack(views))
 
 
+def pad_samples(cache: Path, count: int = 200, seed: int = 5) -> Floats:
+    """Plain views of pictures of the pool that are trained on, float32 `(count, s, s, 3)`."""
+    pool = load_pad_pool(cache)
+    rows = np.flatnonzero(trained_rows(pool))
+    chosen = np.random.default_rng(seed).choice(rows, min(count, len(rows)), replace=False)
+    return as_seen(np.stack([plain_view(pool.images[row]) for row in chosen]))
+
+
 def quantise_embedder(checkpoint: Path, cache: Path, out: Path) -> float:
     """Write `out`; return the largest difference between torch and Keras, relative to the range."""
     return export(load_embedder(checkpoint), embedder_samples(cache), out)
+
+
+def quantise_pad(checkpoint: Path, cache: Path, out: Path) -> float:
+    """Write `out`; return the largest difference between torch and Keras, relative to the range."""
+    return export(load_pad(checkpoint), pad_samples(cache), out)
 
 
 def quantise_detector(checkpoint: Path, cache: Path, out: Path) -> float:

@@ -48,6 +48,11 @@ NAMED: dict[str, Any] = {
     ],
 }
 
+REFUSED: dict[str, Any] = {
+    "people": 300,
+    "thresholds": [{"bpcer": 0.01, "threshold": 0.25}, {"bpcer": 0.05, "threshold": 0.5}],
+}
+
 
 def detector_model(
     width: int = 96,
@@ -180,6 +185,41 @@ def write_embedder(
         return {"embedding": embedder.embed_input(pixels)}
 
     return _write_golden(folder, pixels, golden)
+
+
+def liveness_model(side: int = 80) -> bytes:
+    """A flatbuffer whose logit is 4 for pure red, -4 for pure blue, 0 for gray."""
+    graph = Graph()
+    image = graph.tensor("image", (1, side, side, 3), scale=INPUT_SCALE)
+    output = graph.tensor("score", (1, 1, 1, 1), scale=1 / 16)
+    kernel = np.zeros((1, side, side, 3), np.int8)
+    kernel[..., 0], kernel[..., 2] = 127, -127
+    scale = 2 / (side * side * 127)
+    bias = np.zeros(1, np.int32)
+    graph.conv(
+        image, output, kernel, bias, stride=side, scale=scale, bias_scale=INPUT_SCALE * scale
+    )
+    return graph.build([image], [output])
+
+
+def write_liveness(folder: Path, **changes: Any) -> Path:
+    """An attack detector's package of 80x80; `changes` replace entries of its description."""
+    description = {
+        "format": 1,
+        "name": "test_liveness",
+        "version": "1",
+        "task": "attack-detection",
+        "licence": "none",
+        "training_data": "none",
+        "input": {"tensor": "image", "width": 80, "height": 80, "fit": "stretch"},
+        "output": {"tensor": "score"},
+        "calibration": REFUSED,
+    }
+    _write(folder, {**description, **changes}, liveness_model(), None)
+    pixels = np.full((80, 80, 3), (200, 90, 40), np.uint8)
+    return _write_golden(
+        folder, pixels, lambda model: {"score": np.array(model.score_input(pixels), np.float32)}
+    )
 
 
 def edit_description(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:

@@ -43,7 +43,8 @@ def aligned(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with `faces_*.zip`, `faces.csv`, `faces_teacher.npy`, `detector.zip` and its boxes."""
+    """Folder with `faces_*.zip`, `faces.csv`, `faces_teacher.npy`, `pad/`, `detector.zip` and its
+    boxes."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(0)
     picture = photograph()
@@ -65,6 +66,16 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 shade = np.clip(aligned(picture, DIVERSE_PX) * rng.uniform(0.5, 1.3), 0, 255)
                 archive.writestr(f"diverse/{i:05d}.jpg", jpeg(shade.astype(np.uint8)))
                 table.writerow([f"{i:05d}.jpg", "utkface", f"{20 + i}_1_0"])
+    (folder / "pad").mkdir()
+    lines = ["image,source,person,kind,session"]
+    with zipfile.ZipFile(folder / "pad" / "pad.zip", "w") as archive:
+        for source, kinds in (("nuaa", ("live", "print")), ("msu", ("live", "print", "phone"))):
+            for i, kind in enumerate(kind for kind in kinds for _ in range(4)):
+                name = f"{source}{i}.jpg"
+                shade = np.clip(picture * rng.uniform(0.5, 1.3), 0, 255).astype(np.uint8)
+                archive.writestr(name, jpeg(cv2.resize(shade, (128, 128))))
+                lines.append(f"{name},{source},{i % 4},{kind},0")
+    (folder / "pad" / "pad.csv").write_text("\n".join(lines) + "\n")
     np.save(
         folder / "faces_teacher.npy", rng.normal(0, 25, (40, 256)).clip(-127, 127).astype(np.int8)
     )

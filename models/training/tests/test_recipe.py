@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ pytest.importorskip("tensorflow")
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import load_package
-from models.training import scenes
+from edgeface.inference.passive_liveness import PassiveLiveness
+from models.training import pad_pool, scenes
 from models.training.__main__ import main
 from models.training.package import open_folder
+from models.training.pad_views import attack, random_view
 from models.training.scene_views import LOOK_PX, View, paste_face
 from models.training.tests.conftest import MODELS, pooling_teacher
 
@@ -156,8 +159,55 @@ def test_an_embedder_is_trained_resumed_packaged_calibrated_and_finetuned(
     assert load_package(tuned / "package").space_id != old_space
 
 
-def test_the_committed_weights_fit_the_detector(tmp_path: Path) -> None:
-    assert main(["restore", "detector", "--out", str(tmp_path)]) == 0
+def test_an_attack_detector_is_trained_resumed_quantised_packaged_and_calibrated(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pool = pad_pool.load(cache)
+    trained = pad_pool.trained_rows(pool)
+    assert set(pool.sources[~trained & ~pool.photographs]) == {"msu"}
+    assert not {pool.people[i] for i in np.flatnonzero(trained) if pool.folds[i] == 0} & {
+        pool.people[i] for i in np.flatnonzero(pad_pool.trained_rows(pool, (), 0))
+    }
+    where = ["--cache", str(cache), "--out", str(tmp_path)]
+    assert main(["train", "pad", *where, *STEPS]) == 0
+    assert main(["train", "pad", *where, "--steps", "6", *STEPS[2:]]) == 0
+    assert (tmp_path / "pad.jsonl").read_text().count("\n") == 3
+    assert main(["attacks", *where]) == 0
+    assert main(["train", "pad", *where, *STEPS, "--fold", "0"]) == 0
+    for fold in range(1, pad_pool.FOLDS):
+        shutil.copytree(tmp_path / "fold-0", tmp_path / f"fold-{fold}")
+    assert main(["attacks", *where, "--folds"]) == 0
+    # So short a training sees no colors; the committed weights do, and pass the golden run.
+    (tmp_path / "pad.pt").unlink()
+    target = ["--package", str(tmp_path / "package")]
+    assert main(["restore", "pad", "--out", str(tmp_path)]) == 0
+    assert main(["quantise", "pad", *where, *target]) == 0
+    detector = ["--detector", str(MODELS / "face_detector")]
+    assert main(["package", "pad", *target, *detector, "--version", "0"]) == 0
+    capsys.readouterr()
+    assert main(["attacks", *where, *target]) == 0
+    shown = capsys.readouterr().out
+    assert "| msu | phone | 4, 4 |" in shown
+    assert isinstance(open_folder(tmp_path / "package"), PassiveLiveness)
+    assert load_package(tmp_path / "package").calibrated
+
+
+def test_an_attack_has_its_face_where_the_live_picture_has_it() -> None:
+    """Something else in the middle would not have been found as a face."""
+    rng = np.random.default_rng(0)
+    live, room = np.zeros((128, 128, 3), np.uint8), np.full((128, 128, 3), 90, np.uint8)
+    live[52:76, 52:76] = (40, 60, 220)
+    for _ in range(50):
+        made = attack(rng, live, room)
+        assert made.shape == live.shape
+        middle, around = (made[part, part, 2].mean() for part in (slice(56, 72), slice(44, 48)))
+        assert middle > around
+        assert random_view(rng, made).shape == (80, 80, 3)
+
+
+@pytest.mark.parametrize("network", ["detector", "pad"])
+def test_the_committed_weights_fit(network: str, tmp_path: Path) -> None:
+    assert main(["restore", network, "--out", str(tmp_path)]) == 0
 
 
 def test_weights_of_several_files_are_blended(
