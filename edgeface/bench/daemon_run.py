@@ -51,18 +51,18 @@ class Resources:
     """Processor time since its start, user and system."""
 
 
-def configure(folder: Path, port: int, camera: Mapping[str, Any], people: int) -> Path:
-    """A configuration in `folder` with the broker at `port`, and its gallery of so many people with
-    random templates, two each. Raises SettingsError, GalleryError, ModelError or StateError."""
+def configure(folder: Path, port: int, people: int, **sections: Mapping[str, Any]) -> Path:
+    """A configuration in `folder` with the broker at `port` and these sections, and its gallery of
+    so many people with random templates, two each. Raises SettingsError, GalleryError, ModelError
+    or StateError."""
     file = folder / "edgeface.yaml"
     content = {
         "site": SITE,
         "device": DEVICE,
         "state_dir": os.fspath(folder / "state"),
-        "camera": dict(camera),
         "mqtt": {"host": "127.0.0.1", "port": port, "tls": "off"},
         "log": {"format": "json"},
-        "health": {"interval_s": 10},
+        **sections,
     }
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     (folder / "state").mkdir(mode=0o700)

@@ -11,11 +11,9 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import median
@@ -73,42 +71,9 @@ class SoakBench:
     outages: int
     """How often the broker was killed."""
     counters: dict[str, int]
-    """As the last health message has them."""
-    outcomes: dict[str, int]
-    """Decisions that came to the log, by outcome."""
-    missing: int
-    """Numbers between the first and the last on the log that never came."""
+    """As the last health message has them; it may be as old as two samples."""
     exit_code: int
     flat: bool
-
-
-@dataclass(slots=True)
-class _Heard:
-    """What came from the daemon. Filled in the listener's thread."""
-
-    topics: Topics
-    counters: dict[str, int] = field(default_factory=dict)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    numbers: set[int] = field(default_factory=set)
-    ready: threading.Event = field(default_factory=threading.Event)
-
-    def hear(self, item: Message | LinkNews) -> None:
-        """Take one message."""
-        if isinstance(item, LinkNews):
-            if item.kind == "ready":
-                self.ready.set()
-        elif item.topic == self.topics.health:
-            self.counters = json.loads(item.payload)["counters"]
-        else:
-            event = json.loads(item.payload)
-            if event["seq"] not in self.numbers:  # the log comes at least once
-                self.numbers.add(event["seq"])
-                self.outcomes[event["event_type"]] += 1
-
-    @property
-    def missing(self) -> int:
-        """Holes in the numbers."""
-        return max(self.numbers) - min(self.numbers) + 1 - len(self.numbers) if self.numbers else 0
 
 
 def trend(at_s: Sequence[float], values: Sequence[float], growth: float) -> Trend:
@@ -153,20 +118,25 @@ def bench_soak(
         "fps": fps,
         "loop": True,
     }
-    heard = _Heard(Topics(SITE, DEVICE))
+    every_s = min(SAMPLE_S, minutes * 60 / LEAST_SAMPLES)
+    counters: dict[str, int] = {}
+
+    def hear(item: Message | LinkNews) -> None:
+        if isinstance(item, Message):
+            counters.update(json.loads(item.payload)["counters"])
+
     with tempfile.TemporaryDirectory(prefix="edgeface-bench-", dir=folder) as temporary:
         work = Path(temporary)
         broker = LocalBroker(work / "broker", persistence=True)
         with broker:
-            file = configure(work, broker.port, camera, people)
+            health = {"interval_s": every_s}
+            file = configure(work, broker.port, people, camera=camera, health=health)
             _enroll(photographs[0], file)
-            wanted = [Subscription(heard.topics.event_log), Subscription(heard.topics.health)]
+            wanted = [Subscription(Topics(SITE, DEVICE).health)]
             options = ConnectionOptions("127.0.0.1", broker.port, "bench-soak")
-            with Listener(options, wanted, heard.hear), DaemonRun(file) as daemon:
+            with Listener(options, wanted, hear), DaemonRun(file) as daemon:
                 daemon.wait_ready()
-                outages, samples = _watch(daemon, broker, minutes * 60, each)
-                if not heard.ready.is_set():
-                    raise EvaluationError("the private broker does not answer a subscription")
+                outages, samples = _watch(daemon, broker, minutes * 60, every_s, each)
                 code = daemon.stop()
     (began_s, before), (end_s, after) = samples[0], samples[-1]
     trends = _trends(samples)
@@ -178,9 +148,7 @@ def bench_soak(
         **trends,
         cores=(after.cpu_s - before.cpu_s) / (end_s - began_s),
         outages=outages,
-        counters=heard.counters,
-        outcomes=dict(heard.outcomes),
-        missing=heard.missing,
+        counters=counters,
         exit_code=code,
         flat=all(item.flat for item in trends.values()),
     )
@@ -200,10 +168,13 @@ def _trends(samples: Sequence[tuple[float, Resources]]) -> dict[str, Trend]:
 
 
 def _watch(
-    daemon: DaemonRun, broker: LocalBroker, length_s: float, each: Callable[[int], object] | None
+    daemon: DaemonRun,
+    broker: LocalBroker,
+    length_s: float,
+    every_s: float,
+    each: Callable[[int], object] | None,
 ) -> tuple[int, list[tuple[float, Resources]]]:
     """How often the broker was killed, and the samples with when they were taken."""
-    every_s = min(SAMPLE_S, length_s / LEAST_SAMPLES)
     between_s = length_s / (OUTAGES + 1)
     away_s = min(OUTAGE_S, length_s / (10 * OUTAGES))
     samples = [(0.0, daemon.resources())]

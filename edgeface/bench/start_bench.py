@@ -85,7 +85,7 @@ def bench_start(
         cv2.imwrite(str(pictures / "gray.png"), np.full((720, 1280, 3), 90, np.uint8))
         camera = {"source": "images", "folder": str(pictures), "fps": 30, "loop": True}
         with LocalBroker(work / "broker") as broker:
-            file = configure(work, broker.port, camera, people)
+            file = configure(work, broker.port, people, camera=camera)
             for number in range(runs + 1):
                 yard, start = _yardstick_s(), _start(file)
                 if number:

@@ -91,8 +91,6 @@ def show_soak(measured: dict[str, Any]) -> None:
             f"{name:<18}{row['first']:>10.1f}{row['last']:>10.1f}{row['most']:>10.1f}"
             f"{row['slope_per_hour']:>+10.2f}  {'flat' if row['flat'] else 'GROWS'}"
         )
-    decisions = ", ".join(f"{count} {name}" for name, count in measured["outcomes"].items())
-    print(f"decisions on the log: {decisions or 'none'}; {measured['missing']} missing")
     print("counters: " + ", ".join(f"{name} {count}" for name, count in counters.items()))
     print(f"exit status of the daemon {measured['exit_code']}")
 

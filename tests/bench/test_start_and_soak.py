@@ -84,8 +84,7 @@ def test_a_soak_of_some_seconds_counts_what_it_is_to_count(
     found = json.loads(capsys.readouterr().out)
     assert (found["people"], found["outages"], found["exit_code"]) == (21, 5, 0)
     assert found["samples"] >= 20
-    assert found["outcomes"].get("recognized", 0) >= 1
-    assert found["missing"] == 0
+    assert found["counters"]["frames"] > 0
     assert found["resident_mib"]["last"] >= found["proportional_mib"]["last"] > 20
     assert found["descriptors"]["most"] >= 3
     assert found["threads"]["most"] >= 5
