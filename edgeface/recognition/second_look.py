@@ -99,20 +99,38 @@ def _framed(detector: FaceDetector, image: Image, box: Box) -> Face | None:
 def surroundings(image_bgr: Image, box: Box, times: float = 1 / FILLS) -> tuple[Image, int, int]:
     """The square about the box that is `times` as long as its longer side, gray outside the image,
     and where its left upper corner lies."""
-    x, y = box.center
-    side = max(1, round(times * max(box.width, box.height)))
-    left, top = round(x - side / 2), round(y - side / 2)
-    height, width = image_bgr.shape[:2]
-    inside = image_bgr[
-        np.clip(top, 0, height) : np.clip(top + side, 0, height),
-        np.clip(left, 0, width) : np.clip(left + side, 0, width),
-    ]
+    inside, side, left, top = _square(image_bgr, box, times)
     if inside.shape[:2] == (side, side):
         return np.ascontiguousarray(inside), left, top
     part = np.full((side, side, 3), _OUTSIDE_GRAY, np.uint8)
     rows, columns = max(0, -top), max(0, -left)
     part[rows : rows + inside.shape[0], columns : columns + inside.shape[1]] = inside
     return part, left, top
+
+
+def with_surroundings(image_bgr: Image, box: Box, times: float) -> Image:
+    """The square about the box that is `times` as long as its longer side, for who judges by what
+    is around a face: outside the image its edge is repeated, as a border of one color looks like
+    that of a print or a screen. Of a box that lies wholly outside it is black."""
+    inside, side, left, top = _square(image_bgr, box, times)
+    before = min(side, max(0, -top)), min(side, max(0, -left))
+    after = side - before[0] - inside.shape[0], side - before[1] - inside.shape[1]
+    if not inside.size:
+        return np.zeros((side, side, 3), np.uint8)
+    return np.pad(inside, (*zip(before, after, strict=True), (0, 0)), mode="edge")
+
+
+def _square(image: Image, box: Box, times: float) -> tuple[Image, int, int, int]:
+    """What the image has of the square about the box, the square's side, and its left and top."""
+    x, y = box.center
+    side = max(1, round(times * max(box.width, box.height)))
+    left, top = round(x - side / 2), round(y - side / 2)
+    height, width = image.shape[:2]
+    inside = image[
+        np.clip(top, 0, height) : np.clip(top + side, 0, height),
+        np.clip(left, 0, width) : np.clip(left + side, 0, width),
+    ]
+    return inside, side, left, top
 
 
 def _moved(face: Face, left: float, top: float) -> Face:

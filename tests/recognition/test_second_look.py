@@ -19,6 +19,7 @@ from edgeface.recognition.second_look import (
     NEAR_PX,
     look,
     look_again,
+    with_surroundings,
 )
 from edgeface.recognition.values import Box, Face, Image
 from tests.support.doorstep import Scene
@@ -187,3 +188,21 @@ def test_the_pipeline_looks_again_before_it_aligns(detector: Shortsighted) -> No
     (sight,) = pipeline.process(frame, scene.gallery).sights
     assert off_px(sight.face) < 0.6
     assert stages.index("look again") < stages.index("align")
+
+
+@pytest.mark.parametrize(
+    ("box", "columns", "rows"),
+    [
+        ((40, 40, 60, 60), range(25, 75), range(25, 75)),
+        ((0, 40, 20, 60), [0] * 15 + list(range(35)), range(25, 75)),
+        ((85, 90, 105, 100), list(range(70, 100)) + [99] * 20, list(range(70, 100)) + [99] * 20),
+    ],
+)
+def test_around_a_face_at_the_edge_the_picture_goes_on_and_no_border_is_seen(
+    box: tuple[int, int, int, int], columns: list[int], rows: list[int]
+) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (100, 100, 3), np.uint8)
+    found = with_surroundings(image, Box(*box), 2.5)
+    assert np.array_equal(found, image[np.ix_(list(rows), list(columns))])
+    outside = with_surroundings(image, Box(-300, 0, -280, 20), 2.5)
+    assert (outside.shape, outside.max()) == ((50, 50, 3), 0)
