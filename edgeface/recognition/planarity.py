@@ -154,7 +154,10 @@ class Planarity:
     def observe(self, image_bgr: Image, face: Face, time_s: float) -> None:
         """Take the track's face in the next frame, BGR uint8 `(h, w, 3)`; times are seconds of one
         clock, the frames'. Most frames cost nothing: a few a second are looked at."""
-        if face.box.width < _FACE_PX or face.box.height < _FACE_PX:
+        (x, y), (height, width) = face.box.center, image_bgr.shape[:2]
+        if min(face.box.width, face.box.height) < _FACE_PX or not (
+            0 <= x < width and 0 <= y < height
+        ):
             return
         last = self._last
         if last is not None and not _due(last, face, time_s):

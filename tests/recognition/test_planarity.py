@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgeface.capture import scene
 from edgeface.capture.head import Head
@@ -167,12 +169,21 @@ def test_a_camera_that_moves_says_nothing_of_who_stands_before_it() -> None:
     assert verdict(seen()).live is None
 
 
-def test_a_small_or_cut_off_face_does_no_harm() -> None:
+@given(
+    st.lists(
+        st.tuples(st.floats(-900, 1500), st.floats(-900, 1500), st.floats(1, 900)),
+        min_size=2,
+        max_size=6,
+    ),
+    st.sampled_from([WALL, WALL[:40, :30], WALL[:, :90]]),
+)
+def test_a_face_anywhere_and_of_any_size_does_no_harm(
+    places: list[tuple[float, float, float]], image: Image
+) -> None:
     motion = Planarity()
-    for number, x in enumerate((-60.0, -20.0, 5.0, 620.0, 660.0, 300.0)):
-        for height in (40.0, 500.0):
-            face = face_at(replace(STANDS, x_px=x, height_px=height), (200, 250))
-            motion.observe(WALL, face, number / 3)
+    for number, (x, y, height_px) in enumerate(places):
+        pose = replace(STANDS, x_px=x, y_px=y, height_px=height_px)
+        motion.observe(image, face_at(pose, (200, 250)), number / 3)
     assert motion.verdict().live is None
 
 
