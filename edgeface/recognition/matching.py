@@ -63,8 +63,8 @@ def match(
     """Rank the people of the gallery for the frames of one track.
 
     `embeddings` float32 `(k, d)` of unit rows, `weights` `(k,)` not negative, `allowed` bool
-    `(p,)`. A person's score is the best over their rows in `index.compared`; see `fuse`. Raises
-    ValueError when the shapes do not fit or there is no frame.
+    `(p,)`. A person's score is the best over their rows in `index.compared`; see
+    `mean_direction`. Raises ValueError when the shapes do not fit or there is no frame.
     """
     frames = len(embeddings)
     if (
@@ -75,38 +75,41 @@ def match(
         raise ValueError(f"cannot match embeddings {embeddings.shape} by weights {weights.shape}")
     if allowed.shape != (len(index.people),):
         raise ValueError(f"mask {allowed.shape} does not fit {len(index.people)} people")
-    rows = np.flatnonzero(allowed[index.compared_owners])
-    if len(rows) == 0:
-        return Ranking(
-            (),
-            np.full(frames, NOBODY, dtype=np.int32),
-            np.full(frames, -1.0, dtype=np.float32),
-            0,
-        )
-    whole = len(rows) == len(index.compared)
-    if len(rows) < len(index.compared) // FEW:
-        cosines = embeddings @ index.compared[rows].T
-    else:  # to compare with all costs less than to copy so many rows
-        cosines = index.compared.cosines(embeddings)
-        cosines = cosines if whole else cosines.take(rows, axis=1)
-    cosines = np.clip(cosines, -1.0, 1.0, out=cosines)
-    owners = index.compared_owners if whole else index.compared_owners[rows]
-    top = np.argmax(cosines, axis=1)
-    return Ranking(
-        people=_nearest(fuse(embeddings, weights, cosines), owners),
-        frame_people=owners[top].astype(np.int32),
-        frame_scores=np.asarray(cosines[np.arange(frames), top], dtype=np.float32),
-        templates=len(rows),
-    )
+    open_rows = allowed[index.compared_owners]
+    count = int(np.count_nonzero(open_rows))
+    if count == 0:
+        nobody = np.full(frames, NOBODY, dtype=np.int32)
+        return Ranking((), nobody, np.full(frames, -1.0, dtype=np.float32), 0)
+    owners, pieces = index.compared_owners, index.compared.spans(embeddings)
+    if count < len(open_rows) // FEW:  # else to compare with all costs less than to copy so many
+        rows = np.flatnonzero(open_rows)
+        owners, open_rows = owners[rows], open_rows[rows]
+        pieces = iter([(slice(0, count), embeddings @ index.compared[rows].T)])
+    shares = mean_direction(embeddings, weights)
+    fused = np.empty(len(owners), dtype=np.float32)
+    top = np.zeros(frames, dtype=np.int64)
+    best = np.full(frames, -np.inf, dtype=np.float32)
+    places = np.arange(frames)
+    for rows_of, cosines in pieces:
+        np.clip(cosines, -1.0, 1.0, out=cosines)
+        np.dot(shares, cosines, out=fused[rows_of])
+        if count < len(owners):
+            cosines[:, ~open_rows[rows_of]] = -np.inf
+        first = np.argmax(cosines, axis=1)
+        scores = cosines[places, first]
+        top = np.where(scores > best, rows_of.start + first, top)
+        best = np.maximum(scores, best)
+    np.minimum(fused, 1.0, out=fused)
+    if count < len(owners):
+        fused[~open_rows] = -np.inf
+    return Ranking(_nearest(fused, owners), owners[top].astype(np.int32), best, count)
 
 
-def fuse(
-    embeddings: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    cosines: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """The cosines, float64 `(n,)`, of the frames' mean direction to what each of them, `(k, d)`,
-    has the `cosines` `(k, n)` to.
+def mean_direction(
+    embeddings: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The factors, float32 `(k,)`, whose products with the cosines of the frames `(k, d)` to a
+    template add up to the cosine of the frames' mean direction to it.
 
     The mean is weighted by `(k,)`; all zero counts as equal. Frames so unlike that it is shorter
     than `LEAST_LENGTH` get what a mean of that length would.
@@ -115,18 +118,18 @@ def fuse(
     total = float(shares.sum())
     shares = shares / total if total > 0 else np.full(len(shares), 1.0 / len(shares))
     length = max(float(np.linalg.norm(shares @ embeddings)), LEAST_LENGTH)
-    return np.asarray(np.minimum(shares @ cosines / length, 1.0), dtype=np.float64)
+    return np.asarray(shares / length, dtype=np.float32)
 
 
 def _nearest(
-    scores: NDArray[np.float64], owners: NDArray[np.int32]
+    scores: NDArray[np.float32], owners: NDArray[np.int32]
 ) -> tuple[tuple[int, float], ...]:
-    left = scores.copy()
+    """The best people by the best of their rows; what is -inf does not count. Uses `scores` up."""
     people: list[tuple[int, float]] = []
     for _ in range(NEAREST):
-        row = int(np.argmax(left))
-        if np.isneginf(left[row]):
+        row = int(np.argmax(scores))
+        if np.isneginf(scores[row]):
             break
-        people.append((int(owners[row]), float(left[row])))
-        left[owners == owners[row]] = -np.inf
+        people.append((int(owners[row]), float(scores[row])))
+        scores[owners == owners[row]] = -np.inf
     return tuple(people)

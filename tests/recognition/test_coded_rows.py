@@ -35,11 +35,10 @@ def probes(count: int = 8) -> NDArray[np.float32]:
 def test_products_are_those_of_the_decoded_rows(count: int) -> None:
     codes, seen = codes_of(count), probes()
     rows, decoded = CodedRows(codes), decode_codes(codes)
-    tolerance = 0 if count <= KEEP_DECODED else ROUNDING
     found = rows.cosines(seen)
     assert found.shape == (8, count)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, seen @ decoded.T, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(found, seen @ decoded.T, rtol=0, atol=ROUNDING)
     np.testing.assert_array_equal(rows @ seen.T, found.T)
     np.testing.assert_allclose(rows @ seen[0], found[0], rtol=0, atol=ROUNDING)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.matching import LEAST_LENGTH, NOBODY, fuse, match
+from edgeface.recognition.matching import LEAST_LENGTH, NOBODY, match, mean_direction
 from tests.support.people import everybody, gallery, identity, stored, unit, view
 
 
@@ -100,9 +100,8 @@ def test_one_person_alone_has_no_second() -> None:
 
 
 def test_weights_of_zero_count_as_equal() -> None:
-    cosines = FRAMES @ axis((0, 1))[:, np.newaxis]
-    equal = fuse(FRAMES, np.ones(2, dtype=np.float32), cosines)
-    assert fuse(FRAMES, np.zeros(2, dtype=np.float32), cosines) == pytest.approx(equal)
+    equal = mean_direction(FRAMES, np.ones(2, dtype=np.float32))
+    assert mean_direction(FRAMES, np.zeros(2, dtype=np.float32)).tolist() == equal.tolist()
 
 
 @pytest.mark.parametrize(
@@ -145,3 +144,22 @@ def test_it_is_the_same_as_the_definition_written_out(seed: int, people: int, fr
     best = pytest.approx(sorted(scores.values(), reverse=True)[:3], abs=5e-3)
     assert [scores[person] for person, _ in ranking.people] == best
     assert [score for _, score in ranking.people] == best
+
+
+@pytest.mark.parametrize("people", [50, 20_000], ids=["kept decoded", "piece by piece"])
+@pytest.mark.parametrize("share", [0.1, 0.9, 1.0], ids=["few allowed", "most", "all"])
+def test_a_gallery_of_any_size_is_ranked_as_one_product_would(people: int, share: float) -> None:
+    rng = np.random.default_rng(people)
+    index = gallery(list(unit(rng.normal(size=(people, 128)))))
+    frames = unit(rng.normal(size=(3, 128)))
+    allowed = rng.random(people) < share
+    cosines = frames @ np.asarray(index.compared).T
+    cosines[:, ~allowed] = -np.inf
+    weights = np.array([3.0, 1.0, 2.0], np.float32)
+    fused = mean_direction(frames, weights) @ cosines
+    ranking = match(frames, weights, index, allowed)
+    order = np.argsort(-fused)[:3]
+    assert [person for person, _ in ranking.people] == order.tolist()
+    assert [score for _, score in ranking.people] == pytest.approx(fused[order], abs=1e-5)
+    assert ranking.frame_people.tolist() == cosines.argmax(axis=1).tolist()
+    assert ranking.frame_scores == pytest.approx(cosines.max(axis=1), abs=1e-5)
