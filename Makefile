@@ -8,6 +8,7 @@
 # make contract     write docs/schema and docs/asyncapi.yaml anew from the code's types
 # make test-train   run the training recipe on a tiny sample, in an environment of its own
 # make test-tflite  run both models with tflite-runtime 2.14 alone, in an environment of its own
+# make peers   make the environment of the systems that `edgeface bench peers` compares with; ten minutes
 # make install, make uninstall   as root: program, user, service, timers and udev rules of this machine;
 #              configuration and gallery are kept
 # make deb     the same as a Debian package, in dist/, for the Debian and the architecture it is made on
@@ -20,7 +21,7 @@ ARGS ?=
 EXAMPLES ?= 100000
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: help demo test faults fuzz check contract test-train test-tflite install uninstall deb clean mosquitto
+.PHONY: help demo test faults fuzz check contract test-train test-tflite peers install uninstall deb clean mosquitto
 .DELETE_ON_ERROR:
 
 help:
@@ -71,6 +72,15 @@ test-tflite: .venv-tflite/.done
 	mv .venv-tflite/schema_py_generated.py .venv-tflite/lib/python3*/site-packages/
 	touch $@
 
+peers: .venv-peers/.done
+
+.venv-peers/.done: constraints/peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check --no-input install -q 'setuptools<81' wheel cmake
+	PATH="$$PWD/.venv-peers/bin:$$PATH" .venv-peers/bin/python -m pip --disable-pip-version-check \
+	  --no-input install -q --no-build-isolation -r constraints/peers.txt
+	touch $@
+
 install uninstall:
 	PYTHON=$(PYTHON) systemd/install.sh $@
 
@@ -105,4 +115,4 @@ mosquitto:
 	  { echo "could not install mosquitto: as root, apt-get install mosquitto" >&2; exit 1; }
 
 clean:
-	rm -rf $(VENV) .venv-train .venv-tflite build dist *.egg-info
+	rm -rf $(VENV) .venv-train .venv-tflite .venv-peers build dist *.egg-info

@@ -25,6 +25,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeface.cli.bench_peers import add_peers
 from edgeface.cli.bench_tables import (
     show_events,
     show_pipeline,
@@ -98,6 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_sync(kinds)
     _add_start(kinds)
     _add_soak(kinds)
+    add_peers(kinds)
 
 
 def _add_sync(kinds: Any) -> None:

@@ -1,0 +1,1 @@
+"""What a user would take instead of this project, measured beside it."""
