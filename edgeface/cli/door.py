@@ -1,8 +1,9 @@
 """Follows one device and opens for a recognition that is signed by its key, fresh by this
 machine's clock, and new. Every message is judged; a refusal is shown with its reason and counted.
 
-A PHOTOGRAPH MAY PASS: edgeface does not yet check for liveness ("pad": {"assessed": false}).
-Card and face (the command `verify`) is the way for an entrance; do not let a face alone open it.
+A PHOTOGRAPH MAY PASS: the evidence of liveness (`pad`) is weak, and refuses nobody unless the
+device is set to, or this door by --live-only. Card and face (`verify`) is the way for an
+entrance; do not let a face alone open it.
 The clock of this machine has to be right: keep NTP running.
 """
 

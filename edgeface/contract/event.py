@@ -96,7 +96,7 @@ class PadSource:
     score: Unit | None
     live: bool | None
     threshold: Unit | None = None
-    """From which score on it says live."""
+    """A lower score is an attack's."""
     detail: JsonObject | None = None
     """What was measured."""
 
@@ -148,6 +148,8 @@ class ModelsUsed:
 
     detector: Digest
     embedder: Digest
+    pad: Digest | None = None
+    """What looked for attacks; null where none was looked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ _WIDTH: Final = 96
 _INDENT: Final = " " * 20
 
 LAST_LINE: Final = (
-    "A photograph may pass: edgeface does not check for liveness yet. For an entrance use card and "
-    "face (`verify`), not a face alone."
+    "A photograph may pass: evidence of liveness is weak. For an entrance use card and face "
+    "(`verify`), not a face alone."
 )
 
 

@@ -63,7 +63,7 @@ def draw_sheet(
         _row(canvas, HEADER + number * ROW, title, happening, frames)
     canvas.text(
         (MARGIN, foot + 8),
-        "A photograph may pass: liveness is not assessed yet. For an entrance use card and face "
+        "A photograph may pass: evidence of liveness is weak. For an entrance use card and face "
         "(verify), not a face alone.",
         14,
         SOFT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from edgeface.base.errors import ModelError, RuntimeMissingError
@@ -13,7 +14,7 @@ from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import ModelPackage, load_package
 from edgeface.inference.passive_liveness import PassiveLiveness
-from edgeface.inference.runtimes import Interpreter, Runtime, working_runtimes
+from edgeface.inference.runtimes import Interpreter, Runtime, find_runtime, working_runtimes
 from edgeface.settings.models import Accelerator, ModelsSettings
 from edgeface.settings.recognition import DetectionSettings
 
@@ -130,6 +131,16 @@ def open_on_cpu(
     if package.description.task == "attack-detection":
         return PassiveLiveness(package, interpreter)
     return Embedder(package, interpreter)
+
+
+def open_liveness(folder: Path, runtime: str, bpcer: float) -> PassiveLiveness:
+    """The detector of attacks, always on the CPU: it is small, and asked of embedded crops alone.
+
+    Raises ModelError (a package or model that cannot be used, or that has no threshold for so few
+    live people refused) or RuntimeMissingError.
+    """
+    package = load_package(folder)
+    return PassiveLiveness(package, _on_cpu(find_runtime(runtime), package, 1), bpcer)
 
 
 def _on_cpu(runtime: Runtime, package: ModelPackage, threads: int) -> Interpreter:

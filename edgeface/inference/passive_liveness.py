@@ -21,8 +21,11 @@ class PassiveLiveness:
     Satisfies `recognition.values.LivenessScorer`.
     """
 
-    def __init__(self, package: ModelPackage, interpreter: Interpreter) -> None:
-        """Raises ModelError when the package is of another task or the model is not as it says."""
+    def __init__(
+        self, package: ModelPackage, interpreter: Interpreter, bpcer: float = 0.01
+    ) -> None:
+        """`bpcer`: the share of live people that the threshold may refuse (ISO/IEC 30107-3). Raises
+        ModelError when the package is of another task or the model is not as it says."""
         description = package.description
         if not isinstance(description, LivenessDescription):
             raise ModelError(f"{package.folder}: {description.task}, not an attack detector")
@@ -31,6 +34,7 @@ class PassiveLiveness:
         self._network = network_of(package, interpreter, {output.tensor: shapes})
         self._logit = output.score == "logit"
         self._description = description
+        self._bpcer = bpcer
         self.package = package
         self.surroundings: float = description.surroundings
         self._preprocessor = Preprocessor(description.input, self._network.input)
@@ -41,11 +45,9 @@ class PassiveLiveness:
 
     @property
     def threshold(self) -> float:
-        """The mean score of a track below which it is an attack, at the BPCER of the default.
-
-        Raises ModelError where there is no calibration.
-        """
-        return self.threshold_at(0.01)
+        """The mean score of a track below which it is an attack. Raises ModelError where there is
+        no calibration, or none for so few refusals."""
+        return self.threshold_at(self._bpcer)
 
     def threshold_at(self, bpcer: float) -> float:
         """The same where that share of live people may be refused (ISO/IEC 30107-3).

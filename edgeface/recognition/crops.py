@@ -27,6 +27,8 @@ class Crop:
     quality: Quality
     at: Moment
     """The frame that it was cut from."""
+    liveness: float | None = None
+    """A `LivenessScorer`'s score of it, where there is one."""
 
 
 class BestCrops:

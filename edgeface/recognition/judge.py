@@ -8,13 +8,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.recognition.assessment import Assessment
 from edgeface.recognition.crops import BestCrops, Crop
-from edgeface.recognition.decision import Decision, DecisionRules, Evaluation, evaluate
+from edgeface.recognition.decision import Decision, DecisionRules, Evaluation, Outcome, evaluate
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.liveness import NOT_ASSESSED, Liveness
 from edgeface.recognition.matching import match
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.thresholds import Calibration
+from edgeface.recognition.values import Face, Image
 
 LOOK_GROWTH: Final = 2.0
 """Another look is worth taking when the kept crops weigh so many times what they did."""
@@ -30,7 +33,8 @@ class Judge:
     on their scores, and there are at most `max_looks` of them: so the false positives per track
     stay within the target however alike or different the frames of a stranger are.
 
-    1. The first look is taken at `min_agreeing` good crops.
+    1. The first look is taken at `min_agreeing` good crops; where a name may be refused for want of
+       liveness, once that evidence has had its time.
     2. The next ones when at least `min_agreeing` of the kept crops are new and together they weigh
        `LOOK_GROWTH` times what they did at the look before, or `unknown_after_s` after it.
     3. The last one is held back until the track is old enough to be called unknown, so that a name
@@ -42,8 +46,14 @@ class Judge:
     """
 
     def __init__(
-        self, track_id: int, rules: DecisionRules, calibration: Calibration, start: Moment
+        self,
+        track_id: int,
+        rules: DecisionRules,
+        calibration: Calibration,
+        start: Moment,
+        assessment: Assessment | None = None,
     ) -> None:
+        """`assessment`: the evidence of liveness, where any is looked for."""
         self.track_id: Final = track_id
         self.last_seen = start
         """The newest frame with this face."""
@@ -51,6 +61,9 @@ class Judge:
         """Looks taken."""
         self.recognized = False
         """A name was given; nothing more is said about this track."""
+        self.withheld = False
+        """A name was withheld, as it may be an attack; nothing more is said either."""
+        self._assessment = assessment
         self._rules = rules
         self._calibration = calibration
         self._started = start
@@ -67,11 +80,21 @@ class Judge:
         self._said_unnamed = False
         self._closed = False
 
+    @property
+    def settled(self) -> bool:
+        """Nothing more is said about this track."""
+        return self.recognized or self.withheld or self._closed
+
+    def observe(self, image_bgr: Image, face: Face, time_s: float) -> None:
+        """Take the face in the next frame, BGR uint8 `(h, w, 3)`, good or not: how it moves."""
+        if self._assessment is not None and not self.settled:
+            self._assessment.observe(image_bgr, face, time_s)
+
     def wants(self, quality: Quality, now_s: float) -> bool:
         """Whether the embedding of a good crop can still change anything."""
         if self._embedded_s is None or now_s - self._embedded_s >= RECHECK_S:
             return True
-        if self.recognized or self.looks >= self._rules.max_looks:
+        if self.settled or self.looks >= self._rules.max_looks:
             return False
         return self._crops.improved_by(quality)
 
@@ -103,7 +126,7 @@ class Judge:
 
         `allowed` is the bool `(p,)` mask of the people who may be recognized now.
         """
-        if self.recognized or self._closed:
+        if self.settled:
             return None
         if self._due(now_s) and (name := self._take_look(index, allowed, now_s)) is not None:
             return name
@@ -116,7 +139,7 @@ class Judge:
         self, index: GalleryIndex, allowed: NDArray[np.bool_], now_s: float
     ) -> Decision | None:
         """The track has ended: its last word, or None when everything was said."""
-        if self.recognized or self._closed:
+        if self.settled:
             return None
         self._closed = True
         last_look = self._fresh() > 0 and self._may_look()
@@ -149,16 +172,27 @@ class Judge:
         if self._fresh() < self._rules.min_agreeing or not self._may_look():
             return False
         if self.looks == 0:
-            return True
+            return not self._awaits_evidence(now_s)
         if self.looks == self._rules.max_looks - 1 and not self._old_enough(now_s):
             return False
         grown = float(self._crops.weights().sum()) >= LOOK_GROWTH * self._look_weight
         return grown or now_s - self._look_s >= self._rules.unknown_after_s
 
+    def _awaits_evidence(self, now_s: float) -> bool:
+        first_s, assessment = self._first_good_s, self._assessment
+        if first_s is None or assessment is None:
+            return False
+        return assessment.may_wait(now_s - first_s)
+
+    def _liveness(self) -> Liveness:
+        if self._assessment is None:
+            return NOT_ASSESSED
+        return self._assessment.evidence(self._crops.kept, self._rules.min_agreeing)
+
     def _take_look(
         self, index: GalleryIndex, allowed: NDArray[np.bool_], now_s: float
     ) -> Decision | None:
-        """Put what is kept to the test; the decision if it is a name."""
+        """Put what is kept to the test; the decision if it is a name, given or withheld."""
         weights = self._crops.weights()
         ranking = match(self._crops.embeddings(), weights, index, allowed)
         evaluation = evaluate(ranking, index, self._calibration, self._rules)
@@ -171,21 +205,28 @@ class Judge:
         self._look_weight = float(weights.sum())
         self._look_s = now_s
         self._looked_at = tuple(self._crops.kept)
-        self.recognized = evaluation.outcome == "recognized"
-        return self._decision(evaluation, evaluation.person_id) if self.recognized else None
+        if evaluation.outcome != "recognized":
+            return None
+        self.withheld = self._liveness().refusal is not None
+        self.recognized = not self.withheld
+        return self._decision(evaluation)
 
     def _unnamed(self, evaluation: Evaluation) -> Decision:
         self._said_unnamed = True
-        return self._decision(evaluation, None)
+        return self._decision(evaluation)
 
-    def _decision(self, evaluation: Evaluation, person_id: str | None) -> Decision:
-        needed = evaluation.threshold
-        named_by = None if person_id is None else evaluation.named_by.tolist()
+    def _decision(self, evaluation: Evaluation) -> Decision:
+        needed, liveness = evaluation.threshold, self._liveness()
+        outcome: Outcome = "inconclusive" if self._is_vague(evaluation) else evaluation.outcome
+        named_by = evaluation.named_by.tolist() if outcome == "recognized" else None
+        why = self._why() | evaluation.why
+        if self.withheld:
+            outcome, why["pad"] = "rejected_pad", liveness.trace
         return Decision(
             track_id=self.track_id,
-            outcome="inconclusive" if self._is_vague(evaluation) else evaluation.outcome,
-            person_id=person_id,
-            display_name=None if person_id is None else evaluation.display_name,
+            outcome=outcome,
+            person_id=evaluation.person_id if outcome == "recognized" else None,
+            display_name=evaluation.display_name if outcome == "recognized" else None,
             score=evaluation.score,
             threshold=None if needed is None else needed.value,
             extrapolated=False if needed is None else needed.extrapolated,
@@ -195,7 +236,8 @@ class Judge:
             quality=self._crops.best,
             basis=self._crops.newest(named_by) or self.last_seen,
             duration_s=self._duration_s,
-            why=self._why() | evaluation.why,
+            liveness=liveness,
+            why=why,
         )
 
     def _without_look(self) -> Decision:
@@ -211,6 +253,7 @@ class Judge:
             quality=self._crops.best or self._best_refused,
             basis=self._crops.newest() or self.last_seen,
             duration_s=self._duration_s,
+            liveness=self._liveness(),
             why=why,
         )
 

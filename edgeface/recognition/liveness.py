@@ -13,6 +13,9 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 
 SourceName: TypeAlias = Literal["passive", "motion", "challenge"]
+Policy: TypeAlias = Literal["report", "refuse_recognized", "challenge"]
+"""`report`: evidence is told only. `refuse_recognized`: nobody is recognized against evidence of an
+attack. `challenge`: nobody is recognized without evidence of a live person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Source:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """What was measured, ready for JSON."""
     threshold: float | None = None
-    """From which score on it says live; None where the score alone does not decide."""
+    """A score below it is an attack's; None where the score alone does not decide."""
 
     def __post_init__(self) -> None:
         for value in (self.score, self.threshold):
@@ -45,6 +48,29 @@ class Liveness:
     score: float | None = None
     """The lowest of the sources' scores; None where none has one."""
     sources: tuple[Source, ...] = ()
+    policy: Policy = "report"
+
+    @property
+    def refusal(self) -> Literal["attack", "not_live_enough"] | None:
+        """Why the policy lets nobody be recognized by this; None where it does."""
+        if self.policy != "report" and self.live is False:
+            return "attack"
+        if self.policy == "challenge" and self.live is None:
+            return "not_live_enough"
+        return None
+
+    @property
+    def trace(self) -> dict[str, Any]:
+        """Of a refusal: why, and who says so, ready for JSON."""
+        said = [
+            {
+                "name": source.name,
+                "score": None if source.score is None else round(source.score, 4),
+                "threshold": source.threshold,
+            }
+            for source in self.refusing
+        ]
+        return {"reason": self.refusal, "policy": self.policy, "refused_by": said}
 
     @property
     def refusing(self) -> tuple[Source, ...]:
@@ -55,20 +81,24 @@ class Liveness:
 NOT_ASSESSED: Final = Liveness()
 
 
-def fuse(sources: Sequence[Source]) -> Liveness:
+def fuse(sources: Sequence[Source], policy: Policy = "report") -> Liveness:
     """One word of several sources: any that calls it an attack decides; else it is live where at
     least one says so; else nobody knows."""
     said = {source.live for source in sources}
     live = False if False in said else True if True in said else None
     scores = [source.score for source in sources if source.score is not None]
-    return Liveness(bool(sources), live, min(scores, default=None), tuple(sources))
+    return Liveness(bool(sources), live, min(scores, default=None), tuple(sources), policy)
 
 
 def passive(scores: Sequence[float], threshold: float, least: int) -> Source:
     """The evidence of a classifier of single pictures: the mean of a track's crops against the
-    model's threshold; fewer than `least` crops say nothing."""
+    model's threshold; fewer than `least` crops say nothing.
+
+    The threshold is the score that hardly any live person stays below (its BPCER). So less is
+    evidence of an attack; but many attacks reach it, and more is no evidence of a live person.
+    """
     if not scores:
         return Source("passive", None, None, {"frames": 0}, threshold)
-    score = float(np.mean(scores))
-    live = score >= threshold if len(scores) >= least else None
+    score = round(float(np.mean(scores)), 4)
+    live = False if len(scores) >= least and score < threshold else None
     return Source("passive", score, live, {"frames": len(scores)}, threshold)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.recognition.alignment import align
+from edgeface.recognition.assessment import Assessment, AssessmentRules, score_faces
 from edgeface.recognition.cool_down import CoolDown
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import Decision, DecisionRules
@@ -27,7 +28,14 @@ from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.second_look import look, look_again
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.tracking import Tracker, TrackerRules
-from edgeface.recognition.values import Embedding, Face, FaceDetector, FaceEmbedder, Image
+from edgeface.recognition.values import (
+    Embedding,
+    Face,
+    FaceDetector,
+    FaceEmbedder,
+    Image,
+    LivenessScorer,
+)
 
 NOT_A_FACE: Final = "not_a_face"
 """The gate of a detection whose landmarks fit no face at all."""
@@ -40,6 +48,7 @@ STAGES: Final = (
     "align",
     "quality",
     "embed",
+    "liveness",
     "decide",
 )
 """Every name that a stopwatch is given."""
@@ -57,6 +66,7 @@ class PipelineRules:
     limits: QualityLimits = field(default_factory=QualityLimits)
     decision: DecisionRules = field(default_factory=DecisionRules)
     idle: IdleRules = field(default_factory=IdleRules)
+    assessment: AssessmentRules = field(default_factory=AssessmentRules)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +90,8 @@ class Sight:
     """The gate that refused it; None for a good crop."""
     embedding: Embedding | None
     """None where it would have changed nothing."""
+    liveness: float | None = None
+    """The scorer's, of what was embedded."""
 
     @property
     def embedded(self) -> bool:
@@ -118,12 +130,15 @@ class Pipeline:
         calibration: Calibration,
         rules: PipelineRules,
         *,
+        scorer: LivenessScorer | None = None,
         first_track_id: int = 1,
         stopwatch: Stopwatch = lambda _: _NO_STOPWATCH,
     ) -> None:
-        """`first_track_id`: a new pipeline goes on counting where the one before it stopped."""
+        """`scorer`: without one no liveness is assessed. `first_track_id`: a new pipeline goes on
+        counting where the one before it stopped."""
         self._detector = detector
         self._embedder = embedder
+        self._scorer = scorer
         self._calibration = calibration
         self._rules = rules
         self._stage = stopwatch
@@ -164,9 +179,11 @@ class Pipeline:
         """Looks that judges have taken."""
         return self._looks_before + sum(judge.looks for judge in self._judges.values())
 
-    def use(self, detector: FaceDetector, embedder: FaceEmbedder) -> None:
+    def use(
+        self, detector: FaceDetector, embedder: FaceEmbedder, scorer: LivenessScorer | None = None
+    ) -> None:
         """Go on with the same models on another accelerator; tracks are kept."""
-        self._detector, self._embedder = detector, embedder
+        self._detector, self._embedder, self._scorer = detector, embedder, scorer
 
     def process(self, frame: Frame, gallery: Gallery, *, awake: bool = False) -> FrameResult:
         """Take the next frame; if `awake`, faces are looked for although nobody seems to be there.
@@ -190,25 +207,28 @@ class Pipeline:
             with self._stage("decide"):
                 self._end(update.ended, now.time_s, gallery)
         measured = [self._measure(frame.image, number, face, now) for number, face in update.active]
-        successors: dict[int, tuple[int, Embedding]] = {}
+        taken: dict[int, tuple[int, Crop]] = {}
         due = [(item, item.crop) for item in measured if item.crop is not None]
         if due:
             with self._stage("embed"):
                 embeddings = self._embedder.embed([crop for _, crop in due])
+            scores = self._score(frame.image, [item.face for item, _ in due])
             with self._stage("decide"):
-                for (item, _), embedding in zip(due, embeddings, strict=True):
+                for (item, _), embedding, score in zip(due, embeddings, scores, strict=True):
                     assert item.quality is not None
-                    crop = Crop(embedding, item.quality, now)
-                    successors[item.number] = self._give(item.number, crop, gallery), embedding
+                    crop = Crop(embedding, item.quality, now, score)
+                    taken[item.number] = self._give(item.number, crop, gallery), crop
         with self._stage("decide"):
             for judge in [judge for judge in self._judges.values() if judge.last_seen is now]:
                 decision = judge.look(gallery.index, gallery.allowed, now.time_s)
                 self._announce(decision, now.time_s)
         sights = []
         for item in measured:
-            number, embedding = successors.get(item.number, (item.number, None))
-            track_id = self._offset + number
-            sights.append(Sight(track_id, item.face, item.quality, item.gate, embedding))
+            number, kept = taken.get(item.number, (item.number, None))
+            sight = Sight(self._offset + number, item.face, item.quality, item.gate, None)
+            if kept is not None:
+                sight = replace(sight, embedding=kept.embedding, liveness=kept.liveness)
+            sights.append(sight)
         return FrameResult(tuple(sights), self._take())
 
     def pause(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:
@@ -228,10 +248,24 @@ class Pipeline:
         if judge is None:
             track_id = self._offset + number
             self.next_track_id = max(self.next_track_id, track_id + 1)
-            judge = Judge(track_id, self._rules.decision, self._calibration, now)
+            judge = Judge(
+                track_id, self._rules.decision, self._calibration, now, self._assessment()
+            )
             self._judges[number] = judge
             self._cool_down.open(track_id, now.time_s, split_from)
         return judge
+
+    def _assessment(self) -> Assessment | None:
+        if self._scorer is None:
+            return None
+        return Assessment(self._rules.assessment, self._scorer.threshold)
+
+    def _score(self, image: Image, faces: Sequence[Face]) -> Sequence[float | None]:
+        """Of the liveness of each face; None without a scorer."""
+        if self._scorer is None:
+            return [None] * len(faces)
+        with self._stage("liveness"):
+            return score_faces(self._scorer, image, faces)
 
     def _measure(self, image: Image, number: int, face: Face, now: Moment) -> _Measured:
         """Look closely at a face, cut it out and put it to the gate."""
@@ -239,6 +273,9 @@ class Pipeline:
         judge.last_seen = now
         with self._stage("look again"):
             face = look_again(self._detector, image, face)
+        if self._scorer is not None:
+            with self._stage("liveness"):
+                judge.observe(image, face, now.time_s)
         try:
             with self._stage("align"):
                 crop = align(image, face.landmarks)

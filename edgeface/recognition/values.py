@@ -127,7 +127,8 @@ class LivenessScorer(Protocol):
 
     @property
     def threshold(self) -> float:
-        """From which score on a face is taken for a live one, in [0, 1]."""
+        """The mean score of a track below which it is an attack, in [0, 1]."""
 
     def score(self, crops: Sequence[Image]) -> NDArray[np.float32]:
-        """float32 `(n,)` in [0, 1], higher is more alive, for square BGR crops of any size."""
+        """float32 `(n,)` in [0, 1], higher is more alive, for square BGR crops of any size;
+        what of them lies outside of the image repeats its edge."""

@@ -39,6 +39,8 @@ class ModelFacts:
     embedder: ModelPackage
     calibration: Calibration
     accelerator: AcceleratorState
+    pad: ModelPackage | None = None
+    """What looks for attacks."""
     order: TpuOrder | None = None
     """The newest one when they were opened."""
 

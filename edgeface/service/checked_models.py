@@ -1,4 +1,4 @@
-"""Both models, opened and proved by their golden test on the accelerator in use.
+"""The models, opened and proved by their golden test on the accelerator in use.
 
 A fleet moves to another embedder: the device follows when everybody has templates of it.
 `models.embedder` is in use until the fleet's manifest says that everybody has templates of
@@ -18,8 +18,9 @@ from edgeface.contract.event import ModelsUsed
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.golden import check_golden
-from edgeface.inference.models import AcceleratorState, open_models
+from edgeface.inference.models import AcceleratorState, open_liveness, open_models
 from edgeface.inference.package import load_package
+from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.recognition.thresholds import Calibration
 from edgeface.settings.models import Accelerator
 from edgeface.settings.tree import Settings
@@ -29,12 +30,14 @@ WRONG_ANSWERS: Final = "the accelerator failed the golden test"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Models:
-    """A detector and an embedder that passed. Owned by one thread."""
+    """A detector, an embedder and a detector of attacks that passed. Owned by one thread."""
 
     detector: Detector
     embedder: Embedder
     accelerator: AcceleratorState
     calibration: Calibration
+    liveness: PassiveLiveness | None = None
+    """The detector of attacks; None where none is wanted, or it cannot be used."""
 
     @property
     def used(self) -> ModelsUsed:
@@ -42,17 +45,21 @@ class Models:
         return ModelsUsed(
             detector=f"sha256:{self.detector.package.sha256}",
             embedder=f"sha256:{self.embedder.package.sha256}",
+            pad=None if self.liveness is None else f"sha256:{self.liveness.package.sha256}",
         )
 
     def check(self) -> None:
         """Run the golden inputs again. Raises ModelError when a result is wrong."""
-        for model in (self.detector, self.embedder):
-            check_golden(model.package, model).require()
+        for model in (self.detector, self.embedder, self.liveness):
+            if model is not None:
+                check_golden(model.package, model).require()
 
     def close(self) -> None:
-        """Let go of both, and of an accelerator: nobody else can have it before."""
+        """Let go of all, and of an accelerator: nobody else can have it before."""
         self.detector.close()
         self.embedder.close()
+        if self.liveness is not None:
+            self.liveness.close()
 
 
 def open_checked(
@@ -66,7 +73,8 @@ def open_checked(
     """
     wanted = settings.models.on(accelerator) if accelerator else settings.models
     detector, embedder, state = open_models(wanted, settings.detection, lost=lost)
-    models = Models(detector, embedder, state, embedder.package.calibration)
+    calibration = embedder.package.calibration
+    models = Models(detector, embedder, state, calibration, _liveness(settings))
     where = {"runtime": state.runtime, "detector": state.detector, "embedder": state.embedder}
     _log.info("the models are open", extra=where)
     try:
@@ -78,6 +86,27 @@ def open_checked(
         models.close()
         return open_checked(settings, f"{WRONG_ANSWERS}: {error}")
     return models
+
+
+def _liveness(settings: Settings) -> PassiveLiveness | None:
+    """The detector of attacks, which passed. One that cannot be used is done without where nothing
+    depends on it; raises ModelError where a policy does."""
+    pad = settings.pad
+    if pad.model is None:
+        return None
+    try:
+        opened = open_liveness(pad.model, settings.models.runtime, pad.target_bpcer)
+        _ = opened.threshold
+        check_golden(opened.package, opened).require()
+    except ModelError as error:
+        if pad.refusing:
+            policies = " and ".join(f"pad.{policy}" for policy in pad.refusing)
+            raise ModelError(
+                f"{error}; {policies} needs it: mend pad.model, or say report"
+            ) from error
+        _log.warning("liveness is not assessed: %s", error)
+        return None
+    return opened
 
 
 CHOICE_NAME: Final = "embedder-space"

@@ -12,6 +12,7 @@ from edgeface.base.clock import NS, utc_now
 from edgeface.base.errors import ClosedError, FrameTimeoutError, ModelError, RuntimeMissingError
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.event import Sighting
+from edgeface.recognition.assessment import AssessmentRules
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.idling import IdleRules
@@ -63,6 +64,7 @@ def rules_of(settings: Settings) -> PipelineRules:
         limits=QualityLimits(**settings.quality.model_dump()),
         decision=DecisionRules(**decision),
         idle=IdleRules(settings.detection.idle_after_s),
+        assessment=AssessmentRules(settings.pad.event, settings.pad.wait_s),
     )
 
 
@@ -140,6 +142,7 @@ class Recognizer:
             models.embedder,
             models.calibration,
             self._rules,
+            scorer=models.liveness,
             first_track_id=self._board.by_recognizer.first_track_id,
             stopwatch=self._stages.stage,
         )
@@ -153,7 +156,7 @@ class Recognizer:
                 healthy = self._step(pipeline, models, gallery, pulse)
                 if healthy is not models:
                     models = healthy
-                    pipeline.use(models.detector, models.embedder)
+                    pipeline.use(models.detector, models.embedder, models.liveness)
         except ClosedError:
             _log.info("the source has played to its end")
         finally:
@@ -284,6 +287,7 @@ class Recognizer:
                 models.embedder.package,
                 models.calibration,
                 models.accelerator,
+                None if models.liveness is None else models.liveness.package,
                 self._order,
             )
         return models
@@ -330,10 +334,12 @@ class Recognizer:
                 result,
                 models.embedder,
                 self._rules,
+                models.liveness,
                 gallery,
                 models.calibration,
                 self._now(models),
                 self._settings.decision.verify_fmr,
+                AssessmentRules(self._settings.pad.verify, self._settings.pad.wait_s),
             )
 
         self._peephole.look(glance, frame, self._clock.boottime_ns())

@@ -25,7 +25,7 @@ RESTART_NEEDED: Final = ("site", "device", "state_dir", "identity", "mqtt", "out
 RESTART_NEEDED_KEYS: Final = (("decision", "validity_s"), ("service", "stop_timeout_s"))
 """The same of sections that are taken otherwise: how long the connection waits for an answer, and
 how long the outbox drains."""
-RECOGNIZER_SECTIONS: Final = ("models", "detection", "quality", "tracking", "decision")
+RECOGNIZER_SECTIONS: Final = ("models", "detection", "quality", "tracking", "decision", "pad")
 JOIN_S: Final = 5.0
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def reload(
     old = composition.board.settings
     try:
         new = in_use(load_settings(file))
-        if _changed(old, new, ("models", "detection")):
+        if _changed(old, new, ("models", "detection", "pad")):
             # Whether they can be used is found out before the recognizer is given up.
             open_checked(new, accelerator="cpu")
         provision = provision_of(old) if old.gallery.source == "fleet" else None

@@ -160,6 +160,9 @@ class Reporter:
                 "embedder_accelerator": facts.accelerator.embedder,
                 "space": facts.space,
             }
+            if facts.pad is not None:
+                models["pad"] = f"sha256:{facts.pad.sha256}"
+                models["pad_version"] = facts.pad.description.version
         return State(
             lifecycle=self.lifecycle,
             reasons=self.reasons(),

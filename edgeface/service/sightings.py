@@ -7,8 +7,18 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from edgeface.contract.event import FaceQuality, GalleryUsed, Match, ModelsUsed, Sighting, Track
+from edgeface.contract.event import (
+    FaceQuality,
+    GalleryUsed,
+    Match,
+    ModelsUsed,
+    Pad,
+    PadSource,
+    Sighting,
+    Track,
+)
 from edgeface.recognition.decision import Decision
+from edgeface.recognition.liveness import Liveness
 from edgeface.recognition.pipeline import Gallery
 from edgeface.recognition.quality import Quality
 
@@ -50,6 +60,7 @@ def sighting(decision: Decision, gallery: Gallery, now: Circumstances) -> Sighti
         models=now.models,
         accelerator=now.accelerator,
         latency_ms=age_ns // 1_000_000,
+        pad=pad_of(decision.liveness),
         why=decision.why,
     )
 
@@ -97,6 +108,8 @@ def log_line(found: Sighting, decision: Decision, spent_s: Mapping[str, float]) 
         "agreeing": decision.agreeing,
         "looks": decision.why.get("looks"),
         "gate": decision.why.get("gate"),
+        "live": decision.liveness.live,
+        "live_score": decision.liveness.score,
         "faces_in_view": found.faces_in_view,
         **({} if found.quality is None else asdict(found.quality)),
         "duration_ms": found.track.duration_ms,
@@ -104,6 +117,24 @@ def log_line(found: Sighting, decision: Decision, spent_s: Mapping[str, float]) 
         **{f"{stage}_ms": round(1000 * duration_s, 1) for stage, duration_s in spent_s.items()},
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def pad_of(liveness: Liveness) -> Pad:
+    """As messages carry it."""
+    if not liveness.assessed:
+        return Pad()
+    sources = tuple(
+        PadSource(
+            source.name,
+            None if source.score is None else round(source.score, 4),
+            source.live,
+            None if source.threshold is None else round(source.threshold, 4),
+            source.detail or None,
+        )
+        for source in liveness.sources
+    )
+    score = None if liveness.score is None else round(liveness.score, 4)
+    return Pad(True, liveness.live, score, sources, liveness.policy)
 
 
 def face_quality(quality: Quality | None) -> FaceQuality | None:

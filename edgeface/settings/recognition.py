@@ -1,14 +1,17 @@
-"""Sections `detection`, `quality`, `tracking` and `decision`: from a frame to a person."""
+"""Sections `detection`, `quality`, `tracking`, `decision` and `pad`: from a frame to a person."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
 from edgeface.settings.base import Seconds, Section, Share
+from edgeface.settings.models import Package
 
 Angle = Annotated[float, Field(gt=0, le=90)]
+PadPolicy: TypeAlias = Literal["report", "refuse_recognized", "challenge"]
 
 
 class DetectionSettings(Section):
@@ -91,3 +94,35 @@ class DecisionSettings(Section):
                 f"best_frames {self.best_frames} is below min_agreeing {self.min_agreeing}"
             )
         return self
+
+
+class PadSettings(Section):
+    """Presentation attack detection: photographs and screens that are held up to the camera. What
+    it stops, and what not, is in docs/security.md."""
+
+    event: PadPolicy = "report"
+    """Of events. `report`: the evidence is told, nothing else. `refuse_recognized`: nobody is
+    recognized against evidence of an attack. `challenge`: nor without evidence of a live person."""
+    verify: PadPolicy = "report"
+    """The same of the answers to `verify` and `identify`."""
+    model: Package | None = Path("pad")
+    """The package that looks for attacks; null: none are looked for."""
+    target_bpcer: Annotated[float, Field(gt=0, le=0.5)] = 0.01
+    """The share of live people that may be taken for an attack."""
+    wait_s: Annotated[float, Field(ge=0, le=10)] = 2.0
+    """Where a name may be refused, it is held back so long for evidence that takes time."""
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> PadSettings:
+        if self.model is None and self.refusing:
+            raise ValueError(
+                f"{' and '.join(self.refusing)}: nobody can be refused without evidence; name a "
+                "package in model (the one that ships is pad), or say report"
+            )
+        return self
+
+    @property
+    def refusing(self) -> tuple[str, ...]:
+        """Which policies do more than to report, as they are written."""
+        policies = {"event": self.event, "verify": self.verify}
+        return tuple(f"{name}: {word}" for name, word in policies.items() if word != "report")

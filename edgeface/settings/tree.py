@@ -30,6 +30,7 @@ from edgeface.settings.mqtt import HomeAssistantSettings, MqttSettings, OutboxSe
 from edgeface.settings.recognition import (
     DecisionSettings,
     DetectionSettings,
+    PadSettings,
     QualitySettings,
     TrackingSettings,
 )
@@ -51,6 +52,7 @@ class Settings(Section):
     quality: QualitySettings = Field(default_factory=QualitySettings)
     tracking: TrackingSettings = Field(default_factory=TrackingSettings)
     decision: DecisionSettings = Field(default_factory=DecisionSettings)
+    pad: PadSettings = Field(default_factory=PadSettings)
     gallery: GallerySettings = Field(default_factory=GallerySettings)
     mqtt: MqttSettings = Field(default_factory=MqttSettings)
     homeassistant: HomeAssistantSettings = Field(default_factory=HomeAssistantSettings)

@@ -112,7 +112,7 @@ class PhotoBooth:
             taken_ns = frame.boottime_ns if taken_ns is None else taken_ns
             before = evidence.taken
             result = self._pipeline.process(frame, nobody)
-            view = View(frame, result, self._embedder, self._rules)
+            view = View(frame, result, self._embedder, self._rules, None)
             _, self.missing = self._posing.take(view)
             if evidence.strays >= MOST_STRAYS:
                 raise GalleryError(

@@ -57,6 +57,21 @@ class Stage:
         raise AssertionError("a crop that shows none of the actors")
 
 
+class Scorer:
+    """Gives every crop the same score, and keeps the crops."""
+
+    surroundings = 2.7
+    threshold = 0.5
+
+    def __init__(self, score: float) -> None:
+        self.given = score
+        self.crops: list[Image] = []
+
+    def score(self, crops: Sequence[Image]) -> NDArray[np.float32]:
+        self.crops += crops
+        return np.full(len(crops), self.given, np.float32)
+
+
 class Scene:
     """A pipeline over a stage, fed with frames of virtual time."""
 

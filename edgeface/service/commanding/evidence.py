@@ -9,14 +9,15 @@ import numpy as np
 
 from edgeface.base.clock import NS
 from edgeface.contract.answers import Seen
-from edgeface.contract.event import Pad
 from edgeface.recognition.alignment import align
+from edgeface.recognition.assessment import score_faces
 from edgeface.recognition.crops import BestCrops, Crop
+from edgeface.recognition.liveness import Liveness
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.quality import Quality
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.peephole import Glance, View
-from edgeface.service.sightings import face_quality, gallery_used
+from edgeface.service.sightings import face_quality, gallery_used, pad_of
 
 _GROWTH: Final = 2
 
@@ -24,11 +25,13 @@ _GROWTH: Final = 2
 def take_crop(view: View, sight: Sight) -> Crop:
     """A face that passed the quality gate, cut out and embedded where the pipeline has not."""
     assert sight.quality is not None
-    embedding = sight.embedding
+    embedding, liveness = sight.embedding, sight.liveness
     if embedding is None:
         image = align(view.frame.image, sight.face.landmarks, view.embedder.alignment)
         embedding = np.asarray(view.embedder.embed([image])[0], dtype=np.float32)
-    return Crop(embedding, sight.quality, view.moment)
+    if liveness is None and view.scorer is not None:
+        (liveness,) = score_faces(view.scorer, view.frame.image, [sight.face])
+    return Crop(embedding, sight.quality, view.moment, liveness)
 
 
 class Evidence(BestCrops):
@@ -92,6 +95,7 @@ def seen(
     agreeing: int,
     quality: Quality | None,
     captured_at: datetime | None,
+    liveness: Liveness,
 ) -> Seen:
     """What an answer says about the frames it rests on. `captured_at` is that of the newest, of a
     name the newest that names the person; None: that of the glance."""
@@ -104,7 +108,7 @@ def seen(
         frames=frames,
         agreeing=agreeing,
         quality=face_quality(quality),
-        pad=Pad(),
+        pad=pad_of(liveness),
         gallery=gallery_used(glance.gallery),
         models=now.models,
         accelerator=now.accelerator,

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from edgeface.base.clock import NS
+from edgeface.recognition.assessment import Assessment, AssessmentRules
 from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.pipeline import FrameResult, Gallery, PipelineRules, Sight
 from edgeface.recognition.thresholds import Calibration
-from edgeface.recognition.values import FaceEmbedder
+from edgeface.recognition.values import FaceEmbedder, LivenessScorer
 from edgeface.service.commanding.admission import Outcome, Request, refusing
 from edgeface.service.sightings import Circumstances
 
@@ -39,6 +40,7 @@ class View:
     result: FrameResult
     embedder: FaceEmbedder
     rules: PipelineRules
+    scorer: LivenessScorer | None
 
     @property
     def moment(self) -> Moment:
@@ -64,6 +66,12 @@ class Glance(View):
     calibration: Calibration
     now: Circumstances
     verify_fmr: float
+    pad: AssessmentRules
+    """Of what is answered."""
+
+    def assessment(self) -> Assessment | None:
+        """Of a face that has just come; None where liveness is not assessed."""
+        return None if self.scorer is None else Assessment(self.pad, self.scorer.threshold)
 
 
 class Examination(Protocol):

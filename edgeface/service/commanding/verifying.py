@@ -5,8 +5,10 @@ from __future__ import annotations
 from edgeface.base.clock import NS
 from edgeface.contract.answers import IdentifyData, VerifyData
 from edgeface.contract.command_requests import Verify
+from edgeface.recognition.assessment import Assessment
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
+from edgeface.recognition.liveness import NOT_ASSESSED, Liveness
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.verification import Verification, verify
 from edgeface.service.commanding.admission import Outcome, Request, refusing
@@ -27,6 +29,9 @@ class Verifying:
         self._person_id = request.command.person_id
         self._evidence = Evidence(rules.best_frames, rules.same_track_min)
         self._looks = Looks(rules.min_agreeing, rules.max_looks)
+        self._assessment: Assessment | None = None
+        self._first_ns: int | None = None
+        """When the first good frame of this person was captured."""
         self._result: Verification | None = None
         self._face_seen = False
         self._known = False
@@ -46,7 +51,10 @@ class Verifying:
             self._face_seen = True
             if sights[0].gate is None:
                 self._take(glance, sights[0])
-        if self._looks.due(self._evidence.taken, last=last):
+            if self._assessment is not None:
+                time_s = glance.frame.boottime_ns / NS
+                self._assessment.observe(glance.frame.image, sights[0].face, time_s)
+        if self._ready(glance, last=last) and self._looks.due(self._evidence.taken, last=last):
             self._result = self._compare(glance)
             if self._result.outcome == "match" or self._looks.exhausted:
                 return self._answer(glance, self._result)
@@ -57,9 +65,24 @@ class Verifying:
         return self._answer(glance, self._result or self._compare(glance))
 
     def _take(self, glance: Glance, sight: Sight) -> None:
-        if not self._evidence.take(take_crop(glance, sight), sight.track_id):
+        another = not self._evidence.take(take_crop(glance, sight), sight.track_id)
+        if another:
             self._looks.begin_anew()
             self._result = None
+        if another or self._first_ns is None:
+            self._assessment, self._first_ns = glance.assessment(), glance.frame.boottime_ns
+
+    def _ready(self, glance: Glance, *, last: bool) -> bool:
+        """Whether the evidence of liveness has had its time."""
+        if last or self._assessment is None or self._first_ns is None:
+            return True
+        return not self._assessment.may_wait((glance.frame.boottime_ns - self._first_ns) / NS)
+
+    def _liveness(self, glance: Glance) -> Liveness:
+        if self._assessment is None:
+            return NOT_ASSESSED
+        least = glance.rules.decision.min_agreeing
+        return self._assessment.evidence(self._evidence.kept, least)
 
     def _compare(self, glance: Glance) -> Verification:
         evidence, gallery = self._evidence, glance.gallery
@@ -80,10 +103,11 @@ class Verifying:
     def _answer(self, glance: Glance, result: Verification) -> Outcome:
         # A match is answered in the frame of the look: these are the crops that it was taken at.
         named_by = result.named_by if result.outcome == "match" else None
-        newest = self._evidence.newest(named_by)
+        newest, liveness = self._evidence.newest(named_by), self._liveness(glance)
+        withheld = result.outcome == "match" and liveness.refusal is not None
         data = VerifyData(
             person_id=self._person_id,
-            outcome=result.outcome,
+            outcome="rejected_pad" if withheld else result.outcome,
             score=None if result.score is None else round(result.score, 4),
             threshold=None if result.threshold is None else round(result.threshold, 4),
             threshold_extrapolated=result.extrapolated,
@@ -94,6 +118,7 @@ class Verifying:
                 agreeing=result.agreeing,
                 quality=self._evidence.best,
                 captured_at=None if newest is None else newest.captured_at,
+                liveness=liveness,
             ),
         )
         return lambda: data
@@ -127,6 +152,7 @@ class Identifying:
         judge = self._judge
         if judge is None or sight.track_id != judge.track_id:
             judge = self._begin(glance, sight)
+        judge.observe(glance.frame.image, sight.face, glance.frame.boottime_ns / NS)
         if sight.gate is not None:
             judge.refuse(sight.gate, sight.quality)
             return
@@ -135,7 +161,13 @@ class Identifying:
             self._begin(glance, sight).add(crop)
 
     def _begin(self, glance: Glance, sight: Sight) -> Judge:
-        self._judge = Judge(sight.track_id, self._rules, glance.calibration, glance.moment)
+        self._judge = Judge(
+            sight.track_id,
+            self._rules,
+            glance.calibration,
+            glance.moment,
+            glance.assessment(),
+        )
         return self._judge
 
     def _answer(self, glance: Glance, decision: Decision) -> Outcome:
@@ -149,6 +181,7 @@ class Identifying:
                 agreeing=decision.agreeing,
                 quality=decision.quality,
                 captured_at=decision.basis.captured_at if decision.frames else None,
+                liveness=decision.liveness,
             ),
         )
         return lambda: data

@@ -1,0 +1,100 @@
+"""Card and face, and who is there, where evidence says that it is a picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeface.recognition.assessment import AssessmentRules
+from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.values import Embedding
+from edgeface.service.commanding.verifying import Identifying, Verifying
+from tests.support.doorstep import Scorer
+from tests.support.examined import Examined, request
+from tests.support.people import gallery, identity
+
+ANNA = "p_annaannaaa"
+RULES = DecisionRules()
+
+
+@pytest.fixture
+def scene(anna: Embedding) -> Examined:
+    found = Examined(gallery([anna], [ANNA]))
+    found.scorer = Scorer(0.1)
+    return found
+
+
+def claim(scene: Examined, timeout_s: float = 3.0) -> None:
+    scene.ended.clear()
+    scene.shown = 0
+    scene.begin(Verifying(request("verify", scene.time_s, person_id=ANNA), RULES), timeout_s)
+
+
+@pytest.mark.parametrize(
+    ("policy", "verified", "identified"),
+    [
+        ("report", "match", "recognized"),
+        ("refuse_recognized", "rejected_pad", "rejected_pad"),
+        ("challenge", "rejected_pad", "rejected_pad"),
+    ],
+)
+def test_evidence_of_an_attack_is_told_and_refused_by_the_policy(
+    scene: Examined, anna: Embedding, policy: Any, verified: str, identified: str
+) -> None:
+    scene.pad = AssessmentRules(policy, wait_s=0.0)
+    claim(scene)
+    scene.act(10, (500, anna))
+    assert scene.data().outcome == verified
+    assert (scene.data().seen.pad.live, scene.data().seen.pad.policy) == (False, policy)
+    scene.ended.clear()
+    scene.begin(Identifying(request("identify", scene.time_s), RULES))
+    scene.act(10, (500, anna))
+    assert scene.data().outcome == identified
+    assert (scene.data().match is None) == (identified != "recognized")
+    assert scene.data().seen.pad.live is False
+
+
+def test_a_claim_that_may_be_refused_waits_for_evidence_but_not_beyond_its_time(
+    scene: Examined, anna: Embedding
+) -> None:
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=1.0)
+    claim(scene)
+    scene.act(30, (500, anna))
+    assert (scene.data().outcome, scene.shown) == ("rejected_pad", 11)
+    claim(scene, timeout_s=1.0)
+    scene.act(30, (500, anna))
+    assert scene.data().outcome == "rejected_pad"
+    assert scene.shown < 11
+
+
+def test_somebody_else_in_the_same_place_brings_evidence_of_their_own(
+    scene: Examined, anna: Embedding, boris: Embedding
+) -> None:
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=1.0)
+    claim(scene)
+    scene.act(5, (500, boris))
+    scene.scorer = Scorer(0.9)
+    scene.act(30, (500, anna))
+    pad = scene.data().seen.pad
+    assert scene.data().outcome == "match"
+    assert (pad.live, pad.score, scene.shown) == (None, 0.9, 16)
+
+
+def test_a_face_that_recognition_has_not_embedded_is_scored_as_well(
+    scene: Examined, anna: Embedding
+) -> None:
+    assert isinstance(scene.scorer, Scorer)
+    scene.act(20, (500, anna))  # decided long ago
+    claim(scene)
+    scene.act(10, (500, anna))
+    assert len(scene.scorer.crops) == scene.shown == 3
+
+
+def test_an_unknown_person_is_no_match_whatever_the_evidence(scene: Examined) -> None:
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=0.0)
+    claim(scene)
+
+    scene.act(40, (500, identity(np.random.default_rng(8))))
+    assert scene.data().outcome == "no_match"
