@@ -40,6 +40,17 @@ def stranger_check(name: str, happenings: Sequence[Happening]) -> Check:
     return Check(what, expected, "; ".join(map(_verdict, happenings)), good)
 
 
+def held_check(what: str, happenings: Sequence[Happening]) -> Check:
+    """A picture of the enrolled person was refused, by evidence and not for its looks."""
+    title = f"the door stays shut for {what}, which looks like her"
+    expected = "an event 'rejected_pad' that names the evidence and SHUT, and never OPEN"
+    refused = [item for item in happenings if item.event.event_type == "rejected_pad"]
+    judged = [item for item in refused if item.door_s is not None and item.event.pad.sources]
+    good = bool(judged) and not any(item.opened for item in happenings)
+    seen = "; ".join(f"{_verdict(item)}, {item.event.pad.told}" for item in refused)
+    return Check(title, expected, seen or "no such event", good)
+
+
 def waited_check(on_disk: int) -> Check:
     """A recognition was on disk while there was no broker."""
     what = "a recognition made while the broker is gone waits in the outbox, on disk"

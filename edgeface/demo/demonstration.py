@@ -17,7 +17,14 @@ from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
 from edgeface.demo.child import DemoError, run_to_end
 from edgeface.demo.film import NEEDED, with_pauses
-from edgeface.demo.photographs import COLLINS, HOPPER, NAMES, take_portraits, write_enrollment
+from edgeface.demo.photographs import (
+    COLLINS,
+    HOPPER,
+    NAMES,
+    held_name,
+    take_portraits,
+    write_enrollment,
+)
 from edgeface.demo.plan import DEVICE, People, Plan, Workplace, camera_section
 from edgeface.demo.processes import Processes
 from edgeface.demo.recordings import Recordings, Timeline
@@ -100,10 +107,11 @@ def _enroll(processes: Processes, plan: Plan) -> People:
     workplace = processes.workplace
     if plan.camera is None:
         name, stranger = NAMES[COLLINS], NAMES[HOPPER]
+        held: str | None = held_name(name)
         pictures = [write_enrollment(workplace.folder)]
         how = "from one photograph, cropped and in other light than the camera will see her"
     else:
-        name, stranger = YOU, None
+        name, stranger, held = YOU, None, None
         wish = LIVE if plan.film is None else f"{plan.film.name}: {NEEDED}."
         processes.say("camera", wish)
         settings = load_settings(workplace.config)
@@ -120,7 +128,7 @@ def _enroll(processes: Processes, plan: Plan) -> People:
     processes.say("enroll", f"{name} is {found[0]}, {how}")
     if name == YOU and plan.film is None:
         processes.say("camera", "Stay before the camera: the door is to open for you now.")
-    return People(found[0], name, stranger, pictures[0])
+    return People(found[0], name, stranger, pictures[0], held)
 
 
 def _start(processes: Processes) -> None:

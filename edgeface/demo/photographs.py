@@ -29,6 +29,12 @@ COLLINS: Final = _PICTURES / "eileen-collins.png"
 HOPPER: Final = _PICTURES / "grace-hopper.jpg"
 NAMES: Final = {COLLINS: "Eileen Collins", HOPPER: "Grace Hopper"}
 
+
+def held_name(name: str) -> str:
+    """What is in view when a picture of that person is held up."""
+    return f"a print of {name}"
+
+
 _CROP: Final = (0.035, 0.67, 0.16, 0.74)
 """Top, bottom, left and right of the enrolled part, as shares of the photograph."""
 _ENLARGED: Final = 1.3

@@ -27,14 +27,22 @@ DEVICE: Final = "door-1"
 
 VISITORS: Final[dict[str, Any]] = {
     "source": "simulated",
-    "photographs": (COLLINS, HOPPER, COLLINS, COLLINS),
+    "photographs": (COLLINS, HOPPER, COLLINS, COLLINS, COLLINS),
+    "presentations": ("head", "head", "print", "head", "head"),
     "size": (1280, 720),
     "fps": 15.0,
     "visit_s": 4.0,
     "gap_s": 1.0,
     "loop": True,
 }
-"""The section `camera` for the simulated one."""
+"""The section `camera` for the simulated one: the third holds up a print of the first."""
+LIVE_ONLY: Final = """\
+pad:
+  event: challenge      # report by default; nobody is let in without evidence of a live person
+  wait_s: 3             # 2 by default; a busy machine sees fewer frames
+
+"""
+"""Not where people stand still before a real camera."""
 
 _TEMPLATE: Final = """\
 # Written by `edgeface demo`; this is the whole configuration of the daemon it starts.
@@ -49,7 +57,7 @@ mqtt:
   host: 127.0.0.1       # the demo's own mosquitto; TLS is off because it is on this machine
   port: {port}
 
-decision:
+{pad}decision:
   validity_s: 3         # 5 by default; shorter, so that an event grows old within the demo
 
 service:
@@ -95,6 +103,8 @@ class People:
     """None: a real camera; no stranger has to come."""
     photograph: Path
     """One that was enrolled."""
+    held: str | None = None
+    """What is held up to the simulated camera."""
 
 
 def camera_section(what: str) -> Mapping[str, Any]:
@@ -143,9 +153,12 @@ class Workplace:
 
     def write_config(self, camera: Mapping[str, Any], port: int) -> None:
         """Write the configuration file; `camera` is its section."""
+        pad = LIVE_ONLY if camera["source"] == "simulated" else ""
         # JSON is YAML.
         lines = (f"  {key}: {json.dumps(value, default=str)}" for key, value in camera.items())
-        text = _TEMPLATE.format(site=SITE, device=DEVICE, camera="\n".join(lines), port=port)
+        text = _TEMPLATE.format(
+            site=SITE, device=DEVICE, camera="\n".join(lines), port=port, pad=pad
+        )
         self.config.write_text(text, encoding="utf-8")
 
     def waiting_events(self) -> list[Recognition]:

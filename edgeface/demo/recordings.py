@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from edgeface.capture.simulated import Visits
-from edgeface.demo.photographs import NAMES
+from edgeface.demo.photographs import NAMES, held_name
 from edgeface.recognition.values import Box, Image
 from edgeface.settings.camera import SimulatedCamera
 
@@ -87,10 +87,14 @@ class Timeline:
         nearest = min(frames, key=lambda f: abs((f.captured_at - captured_at).total_seconds()))
         ahead_s = (captured_at - nearest.captured_at).total_seconds()
         visit = self._visits.at(max(0, nearest.sequence + round(ahead_s * self._fps)))
-        name = NOBODY if visit is None else NAMES[self._visits.photograph_of(visit)]
+        name = NOBODY if visit is None else self._name_of(visit)
         if abs(ahead_s) < NEAR_S:
             self._known[captured_at] = name
         return name
+
+    def _name_of(self, visit: int) -> str:
+        name = NAMES[self._visits.photograph_of(visit)]
+        return held_name(name) if self._visits.presentation_of(visit) == "print" else name
 
 
 def _read(path: Path) -> RecordedFrame:

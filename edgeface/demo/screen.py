@@ -103,4 +103,6 @@ def describe(found: Recognition) -> str:
     score, threshold = why.get("score"), why.get("threshold")
     if isinstance(score, float) and isinstance(threshold, float):
         text += f": best score {score:.2f}, threshold {threshold:.2f}"
+    if found.event_type == "rejected_pad":
+        text += f", {found.pad.told}"
     return f"{text}, {track.frames} good frame" + ("" if track.frames == 1 else "s")

@@ -83,7 +83,7 @@ def _header(canvas: Canvas, people: People) -> None:
     legend: tuple[tuple[Rgb, str], ...] = (
         (AMBER, "a face that is looked at"),
         (GREEN, "recognized"),
-        (RED, "unknown"),
+        (RED, "unknown, or not live"),
         (GRAY, "refused by the quality gate"),
     )
     for color, text in legend:
@@ -204,6 +204,11 @@ def _panel(canvas: Canvas, left: int, top: int, happening: Happening) -> None:
     elif isinstance(score, float):
         lines.append(f"best score {score:.2f}, threshold {threshold:.2f}")
     lines.append(f"{found.track.agreeing} of {found.track.frames} frames name the same person")
+    if found.event_type == "rejected_pad":
+        for source in found.pad.sources or ():
+            score_told = "-" if source.score is None else f"{source.score:.2f}"
+            word = {True: "live", False: "not live", None: "cannot tell"}[source.live]
+            lines.append(f"{source.name} {score_told}: {word}")
     if happening.live_s is None:
         lines.append("waited in the outbox, never sent live")
         if happening.historical:

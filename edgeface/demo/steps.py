@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from edgeface.contract.event import Recognition
+from edgeface.contract.event import Outcome, Recognition
 from edgeface.demo import checks
 from edgeface.demo.checks import Check
 from edgeface.demo.plan import People, Plan
@@ -45,6 +45,7 @@ class Steps:
         return (
             self._open()
             and (self._people.stranger is None or self._stay_shut(self._people.stranger))
+            and (self._people.held is None or self._refuse_the_picture(self._people.held))
             and self._lose_the_broker()
             and self._come_back()
             and (not self._plan.again or self._open_again())
@@ -58,6 +59,8 @@ class Steps:
         found = [checks.opened_check(f"the door opens for {name}, who is enrolled", self._opened)]
         if people.stranger is not None:
             found.append(checks.stranger_check(people.stranger, self._of(people.stranger)))
+        if people.held is not None:
+            found.append(checks.held_check(people.held, self._of(people.held)))
         found += [
             checks.waited_check(self._on_disk),
             checks.logged_check(waited),
@@ -74,31 +77,38 @@ class Steps:
 
     def rows(self) -> list[tuple[str, Happening]]:
         """The rows of the contact sheet, each with its title."""
-        people, stranger = self._people, None
-        if people.stranger is not None:
-            seen = [item for item in self._of(people.stranger) if item.live_s is not None]
-            seen.sort(key=lambda item: item.event.track.frames)
-            stranger = seen[-1] if seen else None
+        people = self._people
         rows = (
             (f"{people.enrolled}, enrolled", self._opened),
-            (f"{people.stranger}, a stranger", stranger),
+            (f"{people.stranger}, a stranger", self._best_of(people.stranger)),
+            (f"{people.held}, held up", self._best_of(people.held)),
             (f"{people.enrolled}, while the broker is gone", self._waited()),
             (f"{people.enrolled}, with the broker back", self._opened_again),
         )
         return [(title, happening) for title, happening in rows if happening is not None]
+
+    def _best_of(self, name: str | None) -> Happening | None:
+        seen = [] if name is None else [item for item in self._of(name) if item.live_s is not None]
+        return max(seen, key=lambda item: item.event.track.frames, default=None)
 
     def _open(self) -> bool:
         self._opened = self._next_opening()
         return self._opened is not None
 
     def _stay_shut(self, stranger: str) -> bool:
-        def seen() -> bool:
+        return self._is_said_of(stranger, "unknown")
+
+    def _refuse_the_picture(self, held: str) -> bool:
+        return self._is_said_of(held, "rejected_pad")
+
+    def _is_said_of(self, name: str, outcome: Outcome) -> bool:
+        def said() -> bool:
             return any(
-                item.event.event_type == "unknown" and item.live_s and item.door_s
-                for item in self._of(stranger)
+                item.event.event_type == outcome and item.live_s and item.door_s
+                for item in self._of(name)
             )
 
-        return bool(self._processes.until(seen, self._plan.step_s))
+        return bool(self._processes.until(said, self._plan.step_s))
 
     def _lose_the_broker(self) -> bool:
         """Stop the broker between two visits, and wait for a recognition without it."""

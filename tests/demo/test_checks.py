@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from edgeface.contract.event import Pad, PadSource
 from edgeface.demo import checks
 from edgeface.demo.story import Happening
 from tests.support.hearsay import Hearsay
@@ -55,6 +56,20 @@ def test_the_stranger_has_to_be_called_unknown_and_stay_out(hearsay: Hearsay) ->
     assert not checks.stranger_check("Bob", [unheard]).passed
     assert not checks.stranger_check("Bob", []).passed
     assert not checks.stranger_check("Bob", [late, happening(hearsay, opens=True)]).passed
+
+
+def test_the_held_picture_has_to_be_refused_by_evidence_and_stay_out(hearsay: Hearsay) -> None:
+    evidence = Pad(True, False, 0.1, (PadSource("motion", 0.1, False),), "challenge")
+    held: dict[str, Any] = {"event_type": "rejected_pad", "match": None}
+    refused = happening(hearsay, opens=False, **held, pad=evidence)
+    unsaid = happening(hearsay, opens=False, **held)
+    early = happening(hearsay, opens=False, **EARLY)
+    check = checks.held_check("a print", [early, refused])
+    assert check.passed
+    assert "not live (motion 0.10)" in check.seen
+    assert not checks.held_check("a print", [unsaid]).passed
+    assert not checks.held_check("a print", [early]).passed
+    assert not checks.held_check("a print", [refused, happening(hearsay, opens=True)]).passed
 
 
 def test_something_has_to_wait_in_the_outbox() -> None:

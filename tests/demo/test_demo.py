@@ -43,6 +43,8 @@ def test_the_door_opens_for_the_right_face_only_and_never_for_a_late_word(tmp_pa
     assert "OPEN for Eileen Collins" in said
     assert re.search(r"SHUT \(not_recognized:unknown\) for Grace Hopper", said)
     assert "OPEN for Grace Hopper" not in said
+    assert "SHUT (not_recognized:rejected_pad) for a print of Eileen Collins" in said
+    assert "OPEN for a print" not in said
     order = [
         "OPEN for Eileen",
         "stopped: the door",
@@ -52,7 +54,7 @@ def test_the_door_opens_for_the_right_face_only_and_never_for_a_late_word(tmp_pa
     ]
     places = [said.index(part) for part in order]
     assert places == sorted(places)
-    assert said.count("\n  ok ") == 8
+    assert said.count("\n  ok ") == 9
     assert said.rstrip().endswith(LAST_LINE)
     assert str(picture.resolve()) in said
     sheet = cv2.imread(str(picture))
