@@ -123,17 +123,7 @@ class DaemonRun:
     def resources(self) -> Resources:
         """As they are now. Raises EvaluationError when it has ended by itself."""
         self.require_alive()
-        proc = Path("/proc", str(self._process.pid))
-        sizes = dict(_sizes((proc / "smaps_rollup").read_text(encoding="ascii")))
-        # The name in parentheses may hold anything; after it the fields are numbers.
-        fields = (proc / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return Resources(
-            sizes["Rss"] / 2**10,
-            sizes["Pss"] / 2**10,
-            len(os.listdir(proc / "fd")),  # noqa: PTH208  (names are enough)
-            int(fields[17]),
-            (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
-        )
+        return resources_of(self._process.pid)
 
     def logged(self) -> list[tuple[float, dict[str, Any]]]:
         """Its log so far: seconds since the start, and the record."""
@@ -164,6 +154,21 @@ class DaemonRun:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def resources_of(pid: int) -> Resources:
+    """What a process holds now."""
+    proc = Path("/proc", str(pid))
+    sizes = dict(_sizes((proc / "smaps_rollup").read_text(encoding="ascii")))
+    # The name in parentheses may hold anything; after it the fields are numbers.
+    fields = (proc / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return Resources(
+        sizes["Rss"] / 2**10,
+        sizes["Pss"] / 2**10,
+        len(os.listdir(proc / "fd")),  # noqa: PTH208  (names are enough)
+        int(fields[17]),
+        (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"),
+    )
 
 
 def _sizes(rollup: str) -> list[tuple[str, float]]:

@@ -257,7 +257,7 @@ def _recognize(slot: LatestSlot[Frame], outbox: _MeteredOutbox) -> None:
             continue
         except ClosedError:
             return
-        outbox.append(_sighting(frame, outbox.clock.boottime_ns()))
+        outbox.append(sample_sighting(frame, outbox.clock.boottime_ns()))
 
 
 def _take_turns(
@@ -329,7 +329,8 @@ def _summary(
     )
 
 
-def _sighting(frame: Frame, now_ns: int) -> Sighting:
+def sample_sighting(frame: Frame, now_ns: int) -> Sighting:
+    """A recognition of a frame, as large as a real one; `now_ns` is CLOCK_BOOTTIME."""
     digest = "sha256:" + "0" * 64
     return Sighting(
         event_type="recognized",

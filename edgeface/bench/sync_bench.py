@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection as Pipe
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from statistics import fmean
-from typing import Final, Self, TypeVar
+from typing import Self
 
 import numpy as np
 
-from edgeface.base.errors import EvaluationError
-from edgeface.bench.sync_device import Command, DevicePlan, DeviceState, Reached, run_device
+from edgeface.bench.device_hosts import DeviceHosts
+from edgeface.bench.sync_device import Command, DeviceState, Reached, run_device
 from edgeface.bench.sync_site import SyncSite
 from edgeface.fleet.protocol.terms import Version
 from edgeface.mqtt.localbroker import LocalBroker
 
-PATIENCE_S: Final = 600.0
-"""For any one phase."""
-_END_S: Final = 30.0
-
 Say = Callable[[str], None]
-_Item = TypeVar("_Item", DeviceState, Reached)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,80 +80,6 @@ class SyncBench:
     """Devices whose digest is not the administrator's."""
 
 
-class _Devices:
-    """The processes."""
-
-    def __init__(self, plans: Sequence[DevicePlan]) -> None:
-        self._plans = plans
-        self.pipes: dict[str, Pipe] = {}
-        self._processes: list[SpawnProcess] = []
-        self._start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def respawn(self) -> None:
-        """End all of them and start them again, as after a power cut."""
-        self._stop()
-        self._start()
-
-    def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        for plan in self._plans:
-            ours, theirs = context.Pipe()
-            process = context.Process(target=run_device, args=(plan, theirs), name=plan.name)
-            process.start()
-            theirs.close()
-            self.pipes[plan.name] = ours
-            self._processes.append(process)
-
-    def _stop(self) -> None:
-        for pipe in self.pipes.values():
-            with suppress(OSError):
-                pipe.send("stop")
-        for process in self._processes:
-            process.join(_END_S)
-            if process.is_alive():
-                process.kill()
-        self._processes.clear()
-
-    def tell(self, command: Command) -> None:
-        """All of them."""
-        for pipe in self.pipes.values():
-            pipe.send(command)
-
-    def states(self, command: Command) -> dict[str, DeviceState]:
-        """Their answers to `state` or `pause`."""
-        self.tell(command)
-        return self._collect(DeviceState, lambda _: True)
-
-    def until(self, enough: Callable[[Reached], bool]) -> dict[str, Reached]:
-        """The first report of each device that is enough."""
-        return self._collect(Reached, enough)
-
-    def _collect(self, kind: type[_Item], enough: Callable[[_Item], bool]) -> dict[str, _Item]:
-        found: dict[str, _Item] = {}
-        deadline = time.monotonic() + PATIENCE_S
-        while len(found) < len(self.pipes):
-            left_s = deadline - time.monotonic()
-            ready = wait(list(self.pipes.values()), timeout=max(0.0, left_s))
-            if not ready:
-                late = sorted(self.pipes.keys() - found.keys())
-                raise EvaluationError(f"not within {PATIENCE_S:.0f} s: {', '.join(late[:5])} ...")
-            for pipe in ready:
-                assert isinstance(pipe, Pipe)
-                try:
-                    item = pipe.recv()
-                except EOFError as error:
-                    raise EvaluationError("a device's process has ended") from error
-                if isinstance(item, kind) and enough(item):
-                    found.setdefault(item.name, item)
-        return found
-
-
 def bench_sync(
     folder: Path, *, devices: int, people: int, templates: int, changes: int, say: Say
 ) -> SyncBench:
@@ -179,20 +96,20 @@ def bench_sync(
         names = [f"device-{number}" for number in range(devices)]
         plans = [site.add_device(name, folder / "devices" / name) for name in names]
         say(f"starting {devices} devices")
-        fleet = stack.enter_context(_Devices(plans))
-        fleet.states("state")
+        fleet = stack.enter_context(DeviceHosts(run_device, [(plan,) for plan in plans], names))
+        _states(fleet, "state")
         _measure(result, site, fleet, say)
     return result
 
 
-def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> None:
+def _measure(result: SyncBench, site: SyncSite, fleet: DeviceHosts, say: Say) -> None:
     say("full sync")
     _full_sync(result, fleet)
     say("one enrollment")
     (person_id,) = site.add(1)
     began_s = time.monotonic()
     version = site.publish().version
-    reached = fleet.until(lambda item: item.served >= version)
+    reached = fleet.collect(Reached, lambda item: item.served >= version)
     result.enrollment_s = _since(began_s, reached)
     say("one erasure")
     _erasure(result, site, fleet, person_id)
@@ -201,7 +118,7 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
         _catch_up(result, site, fleet)
     say("restart")
     fleet.respawn()
-    states = fleet.states("state")
+    states = _states(fleet, "state")
     result.opened_s = Spread.of([state.opened_s for state in states.values()])
     result.resident_mib = Spread.of([state.resident_mib for state in states.values()])
     result.opening_peak_mib = Spread.of([state.peak_mib for state in states.values()])
@@ -209,19 +126,19 @@ def _measure(result: SyncBench, site: SyncSite, fleet: _Devices, say: Say) -> No
     _last_enrollment(result, site, fleet)
 
 
-def _full_sync(result: SyncBench, fleet: _Devices) -> None:
+def _full_sync(result: SyncBench, fleet: DeviceHosts) -> None:
     began_s = time.monotonic()
     fleet.tell("follow")
-    reached = fleet.until(lambda item: item.applied == Version(1, 1))
+    reached = fleet.collect(Reached, lambda item: item.applied == Version(1, 1))
     result.full_sync_s = _since(began_s, reached)
-    states = fleet.states("state")
+    states = _states(fleet, "state")
     result.full_messages = fmean(state.messages for state in states.values())
     result.full_bytes = fmean(state.payload_bytes for state in states.values())
     result.resident_syncing_mib = Spread.of([state.resident_mib for state in states.values()])
     result.syncing_peak_mib = Spread.of([state.peak_mib for state in states.values()])
 
 
-def _erasure(result: SyncBench, site: SyncSite, fleet: _Devices, person_id: str) -> None:
+def _erasure(result: SyncBench, site: SyncSite, fleet: DeviceHosts, person_id: str) -> None:
     site.remove(person_id)
     began_s = time.monotonic()
     version = site.publish().version
@@ -232,20 +149,20 @@ def _erasure(result: SyncBench, site: SyncSite, fleet: _Devices, person_id: str)
             served.setdefault(item.name, item)
         return item.erased >= version
 
-    reached = fleet.until(erased)
+    reached = fleet.collect(Reached, erased)
     result.erasure_s = _since(began_s, served)
     result.receipt_s = _since(began_s, reached)
 
 
-def _catch_up(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
-    before = fleet.states("pause")
+def _catch_up(result: SyncBench, site: SyncSite, fleet: DeviceHosts) -> None:
+    before = _states(fleet, "pause")
     site.enroll(site.people[: result.changes])
     version = site.publish().version
     began_s = time.monotonic()
     fleet.tell("follow")
-    reached = fleet.until(lambda item: item.applied >= version)
+    reached = fleet.collect(Reached, lambda item: item.applied >= version)
     result.catch_up_s = _since(began_s, reached)
-    states = fleet.states("state")
+    states = _states(fleet, "state")
     result.catch_up_messages = fmean(
         states[name].messages - before[name].messages for name in states
     )
@@ -254,12 +171,12 @@ def _catch_up(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
     )
 
 
-def _last_enrollment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None:
+def _last_enrollment(result: SyncBench, site: SyncSite, fleet: DeviceHosts) -> None:
     site.add(1)
     version = site.publish().version
     fleet.tell("follow")
-    fleet.until(lambda item: item.served >= version)
-    states = fleet.states("pause")
+    fleet.collect(Reached, lambda item: item.served >= version)
+    states = _states(fleet, "pause")
     result.swap_peak_mib = Spread.of([state.peak_mib for state in states.values()])
     result.disk_mib = fmean(state.disk_mib for state in states.values())
     right, count = site.digest(), len(site.people)
@@ -268,6 +185,12 @@ def _last_enrollment(result: SyncBench, site: SyncSite, fleet: _Devices) -> None
         for name, state in states.items()
         if not state.agrees or state.digest != right or state.people != count
     )
+
+
+def _states(fleet: DeviceHosts, command: Command) -> dict[str, DeviceState]:
+    """Their answers to `state` or `pause`."""
+    fleet.tell(command)
+    return fleet.collect(DeviceState)
 
 
 def _since(began_s: float, reached: dict[str, Reached]) -> Spread:

@@ -113,9 +113,15 @@ class SyncDevice:
         topics = Topics(SITE, plan.name)
         report = OwnReport(self.replica, topics, self._key, new_session())
         self._stop.clear()
-        subscriber = Subscriber(lambda: Connection(options), self.replica, report, each=self._look)
+        subscriber = Subscriber(
+            lambda: self.connection(options), self.replica, report, each=self.look
+        )
         self._thread = threading.Thread(target=subscriber.run, args=(self._stop,), name=plan.name)
         self._thread.start()
+
+    def connection(self, options: ConnectionOptions) -> Connection:
+        """A new one, not open yet."""
+        return Connection(options)
 
     def pause(self) -> None:
         """As if the device were off."""
@@ -152,7 +158,8 @@ class SyncDevice:
         forget_peak()
         return found
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Tell what is served now; called by the replica's thread after every round."""
         catch_up, index = self.replica.catch_up, self.replica.index
         served = Version(index.epoch, index.revision)
         now = (served, catch_up.applied.version, catch_up.erased)

@@ -25,6 +25,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeface.cli.bench_fleet import add_fleet
 from edgeface.cli.bench_peers import add_peers
 from edgeface.cli.bench_tables import (
     show_events,
@@ -47,7 +48,7 @@ the administrator's at the end, whatever the times are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Five benchmarks."""
+    """A benchmark each."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     pipeline = add_kind(
         kinds,
@@ -100,6 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_start(kinds)
     _add_soak(kinds)
     add_peers(kinds)
+    add_fleet(kinds)
 
 
 def _add_sync(kinds: Any) -> None:

@@ -74,6 +74,11 @@ class LocalBroker:
         path = self._folder / "mosquitto.log"
         return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
+    @property
+    def pid(self) -> int | None:
+        """Of its process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start and wait until it answers. Raises BrokerError with mosquitto's own words."""
         if self._process is not None and self._process.poll() is None:

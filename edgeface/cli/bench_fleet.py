@@ -1,0 +1,87 @@
+"""`bench fleet`: what one broker bears of a site of a thousand doors."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeface.cli.common import add_json, add_kind, at_least, between, output_folder
+
+_TEXT = """\
+One mosquitto, one administrator and many devices, each with a gallery file, a replica and a
+connection of its own, many a process, all on this machine: connecting at once, an enrollment and an
+erasure, a restart of the broker, and a rush of events to two collectors in a shared subscription.
+All devices but one begin with the files of one that has followed. The status is 1 when an event is
+lost or a device's digest is not the administrator's."""
+
+
+def add_fleet(kinds: Any) -> None:
+    """Add the arguments to the subparsers of `bench`."""
+    parser = add_kind(
+        kinds, "fleet", "a thousand devices on one broker: restarts, changes, events", _fleet, _show
+    )
+    parser.description = _TEXT
+    parser.add_argument(
+        "--devices", type=at_least(1), default=1000, metavar="N", help="default 1000"
+    )
+    parser.add_argument(
+        "--people", type=at_least(1), default=1000, metavar="N", help="default 1000"
+    )
+    parser.add_argument(
+        "--fps", type=between(0.01, 100), default=2.0, help="events a second of each (default 2)"
+    )
+    parser.add_argument("--seconds", type=between(0.1), default=30.0, help="of events (default 30)")
+    parser.add_argument(
+        "--folder",
+        type=output_folder,
+        metavar="DIR",
+        help="where everything lies meanwhile (default: the system's temporary folder)",
+    )
+    add_json(parser)
+
+
+def _fleet(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.bench.fleet_bench import bench_fleet
+    from edgeface.bench.fleet_host import Rush
+
+    def say(text: str) -> None:
+        print(f"... {text}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
+        result = bench_fleet(
+            Path(name),
+            devices=args.devices,
+            people=args.people,
+            rush=Rush(args.fps, args.seconds),
+            say=say,
+        )
+    return asdict(result) | {"status": int(bool(result.wrong or result.lost))}
+
+
+def _show(measured: dict[str, Any]) -> None:
+    print(
+        f"{measured['devices']} devices, {measured['people']} people, {measured['cores']} cores"
+        f" for all (load {measured['load_before']:.1f} before)"
+    )
+    print(f"{'seconds':<42}{'p50':>9}{'p99':>9}{'most':>9}")
+    for key, name in (
+        ("connected_s", "all connecting at once"),
+        ("enrollment_s", "an enrollment, until it serves"),
+        ("erasure_s", "an erasure, until it serves"),
+        ("receipt_s", "an erasure, until it is off the files"),
+        ("again_s", "connected again after the broker's restart"),
+        ("event_s", "an event, until a collector has it"),
+    ):
+        row = measured[key]
+        print(f"{name:<42}{row['p50']:>9.3f}{row['p99']:>9.3f}{row['most']:>9.3f}")
+    print(
+        f"{measured['events']} events, {measured['events_per_s']:.0f} a second;"
+        f" {measured['lost']} lost, {measured['twice']} twice; the broker took"
+        f" {measured['broker_cpu']:.0%} of a core and {measured['broker_mib']:.0f} MiB"
+    )
+    if measured["wrong"]:
+        print(f"{len(measured['wrong'])} with another digest: {', '.join(measured['wrong'][:5])}")
