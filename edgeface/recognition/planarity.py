@@ -73,8 +73,9 @@ _FAR_CELLS: Final = 8
 
 _DEEP_STEPS: Final = 2
 _FLAT_STEPS: Final = 3
-_AGREEING: Final = 0.75
-"""The share of the steps that say something which have to say the same."""
+_DEEP_SHARE: Final = 0.75
+_FLAT_SHARE: Final = 0.9
+"""Of the steps that say something, so many have to say the same."""
 _BORDERED: Final = 0.5
 """The share of those with motion enough that have to show a border."""
 
@@ -174,9 +175,9 @@ class Planarity:
         said = self._deep + self._flat
         score = (self._deep + 0.5) / (said + 1) if said else None
         live: bool | None = None
-        if self._deep >= _DEEP_STEPS and self._deep >= _AGREEING * said:
+        if self._deep >= _DEEP_STEPS and self._deep >= _DEEP_SHARE * said:
             live = True
-        elif self._flat >= max(_FLAT_STEPS, _AGREEING * said, _BORDERED * self._moving):
+        elif self._flat >= max(_FLAT_STEPS, _FLAT_SHARE * said, _BORDERED * self._moving):
             bordered = int((self._along >= _SIDE_CELLS).sum()) >= _SIDES
             live = False if bordered else None
         detail = {

@@ -18,6 +18,7 @@ from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
+from edgeface.recognition.values import Image
 from edgeface.settings.camera import SimulatedCamera, StreamCamera
 from edgeface.settings.models import ModelsSettings
 from tests.support.people import everybody, gallery
@@ -80,8 +81,14 @@ class ClipDoor:
 
     def enroll(self, frame: Frame, name: str = PERSON) -> GalleryIndex:
         """A gallery of one person, from one frame, with the gate and the codes of a real one."""
+        return self.enroll_picture(frame.image, f"frame {frame.sequence}", name)
+
+    def enroll_picture(
+        self, image: Image, what: str = "the picture", name: str = PERSON
+    ) -> GalleryIndex:
+        """The same, from a picture BGR uint8 `(h, w, 3)`."""
         gate = Gate(self.detector, self.embedder, QualityLimits())
-        portrait = gate.examine(frame.image, f"frame {frame.sequence}")
+        portrait = gate.examine(image, what)
         assert isinstance(portrait, Portrait), portrait
         return gallery([portrait.embedding], [name])
 
