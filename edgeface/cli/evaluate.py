@@ -3,8 +3,9 @@
 verification: same person or not. quantization: what templates of 128 bytes cost. conditions: the
 same pairs in bad light, with covered, turned, small and blurred faces. identification: who of many,
 or nobody, as the daemon decides. calibration: which thresholds give which false match rate, checked
-on other people. detection: how well faces are found. Each writes with --report one page with
-tables, curves and pictures, which needs no network and no script.
+on other people. detection: how well faces are found. liveness: which prints and screens pass for a
+live face, and which live faces for an attack. Each writes with --report one page with tables,
+curves and pictures, which needs no network and no script.
 
 examples:
   edgeface evaluate verification --pairs pairs.txt --root lfw
@@ -17,6 +18,7 @@ examples:
   edgeface evaluate calibration --pairs ff.csv --pairs fp.csv --root pictures.zip
   edgeface evaluate calibration --pairs ff.csv --root pictures.zip --embedder mine --write
   edgeface evaluate detection --boxes boxes.csv --root pictures.zip --reference yunet:yunet.onnx
+  edgeface evaluate liveness --live staff/ --attack print=prints/ --attack phone=phones/
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from edgeface.cli.common import add_json, add_kind, add_models, between, output_
 from edgeface.cli.conditions import add_conditions
 from edgeface.cli.embed import name_left_out
 from edgeface.cli.identification import add_identification
+from edgeface.cli.liveness import add_liveness
 from edgeface.cli.verification import add_quantization, add_verification
 from edgeface.evaluation.calibration_run import calibrate
 from edgeface.evaluation.detection import measure_detection
@@ -41,7 +44,7 @@ from edgeface.inference.package_files import write_calibration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Six measurements, each with its own arguments."""
+    """Seven measurements, each with its own arguments."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     pairs = (add_verification(kinds), add_quantization(kinds), add_conditions(kinds, _folds))
     people_named = add_identification(kinds, _folds)
@@ -75,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_root(faces)
     _add_detection(faces)
-    for kind in (*pairs, people_named, halves, faces):
+    for kind in (*pairs, people_named, halves, faces, add_liveness(kinds)):
         kind.add_argument(
             "--report",
             type=output_named(".html", ".htm"),

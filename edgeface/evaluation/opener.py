@@ -11,10 +11,12 @@ from edgeface.inference.description import MODEL_FILE
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
 from edgeface.inference.package import find_package, load_package
+from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.inference.runtimes import Interpreter, Runtime, find_runtime
 
 DETECTOR = "face_detector"
 EMBEDDER = "facenet"
+LIVENESS = "pad"
 
 
 class Opener:
@@ -45,13 +47,20 @@ class Opener:
         package = load_package(find_package(spec))
         return Embedder(package, self._interpreter("embedder", package.read(MODEL_FILE)))
 
+    def liveness(self, spec: str = LIVENESS) -> PassiveLiveness:
+        """A package folder or shipped name. Raises ModelError or RuntimeMissingError."""
+        package = load_package(find_package(spec))
+        return PassiveLiveness(package, self._interpreter("liveness", package.read(MODEL_FILE)))
+
     def _interpreter(self, which: str, content: bytes) -> Interpreter:
         if self._runtime is None:
             self._runtime = find_runtime()
         return self._meter(which, self._runtime.interpreter(content))
 
 
-def model_facts(model: Detector | YuNet | Embedder, spec: str) -> dict[str, str | None]:
+def model_facts(
+    model: Detector | YuNet | Embedder | PassiveLiveness, spec: str
+) -> dict[str, str | None]:
     """What a report says of a model: JSON-able."""
     if isinstance(model, YuNet):
         return {"name": spec, "version": "reference", "sha256": None}

@@ -96,10 +96,10 @@ def _framed(detector: FaceDetector, image: Image, box: Box) -> Face | None:
     return best if best and best.box.iou(box) >= SAME_IOU else None
 
 
-def surroundings(image_bgr: Image, box: Box, times: float = 1 / FILLS) -> tuple[Image, int, int]:
-    """The square about the box that is `times` as long as its longer side, gray outside the image,
-    and where its left upper corner lies."""
-    inside, side, left, top = _square(image_bgr, box, times)
+def surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:
+    """The square about the box of which it fills `FILLS`, gray outside the image, and where its
+    left upper corner lies."""
+    inside, side, left, top = _square(image_bgr, box, 1 / FILLS)
     if inside.shape[:2] == (side, side):
         return np.ascontiguousarray(inside), left, top
     part = np.full((side, side, 3), _OUTSIDE_GRAY, np.uint8)
