@@ -19,6 +19,11 @@ from typing import Final
 NS: Final = 1_000_000_000
 """Nanoseconds in a second."""
 
+STEP_NS: Final = NS
+"""A clock that is only slewed moves by less between two looks (500 ppm, adjtimex(2))."""
+ACCEPT_S: Final = 3600.0
+"""A time that has held for so long is taken for the right one."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _STA_UNSYNC: Final = 0x40
@@ -144,6 +149,39 @@ class ManualClock(Clock):
     def sync_trouble(self) -> str | None:
         """As `disciplined` says."""
         return None if self.disciplined else "the virtual time source is not there"
+
+
+class StepWatch:
+    """Notices that the system clock was set while it counted as synchronized, by CLOCK_BOOTTIME,
+    which never steps. Not thread-safe."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._offset_ns = clock.utc_ns() - clock.boottime_ns()
+        self._synced = clock.synced()
+        self._stepped_ns = 0
+        self._since_ns = 0
+
+    def trouble(self) -> str | None:
+        """Look at the clocks, a few times a second: by how much it was set, in words. None when it
+        was not, was set back, or has stood so for an hour; and where it was set right: what an
+        unsynchronized clock is set to is a correction."""
+        now_ns = self._clock.boottime_ns()
+        before_ns, self._offset_ns = self._offset_ns, self._clock.utc_ns() - now_ns
+        believed, self._synced = self._synced, self._clock.synced()
+        moved_ns = self._offset_ns - before_ns
+        if abs(moved_ns) >= STEP_NS:
+            self._stepped_ns = self._stepped_ns + moved_ns if believed else 0
+            self._since_ns = now_ns
+        if abs(self._stepped_ns) < STEP_NS or now_ns - self._since_ns >= ACCEPT_S * NS:
+            self._stepped_ns = 0
+            return None
+        by = timedelta(seconds=round(abs(self._stepped_ns) / NS))
+        return (
+            f"the system clock was set {'back' if self._stepped_ns < 0 else 'forward'} by {by} "
+            "though it counted as synchronized: one of the two times is wrong; see timedatectl and "
+            "the time source"
+        )
 
 
 def stamp_at(clock: Clock, boottime_ns: int) -> Stamp:

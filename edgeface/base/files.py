@@ -22,6 +22,8 @@ KEY_FILE_BYTES: Final = 64 * 1024
 """No key and no password is larger."""
 TEXT_FILE_BYTES: Final = 64 << 20
 """No list of pictures, no certificate and no report that a person names is larger."""
+LEAST_FREE_BYTES: Final = 1 << 20
+"""A disk with less is as good as full."""
 _BESIDE: Final = ("-wal", "-shm", "")
 """What SQLite keeps beside a database, and the database."""
 
@@ -182,6 +184,21 @@ def folder_trouble(folder: Path) -> str | None:
     if not mode & stat.S_IWOTH:
         return None
     return f"{folder}: every user may change it (mode {mode:04o}); chmod 700 {folder}"
+
+
+def disk_trouble(folder: Path) -> str | None:
+    """Why little or nothing more can be written to a folder: its disk is full, with the way out;
+    None while there is room, and where the kernel does not tell."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    free = found.f_frsize * found.f_bavail
+    if found.f_files and not found.f_favail:
+        return f"full, no file can be made any more below {folder}; delete some on this disk"
+    if free >= LEAST_FREE_BYTES:
+        return None
+    return f"full, less than 1 MiB is left below {folder}; delete something on this disk"
 
 
 def set_aside(path: Path, ending: str) -> Path:

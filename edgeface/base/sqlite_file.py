@@ -33,6 +33,8 @@ _FAULTS: Final = {
     sqlite3.SQLITE_CANTOPEN: "cannot_open",
     sqlite3.SQLITE_BUSY: "locked",
     sqlite3.SQLITE_LOCKED: "locked",
+    # Another process recovers the log, and has not ended for ten seconds.
+    sqlite3.SQLITE_PROTOCOL: "locked",
 }
 
 

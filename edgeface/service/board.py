@@ -81,6 +81,8 @@ class RecognizerPost:
 
     models: ModelFacts | None = None
     """None until they are open and the golden test has passed."""
+    reopening: str | None = None
+    """Why the accelerator is being opened anew; None when it is not."""
     had_tpu: bool = False
     """Whether the models have run on an Edge TPU since the start."""
     regained: int = 0

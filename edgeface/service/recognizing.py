@@ -255,6 +255,8 @@ class Recognizer:
         if soon or models.accelerator.in_use == "cpu":
             return self._on_cpu(models, why, pulse)
         _log.warning("the accelerator is opened anew: %s", why)
+        if self._is_current:  # it takes seconds, and long where the accelerator hangs
+            self._board.by_recognizer.reopening = why
         models.close()
         return self._open(pulse, None, failed=why)
 
@@ -281,6 +283,7 @@ class Recognizer:
         pulse.limit(DEADLINE_S if on_cpu else HANGS * self._settings.models.invoke_deadline_s)
         self._golden_ns = self._opened_ns = self._clock.monotonic_ns()
         if self._is_current:
+            self._board.by_recognizer.reopening = None
             self._board.by_recognizer.had_tpu |= models.accelerator.in_use != "cpu"
             self._board.by_recognizer.models = ModelFacts(
                 models.detector.package,

@@ -6,7 +6,8 @@ import platform
 from typing import get_args
 
 from edgeface import __version__
-from edgeface.base.clock import NS, utc_now
+from edgeface.base.clock import NS, StepWatch, utc_now
+from edgeface.base.files import disk_trouble
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract.report import GalleryState, Health, Lifecycle, OutboxState, State
 from edgeface.mqtt.link import DeviceSession
@@ -21,6 +22,7 @@ from edgeface.settings.camera import PictureAlert
 
 PATIENCE_S = 5.0
 """So long somebody stands at a door and looks."""
+DISK_EVERY_S = 1.0
 _MAX_LINE = 1000
 
 
@@ -49,6 +51,10 @@ class Reporter:
         self._started_ns = me.clock.monotonic_ns()
         self._health_ns = self._started_ns
         self._was_ready = False
+        self._steps = StepWatch(me.clock)
+        self._disk: str | None = None
+        """Why nothing can be written; as of the last look."""
+        self._disk_due_ns = 0
         self.stopping = False
         """Set when the end has begun."""
 
@@ -76,6 +82,8 @@ class Reporter:
             found.append("models: not yet proved")
         elif board.lost is not None:
             found.append(f"accelerator: {board.lost}")
+        elif board.by_recognizer.reopening is not None:
+            found.append(f"accelerator: is opened anew: {board.by_recognizer.reopening}")
         if board.gallery is None:
             found.append("gallery: not yet loaded")
         if board.by_gallery.trouble is not None:
@@ -90,10 +98,17 @@ class Reporter:
         degraded = self._outbox.status.degraded
         if degraded is not None:
             found.append(f"outbox: {degraded}")
+        if self._disk is not None:
+            found.append(f"disk: {self._disk}")
+        found += self._supervisor.troubles
         return tuple(reason[:_MAX_LINE] for reason in found)
 
     def tick(self) -> None:
         """Bring state and alerts up to date; cheap, a few times a second."""
+        now_ns = self._clock.monotonic_ns()
+        if now_ns >= self._disk_due_ns:  # an event would tell as well, when one comes
+            self._disk = disk_trouble(self._board.settings.state_dir)
+            self._disk_due_ns = now_ns + round(DISK_EVERY_S * NS)
         self._presence.set_state(self.state())
         self._presence.set_alert("camera_stalled", self._camera_trouble)
         if not self.ready:
@@ -102,7 +117,8 @@ class Reporter:
         self._presence.set_alert("accelerator_lost", board.lost)
         self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
         self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
-        troubles = (self._clock.sync_trouble(), board.by_gallery.time_trouble)
+        step = self._steps.trouble()
+        troubles = (self._clock.sync_trouble(), step, board.by_gallery.time_trouble)
         clock = "; ".join(text for text in troubles if text is not None)
         self._presence.set_alert("clock_unsynced", clock or None)
         for alert in get_args(PictureAlert):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from edgeface.base.backoff import Backoff
+from edgeface.base.backoff import STABLE_S, Backoff
 from edgeface.base.errors import EdgefaceError
 from edgeface.service.worker import Pulse, Run, Seconds, WorkerSpec
 from edgeface.settings.daemon import ServiceSettings
@@ -27,6 +27,8 @@ STUCK: Final = 5
 
 RESTART_MIN_S: Final = 0.5
 RESTART_MAX_S: Final = 10.0
+SILENT_S: Final = 4.0
+"""A critical worker that says nothing for so long is told of, whatever it may take at the most."""
 
 
 class FatalError(Exception):
@@ -68,6 +70,8 @@ class _Worker:
     failures: deque[float] = field(default_factory=deque)
     """When it failed, within the window."""
     restart_at_s: float | None = None
+    trouble: str = ""
+    """What the last failure was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,30 @@ class Supervisor:
         """Whether the worker has done all its work."""
         worker = self._workers[name]
         return worker.run is None and worker.restart_at_s is None
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """Of each worker that failed a moment ago, and may again, with what; and the critical ones
+        that wait for something longer than is usual, though not too long yet."""
+        now_s = self._now_s()
+        found = [
+            worker.trouble
+            for worker in self._workers.values()
+            if worker.failures
+            and (worker.restart_at_s is not None or now_s - worker.failures[-1] < STABLE_S)
+        ]
+        runs = [worker.run for worker in self._workers.values() if worker.run is not None]
+        pulses = {run.spec.name: run.pulse for run in runs if run.spec.critical and run.alive}
+        pulses |= {guest.name: guest.pulse for guest in self._guests}
+        return (
+            *found,
+            *(
+                f"worker {name} has been silent for {SILENT_S:g} s or more: what it works with, a "
+                "file, a device or the network, does not answer"
+                for name, pulse in pulses.items()
+                if pulse.silent_s >= SILENT_S
+            ),
+        )
 
     def healthy(self) -> bool:
         """Whether every critical worker makes progress; the watchdog is fed only then.
@@ -215,7 +243,7 @@ class Supervisor:
 
     def _failed(self, worker: _Worker, reason: str) -> Exit | None:
         now_s = self._now_s()
-        worker.run = None
+        worker.run, worker.trouble = None, reason
         worker.failures.append(now_s)
         window_s = self.limits.restart_window_s
         while now_s - worker.failures[0] > window_s:

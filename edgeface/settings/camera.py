@@ -82,7 +82,7 @@ class CameraBase(Section):
 
     name: Annotated[str, Field(min_length=1, max_length=64)] = "door"
     """Names the source in frames, logs and the state."""
-    stall_timeout_s: Seconds = 5.0
+    stall_timeout_s: Seconds = 4.0
     """A source that delivers nothing for so long is closed and opened again."""
     reopen_min_s: Seconds = 0.5
     """The shortest pause before a source is opened again; it doubles with every failure."""

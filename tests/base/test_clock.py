@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from edgeface.base.clock import (
+    ACCEPT_S,
     NS,
     Clock,
     ManualClock,
+    StepWatch,
     boottime_of_sensor,
     stamp_at,
     stamp_now,
@@ -81,3 +83,43 @@ def test_the_kernel_tells_boot_and_synchronization() -> None:
     clock = Clock()
     assert len(clock.boot_id()) == 36
     assert clock.synced() == (clock.sync_trouble() is None)
+
+
+def test_a_step_is_noticed_until_it_is_undone_or_has_stood_for_long() -> None:
+    clock = ManualClock()
+    watch = StepWatch(clock)
+    for by_s, words in ((90_061, "forward by 1 day, 1:01:01 "), (-7200, "back by 2:00:00 ")):
+        clock.utc_offset_ns += by_s * NS
+        assert words in str(watch.trouble())
+        clock.sleep(ACCEPT_S - 1)
+        assert words in str(watch.trouble())
+        clock.utc_offset_ns -= by_s * NS
+        assert watch.trouble() is None
+    clock.utc_offset_ns += 60 * NS
+    assert watch.trouble() is not None
+    clock.sleep(ACCEPT_S)
+    assert watch.trouble() is None
+
+
+def test_a_clock_that_is_slewed_or_was_not_synchronized_before_was_not_stepped() -> None:
+    clock = ManualClock()
+    clock.disciplined = False
+    watch = StepWatch(clock)
+    clock.utc_offset_ns += 86_400 * NS
+    clock.disciplined = True
+    assert watch.trouble() is None
+    for _ in range(100):
+        clock.utc_offset_ns += NS // 10
+        assert watch.trouble() is None
+
+
+def test_what_sets_a_stepped_clock_right_is_a_correction() -> None:
+    """clock_settime(2) makes the clock one that is not synchronized."""
+    clock = ManualClock()
+    watch = StepWatch(clock)
+    clock.utc_offset_ns += 86_400 * NS
+    clock.disciplined = False
+    assert watch.trouble() is not None
+    clock.utc_offset_ns -= 86_399 * NS
+    clock.disciplined = True
+    assert watch.trouble() is None

@@ -15,6 +15,7 @@ from edgeface.base.files import (
     KEY_FILE_BYTES,
     PRIVATE,
     PUBLIC,
+    disk_trouble,
     drafted,
     locked,
     make_folder,
@@ -374,3 +375,17 @@ def test_a_pipe_is_written_to_and_stays_one(tmp_path: Path) -> None:
         os.close(reader)
     assert pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_disk_with_room_is_no_trouble_and_one_that_is_full_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert disk_trouble(tmp_path) is None
+    assert disk_trouble(tmp_path / "nowhere") is None
+    real = os.statvfs(tmp_path)
+    for field, words in ((4, "less than 1 MiB is left"), (7, "no file can be made")):
+        values = list(real)
+        values[5], values[6], values[7] = 1000, 900, 900  # f_files, f_ffree, f_favail
+        values[field] = 0
+        monkeypatch.setattr(os, "statvfs", lambda _, values=values: os.statvfs_result(values))
+        assert words in str(disk_trouble(tmp_path))

@@ -18,7 +18,7 @@ from edgeface.inference.package import load_package
 from edgeface.recognition.frame import Frame
 from edgeface.service import regaining
 from edgeface.service.board import Board, TpuOrder
-from edgeface.service.checked_models import open_checked
+from edgeface.service.checked_models import Models, open_checked
 from edgeface.service.recognizing import ANEW_S, give_up_stuck
 from edgeface.service.regaining import watch_accelerator
 from edgeface.service.supervisor import Supervisor
@@ -73,6 +73,27 @@ def test_a_tpu_that_has_run_well_is_opened_anew_when_it_fails(world: World) -> N
     assert world.actors[0].closed
     assert world.said[-1].accelerator == "edgetpu"
     assert world.board.lost is None
+
+
+def test_it_is_told_while_the_accelerator_is_opened_anew(world: World) -> None:
+    world.tpu = True
+    told: list[str | None] = []
+    opens = world.open_models
+
+    def opening(settings: object, lost: str | None = None) -> Models:
+        told.append(world.board.by_recognizer.reopening)
+        return opens(settings, lost)  # type: ignore[arg-type]
+
+    world.open_models = opening  # type: ignore[method-assign]
+    world.frames(1)
+    world.slot.items += [
+        lambda: world.clock.sleep(ANEW_S),
+        lambda: setattr(world.actors[-1], "broken", "USB transfer failed"),
+    ]
+    world.frames(2)
+    world.run()
+    assert told == [None, "USB transfer failed"]
+    assert world.board.by_recognizer.reopening is None
 
 
 def test_one_that_fails_again_a_moment_later_is_given_up(world: World) -> None:

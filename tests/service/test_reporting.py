@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from edgeface.base.clock import ManualClock
+from edgeface.base.clock import NS, ManualClock
 from edgeface.capture.reopening import CameraHealth
 from edgeface.capture.slot import LatestSlot
 from edgeface.contract import codec
@@ -18,6 +18,7 @@ from edgeface.mqtt.presence import Presence
 from edgeface.outbox.rows import OutboxStatus
 from edgeface.recognition.frame import Frame
 from edgeface.security.keys import SigningKey
+from edgeface.service import reporting
 from edgeface.service.board import Board, ModelFacts, TpuOrder
 from edgeface.service.meters import Meters
 from edgeface.service.reporting import Reporter
@@ -42,9 +43,9 @@ class Desk:
         others: dict[str, Any] = {
             "outbox": SimpleNamespace(status=OutboxStatus(), oldest_at=None),
             "publisher": SimpleNamespace(status=LinkStatus()),
-            "supervisor": SimpleNamespace(restarts=2),
+            "supervisor": SimpleNamespace(restarts=2, troubles=()),
         }
-        self.outbox = others["outbox"]
+        self.outbox, self.supervisor = others["outbox"], others["supervisor"]
         self.reporter = Reporter(
             self.board,
             me,
@@ -167,6 +168,44 @@ def test_a_disk_that_takes_nothing_is_degraded(desk: Desk) -> None:
     desk.outbox.status = OutboxStatus(degraded="disk_full")
     assert desk.reporter.lifecycle == "degraded"
     assert desk.reporter.reasons() == ("outbox: disk_full",)
+
+
+def test_a_full_disk_is_told_though_nobody_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str | None] = ["full, less than 1 MiB is left"]
+    monkeypatch.setattr(reporting, "disk_trouble", lambda folder: found[0])
+    desk.make_ready()
+    desk.reporter.tick()
+    assert desk.reporter.reasons() == ("disk: full, less than 1 MiB is left",)
+    found[0] = None
+    desk.clock.sleep(1)
+    desk.reporter.tick()
+    assert desk.reporter.lifecycle == "ready"
+
+
+def test_a_worker_that_failed_a_moment_ago_is_told(desk: Desk) -> None:
+    desk.make_ready()
+    desk.supervisor.troubles = ("worker capture failed: out of order",)
+    assert desk.reporter.lifecycle == "degraded"
+    assert desk.reporter.reasons() == ("worker capture failed: out of order",)
+
+
+def test_an_accelerator_that_is_being_opened_anew_is_told(desk: Desk) -> None:
+    desk.make_ready()
+    desk.board.by_recognizer.reopening = "USB transfer failed"
+    assert desk.reporter.reasons() == ("accelerator: is opened anew: USB transfer failed",)
+
+
+def test_a_clock_that_was_set_is_an_alert_until_it_is_set_back(desk: Desk) -> None:
+    desk.make_ready()
+    desk.reporter.tick()
+    desk.clock.utc_offset_ns -= 86_400 * NS
+    desk.reporter.tick()
+    assert "was set back by 1 day, 0:00:00" in desk.presence.alerts["clock_unsynced"]
+    desk.clock.utc_offset_ns += 86_400 * NS
+    desk.reporter.tick()
+    assert desk.presence.alerts == {}
 
 
 def test_the_state_says_what_the_device_works_with(desk: Desk) -> None:

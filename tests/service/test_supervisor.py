@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from edgeface.base.backoff import STABLE_S
 from edgeface.base.errors import ModelError
 from edgeface.service.supervisor import BEYOND_BUDGET, Exit, FatalError, Supervisor
 from edgeface.service.worker import Pulse, Task, WorkerSpec
@@ -91,6 +92,51 @@ def test_a_failed_worker_starts_again_after_the_pause(
     eventually(lambda: len(runs) == 2)
     assert supervisor.restarts == 1
     assert "out of order" in caplog.text
+
+
+def test_a_failure_is_told_until_a_run_has_held(supervisor: Supervisor, clock: Hands) -> None:
+    first = threading.Event()
+
+    def once_broken(pulse: Pulse) -> None:
+        if not first.is_set():
+            first.set()
+            raise RuntimeError("out of order")
+        pulse.stop.wait()
+
+    supervisor.start(WorkerSpec("w", once_broken, critical=False))
+    assert supervisor.troubles == ()
+    eventually(lambda: ended(supervisor, "w"))
+    for pause_s in (0.0, 0.6, STABLE_S - 0.7):
+        clock.now_s += pause_s
+        supervisor.check()
+        assert supervisor.troubles == ("worker w failed: out of order",)
+    clock.now_s += 0.2
+    assert supervisor.troubles == ()
+
+
+def test_a_silence_that_is_allowed_but_unusual_is_told(
+    supervisor: Supervisor, clock: Hands
+) -> None:
+    inside, release = threading.Event(), threading.Event()
+
+    def waiting(pulse: Pulse) -> None:
+        with pulse.patience(60):
+            inside.set()
+            release.wait()
+
+    supervisor.start(WorkerSpec("reader", waiting))
+    supervisor.start(WorkerSpec("watcher", waiting, critical=False))
+    supervisor.adopt("writer", 60, lambda: True)
+    assert inside.wait(10)
+    clock.now_s += 3.9
+    assert supervisor.troubles == ()
+    clock.now_s += 0.2
+    names = [trouble.split(" has been silent")[0] for trouble in supervisor.troubles]
+    assert names == ["worker reader", "worker writer"]
+    assert supervisor.check() is None
+    release.set()
+    eventually(lambda: ended(supervisor, "reader"))
+    assert [trouble.split()[1] for trouble in supervisor.troubles] == ["writer"]
 
 
 def fail_again(supervisor: Supervisor, clock: Hands, name: str) -> Exit | None:
