@@ -1,7 +1,9 @@
 # make demo    set everything up and show the main job     (ARGS="--keep" is handed to the demo)
 # make test    set everything up and run the test suite    (ARGS="-k settings" is handed to pytest)
 # make faults  kill the daemon, stop the broker, cut the network, fill the disk and flip bits of its
-#              files at random, and count what arrives; about 15 minutes     (ARGS="--seed 7 --kills 20" is handed on)
+#              files at random, and count what arrives, about 15 minutes     (ARGS="--seed 7 --kills 20" is handed on);
+#              then inject each fault by itself and in pairs, and take the times, about 20 minutes
+#              (INJECTED='--only "camera black" --singles' is handed on)
 # make fuzz    send 100,000 hostile payloads to a running device, on every topic that it subscribes to;
 #              about 5 minutes     (EXAMPLES=2000 sends fewer, EDGEFACE_FUZZ_SEED=... the same again)
 # make check   lint, formatting and types
@@ -35,6 +37,7 @@ test: $(VENV)/.made mosquitto $(VENV)/.dev
 
 faults: $(VENV)/.made mosquitto $(VENV)/.dev
 	PATH="$$PATH:/usr/sbin" timeout 1500 $(BIN)/python -m tests.faults $(ARGS)
+	PATH="$$PATH:/usr/sbin" timeout 2400 $(BIN)/python -m tests.faults --injected $(INJECTED)
 
 fuzz: $(VENV)/.made mosquitto $(VENV)/.dev
 	PATH="$$PATH:/usr/sbin" EDGEFACE_FUZZ_EXAMPLES=$(EXAMPLES) timeout 3600 $(BIN)/python -m pytest -s \

@@ -27,7 +27,7 @@ STUCK: Final = 5
 
 RESTART_MIN_S: Final = 0.5
 RESTART_MAX_S: Final = 10.0
-SILENT_S: Final = 4.0
+SILENT_S: Final = 3.0
 """A critical worker that says nothing for so long is told of, whatever it may take at the most."""
 
 

@@ -128,7 +128,7 @@ def test_a_silence_that_is_allowed_but_unusual_is_told(
     supervisor.start(WorkerSpec("watcher", waiting, critical=False))
     supervisor.adopt("writer", 60, lambda: True)
     assert inside.wait(10)
-    clock.now_s += 3.9
+    clock.now_s += 2.9
     assert supervisor.troubles == ()
     clock.now_s += 0.2
     names = [trouble.split(" has been silent")[0] for trouble in supervisor.troubles]

@@ -1,18 +1,20 @@
 /* A TFLite delegate library that behaves like one of the ways an Edge TPU's may. BEHAVIOUR is
    WORKS, REFUSES, SEGFAULTS, ABORTS or HANGS (from the start), MISFITS (crashes but for a runtime that
    gives the option `fits`), or what begins when the file that the option `fault_file` names is
-   there: LIES (answers wrongly), FAILS (once, and takes the file away), LATE (answers after 0.3 s).
+   there: LIES (answers wrongly), FAILS (once, and takes the file away), LATE (answers after 0.3 s), TOLD
+   (what the file says for as long as it is there: lies, hangs, or gone as one that is unplugged).
 
    As libedgetpu it claims the operator edgetpu-custom-op alone, which without a delegate cannot be
    run; here that operator copies its inputs to its outputs. */
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { WORKS, REFUSES, SEGFAULTS, ABORTS, HANGS, MISFITS, LIES, FAILS, LATE };
+enum { WORKS, REFUSES, SEGFAULTS, ABORTS, HANGS, MISFITS, LIES, FAILS, LATE, TOLD };
 enum { OK, ERROR };
 
 /* The heads of the types of tensorflow/lite/core/c/common.h, as far as they are needed. */
@@ -77,11 +79,21 @@ static void *begin(void *context, const char *params, size_t length) {
   return ((struct delegate_params *)params)->delegate;
 }
 
+/* The first letter of what the file says; 0 where there is none. */
+static int told(const char *path) {
+  FILE *file = BEHAVIOUR == TOLD && *path ? fopen(path, "r") : NULL;
+  int letter = file ? fgetc(file) : 0;
+  if (file) fclose(file);
+  return letter;
+}
+
 static int invoke(void *context, struct node *node) {
   struct delegate *self = ((void **)node)[4]; /* user_data, what begin() returned */
   struct tensor *tensors = ((struct context *)context)->tensors;
   bool fault = *self->fault_file && access(self->fault_file, F_OK) == 0;
   if (fault && BEHAVIOUR == LATE) usleep(300000);
+  while (told(self->fault_file) == 'h') usleep(20000);
+  if (told(self->fault_file) == 'g') return ERROR;
   if (fault && BEHAVIOUR == FAILS) {
     unlink(self->fault_file);
     return ERROR;
@@ -89,7 +101,7 @@ static int invoke(void *context, struct node *node) {
   for (int i = 0; i < self->claimed.outputs->size; i++) {
     struct tensor *from = &tensors[self->claimed.inputs->data[i]];
     struct tensor *to = &tensors[self->claimed.outputs->data[i]];
-    if (fault && BEHAVIOUR == LIES) memset(to->data, 0x80, to->bytes);
+    if ((fault && BEHAVIOUR == LIES) || told(self->fault_file) == 'l') memset(to->data, 0x80, to->bytes);
     else memcpy(to->data, from->data, to->bytes);
   }
   return OK;
@@ -124,6 +136,10 @@ void *tflite_plugin_create_delegate(char **keys, char **values, size_t count,
   for (size_t i = 0; i < count; i++) {
     if (!strcmp(keys[i], "fits")) made->fits = true;
     if (!strcmp(keys[i], "fault_file")) strncpy(made->fault_file, values[i], 511);
+  }
+  if (told(made->fault_file) == 'g') {
+    free(made);
+    return NULL;
   }
   return made;
 }

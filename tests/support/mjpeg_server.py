@@ -15,7 +15,7 @@ FRAME_S = 0.01
 class MjpegServer:
     """Serves one gray picture after another at `url` until told otherwise."""
 
-    def __init__(self, size: tuple[int, int] = (64, 48)) -> None:
+    def __init__(self, size: tuple[int, int] = (64, 48), frame_s: float = FRAME_S) -> None:
         self.stalled = threading.Event()
         self.cut = threading.Event()
         self.damage = threading.Event()
@@ -33,6 +33,7 @@ class MjpegServer:
                 pass
 
         self._size = size
+        self._frame_s = frame_s
         self._rng = np.random.default_rng(1)
         self._live = False
         self.show(120)
@@ -66,7 +67,7 @@ class MjpegServer:
         handler.end_headers()
         part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n"
         try:
-            while not self.cut.is_set() and not self.closing.wait(FRAME_S):
+            while not self.cut.is_set() and not self.closing.wait(self._frame_s):
                 if self.stalled.is_set():
                     continue
                 if self.endless.is_set():
