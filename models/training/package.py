@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.inference.runtimes import find_runtime
 from edgeface.recognition.alignment import RETAIL, align
 from models.training.networks import STRIDES, DetectorShape
-from models.training.pad_pool import SURROUNDINGS, with_surroundings
+from models.training.pad_pool import SURROUNDINGS, cut_out
 from models.training.pad_views import INPUT_PX, plain_view
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -191,7 +190,7 @@ def write_golden(folder: Path, description: dict[str, Any], detector: Path | Non
         assert isinstance(finder, Detector)
         face = finder.detect(picture)[0]
         if isinstance(model, PassiveLiveness):
-            pixels = colorful(model, with_surroundings(picture, np.array(astuple(face.box))))
+            pixels = colorful(model, cut_out(picture, face.box))
             outputs = {"score": np.array(model.score_input(pixels))}
         else:
             pixels = align(picture, face.landmarks, model.alignment)

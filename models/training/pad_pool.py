@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.recognition.second_look import with_surroundings
+from edgeface.recognition.values import Box
 from models.training.scenes import SCENES, Scenes, held_out
 
 POOL = "pad.npz"
@@ -22,6 +24,10 @@ SURROUNDINGS = 2.7
 LIVE = "live"
 LEAST_PX = 36
 """Smaller faces of the photographs are not taken."""
+NOT_LIVE = frozenset(
+    Path(__file__).with_name("not_live.txt").read_text(encoding="utf-8").splitlines()
+)
+"""Photographs of posters, paintings, advertisements and collages, found by looking at them."""
 FOLDS = 5
 LEFT_OUT = ("mask", "msu")
 """Sources that what ships was not trained on."""
@@ -65,22 +71,11 @@ class PadPool:
         return PadPool(self.images[rows], self.sources[rows], self.people[rows], self.kinds[rows])
 
 
-def with_surroundings(image: NDArray[np.uint8], corners: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """The square of 2.7 times the box's longer side about its middle, `(128, 128, 3)`; outside of
-    the image its edge is repeated. `corners`: left, top, right, bottom."""
-    middle, sides = (corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]
-    zoom = PICTURE_PX / (SURROUNDINGS * float(sides.max()))
-    if zoom < 0.5:
-        # A large step would alias; averaging first takes most of it.
-        step = 1 / int(1 / zoom)
-        image = np.asarray(
-            cv2.resize(image, None, fx=step, fy=step, interpolation=cv2.INTER_AREA), np.uint8
-        )
-        middle, zoom = middle * step, zoom / step
-    shift = PICTURE_PX / 2 - middle * zoom
-    matrix = np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]])
-    shown = cv2.warpAffine(image, matrix, (PICTURE_PX, PICTURE_PX), borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(shown, np.uint8)
+def cut_out(image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """What the daemon shows to an attack detector of a face, as `(128, 128, 3)`."""
+    square = with_surroundings(image, box, SURROUNDINGS)
+    mode = cv2.INTER_AREA if len(square) > PICTURE_PX else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (PICTURE_PX, PICTURE_PX), interpolation=mode), np.uint8)
 
 
 def _photographed(cache: Path) -> list[tuple[NDArray[np.uint8], str, str, str]]:
@@ -88,6 +83,8 @@ def _photographed(cache: Path) -> list[tuple[NDArray[np.uint8], str, str, str]]:
     surroundings lie outside of it: they are taken for live."""
     rows = []
     for scene in Scenes(cache / SCENES):
+        if scene.name in NOT_LIVE:
+            continue
         size = scene.boxes[:, 2:] - scene.boxes[:, :2]
         for face in np.argsort(-size.max(axis=1, initial=0))[:2]:
             box, side = scene.boxes[face], float(size[face].max())
@@ -96,7 +93,7 @@ def _photographed(cache: Path) -> list[tuple[NDArray[np.uint8], str, str, str]]:
             seen = np.minimum(middle + half, limits) - np.maximum(middle - half, 0)
             if scene.weight[face] < 1 or side < LEAST_PX or seen.prod() < 2 * half * half:
                 continue
-            picture = with_surroundings(scene.image, box)
+            picture = cut_out(scene.image, Box(*box.tolist()))
             rows.append((picture, scene.name.split("/")[0], scene.name, LIVE))
     return rows
 
