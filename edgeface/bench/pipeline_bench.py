@@ -34,7 +34,7 @@ from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, Pipeli
 from edgeface.recognition.templates import CodedRows
 
 DECODE = "decode"
-INVOKE = ("invoke detector", "invoke embedder")
+INVOKE = ("invoke detector", "invoke embedder", "invoke liveness")
 YARDSTICK_EVERY = 5
 """Frames between two runs of the yardstick."""
 WARM_UP = 100
@@ -123,9 +123,11 @@ def metered_pipeline(
     detector: str = DETECTOR,
     embedder: str = EMBEDDER,
     idle: IdleRules | None = None,
+    *,
+    pad: bool = True,
 ) -> Process:
     """The pipeline as the daemon runs it, over a gallery of strangers, with a clock at each stage.
-    Without `idle` it never rests.
+    Without `idle` it never rests, without `pad` no liveness is assessed.
 
     Raises ModelError, RuntimeMissingError, or EvaluationError for a reference detector.
     """
@@ -138,7 +140,14 @@ def metered_pipeline(
     if not isinstance(finds, Detector):
         raise EvaluationError("a benchmark measures a detector that ships, not a reference")
     rules = PipelineRules(idle=idle or IdleRules())
-    pipeline = Pipeline(finds, embeds, embeds.package.calibration, rules, stopwatch=clock.stage)
+    pipeline = Pipeline(
+        finds,
+        embeds,
+        embeds.package.calibration,
+        rules,
+        scorer=opener.liveness() if pad else None,
+        stopwatch=clock.stage,
+    )
     gallery = Gallery(strangers(people, embeds), np.ones(people, dtype=np.bool_))
     return lambda frame: pipeline.process(frame, gallery)
 

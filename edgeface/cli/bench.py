@@ -77,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     pipeline.add_argument("--detector", default="face_detector", metavar="PKG")
     pipeline.add_argument("--embedder", default="facenet", metavar="PKG")
+    pipeline.add_argument("--no-pad", action="store_true", help="no liveness is assessed")
     add_json(pipeline)
     events = add_kind(
         kinds,
@@ -230,7 +231,7 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
 
     clock = StageClock(args.frames + WARM_UP)
     models = (args.gallery, args.detector, args.embedder)
-    process = metered_pipeline(clock, *models)
+    process = metered_pipeline(clock, *models, pad=not args.no_pad)
     progress = Progress("frames", args.frames)
     result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
     rules = IdleRules(DetectionSettings().idle_after_s)

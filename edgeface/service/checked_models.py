@@ -23,6 +23,7 @@ from edgeface.inference.package import load_package
 from edgeface.inference.passive_liveness import PassiveLiveness
 from edgeface.recognition.thresholds import Calibration
 from edgeface.settings.models import Accelerator
+from edgeface.settings.recognition import PadSettings
 from edgeface.settings.tree import Settings
 
 WRONG_ANSWERS: Final = "the accelerator failed the golden test"
@@ -88,16 +89,25 @@ def open_checked(
     return models
 
 
-def _liveness(settings: Settings) -> PassiveLiveness | None:
-    """The detector of attacks, which passed. One that cannot be used is done without where nothing
-    depends on it; raises ModelError where a policy does."""
-    pad = settings.pad
+def open_attack_detector(pad: PadSettings, runtime: str) -> PassiveLiveness | None:
+    """What looks for attacks, proved by its golden test; None where none is wanted.
+
+    Raises ModelError or RuntimeMissingError.
+    """
     if pad.model is None:
         return None
+    opened = open_liveness(pad.model, runtime, pad.target_bpcer)
+    _ = opened.threshold
+    check_golden(opened.package, opened).require()
+    return opened
+
+
+def _liveness(settings: Settings) -> PassiveLiveness | None:
+    """One that cannot be used is done without where nothing depends on it; raises ModelError where
+    a policy does."""
+    pad = settings.pad
     try:
-        opened = open_liveness(pad.model, settings.models.runtime, pad.target_bpcer)
-        _ = opened.threshold
-        check_golden(opened.package, opened).require()
+        return open_attack_detector(pad, settings.models.runtime)
     except ModelError as error:
         if pad.refusing:
             policies = " and ".join(f"pad.{policy}" for policy in pad.refusing)
@@ -106,7 +116,6 @@ def _liveness(settings: Settings) -> PassiveLiveness | None:
             ) from error
         _log.warning("liveness is not assessed: %s", error)
         return None
-    return opened
 
 
 CHOICE_NAME: Final = "embedder-space"

@@ -14,6 +14,7 @@ from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
 from edgeface.recognition.liveness import Policy, fuse
 from edgeface.recognition.pipeline import Pipeline
+from edgeface.recognition.planarity import Planarity
 from edgeface.recognition.values import Embedding
 from tests.support.doorstep import IMAGE, Scene, Scorer
 from tests.support.people import crop, everybody, face, gallery, identity, moment, view
@@ -159,3 +160,13 @@ def test_a_pipeline_without_a_scorer_assesses_nothing() -> None:
     scene.play(3, (500.0, ANNA))
     (said,) = scene.decisions
     assert not said.liveness.assessed
+
+
+def test_the_motion_of_a_track_is_followed_until_a_name_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(Planarity, "observe", lambda _self, _image, _face, at: seen.append(at))
+    scene = Scene(INDEX, scorer=Scorer(0.9))
+    scene.play(20, (500.0, ANNA))
+    assert len(seen) == 3

@@ -5,13 +5,33 @@ from __future__ import annotations
 from edgeface.base.errors import ModelError, RuntimeMissingError
 from edgeface.inference.golden import check_golden
 from edgeface.inference.models import AcceleratorState, accelerator_trouble, open_models
-from edgeface.service.doctor.finding import Finding, Patient
+from edgeface.service.checked_models import open_attack_detector
+from edgeface.service.doctor.finding import Finding, Patient, together
 from edgeface.settings.models import ModelsSettings
+from edgeface.settings.recognition import PadSettings
 
 
 def models(patient: Patient) -> Finding:
-    """The golden runs of both models: each where it is to run, and where that is an accelerator on
+    """The golden runs of the models: each where it is to run, and where that is an accelerator on
     the CPU as well, which stands in for one that is lost."""
+    return together([_recognizing(patient), _attack_detector(patient)])
+
+
+def _attack_detector(patient: Patient) -> Finding:
+    pad = PadSettings() if patient.settings is None else patient.settings.pad
+    try:
+        found = open_attack_detector(pad, patient.models.runtime)
+    except ModelError as error:
+        if pad.refusing:
+            raise
+        return Finding("warn", f"liveness is not assessed: {error}", "mend pad.model, or null")
+    if found is None:
+        return Finding("ok", "pad.model is null: liveness is not assessed")
+    description = found.package.description
+    return Finding("ok", f"golden run passes of {description.name} {description.version}")
+
+
+def _recognizing(patient: Patient) -> Finding:
     state = _run(patient.models)
     places: str = state.detector
     if state.embedder != state.detector:

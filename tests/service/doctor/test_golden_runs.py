@@ -53,3 +53,24 @@ def test_an_accelerator_that_is_not_there_is_degraded(tmp_path: Path) -> None:
     assert "libnone.so" in found.detail
     with pytest.raises(RuntimeMissingError, match=r"libnone\.so"):
         accelerator(one)
+
+
+@pytest.mark.parametrize("policy", ["report", "refuse_recognized"])
+def test_a_detector_of_attacks_that_cannot_be_used_fails_only_where_a_policy_needs_it(
+    policy: str,
+) -> None:
+    pad = {"model": "no_such_model", "event": policy}
+    one = Patient(settings_of(models={"accelerator": "cpu"}, pad=pad))
+    if policy == "report":
+        found = models(one)
+        assert found.verdict == "warn"
+        assert "liveness is not assessed" in found.detail
+    else:
+        with pytest.raises(ModelError, match="no_such_model"):
+            models(one)
+
+
+def test_the_detector_of_attacks_is_run_and_named() -> None:
+    found = models(Patient(settings_of(models={"accelerator": "cpu"})))
+    assert found.verdict == "ok"
+    assert "golden run passes of pad" in found.detail
