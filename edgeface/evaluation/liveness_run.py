@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edgeface.base.errors import PictureError
+from edgeface.base.errors import EvaluationError, PictureError
 from edgeface.evaluation.attack_rates import FUSED, LivenessTrial, SourceAnswer
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.stills import shown
@@ -30,11 +30,16 @@ def show_all(
     path: Path, detector: FaceDetector, scorer: LivenessScorer, show_film: ShowFilm
 ) -> list[LivenessTrial]:
     """Every picture of a folder or zip file, and every film of a folder, by name, with a
-    `Progress`. The folder at its top names the person; what lies in none is a person of its own."""
+    `Progress`. The folder at its top names the person; what lies in none is a person of its own.
+
+    Raises EvaluationError where there is nothing."""
     trials = []
     with PictureRoot(path) as root:
         films = dict(_films(path)) if path.is_dir() else {}
-        for name in shown(path.name, sorted([*root.names(), *films])):
+        names = sorted([*root.names(), *films])
+        if not names:
+            raise EvaluationError(f"{path}: no picture and no film in it")
+        for name in shown(path.name, names):
             person = PurePosixPath(root.plain_name(name)).parts[0]
             liveness, trouble = None, f"{name}: no face found"
             try:

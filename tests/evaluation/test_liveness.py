@@ -136,8 +136,7 @@ def test_few_people_do_not_make_a_narrow_interval() -> None:
 @pytest.mark.parametrize(
     ("live", "attacks", "words"),
     [
-        ([], {"print": shown(True)}, "live: no picture"),
-        (shown(True), {"print": []}, "print: no picture"),
+        ([], {"print": shown(True)}, "no live picture or film has an answer"),
         (shown(None), {"print": shown(False)}, "no live picture or film has an answer"),
     ],
 )
@@ -220,7 +219,7 @@ def test_pictures_go_through_detector_and_scorer_to_a_table_by_species(
     [
         (["--live", ".", "--attack", "prints"], "expected NAME=DIR"),
         (["--live", ".", "--attack", "print=/no/such"], "/no/such: no such file or folder"),
-        (["--live", ".", "--attack", "print=."], "live: no picture and no film"),
+        (["--live", ".", "--attack", "print=."], "no picture and no film in it"),
         (["--live", ".", "--attack", "print=.", "--bpcer", "2"], "2 is not from 0 to 1"),
     ],
 )
