@@ -173,7 +173,7 @@ class Planarity:
     def verdict(self) -> Source:
         """What the track's motion says so far."""
         said = self._deep + self._flat
-        score = (self._deep + 0.5) / (said + 1) if said else None
+        score = round((self._deep + 0.5) / (said + 1), 4) if said else None
         live: bool | None = None
         if self._deep >= _DEEP_STEPS and self._deep >= _DEEP_SHARE * said:
             live = True
