@@ -63,7 +63,7 @@ install)
   fi
   if systemd_runs; then
     systemctl daemon-reload
-    udevadm control --reload || true # not in a container
+    [ ! -e /run/udev/control ] || udevadm control --reload # it does not run in a container
     systemctl try-restart edgeface 'edgeface@*'
   fi
   if [ "$here" ]; then

@@ -84,7 +84,7 @@ class Clock:
             return (
                 "the kernel cannot be asked whether its clock is synchronized: "
                 f"{os.strerror(ctypes.get_errno())}; let the service call adjtimex and "
-                "clock_adjtime (SystemCallFilter= of its unit)"
+                "clock_adjtime (SystemCallFilter= of its unit, or what its container allows)"
             )
         # `struct timex` begins with `unsigned int modes` and has `int status` after four longs.
         status_at = 5 * ctypes.sizeof(ctypes.c_long)

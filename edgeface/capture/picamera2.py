@@ -259,9 +259,9 @@ def import_picamera2() -> Any:
         return importlib.import_module("picamera2")
     except ImportError as error:
         raise RuntimeMissingError(
-            "camera.source picamera2 needs the package picamera2: `sudo apt install "
-            "python3-picamera2 --no-install-recommends`, and a virtual environment made with "
-            f"`--system-site-packages` ({error})"
+            "camera.source picamera2 needs the package picamera2, which Raspberry Pi OS has and "
+            "Debian has not: `sudo apt install python3-picamera2 --no-install-recommends`, and a "
+            f"virtual environment made with `--system-site-packages` ({error})"
         ) from error
     except (OSError, ValueError) as error:
         raise RuntimeMissingError(

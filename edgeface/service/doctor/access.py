@@ -94,7 +94,11 @@ def devices(patient: Patient) -> Finding:
         found += [*dev.glob("media*"), *dev.glob("video*"), *_heaps(dev)]
         if camera is not None and not found:
             text = f"no {dev}/media*, video* or dma_heap/*: the kernel knows no camera"
-            return Finding("fail", text, "check the cable, then: rpicam-hello --list-cameras")
+            cure = (
+                "check the cable, then: rpicam-hello --list-cameras\n"
+                "a camera of another kind is another camera.source (config/examples)"
+            )
+            return Finding("fail", text, cure)
     if set(patient.models.accelerators) != {"cpu"}:
         found += [*dev.glob("apex_*"), *_usb_corals(patient.root)]
     if not found:

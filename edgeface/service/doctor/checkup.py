@@ -43,11 +43,14 @@ CHECKS: Final[Mapping[str, Look]] = {
 
 AS_DAEMON: Final = "run as the daemon's user: sudo -u edgeface edgeface doctor"
 CURES: Final[Mapping[str, str]] = {
-    "state": AS_DAEMON,
+    "state": "set state_dir to a folder",
     "models": "edgeface models check names every fault of a package; docs/models.md",
     "accelerator": "docs/coral.md says which board, library and runtime go together",
     "gallery": "put a backup of the state folder back, or enroll again; a fleet's comes by itself",
-    "camera": "connect it; where the daemon has it: systemctl stop edgeface, or --skip camera",
+    "camera": (
+        "connect it, or set another camera.source (config/examples has USB cameras, RTSP, files)\n"
+        "where the daemon has it: systemctl stop edgeface, or --skip camera"
+    ),
     "broker": "start it, or set mqtt.host, mqtt.port, mqtt.tls and the user; docs/security.md",
 }
 """What to do where a check fails and its error alone does not say it."""

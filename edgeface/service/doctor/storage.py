@@ -41,12 +41,12 @@ def state(patient: Patient) -> Finding:
     folder, nearest = patient.state_dir, patient.state_place
     if patient.settings is None and nearest != folder:
         raise NotTriedError("there is no configuration that names a state folder")
+    if not nearest.is_dir():
+        raise StateError(f"{nearest}: is no folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StateError(f"{nearest}: cannot be written to by this user")
+        return _not_ours(folder, nearest)
     if not folder.exists():
         return Finding("ok", f"{folder} (made at the first start)")
-    if not folder.is_dir():
-        raise StateError(f"{folder}: is no folder")
     if (trouble := folder_trouble(folder)) is not None:
         said, _, cure = trouble.rpartition("; ")
         return Finding("fail", said, cure)
@@ -54,6 +54,21 @@ def state(patient: Patient) -> Finding:
         text = f"{folder} belongs to {_owner(folder)}: what root may do says nothing of that user"
         return Finding("warn", text, f"sudo -u {_owner(folder)} edgeface doctor")
     return Finding("ok", str(folder))
+
+
+def _not_ours(folder: Path, nearest: Path) -> Finding:
+    """Who is meant to use it, or where it should be, as the daemon's user may be asking."""
+    owner = _owner(nearest)
+    if nearest == folder:
+        text = f"{folder}: cannot be written to by this user; it belongs to {owner}"
+        cure = f"run as the daemon's user: sudo -u {owner} edgeface doctor; or give it the folder"
+        return Finding("fail", text, cure)
+    text = f"{folder}: is not there, and this user may make nothing in {nearest}"
+    cure = (
+        "set state_dir to a folder that the daemon may write to (the unit's is /var/lib/edgeface), "
+        "or run as its user: sudo -u edgeface edgeface doctor"
+    )
+    return Finding("fail", text, cure)
 
 
 def _owner(folder: Path) -> str:

@@ -17,7 +17,10 @@ from edgeface.service.doctor.broker_side import ANSWER_S, NAME, options_of
 from edgeface.service.doctor.finding import Finding, NotTriedError, Patient, together
 from edgeface.settings.tree import Settings
 
-_NTP: Final = "timedatectl set-ntp true, and a time server that can be reached"
+_NTP: Final = (
+    "timedatectl set-ntp true, and a time server that can be reached\n"
+    "where NTP is not supported: sudo apt-get install systemd-timesyncd"
+)
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on
 _MAX_BYTES: Final = 1 << 20
 _SYNCED: Final = re.compile(r"^edgeface_clock_synced (\S+)$", re.MULTILINE)
@@ -41,7 +44,7 @@ def clock(patient: Patient) -> Finding:
         found = Finding("ok", "synchronized")
         if trouble is not None:
             found = Finding("fail", f"{trouble}\ndoors refuse live events meanwhile", _NTP)
-        text = f"by the kernel; no daemon was asked: {error}"
+        text = f"as the kernel says; the daemon could not be asked: {error}"
         return together([found, Finding("not_tried", text)])
     if view.clock_synced:
         return Finding("ok", f"synchronized, says the daemon, which is {view.lifecycle}")

@@ -112,6 +112,19 @@ def test_a_state_folder_that_is_a_file_is_told(patient: Patient) -> None:
         state(patient)
 
 
+def test_who_may_not_write_is_told_whose_folder_it_is_and_where_else_it_could_be(
+    patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the daemon's own user, with a state folder in a place of root's, is told to be itself"""
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may do everything
+    owner = patient.state_dir.owner()
+    assert f"sudo -u {owner} edgeface doctor" in state(patient).cure
+    patient.state_dir.rmdir()
+    found = state(patient)
+    assert f"make nothing in {patient.state_dir.parent}" in found.detail
+    assert found.cure.startswith("set state_dir to a folder")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is warned")
 def test_root_is_told_that_it_is_not_the_daemon(patient: Patient) -> None:
     os.chown(patient.state_dir, 54321, -1)

@@ -60,7 +60,7 @@ def test_the_exporter_is_asked_where_there_is_one(tmp_path: Path) -> None:
         tmp_path, free_port(), camera=camera, metrics={"listen": f"127.0.0.1:{port}"}
     )
     patient = Patient(load_settings(file))
-    assert f"no daemon was asked: metrics.listen 127.0.0.1:{port}" in clock(patient).detail
+    assert f"not be asked: metrics.listen 127.0.0.1:{port}" in clock(patient).detail
     with DaemonProcess(file) as daemon:
         daemon.wait_ready()
         assert "says the daemon, which is ready" in clock(patient).detail
@@ -70,5 +70,5 @@ def test_without_a_broker_the_kernel_is_asked_and_without_a_configuration_as_wel
     tmp_path: Path,
 ) -> None:
     one = Patient(load_settings(write_config(tmp_path, free_port(), camera=IMAGES)))
-    assert "no daemon was asked: broker 127.0.0.1" in clock(one).detail
+    assert "the daemon could not be asked: broker 127.0.0.1" in clock(one).detail
     assert "no configuration" in clock(Patient(None)).detail
