@@ -34,7 +34,7 @@ LEAST_SAMPLES: Final = 24
 OUTAGES: Final = 5
 OUTAGE_S: Final = 10.0
 """How long the broker is away; a tenth of a shorter run at most."""
-MOST_GROWTH: Final = 0.01
+MOST_GROWTH: Final = 0.005
 """Of the memory, over the half that counts: an allocator's steps stay below it."""
 _ENROLL_S: Final = 120.0
 
