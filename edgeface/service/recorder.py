@@ -166,4 +166,5 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "threshold": None if decision.threshold is None else round(decision.threshold, 4),
         "frames": decision.frames,
         "agreeing": decision.agreeing,
+        "live": decision.liveness.live,
     }

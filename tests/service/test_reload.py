@@ -100,6 +100,20 @@ def test_models_that_cannot_be_used_change_nothing(
     assert "no such model package" in caplog.text
 
 
+def test_a_policy_is_taken_only_with_what_it_goes_by(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers = Workers(file)
+    pad = {"event": "refuse_recognized"}
+    assert not change(file, workers, pad=pad | {"model": "no_such_model"})
+    assert "pad.event: refuse_recognized needs it" in caplog.text
+    assert workers.restarted == []
+    assert workers.board.settings.pad.event == "report"
+    assert change(file, workers, pad=pad)
+    assert workers.restarted == [RECOGNIZER]
+    assert workers.board.settings.pad.event == "refuse_recognized"
+
+
 def test_what_needs_a_restart_is_named_and_left_as_it_was(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
