@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verify.add_argument(
         "person_id", metavar="PERSON", help="id; with -c also the whole name, as in its gallery"
     )
+    verify.add_argument(
+        "--challenge",
+        action="store_const",
+        const=True,
+        help="they have to turn, come closer or move back besides, as the device asks them to",
+    )
     identify = add("identify", "who is at the door now?")
     enroll = add("enroll", "templates of the person at the door, sealed to the administrator")
     enroll.add_argument("--frames", type=at_least(1), help="good and different ones (default: 5)")
@@ -121,7 +127,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
     if args.command == "verify":
         args.person_id = _person_id(args.person_id, args.config)
     names = {"timeout": "timeout_s", "person_id": "person_id", "frames": "frames", "track": "track"}
-    names["event_id"] = "event_id"
+    names |= {"event_id": "event_id", "challenge": "challenge"}
     found = {field: getattr(args, name, None) for name, field in names.items()}
     return {field: value for field, value in found.items() if value is not None}
 
@@ -190,8 +196,21 @@ def _show(
         )
     if answer.status != "ok":
         return REFUSED
-    matched = answer.data is not None and answer.data.get("outcome") == "match"
-    return REFUSED if args.command == "verify" and not matched else 0
+    return 0 if args.command != "verify" or _matched(answer, args) else REFUSED
+
+
+def _matched(answer: AnyAnswer, args: argparse.Namespace) -> bool:
+    from edgeface.contract.answers import VerifyData
+    from edgeface.contract.codec import from_mapping
+
+    if answer.data is None or answer.data.get("outcome") != "match":
+        return False
+    if not getattr(args, "challenge", None):
+        return True
+    challenged = from_mapping(VerifyData, dict(answer.data), "data").seen.pad.challenged
+    if not challenged:
+        warn("the device has put no challenge, as older versions do; update it to rely on one")
+    return challenged
 
 
 def _opened(answer: AnyAnswer, secret: AdministratorSecret, event_id: str | None) -> bytes:

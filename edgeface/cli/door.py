@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,8 @@ if TYPE_CHECKING:  # so that --help needs neither paho nor cryptography
 
 OPENED: Final = 0
 SHUT: Final = 1
+_WITHIN_S: Final = 5.0
+_CHALLENGE_WITHIN_S: Final = 15.0
 _MAX_WITHIN_S: Final = 60.0
 
 
@@ -74,7 +77,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "1: shut, 4: nobody has answered",
     )
     parser.add_argument(
-        "--within", type=between(1, 600), default=5.0, metavar="S", help="for --verify"
+        "--challenge",
+        action="store_true",
+        help="for --verify: the person has to turn, come closer or move back besides, as the "
+        "device asks them to; each prompt is shown",
+    )
+    parser.add_argument(
+        "--within",
+        type=between(1, 600),
+        metavar="S",
+        help=f"for --verify; default: {_WITHIN_S:g}, with --challenge {_CHALLENGE_WITHIN_S:g}",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
@@ -82,6 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Judge messages until SIGINT or SIGTERM; 0. With --verify: 0 opened, 1 shut."""
     inbox: Inbox = queue.SimpleQueue()
+    if args.challenge and args.verify is None:
+        raise SettingsError("--challenge is for --verify PERSON_ID: it is put to one person")
     if args.verify is not None:
         return _ask(args, *_given(args))
     with _ended_by_signals(inbox):
@@ -121,7 +135,8 @@ def _ask(
     person_id, client = args.verify, place.client
     if not is_person_id(person_id):
         raise SettingsError(f"--verify {person_id!r}: no person id")
-    if not 1 <= args.within <= _MAX_WITHIN_S:
+    within_s = args.within or (_CHALLENGE_WITHIN_S if args.challenge else _WITHIN_S)
+    if not 1 <= within_s <= _MAX_WITHIN_S:
         raise SettingsError(f"--within: 1 to {_MAX_WITHIN_S:g} seconds")
     with Caller(place.options, topics, client) as caller:
         session = caller.session()
@@ -131,10 +146,10 @@ def _ask(
             person_id,
             client=client,
             session=session,
-            timeout_s=args.within,
-            live_only=args.live_only,
+            timeout_s=within_s,
+            demand="challenge" if args.challenge else "live" if args.live_only else None,
         )
-        verdict = claim.ask(caller)
+        verdict = claim.ask(caller, lambda told: show({"door": "ask", **asdict(told)}))
     if verdict is None:
         show({"door": "shut", "reason": "no_answer"})
         raise NoAnswerError(f"no answer within {claim.wait_s:g} s")

@@ -80,6 +80,11 @@ Hint: TypeAlias = Literal[
 ]
 """What the next frame of an enrolment should be."""
 
+Prompt: TypeAlias = Literal[
+    "look_into_camera", "look_left", "look_right", "come_closer", "move_back"
+]
+"""What the person at the door is asked to do; left and right are the person's own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Error:
@@ -171,6 +176,18 @@ class IdentifyData:
     outcome: Outcome
     match: Match | None
     seen: Seen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyProgress:
+    """What a challenge asks the person at the door to do now."""
+
+    done: Count
+    """Steps that were answered, of those wanted."""
+    wanted: Count
+    prompt: Prompt
+    message: Line
+    """The prompt for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

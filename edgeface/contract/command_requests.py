@@ -58,6 +58,9 @@ class Verify(Command):
 
     person_id: PersonId
     timeout_s: Timeout = None
+    challenge: bool | None = None
+    """True: the person has to do besides what the device asks for; it takes 6 to 15 s. Else that is
+    for the device's policy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

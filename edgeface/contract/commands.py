@@ -25,6 +25,7 @@ from edgeface.contract.answers import (
     ReloadData,
     SnapshotData,
     VerifyData,
+    VerifyProgress,
     WhyData,
 )
 from edgeface.contract.channels import BASE, Channel, Part
@@ -61,7 +62,9 @@ class CommandType:
 
 COMMANDS: Final[Mapping[Verb, CommandType]] = {
     "ping": CommandType(Ping, Answer[PingData], for_doors=True),
-    "verify": CommandType(Verify, Answer[VerifyData], for_doors=True, wait_s=60),
+    "verify": CommandType(
+        Verify, Answer[VerifyData], progress=Answer[VerifyProgress], for_doors=True, wait_s=60
+    ),
     "identify": CommandType(Identify, Answer[IdentifyData], for_doors=True, wait_s=60),
     "enroll": CommandType(
         Enroll, Answer[EnrollData], progress=Answer[EnrollProgress], sealed=True, wait_s=600

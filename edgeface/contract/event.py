@@ -119,6 +119,12 @@ class Pad:
             raise ContractError("inconsistent", "pad: live is said of what was not assessed")
 
     @property
+    def challenged(self) -> bool:
+        """Whether the person has passed a challenge."""
+        sources = self.sources or ()
+        return any(source.name == "challenge" and source.live is True for source in sources)
+
+    @property
     def told(self) -> str:
         """For people: the word and the scores that it comes from."""
         if not self.assessed:

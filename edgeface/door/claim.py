@@ -8,17 +8,20 @@ answer to its own transaction, about the person it asked for.
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeAlias
 
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec
-from edgeface.contract.answers import Answer, VerifyData
+from edgeface.contract.answers import Answer, AnyAnswer, VerifyData, VerifyProgress
 from edgeface.contract.topics import Topics
 from edgeface.door.policy import Verdict
 from edgeface.mqtt.caller import Caller, Question, question
 from edgeface.security.keys import VerifyingKey
 
+Demand: TypeAlias = Literal["live", "challenge"]
+"""Evidence of a live person; of one who has passed a challenge."""
 GRACE_S: Final = 0.5
 """For the way to the device and back."""
 
@@ -35,32 +38,54 @@ class Claim:
         client: str,
         session: str,
         timeout_s: float,
-        live_only: bool = False,
+        demand: Demand | None = None,
     ) -> None:
-        """`live_only`: as of `DoorPolicy`."""
+        """`demand`: what a match has to come with, whatever the device's policy is."""
         self._topics = topics
         self._key = key
         self._person_id = person_id
         self._session = session
-        self._live_only = live_only
-        codec.prepare(Answer[VerifyData])
+        self._demand = demand
+        codec.prepare(Answer[VerifyData], Answer[VerifyProgress])
         self.wait_s: Final = timeout_s + GRACE_S
         """An answer that comes later opens nothing."""
-        self.question: Final[Question] = question(
-            topics, "verify", client, session, {"person_id": person_id, "timeout_s": timeout_s}
-        )
+        asked: dict[str, Any] = {"person_id": person_id, "timeout_s": timeout_s}
+        if demand == "challenge":
+            asked["challenge"] = True
+        self.question: Final[Question] = question(topics, "verify", client, session, asked)
         """What to ask."""
         self._answered = False
 
-    def ask(self, caller: Caller) -> Verdict | None:
-        """Send the question and wait; None when nobody has answered in time."""
+    def ask(
+        self, caller: Caller, tell: Callable[[VerifyProgress], None] = lambda _: None
+    ) -> Verdict | None:
+        """Send the question and wait; None when nobody has answered in time. `tell` is given what
+        the person is asked to do meanwhile."""
         caller.put(self.question)
         asked_s = time.monotonic()
         while message := caller.receive(asked_s + self.wait_s - time.monotonic()):
+            prompt = self.prompt(message)
+            if prompt is not None:
+                tell(prompt)
+                continue
             verdict = self.judge(message, time.monotonic() - asked_s)
             if verdict is not None:
                 return verdict
         return None
+
+    def prompt(self, message: Message) -> VerifyProgress | None:
+        """What the device asks the person to do; None where the message is no such prompt of it
+        for this claim."""
+        if message.topic != self.question.response_topic or message.retain:
+            return None
+        if self._key.reason_against(message) is not None:
+            return None
+        try:
+            answer = codec.from_json(Answer[VerifyProgress], message.payload)
+        except ContractError:
+            return None
+        mine = (answer.transaction, answer.session) == (self.question.transaction, self._session)
+        return answer.data if mine and answer.status == "progress" else None
 
     def judge(self, message: Message, elapsed_s: float) -> Verdict | None:
         """The verdict on a message that came `elapsed_s` after the question was sent; None when it
@@ -76,11 +101,12 @@ class Claim:
             return Verdict(False, "too_late")
         # 2. Is it the answer to this question?
         try:
+            asked = codec.from_json(AnyAnswer, message.payload).transaction
+            if asked != self.question.transaction:
+                return None  # an earlier question's, or somebody's who uses the same topic
             answer = codec.from_json(Answer[VerifyData], message.payload)
         except ContractError as error:
             return Verdict(False, f"malformed:{error.reason}")
-        if answer.transaction != self.question.transaction:
-            return None  # an earlier question's, or somebody's who uses the same topic
         if (answer.site, answer.device) != (self._topics.site, self._topics.device):
             return Verdict(False, "other_device")
         if answer.session != self._session:
@@ -95,6 +121,9 @@ class Claim:
             return Verdict(False, "other_person")
         if answer.data.outcome != "match":
             return Verdict(False, answer.data.outcome)
-        if self._live_only and answer.data.seen.pad.live is not True:
+        pad = answer.data.seen.pad
+        if self._demand is not None and pad.live is not True:
             return Verdict(False, "not_live")
+        if self._demand == "challenge" and not pad.challenged:
+            return Verdict(False, "not_challenged")
         return Verdict(True, "ok")

@@ -104,7 +104,8 @@ class PadSettings(Section):
     """Of events. `report`: the evidence is told, nothing else. `refuse_recognized`: nobody is
     recognized against evidence of an attack. `challenge`: nor without evidence of a live person."""
     verify: PadPolicy = "report"
-    """The same of the answers to `verify` and `identify`."""
+    """The same of the answers to `verify` and `identify`; with `challenge` each `verify` asks the
+    person for movements in a random order."""
     model: Package | None = Path("pad")
     """The package that looks for attacks; null: none are looked for."""
     target_bpcer: Annotated[float, Field(gt=0, le=0.5)] = 0.01

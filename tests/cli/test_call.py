@@ -157,6 +157,19 @@ def test_a_match_that_nobody_has_signed_for_is_told_with_a_warning(
     assert json.loads(said.out)["signature"] == ("unchecked" if key is None else "good")
 
 
+@pytest.mark.parametrize("challenged", [True, False])
+def test_a_match_of_a_device_that_knows_no_challenge_is_none_where_one_was_demanded(
+    challenged: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = json.loads((EXAMPLES / "answer-verify.json").read_text())["data"]
+    if challenged:
+        source = {"name": "challenge", "score": 1, "live": True}
+        data["seen"]["pad"] = {"assessed": True, "live": True, "sources": [source]}
+    asked = argparse.Namespace(command="verify", out=None, challenge=True)
+    assert _show(answer_with("verify", data), asked, None, None) == (0 if challenged else 1)
+    assert ("has put no challenge" in capsys.readouterr().err) != challenged
+
+
 def test_pages_of_a_gallery_that_go_round_end() -> None:
     class Hostile:
         def call(self, verb: Verb, *_: object, **__: object) -> AnyAnswer:
@@ -168,8 +181,8 @@ def test_pages_of_a_gallery_that_go_round_end() -> None:
 
 
 def test_progress_of_a_verb_that_has_none_is_no_fault_of_the_command_line() -> None:
-    payload = json.loads((EXAMPLES / "answer-verify.json").read_text()) | {"status": "progress"}
+    payload = json.loads((EXAMPLES / "answer-identify.json").read_text()) | {"status": "progress"}
     message = Message("t", json.dumps(payload).encode(), 1, False)
     with pytest.raises(ContractError) as caught:
-        read_answer(message, "verify", None)
+        read_answer(message, "identify", None)
     assert caught.value.reason == "inconsistent"

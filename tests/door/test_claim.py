@@ -12,8 +12,8 @@ import pytest
 
 from edgeface.base.messages import Message
 from edgeface.contract import codec
-from edgeface.contract.answers import Answer, Error, Seen, VerifyData
-from edgeface.contract.event import GalleryUsed, ModelsUsed, Pad
+from edgeface.contract.answers import Answer, Error, Seen, VerifyData, VerifyProgress
+from edgeface.contract.event import GalleryUsed, ModelsUsed, Pad, PadSource
 from edgeface.door.claim import Claim
 from edgeface.security.keys import SigningKey
 from tests.support.commands import CLIENT, SESSION
@@ -92,7 +92,7 @@ def test_a_fresh_signed_match_of_the_right_person_opens_once() -> None:
 def test_a_door_that_demands_a_live_person_opens_for_no_other_match(
     live: bool | None, reason: str
 ) -> None:
-    asked = claim(live_only=True)
+    asked = claim(demand="live")
     found = answer(asked)
     assert found.data is not None
     seen = dataclasses.replace(found.data.seen, pad=Pad(True, live))
@@ -100,6 +100,57 @@ def test_a_door_that_demands_a_live_person_opens_for_no_other_match(
     verdict = asked.judge(sent(codec.to_json(found)), 0.7)
     assert verdict is not None
     assert (verdict.open, verdict.reason) == (live is True, reason)
+
+
+PASSED = PadSource("challenge", 1.0, True)
+
+
+@pytest.mark.parametrize(
+    ("pad", "reason"),
+    [
+        (Pad(True, True, 1.0, (PASSED,)), "ok"),
+        (Pad(), "not_live"),  # of a device that does not know what a challenge is
+        (Pad(True, True, 0.9, (PadSource("motion", 0.9, True),)), "not_challenged"),
+        (Pad(True, False, 0.0, (PASSED, PadSource("passive", 0.0, False))), "not_live"),
+    ],
+)
+def test_a_door_that_demands_a_challenge_asks_for_it_and_opens_for_no_other_match(
+    pad: Pad, reason: str
+) -> None:
+    asked = claim(demand="challenge")
+    assert json.loads(asked.question.publication.payload)["challenge"] is True
+    assert "challenge" not in json.loads(claim().question.publication.payload)
+    found = answer(asked)
+    assert found.data is not None
+    seen = dataclasses.replace(found.data.seen, pad=pad)
+    found = dataclasses.replace(found, data=dataclasses.replace(found.data, seen=seen))
+    verdict = asked.judge(sent(codec.to_json(found)), 0.7)
+    assert verdict is not None
+    assert (verdict.open, verdict.reason) == (reason == "ok", reason)
+
+
+def test_a_prompt_is_shown_and_uses_nothing_up() -> None:
+    asked = claim(demand="challenge")
+    told = VerifyProgress(done=0, wanted=3, prompt="look_left", message="turn to the left")
+    fields: dict[str, Any] = {"status": "progress", "verb": "verify", "site": "hq"}
+    fields |= {"device": "door-1", "answered_at": NOW, "session": SESSION, "data": told}
+
+    def prompt(key: SigningKey = KEY, **changes: Any) -> Message:
+        made: Answer[VerifyProgress] = Answer(
+            **(fields | {"transaction": asked.question.transaction} | changes)
+        )
+        return sent(codec.to_json(made), key=key)
+
+    assert asked.prompt(prompt()) == told
+    assert asked.prompt(prompt(status="ok")) is None
+    assert asked.prompt(prompt(session="f" * 32)) is None
+    assert asked.prompt(prompt(key=SigningKey.generate())) is None
+    earlier = prompt(transaction="x" * 16)
+    assert asked.prompt(earlier) is None
+    assert asked.judge(earlier, 0.5) is None
+    verdict = asked.judge(sent(good(asked)), 0.6)
+    assert verdict is not None
+    assert verdict.reason == "not_live"
 
 
 def test_the_question_is_a_good_request() -> None:

@@ -279,6 +279,25 @@ def test_the_card_and_face_door_opens_for_the_person_of_the_card(door: Door) -> 
     assert json.loads(shut.stdout)["reason"] == "not_enrolled"
 
 
+def test_a_challenge_is_prompted_and_keeps_the_door_shut_for_who_does_not_answer(
+    door: Door,
+) -> None:
+    done = edgeface(
+        "door", "--site", "hq", "--device", "door-1", "--port", str(door.port),
+        "--key", door.folder / "state" / "device.key.pub", "--json",
+        "--verify", PERSON, "--challenge",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    *asked, last = map(json.loads, done.stdout.splitlines())
+    assert (last["door"], last["reason"]) == ("shut", "rejected_pad")
+    assert {each["door"] for each in asked} == {"ask"}
+    assert asked[0]["prompt"] == "look_into_camera"
+    code, answer = call(door, "verify", PERSON, "--challenge", "--timeout", "2")
+    assert (code, answer["data"]["outcome"]) == (1, "rejected_pad")
+    names = [source["name"] for source in answer["data"]["seen"]["pad"]["sources"]]
+    assert "challenge" in names
+
+
 def test_a_device_that_is_not_there_is_a_timeout_of_its_own_code(door: Door) -> None:
     done = edgeface("call", "hq/door-9", "ping", "--port", str(door.port))
     assert done.returncode == 4

@@ -18,8 +18,8 @@ from edgeface.base.clock import utc_now
 from edgeface.base.errors import StateError
 from edgeface.base.messages import Message, Publication
 from edgeface.contract import codec
-from edgeface.contract.answers import Answer, Code, EnrollProgress, Error, SnapshotData
-from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Snapshot, Verb
+from edgeface.contract.answers import Answer, Code, Error, SnapshotData
+from edgeface.contract.command_requests import MAX_COMMAND_BYTES, Snapshot, Verb, Verify
 from edgeface.contract.commands import COMMANDS
 from edgeface.contract.report import Lifecycle
 from edgeface.mqtt.link import DeviceSession
@@ -35,6 +35,7 @@ from edgeface.service.commanding.admission import (
     Request,
     Seal,
 )
+from edgeface.service.commanding.challenging import Challenging
 from edgeface.service.commanding.enrolling import Enrolling
 from edgeface.service.commanding.peephole import Examination, Peephole
 from edgeface.service.commanding.picturing import Picturing
@@ -98,8 +99,8 @@ class CommandDesk:
         self._logged: set[Code] = set()
         self._handlers: Final[Mapping[Verb, _Handler]] = {
             "ping": self._at_once(lambda _: pong(me.clock, lifecycle(), enabled(board.settings))),
-            "verify": self._compare(Verifying),
-            "identify": self._compare(Identifying),
+            "verify": self._verify,
+            "identify": self._identify,
             "enroll": self._enroll,
             "snapshot": self._snapshot,
             "reload": self._reload,
@@ -167,22 +168,36 @@ class CommandDesk:
         """What needs no frame: `tell` makes the data from the command."""
         return lambda request: self._conclude(request, lambda: tell(request.command))
 
-    def _compare(self, kind: type[Verifying | Identifying]) -> _Handler:
-        def handle(request: Request) -> None:
-            settings = self._board.settings.commands
-            timeout_s = _within(request, settings.verify_timeout_s, settings.verify_timeout_max_s)
-            self._look(kind(request, self._rules()), timeout_s)
+    def _verify(self, request: Request) -> None:
+        assert isinstance(request.command, Verify)
+        settings, rules, challenging = self._board.settings, self._rules(), None
+        default_s, limit_s = (
+            settings.commands.verify_timeout_s,
+            settings.commands.verify_timeout_max_s,
+        )
+        if request.command.challenge or settings.pad.verify == "challenge":
+            challenging = Challenging(self._telling(request), rules.same_track_min)
+            default_s = limit_s
+        self._look(Verifying(request, rules, challenging), _within(request, default_s, limit_s))
 
-        return handle
+    def _identify(self, request: Request) -> None:
+        settings = self._board.settings.commands
+        timeout_s = _within(request, settings.verify_timeout_s, settings.verify_timeout_max_s)
+        self._look(Identifying(request, self._rules()), timeout_s)
 
     def _enroll(self, request: Request) -> None:
         settings = self._board.settings.commands
         timeout_s = _within(request, settings.enroll_timeout_s, settings.enroll_timeout_max_s)
+        sealing, tell = self._sealing(request), self._telling(request)
+        self._look(Enrolling(request, self._rules(), sealing, tell), timeout_s)
 
-        def tell(progress: EnrollProgress) -> None:
+    def _telling(self, request: Request) -> Callable[[object], None]:
+        """Sends progress to who has asked; called by any thread."""
+
+        def tell(progress: object) -> None:
             self._inbox.put(lambda: self._answer(request.address, data=progress, progress=True))
 
-        self._look(Enrolling(request, self._rules(), self._sealing(request), tell), timeout_s)
+        return tell
 
     def _snapshot(self, request: Request) -> None:
         assert isinstance(request.command, Snapshot)

@@ -15,6 +15,7 @@ from edgeface.recognition.crops import BestCrops, Crop
 from edgeface.recognition.liveness import Liveness
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.quality import Quality
+from edgeface.recognition.values import Embedding
 from edgeface.service.commanding.admission import Request
 from edgeface.service.commanding.peephole import Glance, View
 from edgeface.service.sightings import face_quality, gallery_used, pad_of
@@ -25,13 +26,18 @@ _GROWTH: Final = 2
 def take_crop(view: View, sight: Sight) -> Crop:
     """A face that passed the quality gate, cut out and embedded where the pipeline has not."""
     assert sight.quality is not None
-    embedding, liveness = sight.embedding, sight.liveness
-    if embedding is None:
-        image = align(view.frame.image, sight.face.landmarks, view.embedder.alignment)
-        embedding = np.asarray(view.embedder.embed([image])[0], dtype=np.float32)
+    liveness = sight.liveness
     if liveness is None and view.scorer is not None:
         (liveness,) = score_faces(view.scorer, view.frame.image, [sight.face])
-    return Crop(embedding, sight.quality, view.moment, liveness)
+    return Crop(embedding_of(view, sight), sight.quality, view.moment, liveness)
+
+
+def embedding_of(view: View, sight: Sight) -> Embedding:
+    """The pipeline's, or made now where it has made none."""
+    if sight.embedding is not None:
+        return sight.embedding
+    image = align(view.frame.image, sight.face.landmarks, view.embedder.alignment)
+    return np.asarray(view.embedder.embed([image])[0], dtype=np.float32)
 
 
 class Evidence(BestCrops):

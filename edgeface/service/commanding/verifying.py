@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edgeface.base.clock import NS
 from edgeface.contract.answers import IdentifyData, VerifyData
 from edgeface.contract.command_requests import Verify
 from edgeface.recognition.assessment import Assessment
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.judge import Judge
-from edgeface.recognition.liveness import NOT_ASSESSED, Liveness
+from edgeface.recognition.liveness import NOT_ASSESSED, Liveness, fuse
 from edgeface.recognition.pipeline import Sight
 from edgeface.recognition.verification import Verification, verify
 from edgeface.service.commanding.admission import Outcome, Request, refusing
+from edgeface.service.commanding.challenging import Challenging
 from edgeface.service.commanding.evidence import Evidence, Looks, seen, take_crop
 from edgeface.service.commanding.peephole import Glance
 from edgeface.service.sightings import match_of
@@ -23,12 +26,16 @@ NO_FACE = refusing("no_face", "nobody stands at the door")
 class Verifying:
     """One claim. Several people at the door end it at once: nobody knows whose card it was."""
 
-    def __init__(self, request: Request, rules: DecisionRules) -> None:
+    def __init__(
+        self, request: Request, rules: DecisionRules, challenging: Challenging | None = None
+    ) -> None:
+        """`challenging`: what a match has to pass besides."""
         assert isinstance(request.command, Verify)
         self.request = request
         self._person_id = request.command.person_id
         self._evidence = Evidence(rules.best_frames, rules.same_track_min)
         self._looks = Looks(rules.min_agreeing, rules.max_looks)
+        self._challenging = challenging
         self._assessment: Assessment | None = None
         self._first_ns: int | None = None
         """When the first good frame of this person was captured."""
@@ -37,8 +44,8 @@ class Verifying:
         self._known = False
 
     def see(self, glance: Glance, *, last: bool) -> Outcome | None:
-        """Take a frame. A match is answered at once, as is somebody who is not enrolled; otherwise
-        when no look is left or the time is over."""
+        """Take a frame. A match is answered at once, or when its challenge is over, as is somebody
+        who is not enrolled; otherwise when no look is left or the time is over."""
         sights = glance.sights
         if len(sights) > 1:
             return MULTIPLE_FACES
@@ -47,15 +54,22 @@ class Verifying:
             if nothing_yet.outcome == "not_enrolled":
                 return self._answer(glance, nothing_yet)
             self._known = True
+        under_way = self._challenging is not None and self._challenging.begun
         if sights:
             self._face_seen = True
-            if sights[0].gate is None:
+            if sights[0].gate is None and not under_way:
                 self._take(glance, sights[0])
             if self._assessment is not None:
                 time_s = glance.frame.boottime_ns / NS
                 self._assessment.observe(glance.frame.image, sights[0].face, time_s)
+        over = self._challenging is not None and self._challenging.see(glance)
+        if under_way:
+            # Somebody may have been removed from the gallery meanwhile.
+            return self._answer(glance, self._compare(glance)) if over or last else None
         if self._ready(glance, last=last) and self._looks.due(self._evidence.taken, last=last):
             self._result = self._compare(glance)
+            if self._result.outcome == "match" and self._challenged(glance) and not last:
+                return None
             if self._result.outcome == "match" or self._looks.exhausted:
                 return self._answer(glance, self._result)
         if not last:
@@ -73,16 +87,27 @@ class Verifying:
             self._assessment, self._first_ns = glance.assessment(), glance.frame.boottime_ns
 
     def _ready(self, glance: Glance, *, last: bool) -> bool:
-        """Whether the evidence of liveness has had its time."""
-        if last or self._assessment is None or self._first_ns is None:
+        """Whether the evidence of liveness has had its time; a challenge gives it as much more."""
+        if last or self._challenging is not None:
+            return True
+        if self._assessment is None or self._first_ns is None:
             return True
         return not self._assessment.may_wait((glance.frame.boottime_ns - self._first_ns) / NS)
 
+    def _challenged(self, glance: Glance) -> bool:
+        """Put the challenge, where there is one, to whom it can still let pass."""
+        if self._challenging is None or self._liveness(glance).live is False:
+            return False
+        self._challenging.begin(self._evidence, glance.sights[0].track_id)
+        return True
+
     def _liveness(self, glance: Glance) -> Liveness:
-        if self._assessment is None:
-            return NOT_ASSESSED
-        least = glance.rules.decision.min_agreeing
-        return self._assessment.evidence(self._evidence.kept, least)
+        challenged = () if self._challenging is None else (self._challenging.source,)
+        found = fuse(challenged) if challenged else NOT_ASSESSED
+        if self._assessment is not None:
+            least = glance.rules.decision.min_agreeing
+            found = self._assessment.evidence(self._evidence.kept, least, *challenged)
+        return replace(found, policy="challenge") if challenged else found
 
     def _compare(self, glance: Glance) -> Verification:
         evidence, gallery = self._evidence, glance.gallery
@@ -105,6 +130,10 @@ class Verifying:
         named_by = result.named_by if result.outcome == "match" else None
         newest, liveness = self._evidence.newest(named_by), self._liveness(glance)
         withheld = result.outcome == "match" and liveness.refusal is not None
+        if self._challenging is not None and result.outcome == "match":
+            passed = self._challenging.source.live is True
+            # They were known along the turn: the frame that has ended the challenge is the newest.
+            withheld, newest = withheld or not passed, None if passed else newest
         data = VerifyData(
             person_id=self._person_id,
             outcome="rejected_pad" if withheld else result.outcome,
