@@ -50,7 +50,7 @@ class CommandsSettings(Section):
     verify_timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
     """Seconds until `verify` and `identify` are answered when the request does not say."""
     verify_timeout_max_s: Annotated[float, Field(ge=1, le=60)] = 15.0
-    """The most that a request may ask for."""
+    """The most that a request may ask for, and what a challenge has when it does not say."""
     enroll_timeout_s: Annotated[float, Field(ge=5, le=600)] = 60.0
     """Seconds for an enrollment when the request does not say."""
     enroll_timeout_max_s: Annotated[float, Field(ge=5, le=600)] = 180.0

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from edgeface.service.board import Board
 from edgeface.service.commanding import admission
 from edgeface.service.commanding.desk import MAX_OF_ONE_CLIENT, MAX_WAITING, CommandDesk, enabled
 from edgeface.service.commanding.telling import MAX_TRACES, Traces, digest
+from edgeface.service.commanding.verifying import Verifying
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.loading import load_settings
@@ -39,12 +40,13 @@ KEY = SigningKey.generate()
 class Desk:
     """A desk whose answers are kept; its worker runs within `with`."""
 
-    def __init__(self, folder: Path, **commands: Any) -> None:
+    def __init__(self, folder: Path, pad: str = "report", **commands: Any) -> None:
         file = folder / "edgeface.yaml"
         camera = {"source": "images", "folder": "."}
         file.write_text(
             yaml.safe_dump(
                 {"site": "hq", "device": "door-1", "camera": camera, "commands": commands}
+                | {"pad": {"verify": pad}}
             )
         )
         clock = Clock()
@@ -76,6 +78,32 @@ class Desk:
         self._pulse.stop.set()
         self._thread.join(5)
         assert not self._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("pad", "asked", "due_s"),
+    [
+        ("report", {}, 5),
+        ("report", {"challenge": True}, 15),
+        ("challenge", {}, 15),
+        ("challenge", {"challenge": False}, 15),
+        ("challenge", {"timeout_s": 8}, 8),
+    ],
+)
+def test_a_challenge_is_put_where_request_or_policy_asks_for_one_and_has_its_time(
+    tmp_path: Path, pad: str, asked: dict[str, Any], due_s: float
+) -> None:
+    with Desk(tmp_path, pad) as desk:
+        board = desk.board
+        board.by_recognizer.models = cast("Any", object())
+        board.by_gallery.index = gallery([])
+        desk.desk.receive(message("verify", fields(person_id="p_annaannaaa", **asked)))
+        eventually(lambda: desk.desk.peephole.now is not None)
+        assert desk.desk.peephole.now is not None
+        examination, due_ns = desk.desk.peephole.now
+    assert isinstance(examination, Verifying)
+    assert examination.is_challenge == (due_s != 5)
+    assert due_ns - examination.request.received_boottime_ns == due_s * 10**9
 
 
 def test_a_flood_is_dropped_and_counted_and_never_waits(tmp_path: Path) -> None:

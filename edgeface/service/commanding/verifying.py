@@ -43,6 +43,11 @@ class Verifying:
         self._face_seen = False
         self._known = False
 
+    @property
+    def is_challenge(self) -> bool:
+        """Whether a match has to pass a challenge."""
+        return self._challenging is not None
+
     def see(self, glance: Glance, *, last: bool) -> Outcome | None:
         """Take a frame. A match is answered at once, or when its challenge is over, as is somebody
         who is not enrolled; otherwise when no look is left or the time is over."""
