@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgeface.base.errors import StateError
 from edgeface.base.files import read_small
+from edgeface.fleet.protocol.keyring import ENCRYPTION_FILES
 from edgeface.gallery.key_file import key_path
 from edgeface.service.doctor.finding import Finding, NotTriedError, Patient, text_of, together
 from edgeface.settings.base import CREDENTIALS_FALLBACK
@@ -40,6 +41,9 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Path, bool]]:
     if settings.gallery.encrypt:
         path = key_path(settings.gallery.key_file, settings.state_dir)
         yield "gallery's key", path, not settings.gallery_file.exists()
+    if settings.gallery.source == "fleet":
+        for path in sorted(settings.fleet_folder.glob(ENCRYPTION_FILES)):
+            yield "fleet's key", path, False
     if settings.mqtt.password_file is not None:
         yield "broker's password", settings.mqtt.password_file, False
     if settings.mqtt.key_file is not None:

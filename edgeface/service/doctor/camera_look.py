@@ -20,7 +20,7 @@ from edgeface.recognition.second_look import look, look_again
 from edgeface.recognition.turning import best_turn
 from edgeface.recognition.values import Face, FaceDetector
 from edgeface.recognition.view import is_black, small_gray
-from edgeface.service.doctor.finding import Finding, Patient, together
+from edgeface.service.doctor.finding import Finding, Patient, failed, together
 from edgeface.service.recognizing import rules_of
 from edgeface.service.reporting import PATIENCE_S
 from edgeface.settings.tree import Settings
@@ -114,8 +114,7 @@ def _rate(settings: Settings, looked: _Looked) -> Iterator[Finding]:
 
 def _picture(looked: _Looked) -> Iterator[Finding]:
     if looked.frozen is not None:
-        said, _, cure = looked.frozen.rpartition("; ")
-        yield Finding("fail", said, cure)
+        yield failed(looked.frozen)
     if is_black(small_gray(looked.kept[-1].image)):
         yield Finding("warn", "the picture is black", "uncover the lens, or light the place")
 

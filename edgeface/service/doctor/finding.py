@@ -74,6 +74,12 @@ Look: TypeAlias = Callable[[Patient], Finding]
 """A check. It may raise an EdgefaceError or OSError, whose words are what is wrong."""
 
 
+def failed(text: str) -> Finding:
+    """Of an error that names the way out behind its last semicolon, where it has one."""
+    said, _, cure = text.rpartition("; ")
+    return Finding("fail", said, cure) if said else Finding("fail", text)
+
+
 def together(findings: Sequence[Finding]) -> Finding:
     """Several as one, at least one: the worst verdict, and what each says, the worst first."""
     ranked = sorted(findings, key=lambda found: -_BY_WEIGHT.index(found.verdict))

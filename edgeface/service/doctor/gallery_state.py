@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from edgeface.base.clock import NS, Clock
 from edgeface.base.counting import counted, people
+from edgeface.base.errors import GalleryError, StateError
 from edgeface.fleet.device.tables import FleetTables
 from edgeface.fleet.device.trusted import Trusted
 from edgeface.fleet.protocol.terms import RefusedError
@@ -13,7 +14,7 @@ from edgeface.gallery.opening import gallery_key
 from edgeface.gallery.store import GalleryStore
 from edgeface.inference.package import load_package
 from edgeface.service.checked_models import in_use
-from edgeface.service.doctor.finding import Finding, Patient, together
+from edgeface.service.doctor.finding import Finding, Patient, failed, together
 from edgeface.service.fleet_gallery import DAY_S, provision_of
 from edgeface.settings.tree import Settings
 
@@ -24,7 +25,10 @@ def gallery(patient: Patient) -> Finding:
     settings = patient.configured
     fleet = settings.gallery.source == "fleet"
     if fleet:
-        provision_of(settings)  # which is to be told before there is a gallery
+        try:
+            provision_of(settings)  # which is to be told before there is a gallery
+        except (GalleryError, StateError) as error:
+            return failed(str(error))
     if not settings.gallery_file.exists():
         if fleet:
             text = "nothing has come of the fleet's gallery yet, so nobody is recognized"

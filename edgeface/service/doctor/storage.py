@@ -15,6 +15,7 @@ from edgeface.service.doctor.finding import (
     Finding,
     NotTriedError,
     Patient,
+    failed,
     number_of,
     text_of,
     together,
@@ -48,8 +49,7 @@ def state(patient: Patient) -> Finding:
     if not folder.exists():
         return Finding("ok", f"{folder} (made at the first start)")
     if (trouble := folder_trouble(folder)) is not None:
-        said, _, cure = trouble.rpartition("; ")
-        return Finding("fail", said, cure)
+        return failed(trouble)
     if os.geteuid() == 0 and folder.stat().st_uid != 0:
         text = f"{folder} belongs to {_owner(folder)}: what root may do says nothing of that user"
         return Finding("warn", text, f"sudo -u {_owner(folder)} edgeface doctor")

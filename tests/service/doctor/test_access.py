@@ -40,6 +40,16 @@ def test_a_key_that_others_may_read_is_told(tmp_path: Path) -> None:
     assert found.cure == f"chmod 600 {tmp_path}/state/device.key"
 
 
+def test_the_fleets_key_is_looked_at_as_well(tmp_path: Path) -> None:
+    one = patient(tmp_path, more="gallery: {source: fleet}")
+    put(tmp_path, "state/fleet/encryption-0123456789abcdef.key", "x")
+    key = tmp_path / "state/fleet/encryption-0123456789abcdef.key"
+    key.chmod(0o600)
+    assert f"fleet's key: {key}, of mode 0600" in keys(one).detail
+    key.chmod(0o644)
+    assert keys(one).cure == f"chmod 600 {key}"
+
+
 def test_a_password_that_is_not_there_is_told(tmp_path: Path) -> None:
     found = keys(patient(tmp_path, more="mqtt: {username: a, password_file: secret}"))
     assert found.verdict == "fail"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgeface.base.clock import NS, Clock
-from edgeface.base.errors import GalleryError, StateError
+from edgeface.base.errors import GalleryError
 from edgeface.gallery.opening import open_gallery
 from edgeface.inference.package import load_package
 from edgeface.service.doctor.finding import Patient
@@ -116,5 +116,7 @@ def test_how_old_a_fleets_gallery_is(
 
 
 def test_a_device_without_the_fleets_keys_is_told(tmp_path: Path) -> None:
-    with pytest.raises((StateError, GalleryError)):
-        gallery(patient(tmp_path, "gallery: {source: fleet}"))
+    found = gallery(patient(tmp_path, "gallery: {source: fleet}"))
+    assert found.verdict == "fail"
+    assert found.detail.endswith("no administrator-*.pub")
+    assert found.cure == "copy the files that `edgeface fleet device add` made"
