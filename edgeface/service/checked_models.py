@@ -112,7 +112,7 @@ def _liveness(settings: Settings) -> PassiveLiveness | None:
         if pad.refusing:
             policies = " and ".join(f"pad.{policy}" for policy in pad.refusing)
             raise ModelError(
-                f"{error}; {policies} needs it: mend pad.model, or say report"
+                f"{error}; {policies} cannot do without: mend section pad, or say report"
             ) from error
         _log.warning("liveness is not assessed: %s", error)
         return None

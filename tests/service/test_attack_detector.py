@@ -61,7 +61,9 @@ def test_one_that_cannot_be_used_is_an_error_where_a_policy_refuses(
     with pytest.raises(ModelError) as caught:
         open_checked(settings(verify="challenge", **pad))
     assert why in str(caught.value)
-    assert "pad.verify: challenge needs it: mend pad.model, or say report" in str(caught.value)
+    assert "pad.verify: challenge cannot do without: mend section pad, or say report" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("name", ["event", "verify"])

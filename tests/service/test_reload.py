@@ -106,7 +106,7 @@ def test_a_policy_is_taken_only_with_what_it_goes_by(
     workers = Workers(file)
     pad = {"event": "refuse_recognized"}
     assert not change(file, workers, pad=pad | {"model": "no_such_model"})
-    assert "pad.event: refuse_recognized needs it" in caplog.text
+    assert "pad.event: refuse_recognized cannot do without" in caplog.text
     assert workers.restarted == []
     assert workers.board.settings.pad.event == "report"
     assert change(file, workers, pad=pad)

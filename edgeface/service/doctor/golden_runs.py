@@ -24,7 +24,8 @@ def _attack_detector(patient: Patient) -> Finding:
     except ModelError as error:
         if pad.refusing:
             raise
-        return Finding("warn", f"liveness is not assessed: {error}", "mend pad.model, or null")
+        cure = "mend section pad of the configuration, or set pad.model: null"
+        return Finding("warn", f"liveness is not assessed: {error}", cure)
     if found is None:
         return Finding("ok", "pad.model is null: liveness is not assessed")
     description = found.package.description
