@@ -49,6 +49,6 @@ cp tests/aarch64/look.py "$root/work/"
 "$PYTHON" tests/aarch64/look.py see "$root/work/film" "$work/here.json"
 chroot "$root" uname -sm
 chroot "$root" /opt/edgeface/bin/pip list | grep -E 'edgeface|litert|numpy|opencv'
-chroot "$root" /opt/edgeface/bin/edgeface models check | grep -E '^[a-z]|golden'
+chroot "$root" /opt/edgeface/bin/edgeface models check | grep -E '^[a-z]|golden run'
 chroot "$root" /opt/edgeface/bin/python /work/look.py see /work/film /work/there.json
 "$PYTHON" tests/aarch64/look.py compare "$work/here.json" "$root/work/there.json"
