@@ -125,7 +125,7 @@ class Challenge:
 
     @property
     def over(self) -> bool:
-        """Whether anything can still change."""
+        """Whether nothing changes any more."""
         return self._reason is not None or self.done == len(self.steps)
 
     @property
@@ -138,7 +138,7 @@ class Challenge:
             "steps": list(self.steps),
             "done": self.done,
             "reason": "passed" if passed else self._reason or "not_finished",
-            "reaction_s": self._reactions_s,
+            "reaction_s": list(self._reactions_s),
             "likeness": min(self._likenesses, default=None),
         }
         return Source("challenge", None if live is None else float(live), live, detail)
