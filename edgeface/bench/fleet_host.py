@@ -64,8 +64,10 @@ class Collected:
     """What one collector got."""
 
     name: str
-    at_s: dict[str, float]
+    count: int
     twice: int
+    at_s: dict[str, float]
+    """When, by event id; empty unless all was asked for."""
 
 
 class _Wire(Connection):
@@ -191,7 +193,7 @@ def run_host(plans: Sequence[DevicePlan], pipe: Pipe) -> None:
 
 
 def run_collector(name: str, host: str, port: int, pipe: Pipe) -> None:
-    """The process of one collector, until `stop`; at `state` it says `Collected`."""
+    """The process of one collector, until `stop`; at `count` and `all` it says `Collected`."""
     wire = Connection(ConnectionOptions(host, port, name))
     wire.open()
     wire.subscribe([Subscription(COLLECTORS)])
@@ -206,7 +208,8 @@ def run_collector(name: str, host: str, port: int, pipe: Pipe) -> None:
                 twice += event_id in at_s
                 at_s.setdefault(event_id, arrived_s)
         if subscribed and pipe.poll():
-            if pipe.recv() == "stop":
+            command = pipe.recv()
+            if command == "stop":
                 wire.close()
                 return
-            pipe.send(Collected(name, dict(at_s), twice))
+            pipe.send(Collected(name, len(at_s), twice, at_s if command == "all" else {}))
