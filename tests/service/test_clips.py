@@ -87,3 +87,12 @@ def test_a_person_who_stays_is_not_embedded_in_every_frame(
     played: dict[str, Played], name: str
 ) -> None:
     assert played[name].embedded <= 0.4 * played[name].frames
+
+
+@pytest.mark.parametrize("name", [HER, *OTHERS])
+def test_a_live_person_is_not_refused_as_a_picture(door: ClipDoor, clips: Path, name: str) -> None:
+    index = door.enroll(frame_of(clips / name))
+    result = door.play(clips / name, index, every=EVERY, policy="refuse_recognized")
+    (decision,) = result.recognized()
+    assert decision.liveness.assessed
+    assert "rejected_pad" not in result.outcomes()

@@ -12,15 +12,18 @@ import cv2
 from edgeface.base.clock import ManualClock
 from edgeface.capture.factory import make_backend
 from edgeface.gallery.gate import Gate, Portrait
-from edgeface.inference.models import open_models
+from edgeface.inference.models import open_liveness, open_models
+from edgeface.recognition.assessment import AssessmentRules
 from edgeface.recognition.decision import Decision
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.index import GalleryIndex
+from edgeface.recognition.liveness import Policy
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.values import Image
 from edgeface.settings.camera import SimulatedCamera, StreamCamera
 from edgeface.settings.models import ModelsSettings
+from edgeface.settings.recognition import PadSettings
 from tests.support.people import everybody, gallery
 
 PERSON = "p_herherherhe"
@@ -92,9 +95,16 @@ class ClipDoor:
         assert isinstance(portrait, Portrait), portrait
         return gallery([portrait.embedding], [name])
 
-    def play(self, clip: Path, index: GalleryIndex, *, every: int = 1) -> Played:
-        """Put every so manieth frame to decision, as a camera of fewer frames a second would."""
-        pipeline = Pipeline(self.detector, self.embedder, self.calibration, PipelineRules())
+    def play(
+        self, clip: Path, index: GalleryIndex, *, every: int = 1, policy: Policy | None = None
+    ) -> Played:
+        """Put every so manieth frame to decision, as a camera of fewer frames a second would.
+        `policy`: what evidence of an attack does; None: none is looked for."""
+        pad = PadSettings()
+        assert pad.model is not None
+        scorer = None if policy is None else open_liveness(pad.model, "auto", pad.target_bpcer)
+        rules = PipelineRules(assessment=AssessmentRules(policy or "report"))
+        pipeline = Pipeline(self.detector, self.embedder, self.calibration, rules, scorer=scorer)
         known = Gallery(index, everybody(index))
         tracks: Counter[int] = Counter()
         decisions: list[Decision] = []
