@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.base.errors import ModelError
 from edgeface.demo.photographs import COLLINS
 from edgeface.inference.detector import Detector
 from edgeface.inference.embedder import Embedder
@@ -168,9 +169,11 @@ def open_folder(folder: Path) -> Detector | Embedder | PassiveLiveness:
 def write_golden(folder: Path, description: dict[str, Any], detector: Path | None = None) -> None:
     """Run the model on the golden picture, keep input and output, and check that it passes.
 
-    All but a detector need the package of a `detector` to find the face. Raises ModelError when the
-    picture with red and blue swapped passes as well.
+    All but a detector need the package of a `detector` to find the face. Raises ModelError without
+    it, and when the picture with red and blue swapped passes as well.
     """
+    if detector is None and description["task"] != "face-detection":
+        raise ModelError(f"{folder}: its golden run needs a face, and so a detector: --detector")
     write_arrays(folder, input=np.zeros((1, 1, 3), np.uint8))
     write_description(folder, description)
     model = open_folder(folder)
@@ -185,7 +188,7 @@ def write_golden(folder: Path, description: dict[str, Any], detector: Path | Non
         found = model.detect_input(pixels)
         outputs = {"boxes": found.boxes, "landmarks": found.landmarks, "scores": found.scores}
     else:
-        assert detector is not None, "this model's golden run needs a detector: --detector"
+        assert detector is not None
         finder = open_folder(detector)
         assert isinstance(finder, Detector)
         face = finder.detect(picture)[0]

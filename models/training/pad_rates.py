@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.base.errors import ModelError
 from edgeface.inference.package_files import write_calibration
 from edgeface.inference.passive_liveness import PassiveLiveness
 from models.training import pad_pool
@@ -108,9 +109,10 @@ def _people(pool: PadPool, rows: NDArray[np.int64]) -> NDArray[np.str_]:
 
 
 def package_scores(folder: Path, pool: PadPool) -> Floats:
-    """Scores of every row by the int8 package."""
+    """Scores of every row by the int8 package. Raises ModelError for one of another task."""
     model = open_folder(folder)
-    assert isinstance(model, PassiveLiveness)
+    if not isinstance(model, PassiveLiveness):
+        raise ModelError(f"{folder}: {model.package.description.task}, not an attack detector")
     return model.score(list(pool.images))
 
 
