@@ -43,7 +43,8 @@ def _singles(cells: Sequence[Cell]) -> list[str]:
 
 def _pairs(cells: Sequence[Cell]) -> list[str]:
     """A matrix: when the later of the two was told, and when all was well again."""
-    names = list(dict.fromkeys(fault.name for cell in cells for fault in cell.faults))
+    in_turn = [cell.faults[which].name for which in (0, 1) for cell in cells]
+    names = list(dict.fromkeys(in_turn))
     found = {frozenset(fault.name for fault in cell.faults): cell for cell in cells}
     columns = names[1:]
     numbers = {name: number for number, name in enumerate(names, 1)}
