@@ -64,7 +64,7 @@ def _list(packages: tuple[Path, ...]) -> int:
         description = package.description
         where = "cpu, edgetpu" if package.compiled else "cpu"
         print(
-            f"{description.name:<20} {description.version:<12} {description.task:<15} "
+            f"{description.name:<20} {description.version:<12} {description.task:<16} "
             f"{description.input.width}x{description.input.height:<5} {where:<13} "
             f"sha256:{package.sha256[:16]}  {path}"
         )
