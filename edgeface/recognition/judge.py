@@ -86,7 +86,8 @@ class Judge:
         return self.recognized or self.withheld or self._closed
 
     def observe(self, image_bgr: Image, face: Face, time_s: float) -> None:
-        """Take the face in the next frame, BGR uint8 `(h, w, 3)`, good or not: how it moves."""
+        """Take the face in a frame, BGR uint8 `(h, w, 3)`: how it moves. Only of good crops, as
+        whose face it is, is looked at every `RECHECK_S` in these alone."""
         if self._assessment is not None and not self.settled:
             self._assessment.observe(image_bgr, face, time_s)
 

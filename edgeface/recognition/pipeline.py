@@ -273,9 +273,6 @@ class Pipeline:
         judge.last_seen = now
         with self._stage("look again"):
             face = look_again(self._detector, image, face)
-        if self._scorer is not None:
-            with self._stage("liveness"):
-                judge.observe(image, face, now.time_s)
         try:
             with self._stage("align"):
                 crop = align(image, face.landmarks)
@@ -287,7 +284,11 @@ class Pipeline:
             gate = refusal(quality, self._rules.limits)
         if gate is not None:
             judge.refuse(gate, quality)
-        if gate is not None or not judge.wants(quality, now.time_s):
+            return _Measured(number, face, quality, gate)
+        if self._scorer is not None:
+            with self._stage("liveness"):
+                judge.observe(image, face, now.time_s)
+        if not judge.wants(quality, now.time_s):
             return _Measured(number, face, quality, gate)
         with self._stage("align"):
             crop = align(image, face.landmarks, self._embedder.alignment)

@@ -170,3 +170,20 @@ def test_the_motion_of_a_track_is_followed_until_a_name_was_said(
     scene = Scene(INDEX, scorer=Scorer(0.9))
     scene.play(20, (500.0, ANNA))
     assert len(seen) == 3
+
+
+def test_a_face_that_is_not_good_enough_to_be_compared_brings_no_motion(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody knows whose it is: a live accomplice who turns away in the place of the picture that
+    is held up afterwards would make that live."""
+    seen: list[float] = []
+    monkeypatch.setattr(Planarity, "observe", lambda _self, _image, _face, at: seen.append(at))
+    scene = Scene(INDEX, scorer=Scorer(0.9))
+    scene.stage.actors = [(replace(face(500.0), score=0.1), ANNA)]
+    for _ in range(10):
+        scene.step()
+    assert seen == []
+    scene.play(3, (500.0, ANNA))
+    assert [decision.outcome for decision in scene.decisions] == ["recognized"]
+    assert len(seen) == 3

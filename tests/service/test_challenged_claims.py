@@ -168,6 +168,16 @@ def test_two_people_end_a_challenge(scene: Examined, anna: Embedding, boris: Emb
     assert scene.code() == "multiple_faces"
 
 
+def test_a_match_in_the_last_frame_without_a_face_is_put_no_challenge_and_refused(
+    scene: Examined, anna: Embedding, boris: Embedding
+) -> None:
+    scene.index, known = gallery([boris], [ANNA]), scene.index
+    challenged = Challenged(scene, timeout_s=1.2).play(anna, frames=5)
+    scene.index = known
+    scene.watch(10)
+    assert challenged.verdict == ("rejected_pad", None, "not_begun")
+
+
 # With the models that ship, before what the simulated camera draws.
 
 SIZE = (640, 360)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,12 @@ import pytest
 
 from edgeface.recognition.assessment import AssessmentRules
 from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.planarity import Planarity
 from edgeface.recognition.values import Embedding
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from tests.support.doorstep import Scorer
 from tests.support.examined import Examined, request
-from tests.support.people import gallery, identity
+from tests.support.people import face, gallery, identity
 
 ANNA = "p_annaannaaa"
 RULES = DecisionRules()
@@ -80,6 +82,25 @@ def test_somebody_else_in_the_same_place_brings_evidence_of_their_own(
     pad = scene.data().seen.pad
     assert scene.data().outcome == "match"
     assert (pad.live, pad.score, scene.shown) == (None, 0.9, 16)
+
+
+@pytest.mark.parametrize("verb", ["verify", "identify"])
+def test_a_face_that_is_not_good_enough_to_be_compared_brings_no_motion(
+    scene: Examined, anna: Embedding, verb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(Planarity, "observe", lambda _self, _image, _face, at: seen.append(at))
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=1.0)
+    if verb == "verify":
+        claim(scene)
+    else:
+        scene.begin(Identifying(request(verb, scene.time_s), RULES))
+    scene.act(2, (500, anna))
+    marks = face(500).landmarks
+    lying = marks.mean(axis=0) + (marks - marks.mean(axis=0))[:, ::-1] * (1, -1)
+    scene.watch(5, (replace(face(500), landmarks=lying.astype(np.float32)), anna))
+    assert not scene.ended
+    assert len(seen) == 2
 
 
 def test_a_face_that_recognition_has_not_embedded_is_scored_as_well(

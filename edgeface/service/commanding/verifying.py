@@ -62,18 +62,17 @@ class Verifying:
         under_way = self._challenging is not None and self._challenging.begun
         if sights:
             self._face_seen = True
-            if sights[0].gate is None and not under_way:
-                self._take(glance, sights[0])
-            if self._assessment is not None:
-                time_s = glance.frame.boottime_ns / NS
-                self._assessment.observe(glance.frame.image, sights[0].face, time_s)
+            if sights[0].gate is None:
+                if not under_way:
+                    self._take(glance, sights[0])
+                self._observe(glance, sights[0])
         over = self._challenging is not None and self._challenging.see(glance)
         if under_way:
             # Somebody may have been removed from the gallery meanwhile.
             return self._answer(glance, self._compare(glance)) if over or last else None
         if self._ready(glance, last=last) and self._looks.due(self._evidence.taken, last=last):
             self._result = self._compare(glance)
-            if self._result.outcome == "match" and self._challenged(glance) and not last:
+            if self._result.outcome == "match" and not last and self._challenged(glance):
                 return None
             if self._result.outcome == "match" or self._looks.exhausted:
                 return self._answer(glance, self._result)
@@ -90,6 +89,12 @@ class Verifying:
             self._result = None
         if another or self._first_ns is None:
             self._assessment, self._first_ns = glance.assessment(), glance.frame.boottime_ns
+
+    def _observe(self, glance: Glance, sight: Sight) -> None:
+        """How it moves, of good frames alone: of others nobody knows whose face it is."""
+        if self._assessment is not None:
+            time_s = glance.frame.boottime_ns / NS
+            self._assessment.observe(glance.frame.image, sight.face, time_s)
 
     def _ready(self, glance: Glance, *, last: bool) -> bool:
         """Whether the evidence of liveness has had its time; a challenge gives it as much more."""
@@ -186,10 +191,10 @@ class Identifying:
         judge = self._judge
         if judge is None or sight.track_id != judge.track_id:
             judge = self._begin(glance, sight)
-        judge.observe(glance.frame.image, sight.face, glance.frame.boottime_ns / NS)
         if sight.gate is not None:
             judge.refuse(sight.gate, sight.quality)
             return
+        judge.observe(glance.frame.image, sight.face, glance.frame.boottime_ns / NS)
         crop = take_crop(glance, sight)
         if not judge.add(crop):
             self._begin(glance, sight).add(crop)
