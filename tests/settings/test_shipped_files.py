@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
@@ -16,13 +18,25 @@ from edgeface.settings.tree import Settings, settings_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = ROOT / "config" / "fleet"
-FILES = sorted(path for path in (ROOT / "config").rglob("*.yaml") if FLEET not in path.parents)
+OTHERS = ROOT / "config" / "brokers"
+"""Of other programs, which do not run here."""
+FILES = sorted(
+    path for path in (ROOT / "config").rglob("*.yaml") if not {FLEET, OTHERS} & {*path.parents}
+)
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in FILES])
 def test_a_shipped_configuration_loads_and_fits_the_schema(path: Path) -> None:
     load_settings(path)
     jsonschema.validate(yaml.safe_load(path.read_text()), settings_schema())
+
+
+def test_the_configurations_of_other_programs_are_well_formed() -> None:
+    vector = yaml.safe_load((OTHERS / "vector.yaml").read_text())
+    assert vector["sinks"]["kafka"]["inputs"] == list(vector["transforms"])
+    telegraf = tomllib.loads((OTHERS / "telegraf.conf").read_text())
+    assert list(telegraf) == ["inputs", "outputs"]
+    assert ET.parse(OTHERS / "hivemq.xml").getroot().tag == "hivemq"
 
 
 def test_the_shipped_site_holds_on_a_device_as_it_was_checked(tmp_path: Path) -> None:
