@@ -2,8 +2,9 @@
 machine's clock, and new. Every message is judged; a refusal is shown with its reason and counted.
 
 A PHOTOGRAPH MAY PASS: the evidence of liveness (`pad`) is weak, and refuses nobody unless the
-device is set to, or this door by --live-only. Card and face (`verify`) is the way for an
-entrance; do not let a face alone open it.
+device is set to, or this door by --live-only, which a film of a moving face passes half the time.
+Card and face (`verify`, with --challenge) is the way for an entrance; do not let a face alone open
+it.
 The clock of this machine has to be right: keep NTP running.
 """
 
@@ -68,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--live-only",
         action="store_true",
-        help="open only where there is evidence of a live person (pad.live is true) besides",
+        help="open only where there is evidence of a live person (pad.live is true) besides: it "
+        "stops pictures, but of films of a face that moves about half count as live. "
+        "The device has to wait for that evidence: set its pad.event (for --verify: pad.verify) to "
+        "refuse_recognized or challenge, or hardly anybody is let in",
     )
     parser.add_argument(
         "--verify",
@@ -80,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--challenge",
         action="store_true",
         help="for --verify: the person has to turn, come closer or move back besides, as the "
-        "device asks them to; each prompt is shown",
+        "device asks them to; each prompt is shown. Needed as well where the device demands it of "
+        f"everybody (pad.verify: challenge), as {_WITHIN_S:g} s are too short for it",
     )
     parser.add_argument(
         "--within",
@@ -155,7 +160,7 @@ def _ask(
         raise NoAnswerError(f"no answer within {claim.wait_s:g} s")
     transaction = claim.question.transaction
     line = {"door": "open" if verdict.open else "shut", "reason": verdict.reason}
-    show(line | {"person_id": person_id, "transaction": transaction})
+    show(line | {"person_id": person_id, "transaction": transaction} | verdict.evidence)
     if not verdict.open:
         return SHUT
     until = datetime.now(UTC) + timedelta(seconds=claim.wait_s)

@@ -100,6 +100,14 @@ class PadSource:
     detail: JsonObject | None = None
     """What was measured."""
 
+    @property
+    def told(self) -> str:
+        """For people: how a challenge ended, else the score and what it needs."""
+        if self.detail is not None and isinstance(reason := self.detail.get("reason"), str):
+            return reason
+        score = "-" if self.score is None else f"{self.score:.2f}"
+        return score if self.threshold is None else f"{score}, needs {self.threshold:.2f}"
+
 
 @dataclass(frozen=True, slots=True)
 class Pad:
@@ -126,16 +134,12 @@ class Pad:
 
     @property
     def told(self) -> str:
-        """For people: the word and the scores that it comes from."""
+        """For people: the word and what it comes from: scores, and of a challenge how it ended."""
         if not self.assessed:
             return "not assessed"
         word = {True: "live", False: "not live", None: "nobody knows"}[self.live]
-        scores = [
-            f"{source.name} {'-' if source.score is None else f'{source.score:.2f}'}"
-            + ("" if source.threshold is None else f", needs {source.threshold:.2f}")
-            for source in self.sources or ()
-        ]
-        return f"{word} ({'; '.join(scores)})" if scores else word
+        said = [f"{source.name} {source.told}" for source in self.sources or ()]
+        return f"{word} ({'; '.join(said)})" if said else word
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec
 from edgeface.contract.answers import Answer, AnyAnswer, VerifyData, VerifyProgress
+from edgeface.contract.event import Pad
 from edgeface.contract.topics import Topics
 from edgeface.door.policy import Verdict
 from edgeface.mqtt.caller import Caller, Question, question
@@ -119,11 +120,13 @@ class Claim:
             return Verdict(False, answer.error.code if answer.error else "no_data")
         if answer.data.person_id != self._person_id:
             return Verdict(False, "other_person")
-        if answer.data.outcome != "match":
-            return Verdict(False, answer.data.outcome)
         pad = answer.data.seen.pad
+        reason = self._reason_against(answer.data.outcome, pad)
+        return Verdict(reason is None, reason or "ok", pad=pad if pad.assessed else None)
+
+    def _reason_against(self, outcome: str, pad: Pad) -> str | None:
+        if outcome != "match":
+            return outcome
         if self._demand is not None and pad.live is not True:
-            return Verdict(False, "not_live")
-        if self._demand == "challenge" and not pad.challenged:
-            return Verdict(False, "not_challenged")
-        return Verdict(True, "ok")
+            return "not_live"
+        return "not_challenged" if self._demand == "challenge" and not pad.challenged else None

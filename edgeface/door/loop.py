@@ -107,6 +107,4 @@ def _judged(verdict: Verdict) -> dict[str, Any]:
         line |= {"event_id": found.event_id, "event_type": found.event_type}
         if found.match is not None:
             line |= {"person_id": found.match.person_id, "score": found.match.score}
-        if found.pad.assessed:
-            line["pad"] = found.pad.told
-    return line
+    return line | verdict.evidence

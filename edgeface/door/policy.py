@@ -14,6 +14,7 @@ from edgeface.base.clock import Clock, stamp_now
 from edgeface.base.errors import ContractError
 from edgeface.base.messages import Message
 from edgeface.contract import codec, event
+from edgeface.contract.event import Pad
 from edgeface.contract.topics import Topics
 from edgeface.security.keys import VerifyingKey
 
@@ -21,6 +22,10 @@ MAX_REMEMBERED: Final = 10_000
 """Event ids kept against a second use; ids that are still valid are kept beyond it."""
 MAX_AHEAD: Final = timedelta(seconds=2)
 """How far the device's clock may be ahead of the door's."""
+TOO_SOON: Final = (
+    "under report, its policy, the device says a name before motion can tell that it is live: set "
+    "its pad.event, and pad.verify, to refuse_recognized or challenge"
+)
 MAX_VALIDITY: Final = timedelta(seconds=60)
 """No event is believed to be valid for longer, whatever it says."""
 
@@ -34,6 +39,18 @@ class Verdict:
     """`ok`, or the check that failed, in words a program can count."""
     event: event.Recognition | None = None
     """What was judged, once its signature has been found good."""
+    pad: Pad | None = None
+    """The evidence of liveness of what was judged, where any was looked for."""
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """For people: that evidence, and why it may be missing."""
+        if self.pad is None:
+            return {}
+        told = {"pad": self.pad.told}
+        if self.reason == "not_live" and self.pad.policy == "report":
+            told["hint"] = TOO_SOON
+        return told
 
 
 class DoorPolicy:
@@ -91,8 +108,10 @@ class DoorPolicy:
         return self._judge_event(found)
 
     def _judge_event(self, found: event.Recognition) -> Verdict:
+        pad = found.pad if found.pad.assessed else None
+
         def refuse(reason: str) -> Verdict:
-            return Verdict(False, reason, found)
+            return Verdict(False, reason, found, pad)
 
         if (found.site, found.device) != (self._topics.site, self._topics.device):
             return refuse("other_device")
@@ -121,7 +140,7 @@ class DoorPolicy:
             return refuse(f"not_recognized:{found.event_type}")
         if self._live_only and found.pad.live is not True:
             return refuse("not_live")
-        return Verdict(True, "ok", found)
+        return Verdict(True, "ok", found, pad)
 
     def _surely_after_start(self, now: datetime) -> datetime:
         """From when on, by the device's clock, an event was captured after this policy was made.

@@ -137,6 +137,8 @@ def test_what_people_read_of_it_names_the_scores() -> None:
     assert EVIDENCE.told == "not live (passive 0.20, needs 0.58; motion -)"
     assert Pad(True).told == "nobody knows"
     assert Pad().told == "not assessed"
+    unfinished = PadSource("challenge", None, None, detail={"reason": "not_finished"})
+    assert Pad(True, None, None, (unfinished,)).told == "nobody knows (challenge not_finished)"
 
 
 def test_nothing_is_live_that_was_not_assessed() -> None:

@@ -100,6 +100,25 @@ def test_a_door_that_demands_a_live_person_opens_for_no_other_match(
     verdict = asked.judge(sent(codec.to_json(found)), 0.7)
     assert verdict is not None
     assert (verdict.open, verdict.reason) == (live is True, reason)
+    assert verdict.evidence["pad"].startswith({True: "live", False: "not live"}.get(live, "nobody"))
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "hinted"),
+    [("report", "not_live", True), ("refuse_recognized", "not_live", False)],
+)
+def test_who_demands_evidence_for_which_the_device_does_not_wait_is_told(
+    policy: Any, reason: str, hinted: bool
+) -> None:
+    asked = claim(demand="live")
+    found = answer(asked)
+    assert found.data is not None
+    seen = dataclasses.replace(found.data.seen, pad=Pad(True, policy=policy))
+    found = dataclasses.replace(found, data=dataclasses.replace(found.data, seen=seen))
+    verdict = asked.judge(sent(codec.to_json(found)), 0.7)
+    assert verdict is not None
+    assert verdict.reason == reason
+    assert ("pad.verify" in verdict.evidence.get("hint", "")) == hinted
 
 
 PASSED = PadSource("challenge", 1.0, True)
