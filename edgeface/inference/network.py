@@ -189,7 +189,10 @@ class Preprocessor:
         self._rules = rules
         pixels = np.arange(256, dtype=np.float64)[:, None]
         real = (pixels - np.array(rules.mean_by_channel)) / np.array(rules.std_by_channel)
-        self._table = tensor.quantize(real)[None]
+        table = tensor.quantize(real)
+        same = bool((table == table[:, :1]).all())
+        # OpenCV looks up in one table for all channels twice as fast as in one for each.
+        self._table = np.ascontiguousarray(table[:, :1] if same else table)[None]
         self._buffer = np.empty((1, rules.height, rules.width, 3), tensor.dtype)
         self._filled = (0, 0)
 
@@ -203,7 +206,7 @@ class Preprocessor:
                 f"uint8 {self._buffer.shape[1:]} is needed, not {pixels.dtype} {pixels.shape}"
             )
         self._filled = (0, 0)
-        self._buffer[0] = cv2.LUT(pixels, self._table)
+        self._look_up(pixels)
         return self._buffer
 
     def fit(self, image_bgr: Image) -> tuple[NDArray[np.generic], tuple[float, float]]:
@@ -224,23 +227,37 @@ class Preprocessor:
         if self._filled != (inner_height, inner_width):
             self._buffer[...] = self._table[0, rules.pad]
             self._filled = (inner_height, inner_width)
-        self._buffer[0, :inner_height, :inner_width] = cv2.LUT(pixels, self._table)
+        self._look_up(pixels)
         return self._buffer, (inner_width / width, inner_height / height)
+
+    def _look_up(self, pixels: Image) -> None:
+        """Write what the table has for the pixels into the left upper corner of the buffer."""
+        height, width = pixels.shape[:2]
+        cv2.LUT(pixels, self._table, dst=self._buffer[0, :height, :width])
 
 
 def _resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
     """The image at another size; averaged when it shrinks, so that small faces do not alias.
 
-    Halving is averaging that OpenCV has vectorised: several halvings and a rest take a third of the
-    time of one large step.
+    Halving is averaging that OpenCV has vectorized, as interpolation between neighbors is, which
+    reads every pixel while a side shrinks by a fifth at most. Halvings first, then interpolation to
+    the wanted size or to one that comes to it by halving, take a third to a sixth of the time of
+    averaging over areas of any other size, and look the same to the detector.
     """
     rows, columns = image.shape[:2]
     while rows % 2 == columns % 2 == 0 and rows // 2 >= height and columns // 2 >= width:
         rows, columns = rows // 2, columns // 2
-        half = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
-        image = np.asarray(half, np.uint8)
-    if (rows, columns) == (height, width):
+        image = _scaled(image, columns, rows, cv2.INTER_AREA)
+    twice = 0
+    while 4 * rows > 5 * height << twice and 4 * columns > 5 * width << twice:
+        twice += 1
+    image = _scaled(image, width << twice, height << twice, cv2.INTER_LINEAR)
+    for left in range(twice - 1, -1, -1):
+        image = _scaled(image, width << left, height << left, cv2.INTER_AREA)
+    return image
+
+
+def _scaled(image: NDArray[np.uint8], width: int, height: int, method: int) -> NDArray[np.uint8]:
+    if image.shape[:2] == (height, width):
         return image
-    shrinks = width < columns and height < rows
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)

@@ -91,8 +91,12 @@ def align(image_bgr: Image, landmarks: Landmarks, to: Alignment = ARCFACE) -> Im
 
 def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The `(2, 3)` matrix that undoes a `(2, 3)` similarity of non-zero scale."""
-    turn = np.linalg.inv(matrix[:, :2])
-    return np.column_stack([turn, -turn @ matrix[:, 2]])
+    (cosine, _, x), (sine, _, y) = matrix.tolist()
+    scale = cosine * cosine + sine * sine
+    cosine, sine = cosine / scale, -sine / scale
+    return np.array(
+        [[cosine, -sine, sine * y - cosine * x], [sine, cosine, -sine * x - cosine * y]]
+    )
 
 
 def _around(

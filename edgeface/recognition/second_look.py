@@ -101,7 +101,7 @@ def surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:
     left upper corner lies."""
     inside, side, left, top = _square(image_bgr, box, 1 / FILLS)
     if inside.shape[:2] == (side, side):
-        return np.ascontiguousarray(inside), left, top
+        return inside, left, top
     part = np.full((side, side, 3), _OUTSIDE_GRAY, np.uint8)
     rows, columns = max(0, -top), max(0, -left)
     part[rows : rows + inside.shape[0], columns : columns + inside.shape[1]] = inside
