@@ -34,7 +34,7 @@ from edgeface.cli.bench_tables import (
     show_start,
     show_sync,
 )
-from edgeface.cli.common import add_json, add_kind, at_least, between, output_folder
+from edgeface.cli.common import add_json, add_kind, at_least, between, given_files, output_folder
 
 if TYPE_CHECKING:
     from edgeface.capture.source import FrameSource
@@ -225,15 +225,19 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
         metered_pipeline,
     )
     from edgeface.bench.stage_clock import StageClock
+    from edgeface.evaluation.opener import existing
     from edgeface.evaluation.stills import Progress
     from edgeface.recognition.idling import IdleRules
     from edgeface.settings.recognition import DetectionSettings
 
+    for file in args.photograph or [args.clip]:
+        existing(file)
     clock = StageClock(args.frames + WARM_UP)
     models = (args.gallery, args.detector, args.embedder)
     process = metered_pipeline(clock, *models, pad=not args.no_pad)
     progress = Progress("frames", args.frames)
-    result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
+    with given_files():
+        result = bench_pipeline(_source(args), process, clock, args.frames, each=progress.show)
     rules = IdleRules(DetectionSettings().idle_after_s)
     awake, idle = (metered_pipeline(StageClock(), *models, wait) for wait in (None, rules))
     rest = bench_idle(_source(args, empty=True), awake, idle, min(args.frames, _IDLE_FRAMES))

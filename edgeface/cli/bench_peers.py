@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeface.cli.common import add_json, add_kind, at_least, between
+from edgeface.cli.common import add_json, add_kind, at_least, between, given_files
 
 _TEXT = """\
 Each system runs in a process of its own and takes the same frames, some at a time in turn, kept to
@@ -83,7 +83,7 @@ def _peers(args: argparse.Namespace) -> dict[str, Any]:
         raise EvaluationError(f"no interpreter {args.python}; `make peers` makes it, or --python")
     script = str(Path(contestant.__file__))
     systems = {OWN: [sys.executable, "-m", "edgeface.bench.peers.own"]}
-    systems |= {name: [str(args.python), script, name] for name in peers}
+    systems |= {name: [str(args.python.absolute()), script, name] for name in peers}
     pictures = [existing(str(path)) for path in args.photograph or (COLLINS, HOPPER)]
     people = [(VISITOR, pictures[0])]
     if args.others:
@@ -99,10 +99,11 @@ def _peers(args: argparse.Namespace) -> dict[str, Any]:
     size = parse_size(args.size)
     with tempfile.TemporaryDirectory(prefix="edgeface-peers-") as folder:
         target = Path(folder) / "frames.npy"
-        if args.clip:
-            shown = show_clip(existing(str(args.clip)), size, args.frames, target)
-        else:
-            shown = show_photographs(pictures, size, args.frames, target)
+        with given_files():
+            if args.clip:
+                shown = show_clip(existing(str(args.clip)), size, args.frames, target)
+            else:
+                shown = show_photographs(pictures, size, args.frames, target)
         progress = Progress("frames", len(shown.visitor))
         results = compare(shown, people, systems, options, each=progress.show)
     return {

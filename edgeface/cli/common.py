@@ -6,11 +6,12 @@ import argparse
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgeface.base.errors import SettingsError, StateError
+from edgeface.base.errors import CameraError, EvaluationError, SettingsError, StateError
 from edgeface.base.files import drafted
 from edgeface.settings.loading import DEFAULT_FILE
 
@@ -86,6 +87,16 @@ def run_measurement(args: argparse.Namespace) -> int:
         args.show(measured)
     status: int = measured.get("status", 0)
     return status
+
+
+@contextmanager
+def given_files() -> Iterator[None]:
+    """Frames come from files of the command line here: what is wrong with one is no camera's fault.
+    Raises EvaluationError for a CameraError."""
+    try:
+        yield
+    except CameraError as error:
+        raise EvaluationError(str(error)) from error
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -19,7 +19,7 @@ from edgeface.cli.models_show import add_show
 from edgeface.inference.check import PackageReport, check_package, check_together
 from edgeface.inference.edgetpu_rules import OPERATORS, count_operators
 from edgeface.inference.flatbuffer import TensorFacts
-from edgeface.inference.package import load_package, packages_in
+from edgeface.inference.package import find_package, load_package, packages_in
 from edgeface.inference.runtimes import find_runtime
 from edgeface.settings.places import shipped_models
 
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         sub.add_argument(
             "folder",
             nargs="?",
-            type=Path,
-            metavar="DIR",
-            help="a package or a folder of packages (default: the models that ship)",
+            metavar="DIR|NAME",
+            help="a package, a folder of packages or the name of a model that ships (default:"
+            " all that ship)",
         )
     add_show(verbs)
     add_new(verbs)
@@ -45,10 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table. Raises ModelError when there is no package at all."""
-    folder: Path = args.folder or shipped_models()
-    packages = packages_in(folder)
+    packages = packages_in(find_package(args.folder) if args.folder else shipped_models())
     if not packages:
-        raise ModelError(f"{folder}: no model packages there (folders with a model.yaml)")
+        raise ModelError(
+            f"{args.folder or shipped_models()}: no model packages there (folders with a"
+            " model.yaml); a name alone is one of `edgeface models list`"
+        )
     return _check(packages) if args.models_verb == "check" else _list(packages)
 
 

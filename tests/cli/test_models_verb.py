@@ -110,6 +110,17 @@ def test_an_embedder_without_calibration_fails(
     assert "calibration: missing" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not SHIPPED, reason="no model packages in models/ yet")
+def test_a_model_that_ships_is_found_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["models", "list", "pad"]) == 0
+    assert capsys.readouterr().out.split()[-1] == str(shipped_models() / "pad")
+    assert main(["models", "list", "nowhere"]) == 3
+    assert "a name alone is one of `edgeface models list`" in capsys.readouterr().err
+
+
 def test_a_folder_without_packages_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

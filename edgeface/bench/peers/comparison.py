@@ -69,7 +69,7 @@ def compare(
 
     `people` are enrolled by every system, a picture each. `options` has `threads` and what a
     system needs. `each` is told how many frames are done. Raises EvaluationError when a system
-    ends, or does not find the visitor's face in the picture.
+    cannot be started, ends, or does not find the visitor's face in the picture.
     """
     count = len(shown.visitor)
     taken: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
@@ -104,13 +104,16 @@ class _Peer:
         limits = dict.fromkeys(
             ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count
         )
-        self._process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | limits,
-        )
+        try:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | limits,
+            )
+        except OSError as error:
+            raise EvaluationError(f"{command[0]}: cannot be started: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
