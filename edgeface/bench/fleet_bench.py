@@ -63,10 +63,10 @@ class FleetBench:
     """Sent in the rush, by all devices."""
     events_per_s: float = 0.0
     event_s: Spread | None = None
-    """From the hand-over to the network to a collector."""
+    """From its making to a collector."""
     lost: int = 0
     twice: int = 0
-    """Events that a collector got more than once."""
+    """Events that a collector got more than once, after a connection was lost."""
     broker_cpu: float = 0.0
     """Of one core, in the rush."""
     broker_mib: float = 0.0

@@ -15,7 +15,16 @@ from uuid import uuid4
 
 import numpy as np
 
-from edgeface.base.messages import Message, Publication, Subscribed, Subscription
+from edgeface.base.errors import EvaluationError
+from edgeface.base.messages import (
+    Acknowledged,
+    Lost,
+    Message,
+    Publication,
+    Signal,
+    Subscribed,
+    Subscription,
+)
 from edgeface.bench.events_bench import sample_sighting
 from edgeface.bench.sync_device import SITE, DevicePlan, SyncDevice
 from edgeface.contract import codec
@@ -52,11 +61,11 @@ class Online:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A device's events of a rush, all handed to the network."""
+    """A device's events of a rush, all acknowledged."""
 
     name: str
     at_s: dict[str, float]
-    """When, by event id."""
+    """When each was made, by event id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ class Collected:
 
 
 class _Wire(Connection):
-    """Tells its device that it is open."""
+    """Tells its device that it is open, and what the broker has acknowledged."""
 
     def __init__(self, device: FleetDevice, options: ConnectionOptions) -> None:
         super().__init__(options)
@@ -82,6 +91,14 @@ class _Wire(Connection):
         super().open()
         self._device.opened(self)
 
+    def poll(self, timeout_s: float) -> list[Signal]:
+        """See `Connection`."""
+        signals = super().poll(timeout_s)
+        for signal in signals:
+            if isinstance(signal, Acknowledged):
+                self._device.acknowledged(signal.mid)
+        return signals
+
 
 @dataclass(slots=True)
 class _Load:
@@ -91,6 +108,10 @@ class _Load:
     next_s: float
     until_s: float
     sent: dict[str, float] = field(default_factory=dict)
+    waiting: list[Publication] = field(default_factory=list)
+    """To be handed to the network, again where the connection was lost meanwhile."""
+    in_flight: dict[int, Publication] = field(default_factory=dict)
+    """Not acknowledged, by `mid`."""
 
 
 class FleetDevice(SyncDevice):
@@ -110,8 +131,12 @@ class FleetDevice(SyncDevice):
         return _Wire(self, options)
 
     def opened(self, wire: Connection) -> None:
-        """It is open; called by the replica's thread."""
+        """It is open; called by the replica's thread. What was in flight is sent again, as by the
+        outbox of a device."""
         self._wire = wire
+        if self._load is not None:
+            self._load.waiting[:0] = self._load.in_flight.values()
+            self._load.in_flight.clear()
         self._tell_all(Online(self._name, time.monotonic()))
 
     def rush(self, rush: Rush, after_s: float) -> None:
@@ -126,14 +151,22 @@ class FleetDevice(SyncDevice):
         if load is None or wire is None:
             return
         now_s = time.monotonic()
-        while load.next_s <= min(now_s, load.until_s) and wire.free > 0:
-            self._publish(wire, load)
+        while load.next_s <= min(now_s, load.until_s):
+            load.waiting.append(self._event(load))
             load.next_s += 1 / load.rush.per_s
-        if load.next_s > load.until_s and wire.in_flight == 0:
+        while load.waiting and wire.free > 0:
+            publication = load.waiting.pop(0)
+            load.in_flight[wire.publish(publication)] = publication
+        if load.next_s > load.until_s and not load.waiting and not load.in_flight:
             self._load = None
             self._tell_all(Sent(self._name, load.sent))
 
-    def _publish(self, wire: Connection, load: _Load) -> None:
+    def acknowledged(self, mid: int) -> None:
+        """The broker has it; called by the replica's thread."""
+        if self._load is not None:
+            self._load.in_flight.pop(mid, None)
+
+    def _event(self, load: _Load) -> Publication:
         self._seq += 1
         event_id, now_ns = str(uuid4()), time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         frame = Frame(_NO_IMAGE, "bench", self._seq, datetime.now(UTC), now_ns)
@@ -152,7 +185,7 @@ class FleetDevice(SyncDevice):
         topic = self._topics.event_log
         properties = self._signing.properties(topic, payload)
         load.sent[event_id] = time.monotonic()
-        wire.publish(Publication(topic, payload, user_properties=properties))
+        return Publication(topic, payload, user_properties=properties)
 
 
 def allow_files() -> None:
@@ -202,6 +235,8 @@ def run_collector(name: str, host: str, port: int, pipe: Pipe) -> None:
     while True:
         for signal in wire.poll(_POLL_S):
             subscribed = subscribed or isinstance(signal, Subscribed)
+            if isinstance(signal, Lost):
+                raise EvaluationError(f"{name} lost the broker: {signal.text}")
             if isinstance(signal, Message):
                 arrived_s = time.monotonic()
                 event_id = str(codec.load(signal.payload)["event_id"])
