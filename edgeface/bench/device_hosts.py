@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
@@ -27,6 +28,12 @@ class Told(Protocol):
 
 
 _Item = TypeVar("_Item", bound=Told)
+
+
+def _run(target: Callable[..., None], *arguments: Any) -> None:
+    """The process. A terminal's Ctrl-C comes to all of them: the parent takes it and stops them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    target(*arguments)
 
 
 class DeviceHosts:
@@ -61,7 +68,7 @@ class DeviceHosts:
         context = multiprocessing.get_context("spawn")
         for arguments in self._arguments:
             ours, theirs = context.Pipe()
-            process = context.Process(target=self._target, args=(*arguments, theirs))
+            process = context.Process(target=_run, args=(self._target, *arguments, theirs))
             process.start()
             theirs.close()
             self._pipes.append(ours)

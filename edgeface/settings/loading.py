@@ -130,6 +130,8 @@ def _fault(details: ErrorDetails, marks: dict[Keys, Mark]) -> Fault:
         return Fault(marks.get(keys, mark), dotted(keys), f"should be one of {_sources()}")
     if kind in ("model_type", "model_attributes_type", "dict_type"):
         return Fault(mark, dotted(keys), "should be a section with keys of its own")
+    if kind == "tuple_type":
+        return Fault(mark, dotted(keys), "should be a list")
     if kind == "string_pattern_mismatch":
         return Fault(mark, dotted(keys), f"should match {context['pattern']}")
     return fault_of(details, marks)

@@ -383,3 +383,10 @@ def test_the_exporters_address_is_written_out(
         assert "metrics.listen: should be ADDRESS:PORT with the address written out" in told
     else:
         assert load_settings(path).metrics.address == address
+
+
+def test_one_thing_where_a_list_belongs_is_told_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "edgeface.yaml"
+    file.write_text("site: hq\ndevice: d\ncamera: {source: simulated, photographs: a.png}\n")
+    with pytest.raises(SettingsError, match=r"camera\.photographs: should be a list$"):
+        load_settings(file)
