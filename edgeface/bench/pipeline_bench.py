@@ -53,8 +53,18 @@ class PipelineBench:
 
     frames: int
     frame_size_px: tuple[int, int]
+    frames_per_s: float
+    """By the clock on the wall, decoding left out."""
+    faces_per_s: float
+    """The same, of faces that were looked at."""
+    cpu_ms: float
+    """Processor time of the whole process per frame, decoding and runtime threads included,
+    yardstick not."""
     stage_ms: dict[str, float]
     """Mean milliseconds per frame of each stage."""
+    stage_p50_ms: dict[str, float]
+    """Of the frames in which the stage was."""
+    stage_p99_ms: dict[str, float]
     other_ms: float
     """Mean milliseconds per frame of everything except decoding and model invocations."""
     other_median_ms: float
@@ -125,16 +135,19 @@ def metered_pipeline(
     idle: IdleRules | None = None,
     *,
     pad: bool = True,
+    threads: int = 1,
 ) -> Process:
     """The pipeline as the daemon runs it, over a gallery of strangers, with a clock at each stage.
-    Without `idle` it never rests, without `pad` no liveness is assessed.
+    Without `idle` it never rests, without `pad` no liveness is assessed; each model has so many
+    `threads`.
 
     Raises ModelError, RuntimeMissingError, or EvaluationError for a reference detector.
     """
     opener = Opener(
         meter=lambda which, inner: cast(
             Interpreter, MeteredInterpreter(inner, clock, f"invoke {which}")
-        )
+        ),
+        threads=threads,
     )
     finds, embeds = opener.detector(detector), opener.embedder(embedder)
     if not isinstance(finds, Detector):
@@ -246,16 +259,17 @@ def _run(
     resident = [memory()]
     beside_ms: list[float] = []
     beside_cpu_s = 0.0
-    busy_s = 0.0
+    busy_s = wall_s = 0.0
     cpu_start_s = time.process_time()
     for done in range(1, frames + 1):
         frame = _next(source, clock)
         if frame is None:
             break
         size_px = (frame.image.shape[1], frame.image.shape[0])
-        started_s = clock.now_s()
+        started_s, from_s = clock.now_s(), time.perf_counter()
         result = process(frame)
         busy_s += clock.now_s() - started_s
+        wall_s += time.perf_counter() - from_s
         clock.end_frame()
         tally.add(result)
         if done % every == 0:
@@ -272,7 +286,26 @@ def _run(
         raise EvaluationError(f"the source gave {clock.frames} frames: too few to measure")
     if len(resident) < 2:  # the source ended before the first sample was due
         resident.append(memory())
-    return _summary(clock, tally, size_px, busy_s, cpu_s, float(np.median(beside_ms)), resident)
+    spent = _Spent(busy_s, wall_s, cpu_s)
+    return _summary(clock, tally, size_px, spent, float(np.median(beside_ms)), resident)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """In all frames: by the thread in the pipeline, by the clock on the wall, by the process."""
+
+    busy_s: float
+    wall_s: float
+    cpu_s: float
+
+
+def _quantile(clock: StageClock, names: list[str], percent: float) -> dict[str, float]:
+    """Of each stage, over the frames in which it was."""
+    found = {}
+    for name in names:
+        times = clock.per_frame_ms(name)
+        found[name] = float(np.percentile(times[times > 0], percent)) if times.any() else 0.0
+    return found
 
 
 def _next(source: FrameSource, clock: StageClock) -> Frame | None:
@@ -287,8 +320,7 @@ def _summary(
     clock: StageClock,
     tally: Tally,
     size_px: tuple[int, int],
-    busy_s: float,
-    cpu_s: float,
+    spent: _Spent,
     yardstick_ms: float,
     resident: list[float],
 ) -> PipelineBench:
@@ -297,17 +329,24 @@ def _summary(
     rest = [name for name in names if name != DECODE and name not in INVOKE]
     invoked_ms = float(clock.per_frame_ms(*INVOKE).mean())
     # All of `process` counts, also what no stage is around.
-    other_ms = busy_s * 1e3 / count - invoked_ms
+    other_ms = spent.busy_s * 1e3 / count - invoked_ms
     # A line through all samples: a decoder that is opened anew now and then makes them jump.
     at = np.linspace(0, count, len(resident))
     mib_per_frame, start_mib = (float(value) for value in np.polyfit(at, resident, 1))
     return PipelineBench(
         frames=count,
         frame_size_px=size_px,
+        frames_per_s=count / spent.wall_s,
+        faces_per_s=tally.faces / tally.frames * count / spent.wall_s,
+        cpu_ms=spent.cpu_s * 1e3 / count,
         stage_ms={name: float(clock.per_frame_ms(name).mean()) for name in names},
+        stage_p50_ms=_quantile(clock, names, 50),
+        stage_p99_ms=_quantile(clock, names, 99),
         other_ms=other_ms,
         other_median_ms=float(np.median(clock.per_frame_ms(*rest))),
-        other_share_of_cpu=min(1.0, other_ms * count / 1e3 / cpu_s) if cpu_s > 0 else 0.0,
+        other_share_of_cpu=(
+            min(1.0, other_ms * count / 1e3 / spent.cpu_s) if spent.cpu_s > 0 else 0.0
+        ),
         yardstick_ms=yardstick_ms,
         other_in_yardsticks=other_ms / yardstick_ms,
         resident_start_mib=start_mib,

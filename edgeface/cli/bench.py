@@ -5,11 +5,16 @@ detection, tracking, quality, alignment, embedding and decision, as fast as it c
 each stage costs. `events` measures the way of a recognition: from a frame's capture through the
 outbox on disk to the PUBACK of a private mosquitto, models left out. Compare the multiples of the
 yardstick, not the milliseconds, between machines. `sync` has a fleet of devices follow one gallery.
+`models` holds each model against a plain matrix product, `match` searches galleries of all sizes.
 `start` takes the time until the daemon is ready, `soak` watches for an hour whether it grows.
 
 examples:
   edgeface bench pipeline --clip entrance.mp4
   edgeface bench pipeline --photograph somebody.jpg --frames 20000
+  edgeface bench pipeline --faces 1 --faces 5 --size 1920x1080
+  edgeface bench models
+  edgeface bench all --quick
+  edgeface bench match --templates 1000 --templates 100000
   edgeface bench events --folder /var/lib/edgeface
   edgeface bench sync --devices 50 --people 2000
   edgeface bench start --people 1000
@@ -26,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeface.cli.bench_fleet import add_fleet
+from edgeface.cli.bench_parts import add_all, add_match, add_models, measure_crowd, show_crowd
 from edgeface.cli.bench_peers import add_peers
 from edgeface.cli.bench_tables import (
     show_events,
@@ -41,6 +47,9 @@ if TYPE_CHECKING:
 
 _IDLE_FRAMES = 200
 """Enough for a mean."""
+_PIPELINE = """\
+What each stage of recognition costs per frame, and whether memory grows. With --faces or --matrix:
+one line for each number of faces, size and number of threads, an empty door at rest and awake."""
 _SYNC = """\
 One mosquitto with its default limits, one administrator and many devices, each a process with a
 gallery of its own, all on this machine. The status is 1 when the digest of a device differs from
@@ -54,9 +63,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         kinds,
         "pipeline",
         "what each stage of recognition costs per frame, and whether memory grows",
-        _pipeline,
-        show_pipeline,
+        lambda args: (
+            measure_crowd(args) if args.faces is not None or args.matrix else _pipeline(args)
+        ),
+        lambda found: show_crowd(found) if "cells" in found else show_pipeline(found),
     )
+    pipeline.description = _PIPELINE
     source = pipeline.add_mutually_exclusive_group(required=True)
     source.add_argument("--clip", metavar="FILE", help="a video file, played over and over")
     source.add_argument(
@@ -64,6 +76,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="FILE",
         help="replayed by the simulated camera as a visitor at 1280x720 (repeatable)",
+    )
+    source.add_argument(
+        "--faces",
+        type=at_least(0),
+        action="append",
+        metavar="N",
+        help="so many people stand before the camera all the time (repeatable)",
+    )
+    source.add_argument(
+        "--matrix",
+        action="store_true",
+        help="0, 1, 5 and 20 faces at 640x480, 1280x720 and 1920x1080, one thread and two",
+    )
+    pipeline.add_argument(
+        "--size", action="append", metavar="WxH", help="of the frames with faces (repeatable)"
+    )
+    pipeline.add_argument(
+        "--threads",
+        type=at_least(1),
+        action="append",
+        metavar="N",
+        help="of each model, with faces (repeatable; default 1)",
     )
     pipeline.add_argument(
         "--frames", type=at_least(10), default=600, metavar="N", help="default 600"
@@ -101,8 +135,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_sync(kinds)
     _add_start(kinds)
     _add_soak(kinds)
+    add_models(kinds)
+    add_match(kinds)
     add_peers(kinds)
     add_fleet(kinds)
+    add_all(kinds)
 
 
 def _add_sync(kinds: Any) -> None:
@@ -218,6 +255,7 @@ def _add_soak(kinds: Any) -> None:
 
 
 def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
+    from edgeface.base.errors import EvaluationError
     from edgeface.bench.pipeline_bench import (
         WARM_UP,
         bench_idle,
@@ -230,6 +268,8 @@ def _pipeline(args: argparse.Namespace) -> dict[str, Any]:
     from edgeface.recognition.idling import IdleRules
     from edgeface.settings.recognition import DetectionSettings
 
+    if args.size or args.threads:
+        raise EvaluationError("--size and --threads go with --faces or --matrix")
     for file in args.photograph or [args.clip]:
         existing(file)
     clock = StageClock(args.frames + WARM_UP)

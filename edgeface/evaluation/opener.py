@@ -23,10 +23,15 @@ class Opener:
     """Opens models with one runtime, found when it is first needed."""
 
     def __init__(
-        self, meter: Callable[[str, Interpreter], Interpreter] = lambda _, inner: inner
+        self,
+        meter: Callable[[str, Interpreter], Interpreter] = lambda _, inner: inner,
+        *,
+        threads: int = 1,
     ) -> None:
-        """`meter` may wrap the interpreter of the `detector` and of the `embedder`."""
+        """`meter` may wrap the interpreter of the `detector` and of the `embedder`; each has so
+        many `threads`."""
         self._runtime: Runtime | None = None
+        self._threads = threads
         self._meter = meter
 
     def detector(
@@ -55,7 +60,7 @@ class Opener:
     def _interpreter(self, which: str, content: bytes) -> Interpreter:
         if self._runtime is None:
             self._runtime = find_runtime()
-        return self._meter(which, self._runtime.interpreter(content))
+        return self._meter(which, self._runtime.interpreter(content, threads=self._threads))
 
 
 def model_facts(

@@ -274,3 +274,47 @@ def test_rest_is_measured_on_the_same_frames_as_no_rest(
     assert result.idle_share == result.idle_ms / result.awake_ms
     with pytest.raises(EvaluationError, match="ended after 1 frames"):
         bench_idle(images(tmp_path, clock=ManualClock()), awake, idle, 40)
+
+
+def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "all", "--quick", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert list(found) == ["pipeline", "models", "match", "events", "start"]
+    cells = found["pipeline"]["cells"]
+    assert [(cell["faces"], cell["rests"]) for cell in cells] == [(0, True), (0, False), (1, False)]
+    assert cells[2]["result"]["faces_per_frame"] == pytest.approx(1)
+    assert cells[0]["result"]["frames_per_s"] > cells[1]["result"]["frames_per_s"]
+    assert {row["model"] for row in found["models"]["speeds"]} == {
+        "face_detector",
+        "facenet",
+        "pad",
+    }
+    assert all(0 < row["share_of_product"] < 2 for row in found["models"]["speeds"])
+    own = [row for row in found["match"]["speeds"] if row["way"] == "edgeface"]
+    assert [row["templates"] for row in own] == [100, 10_000]
+    assert all(row["same_top"] and row["largest_error"] < 1e-5 for row in own)
+    assert own[1]["bytes_a_template"] <= 140
+
+
+def test_tables_of_the_parts_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    crowd = ["--faces", "2", "--size", "640x480", "--frames", "10", "--gallery", "5"]
+    assert main(["bench", "pipeline", *crowd]) == 0
+    assert "640x480" in capsys.readouterr().out
+    assert main(["bench", "match", "--templates", "50", "--runs", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "edgeface" in shown
+    assert "OTHER" not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--faces 1 --size 640", "640: expected WIDTHxHEIGHT"),
+        ("--clip a.mp4 --size 640x480", "--size and --threads go with --faces"),
+    ],
+)
+def test_a_size_that_cannot_be_meant_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    assert main(["bench", "pipeline", *arguments.split()]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""A network that is one int8 matrix product: the best that a runtime does with these numbers."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import numpy as np
+
+ROWS: Final = 512
+INNER: Final = 512
+COLUMNS: Final = 512
+MULTIPLY_ADDS: Final = ROWS * INNER * COLUMNS
+"""Of one run."""
+
+
+def plain_product() -> bytes:
+    """The flatbuffer: int8 `(ROWS, INNER)` times constant weights gives int8 `(ROWS, COLUMNS)`, a
+    FULLY_CONNECTED without a bias, quantized per tensor. All of it fits into a core's caches."""
+    schema: Any = importlib.import_module("ai_edge_litert.schema_py_generated")
+    builder: Any = importlib.import_module("flatbuffers").Builder(INNER * COLUMNS + 4096)
+    weights = np.random.default_rng(1).integers(-127, 128, (COLUMNS, INNER), np.int8)
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    data = schema.BufferT()
+    data.data = weights.reshape(-1).view(np.uint8)
+    bias = schema.BufferT()
+    bias.data = np.zeros(COLUMNS * 4, np.uint8)
+    model.version, model.buffers, model.subgraphs = 3, [schema.BufferT(), data, bias], [graph]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    code.version = 4
+    model.operatorCodes = [code]
+    int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
+    graph.tensors = [
+        _tensor(schema, "x", (ROWS, INNER), int8, 0, 1 / 128),
+        _tensor(schema, "weights", (COLUMNS, INNER), int8, 1, 1 / 128),
+        _tensor(schema, "bias", (COLUMNS,), int32, 2, 1 / 128**2),
+        _tensor(schema, "y", (ROWS, COLUMNS), int8, 0, 1 / 4),
+    ]
+    graph.inputs, graph.outputs = [0], [3]
+    operator = schema.OperatorT()
+    operator.inputs, operator.outputs = [0, 1, 2], [3]
+    operator.builtinOptions = schema.FullyConnectedOptionsT()
+    operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    graph.operators = [operator]
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensor(
+    schema: Any, name: str, shape: tuple[int, ...], kind: int, buffer: int, scale: float
+) -> Any:
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name, list(shape), kind, buffer
+    tensor.quantization = schema.QuantizationParametersT()
+    tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [0]
+    return tensor
