@@ -59,6 +59,20 @@ the administrator's at the end, whatever the times are."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """A benchmark each."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    _add_pipeline(kinds)
+    _add_events(kinds)
+    _add_sync(kinds)
+    _add_start(kinds)
+    _add_soak(kinds)
+    add_models(kinds)
+    add_match(kinds)
+    add_peers(kinds)
+    add_fleet(kinds)
+    add_all(kinds)
+
+
+def _add_pipeline(kinds: Any) -> None:
+    """Add the arguments to the subparsers of `bench`."""
     pipeline = add_kind(
         kinds,
         "pipeline",
@@ -113,6 +127,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pipeline.add_argument("--embedder", default="facenet", metavar="PKG")
     pipeline.add_argument("--no-pad", action="store_true", help="no liveness is assessed")
     add_json(pipeline)
+
+
+def _add_events(kinds: Any) -> None:
+    """Add the arguments to the subparsers of `bench`."""
     events = add_kind(
         kinds,
         "events",
@@ -132,14 +150,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "folder); what is made there is removed again",
     )
     add_json(events)
-    _add_sync(kinds)
-    _add_start(kinds)
-    _add_soak(kinds)
-    add_models(kinds)
-    add_match(kinds)
-    add_peers(kinds)
-    add_fleet(kinds)
-    add_all(kinds)
 
 
 def _add_sync(kinds: Any) -> None:

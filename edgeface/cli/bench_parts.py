@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from edgeface.cli.common import add_json, add_kind, at_least
+from edgeface.cli.common import add_json, add_kind, at_least, output_folder
 
 _ALL: Final = {
     "pipeline": (
@@ -72,6 +72,10 @@ def add_all(kinds: Any) -> None:
         for name, (whole, quick) in _ALL.items():
             part = kinds.choices[name].parse_args((quick if args.quick else whole).split())
             found[name] = part.measure(part)
+        if args.pictures:
+            from edgeface.bench.cost_charts import draw
+
+            draw(found, args.pictures)
         return found
 
     def show(measured: dict[str, Any]) -> None:
@@ -83,6 +87,12 @@ def add_all(kinds: Any) -> None:
     parser = add_kind(kinds, "all", text, measure, show)
     parser.add_argument(
         "--quick", action="store_true", help="only shows that they run: too short to be judged"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=output_folder,
+        metavar="DIR",
+        help="draw cost against faces and against templates there, two SVG files",
     )
     add_json(parser)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from xml.etree import ElementTree as ET
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 
 from edgeface.base.clock import ManualClock
 from edgeface.base.errors import ClosedError, EndOfStreamError, EvaluationError
+from edgeface.bench.cost_charts import FACES_FILE, MATCH_FILE
 from edgeface.bench.pipeline_bench import (
     Process,
     Yardstick,
@@ -276,8 +278,8 @@ def test_rest_is_measured_on_the_same_frames_as_no_rest(
         bench_idle(images(tmp_path, clock=ManualClock()), awake, idle, 40)
 
 
-def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "all", "--quick", "--json"]) == 0
+def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["bench", "all", "--quick", "--json", "--pictures", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert list(found) == ["pipeline", "models", "match", "events", "start"]
     cells = found["pipeline"]["cells"]
@@ -294,6 +296,10 @@ def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str]) -> None:
     assert [row["templates"] for row in own] == [100, 10_000]
     assert all(row["same_top"] and row["largest_error"] < 1e-5 for row in own)
     assert own[1]["bytes_a_template"] <= 140
+    for name, text in ((FACES_FILE, "faces"), (MATCH_FILE, "templates")):
+        picture = ET.fromstring((tmp_path / name).read_text(encoding="utf-8"))
+        assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+        assert text in "".join(picture.itertext())
 
 
 def test_tables_of_the_parts_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:

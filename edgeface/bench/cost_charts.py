@@ -1,0 +1,67 @@
+"""What the benchmarks found, as pictures that stand by themselves: cost against faces, search
+against templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from edgeface.base.files import PUBLIC, write_file
+from edgeface.evaluation.chart import Axis, Chart
+
+FACES_FILE: Final = "cost-of-faces.svg"
+MATCH_FILE: Final = "cost-of-templates.svg"
+_STYLE: Final = """<style>svg{background:#fff}text{font:12px system-ui,sans-serif;fill:#1c2227}
+text.axis{fill:#5b6670}text.mark{fill:#8a1c4a}.grid{stroke:#d9dee2;stroke-width:.7}
+path.axis{stroke:#5b6670}.line{fill:none;stroke-width:2}.line.a{stroke:#1f6fb2}
+.line.b{stroke:#c2571a}circle.mark{fill:#8a1c4a}</style>"""
+_SIZE: Final = [1280, 720]
+
+
+def draw(measured: dict[str, Any], folder: Path) -> None:
+    """Both pictures, from what `edgeface bench all --json` prints. Raises StateError where they
+    cannot be written."""
+    for name, chart in (
+        (FACES_FILE, _faces(measured["pipeline"]["cells"])),
+        (MATCH_FILE, _templates(measured["match"]["speeds"])),
+    ):
+        svg = chart.svg().replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+        at = svg.index(">") + 1
+        content = (svg[:at] + _STYLE + svg[at:]).encode()
+        write_file(folder / name, content, PUBLIC, replace=True)
+
+
+def _faces(cells: list[dict[str, Any]]) -> Chart:
+    """Of 1280x720 on one thread, or of all that was measured."""
+    awake = [cell for cell in cells if not cell["rests"] and cell["threads"] == 1]
+    usual = [cell for cell in awake if list(cell["result"]["frame_size_px"]) == _SIZE] or awake
+    whole = [(cell["faces"], cell["result"]["cpu_ms"]) for cell in usual]
+    other = [(cell["faces"], cell["result"]["other_ms"]) for cell in usual]
+    chart = Chart(
+        "Processor time of a frame against the faces in it",
+        Axis("faces", 0, max(faces for faces, _ in whole)),
+        Axis("ms of one core a frame", 0, max(spent_ms for _, spent_ms in whole) * 1.1),
+    )
+    chart.line(whole, "a")
+    chart.line(other, "b")
+    chart.mark(*whole[-1], "")
+    chart.mark(*whole[len(whole) // 2], "all")
+    chart.mark(*other[len(other) // 2], "without models and decoding")
+    return chart
+
+
+def _templates(speeds: list[dict[str, Any]]) -> Chart:
+    """Of one probe; ways beside one another."""
+    ways = dict.fromkeys(row["way"] for row in speeds)
+    times = [row["probe_ms"] for row in speeds]
+    counts = [row["templates"] for row in speeds]
+    chart = Chart(
+        "Time of a search against the templates in the gallery",
+        Axis("templates", min(counts), max(counts), log=True),
+        Axis("ms a probe, one thread", min(times) / 1.5, max(times) * 1.5, log=True),
+    )
+    for way in ways:
+        points = [(row["templates"], row["probe_ms"]) for row in speeds if row["way"] == way]
+        chart.line(points, "a" if way == "edgeface" else "b")
+        chart.mark(*points[len(points) // 2], way)
+    return chart
