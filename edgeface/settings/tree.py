@@ -9,7 +9,7 @@ import ast
 import inspect
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
@@ -34,6 +34,9 @@ from edgeface.settings.recognition import (
     QualitySettings,
     TrackingSettings,
 )
+
+CHALLENGE_S: Final = 10.0
+"""With less time than this a challenge is lost before it is done."""
 
 
 class Settings(Section):
@@ -63,6 +66,18 @@ class Settings(Section):
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     log: LogSettings = Field(default_factory=LogSettings)
     service: ServiceSettings = Field(default_factory=ServiceSettings)
+
+    @field_validator("commands")
+    @classmethod
+    def _leaves_time(cls, found: CommandsSettings, info: ValidationInfo) -> CommandsSettings:
+        pad: PadSettings | None = info.data.get("pad")  # absent where it has faults
+        challenges = pad is not None and pad.verify == "challenge"
+        if challenges and found.verify_timeout_max_s < CHALLENGE_S:
+            raise ValueError(
+                f"pad.verify: challenge takes a person six to eight seconds: let "
+                f"verify_timeout_max_s be {CHALLENGE_S:g} or more"
+            )
+        return found
 
     @field_validator("snapshots")
     @classmethod
