@@ -115,7 +115,7 @@ def _why_not(settings: Settings, event_id: str) -> str:
     if rules.events == "off":
         return "no pictures of decisions are kept (snapshots.events: off)"
     if time.time() - time_of_event(event_id) > rules.keep_s:
-        return f"its picture was erased after {rules.keep_s:g} s (snapshots.keep_s)"
+        return f"no picture is kept longer than {rules.keep_s:g} s (snapshots.keep_s)"
     kept = "on a stranger" if rules.events == "unknown" else "a decision"
     return (
         f"no picture of it is kept: it is of another device, or not {kept}, or it went "

@@ -105,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
         return show_groups(args, _events_in)
     if args.open_with is not None or args.out is not None:
         raise SettingsError("--open-with and --out go with --cluster")
+    if args.files == ["unknown"] and not Path("unknown").exists():
+        raise SettingsError("unknown goes with --cluster: it groups pictures of strangers")
     if args.follow == bool(args.files):
         raise SettingsError("from where? Name a FILE of recorded events, or say --follow")
     if args.person is not None and not is_person_id(args.person):

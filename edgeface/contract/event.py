@@ -102,11 +102,11 @@ class PadSource:
 
     @property
     def told(self) -> str:
-        """For people: how a challenge ended, else the score and what it needs."""
+        """For people: how a challenge ended, else the score and what it means."""
         if self.detail is not None and isinstance(reason := self.detail.get("reason"), str):
             return reason
-        score = "-" if self.score is None else f"{self.score:.2f}"
-        return score if self.threshold is None else f"{score}, needs {self.threshold:.2f}"
+        word = {True: "live", False: "not live", None: "cannot tell"}[self.live]
+        return word if self.score is None else f"{self.score:.2f}: {word}"
 
 
 @dataclass(frozen=True, slots=True)

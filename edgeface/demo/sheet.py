@@ -205,10 +205,7 @@ def _panel(canvas: Canvas, left: int, top: int, happening: Happening) -> None:
         lines.append(f"best score {score:.2f}, threshold {threshold:.2f}")
     lines.append(f"{found.track.agreeing} of {found.track.frames} frames name the same person")
     if found.event_type == "rejected_pad":
-        for source in found.pad.sources or ():
-            score_told = "-" if source.score is None else f"{source.score:.2f}"
-            word = {True: "live", False: "not live", None: "cannot tell"}[source.live]
-            lines.append(f"{source.name} {score_told}: {word}")
+        lines += [f"{source.name} {source.told}" for source in found.pad.sources or ()]
     if happening.live_s is None:
         lines.append("waited in the outbox, never sent live")
         if happening.historical:

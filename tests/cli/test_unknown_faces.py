@@ -159,7 +159,7 @@ def test_a_picture_that_is_not_to_be_had_names_the_way_out(
     assert "commands.administrator_key_file" in other
     assert "with a person who was removed" in said("--from-event", known, *key)
     old = uuid7(1_700_000_000 * 10**9)
-    assert "was erased after 259200 s (snapshots.keep_s)" in said("--from-event", old, *key)
+    assert "kept longer than 259200 s (snapshots.keep_s)" in said("--from-event", old, *key)
     write_settings(device, events="off")
     off = said("--from-event", uuid7(1_700_000_000 * 10**9), *key)
     assert "no pictures of decisions are kept (snapshots.events: off)" in off
@@ -192,3 +192,8 @@ def test_pictures_that_are_sealed_to_another_key_are_said_to_be(
     code, _, err = edgeface(*cluster)
     assert code == 2
     assert f"event {event_id}: its picture cannot be opened: sealed to the key" in err
+
+
+def test_unknown_without_its_option_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["events", "unknown"]) == 2
+    assert "unknown goes with --cluster" in capsys.readouterr().err

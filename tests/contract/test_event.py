@@ -134,7 +134,7 @@ def test_evidence_that_does_not_suffice_is_written_as_null() -> None:
 
 
 def test_what_people_read_of_it_names_the_scores() -> None:
-    assert EVIDENCE.told == "not live (passive 0.20, needs 0.58; motion -)"
+    assert EVIDENCE.told == "not live (passive 0.20: not live; motion cannot tell)"
     assert Pad(True).told == "nobody knows"
     assert Pad().told == "not assessed"
     unfinished = PadSource("challenge", None, None, detail={"reason": "not_finished"})

@@ -66,7 +66,7 @@ def test_the_held_picture_has_to_be_refused_by_evidence_and_stay_out(hearsay: He
     early = happening(hearsay, opens=False, **EARLY)
     check = checks.held_check("a print", [early, refused])
     assert check.passed
-    assert "not live (motion 0.10)" in check.seen
+    assert "not live (motion 0.10: not live)" in check.seen
     assert not checks.held_check("a print", [unsaid]).passed
     assert not checks.held_check("a print", [early]).passed
     assert not checks.held_check("a print", [refused, happening(hearsay, opens=True)]).passed
