@@ -17,6 +17,8 @@ _LEFT: Final = 62
 _RIGHT: Final = 14
 _TOP: Final = 40
 _BOTTOM: Final = 48
+_LETTER_PX: Final = 7.0
+"""Of a tick's label."""
 _NEAR_PX: Final = 15.0
 """Texts of limits and marks that are nearer than this are put elsewhere."""
 
@@ -52,7 +54,7 @@ class Axis:
 
     def text(self, value: float) -> str:
         """A tick's label."""
-        return f"{value * 100:.6g} %" if self.percent else f"{value:.6g}"
+        return f"{value * 100:.6g} %" if self.percent else f"{value:,.7g}"
 
 
 @dataclass(slots=True)
@@ -118,7 +120,10 @@ class Chart:
         for tick in self.x.ticks():
             x = f"{self._x(tick):.1f}"
             parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{bottom}"/>')
-            parts.append(_label(float(x), bottom + 17, self.x.text(tick), "axis", "middle"))
+            text = self.x.text(tick)
+            inside = float(x) + _LETTER_PX * len(text) / 2 <= self.width
+            place = (float(x), "middle") if inside else (self.width, "end")
+            parts.append(_label(place[0], bottom + 17, text, "axis", place[1]))
         for tick in self.y.ticks():
             y = f"{self._y(tick):.1f}"
             parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
