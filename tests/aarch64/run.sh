@@ -30,8 +30,8 @@ fi
 version=$(chroot "$root" python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
 # pip within the emulator is slow: the wheels are fetched out here.
-rm -rf "$root/wheels" "$root/work"
-mkdir "$root/wheels" "$root/work"
+rm -rf "$root/wheels" "$root/trial"
+mkdir "$root/wheels" "$root/trial"
 "$PYTHON" -m pip --disable-pip-version-check wheel -q --no-deps -w "$root/wheels" .
 platforms=(--platform manylinux2014_aarch64)
 for minor in 17 24 26 27 28 34; do platforms+=(--platform "manylinux_2_${minor}_aarch64"); done
@@ -43,12 +43,12 @@ install=(chroot "$root" /opt/edgeface/bin/pip --disable-pip-version-check instal
 "${install[@]}" --find-links /wheels edgeface
 "${install[@]}" --no-deps --force-reinstall "/wheels/$(basename "$root"/wheels/edgeface-*.whl)" # it may be new
 
-mkdir "$root/work/film"
-cp tests/aarch64/look.py "$root/work/"
-"$PYTHON" tests/aarch64/look.py film "$root/work/film"
-"$PYTHON" tests/aarch64/look.py see "$root/work/film" "$work/here.json"
+mkdir "$root/trial/film"
+cp tests/aarch64/look.py "$root/trial/"
+"$PYTHON" tests/aarch64/look.py film "$root/trial/film"
+"$PYTHON" tests/aarch64/look.py see "$root/trial/film" "$work/here.json"
 chroot "$root" uname -sm
 chroot "$root" /opt/edgeface/bin/pip list | grep -E 'edgeface|litert|numpy|opencv'
 chroot "$root" /opt/edgeface/bin/edgeface models check | grep -E '^[a-z]|golden run'
-chroot "$root" /opt/edgeface/bin/python /work/look.py see /work/film /work/there.json
-"$PYTHON" tests/aarch64/look.py compare "$work/here.json" "$root/work/there.json"
+chroot "$root" /opt/edgeface/bin/python /trial/look.py see /trial/film /trial/there.json
+"$PYTHON" tests/aarch64/look.py compare "$work/here.json" "$root/trial/there.json"
