@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeface.base.errors import EndOfStreamError, EvaluationError
 from edgeface.bench.memory import resident_now_mib
@@ -170,17 +171,25 @@ def strangers(people: int, embedder: Embedder, seed: int = 1) -> GalleryIndex:
     embedder's space."""
     generator = np.random.default_rng(seed)
     rows = generator.normal(size=(people, embedder.dimensions)).astype(np.float32)
+    return index_of(rows, (None,) * people, embedder.space_id if people else "")
+
+
+def index_of(
+    rows: NDArray[np.float32], display_names: Sequence[str | None], space: str
+) -> GalleryIndex:
+    """A gallery of one template a person, float32 `(p, d)`, in memory alone."""
+    people = len(rows)
     codes = np.rint(rows * (127 / np.abs(rows).max(axis=1, keepdims=True))).astype(np.int8)
     return GalleryIndex(
         matrix=CodedRows(codes),
         owners=np.arange(people, dtype=np.int32),
         people=tuple(f"p_bench{number}" for number in range(people)),
-        display_names=(None,) * people,
+        display_names=tuple(display_names),
         valid_from_s=np.full(people, -np.inf),
         valid_to_s=np.full(people, np.inf),
         epoch=0,
         revision=1,
-        space=embedder.space_id if people else "",
+        space=space,
     )
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,16 +112,16 @@ class OnnxEmbedder:
         return row / max(float(np.linalg.norm(row)), 1e-9)
 
 
-class Aligned:
+class Aligned(ABC):
     """A detector with five landmarks before an ONNX embedder."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._embed = OnnxEmbedder(options)
         self._people = Nearest(options["least"])
 
+    @abstractmethod
     def landmarks(self, image_bgr: Any) -> list[Any]:
         """float32 `(5, 2)` of each face, the best first."""
-        raise NotImplementedError
 
     def enroll(self, name: str, image_bgr: Any) -> bool:
         """One picture of somebody."""

@@ -8,13 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from edgeface.bench.peers.contestant import serve
+from edgeface.bench.pipeline_bench import index_of
 from edgeface.evaluation.opener import Opener
 from edgeface.gallery.locate import find_portrait
 from edgeface.recognition.alignment import align
 from edgeface.recognition.frame import Frame
-from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
-from edgeface.recognition.templates import CodedRows
 from edgeface.recognition.values import Face, Image
 
 _BEGINNING: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,21 +59,8 @@ class Edgeface:
         return [decision.display_name for decision in decisions]
 
     def _index(self) -> Gallery:
-        rows = np.stack(self._rows)
-        codes = np.rint(rows * (127 / np.abs(rows).max(axis=1, keepdims=True))).astype(np.int8)
-        people = len(codes)
-        index = GalleryIndex(
-            matrix=CodedRows(codes),
-            owners=np.arange(people, dtype=np.int32),
-            people=tuple(f"p_bench{number}" for number in range(people)),
-            display_names=tuple(self._names),
-            valid_from_s=np.full(people, -np.inf),
-            valid_to_s=np.full(people, np.inf),
-            epoch=0,
-            revision=1,
-            space=self._embedder.space_id,
-        )
-        return Gallery(index, np.ones(people, np.bool_))
+        index = index_of(np.stack(self._rows), self._names, self._embedder.space_id)
+        return Gallery(index, np.ones(len(self._names), np.bool_))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ def test_a_camera_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) 
     put(tmp_path, "root/dev/video2", "")
     found = devices(patient(tmp_path, V4L2))
     assert found.verdict == "fail"
-    assert f"there are: {tmp_path}/root/dev/video2" in found.detail
+    there = tmp_path / "root" / "dev" / "video2"
+    assert f"there are: {there}" in found.detail
     put(tmp_path, "root/dev/video0", "")
     assert devices(patient(tmp_path, V4L2)).verdict == "ok"
 
