@@ -38,8 +38,7 @@ def drafted(
     wins and FileExistsError is raised. `durable=False` leaves it to the kernel when it is on disk.
     Raises OSError.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    draft, handle = _draft(path, mode)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(handle, mode)
@@ -56,6 +55,19 @@ def drafted(
         draft.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
+
+
+def try_file(path: Path) -> None:
+    """Make sure, before there is anything to write, that a file can be put into place there; leaves
+    nothing behind, and a file that is there as it is. Raises OSError."""
+    draft, handle = _draft(path, PRIVATE)
+    os.close(handle)
+    draft.unlink()
+
+
+def _draft(path: Path, mode: int) -> tuple[Path, int]:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    return draft, os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
 
 
 def write_file(path: Path, content: bytes, mode: int, *, replace: bool = False) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeface.base.errors import CameraError, EvaluationError, SettingsError, StateError
-from edgeface.base.files import drafted
+from edgeface.base.files import drafted, try_file
 from edgeface.settings.loading import DEFAULT_FILE
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -133,11 +133,16 @@ def between(least: float, most: float = math.inf) -> Callable[[str], float]:
 def output_file(text: str) -> Path:
     """The type of an argument that names a file to be written, looked at before the work."""
     path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{path} is a folder, not a file to write")
-    if path.exists() and not path.is_file():
-        return path  # a device or a pipe is written to, not replaced
-    output_folder(path.parent)
+    try:
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{path} is a folder, not a file to write")
+        if path.exists() and not path.is_file():
+            return path  # a device or a pipe is written to, not replaced
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"{path.parent} is not a folder")
+        try_file(path)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: cannot be written: {error.strerror}") from error
     return path
 
 
@@ -178,8 +183,11 @@ def output_folder(text: str | Path) -> Path:
     path = Path(text)
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{path} is not a folder")
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise argparse.ArgumentTypeError(f"{path}: nothing may be written there by this user")
+    try:
+        try_file(path / "output")
+    except OSError as error:
+        text = f"{path}: nothing can be written there: {error.strerror}"
+        raise argparse.ArgumentTypeError(text) from error
     return path
 
 

@@ -40,7 +40,7 @@ from edgeface.evaluation.opener import EMBEDDER, Opener, existing, model_facts, 
 from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.protocol import read_protocol
 from edgeface.inference.package import find_package
-from edgeface.inference.package_files import write_calibration
+from edgeface.inference.package_files import check_writable, write_calibration
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,6 +130,8 @@ def _add_detection(faces: argparse.ArgumentParser) -> None:
 def _calibration(args: argparse.Namespace) -> dict[str, Any]:
     if args.write and args.embedder == EMBEDDER:
         raise EvaluationError("--write: name your own package with --embedder FOLDER")
+    if args.write:
+        check_writable(find_package(args.embedder))
     protocols = [read_protocol(existing(path)) for path in args.pairs]
     opener = Opener()
     detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)

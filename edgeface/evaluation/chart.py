@@ -17,6 +17,8 @@ _LEFT: Final = 62
 _RIGHT: Final = 14
 _TOP: Final = 40
 _BOTTOM: Final = 48
+_FEW_DECADES: Final = 1.5e3
+"""A scale from one to less than this has hardly any powers of ten."""
 _LETTER_PX: Final = 7.0
 """Of a tick's label."""
 _NEAR_PX: Final = 15.0
@@ -42,10 +44,14 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Powers of ten, or steps of 1, 2 or 5 times one."""
+        """Powers of ten, where these are few also 2 and 5 times one, or steps of 1, 2 or 5 times
+        one."""
         if self.log:
-            first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
-            return [10.0**power for power in range(first, last + 1)]
+            first, last = math.floor(math.log10(self.low)), math.floor(math.log10(self.high))
+            digits = (1, 2, 5) if self.high / self.low < _FEW_DECADES else (1,)
+            found = [digit * 10.0**n for n in range(first, last + 1) for digit in digits]
+            least, most = self.low * (1 - 1e-9), self.high * (1 + 1e-9)
+            return [value for value in found if least <= value <= most]
         rough = (self.high - self.low) / 5
         power = 10 ** math.floor(math.log10(rough))
         step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * 0.999)

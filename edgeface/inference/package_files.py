@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 import yaml
 
-from edgeface.base.files import read_file, write_file
+from edgeface.base.errors import StateError
+from edgeface.base.files import read_file, try_file, write_file
 from edgeface.inference.description import GOLDEN_FILE, MODEL_FILE
 from edgeface.inference.package import (
     DESCRIPTION_BYTES,
@@ -58,6 +59,16 @@ def write_calibration(
         description["identification"] = _rounded(identification)
     _write(folder, description)
     load_package(folder)
+
+
+def check_writable(folder: Path) -> None:
+    """Make sure, before long work, that the `model.yaml` of a package can be written. Raises
+    ModelError for what is no package, StateError."""
+    load_package(folder)
+    try:
+        try_file(folder / DESCRIPTION_FILE)
+    except OSError as error:
+        raise StateError(f"{folder / DESCRIPTION_FILE}: cannot write: {error.strerror}") from error
 
 
 def _write(folder: Path, description: Mapping[str, Any]) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pydantic_core import ErrorDetails
 
 from edgeface.base.errors import SettingsError
+
+_SUBJECT: Final = re.compile(r"^(Input|Value|String|Tuple|List|Dictionary|URL) (?=should )")
+"""The validator's word for what the keys have named."""
 
 Key = str | int
 """A key of a mapping, or the number of an item in a list."""
@@ -65,9 +70,13 @@ def fault_of(details: ErrorDetails, marks: Mapping[Keys, Mark]) -> Fault:
     keys = keys_of(details["loc"], marks)
     if details["type"] == "missing":
         return Fault(marks[keys], dotted((*keys, details["loc"][-1])), "is missing")
-    message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    message = _SUBJECT.sub("", details["msg"].removeprefix("Value error, "))
     if details["type"] == "extra_forbidden":
         message = "is not a known key"
+    if details["type"] == "string_too_short" and not details["input"]:
+        message = "is empty"
+    if details["type"] == "too_short" and not details["input"]:
+        message = "is empty; name at least one"
     return Fault(marks[keys], dotted(keys), message)
 
 

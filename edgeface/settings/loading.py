@@ -6,7 +6,7 @@ import difflib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
@@ -21,6 +21,8 @@ DEFAULT_FILE = Path("/etc/edgeface/edgeface.yaml")
 DROP_INS = "conf.d"
 """The folder beside the file whose `*.yaml` are read after it, in the order of their names."""
 
+_FOLLOWS: Final = "default_factory_not_called"
+"""The kind of error that only says that another field has one."""
 _SCALARS = ("site", "device", "state_dir")
 
 
@@ -56,7 +58,9 @@ def merge(files: Sequence[YamlFile]) -> tuple[Settings | None, list[Fault], dict
         settings = Settings.model_validate(values)
     except ValidationError as error:
         given = {(fault.mark, fault.keys) for fault in faults}
-        found_faults = [_fault(details, marks) for details in error.errors()]
+        found_faults = [
+            _fault(details, marks) for details in error.errors() if details["type"] != _FOLLOWS
+        ]
         faults += [fault for fault in found_faults if (fault.mark, fault.keys) not in given]
         return None, faults, marks
     return settings, faults, marks

@@ -44,3 +44,38 @@ def test_show_has_the_defaults(file: Path, capsys: pytest.CaptureFixture[str]) -
 def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "schema"]) == 0
     assert json.loads(capsys.readouterr().out)["type"] == "object"
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("pad: {model: facenet}", "pad.model: facenet is for face-embedding"),
+        ("models: {detector: pad}", "models.detector: pad is for attack-detection"),
+        ("models: {embedder: face_detector}", "models.embedder: face_detector is for"),
+        ("models: {next_embedder: pad}", "models.next_embedder: pad is for attack-detection"),
+        ("pad: {model: no_such}", "no such model package"),
+        ("models: {embedder: /nowhere/of_another_machine}", None),
+    ],
+)
+def test_a_model_in_the_place_of_another_is_a_fault(
+    file: Path, capsys: pytest.CaptureFixture[str], section: str, told: str | None
+) -> None:
+    file.write_text(f"{NEEDED}{section}\n")
+    assert main(["config", "check", str(file)]) == (0 if told is None else 2)
+    said = capsys.readouterr().err
+    assert (said == "") if told is None else (f"{file}: " in said and told in said)
+    assert told is None or "edgeface models list" in said
+
+
+def test_a_model_in_the_place_of_another_is_a_fault_of_each_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "site.yaml").write_text("site: hq\ncamera: {source: v4l2}\n")
+    (tmp_path / "devices" / "a.yaml").write_text("device: a\n")
+    (tmp_path / "devices" / "b.yaml").write_text("device: b\npad: {model: facenet}\n")
+    assert main(["config", "check", "--all", str(tmp_path)]) == 2
+    out, err = capsys.readouterr()
+    assert f"{tmp_path}/devices/a.yaml: good" in out
+    assert f"{tmp_path}/devices/b.yaml: 1 fault" in out
+    assert f"{tmp_path}/devices/b.yaml: pad.model: facenet is for face-embedding" in err

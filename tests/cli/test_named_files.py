@@ -3,6 +3,7 @@ than it must."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.inference import package_files
 from edgeface.settings.places import shipped_models
 
 CONFIG = "site: hq\ndevice: door-1\nstate_dir: state\ncamera: {source: images, folder: .}\n"
@@ -145,3 +147,41 @@ def test_what_is_not_there_is_a_fault_of_what_was_given(
     assert "Traceback" not in err
     assert not Path("hq/site.yaml").exists()
     assert not Path("ca").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate liveness --live . --attack a=. --report {out}.html",
+        "evaluate verification --pairs short --root . --report {out}.html",
+        "embed . -o {out}.npz",
+        "matrix . -o {out}.png",
+        "map . --csv {out}.csv",
+        "inspect short -o {out}.png",
+        "models show facenet -o {out}.svg",
+        "demo --output {out}.png",
+    ],
+)
+@pytest.mark.parametrize("out", ["/proc/out", "x" * 300, "x" * 243], ids=["proc", "long", "draft"])
+def test_where_nothing_can_be_written_is_said_before_the_work(
+    words: str, out: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words.format(out=out).split())
+    told = capsys.readouterr().err
+    assert caught.value.code == 2, told
+    assert ": cannot be written: " in told
+
+
+def test_a_package_that_cannot_be_calibrated_is_said_before_the_work(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(package_files, "try_file", refuse)  # root may write anywhere else
+    shutil.copytree(shipped_models() / "facenet", tmp_path / "mine")
+    words = f"evaluate calibration --pairs nowhere --root . --embedder {tmp_path}/mine --write"
+    assert main(words.split()) != 0
+    told = capsys.readouterr().err
+    assert f"{tmp_path}/mine/model.yaml: cannot write: Read-only file system" in told

@@ -20,6 +20,7 @@ from edgeface.evaluation.attack_rates import (
     measure_liveness,
     threshold_for,
 )
+from edgeface.evaluation.chart import Axis
 from edgeface.evaluation.liveness_page import liveness_page
 from tests.support.packages import write_liveness
 from tests.support.pages import assert_stands_alone
@@ -270,3 +271,16 @@ def test_a_film_is_decided_on_as_a_track_at_the_door(
     assert (point["apcer"][0]["rate"], point["apcer"][0]["of"]) == (0, 1)
     assert passive["attacks"]["phone"]["non_response"]["count"] == 1
     assert "broken.avi" in measured["pictures_unread"][0]
+
+
+@pytest.mark.parametrize(
+    ("low", "labels"),
+    [
+        (0.01, "0.01 0.02 0.05 0.1 0.2 0.5 1"),
+        (0.005, "0.005 0.01 0.02 0.05 0.1 0.2 0.5 1"),
+        (1e-6, "1e-06 1e-05 0.0001 0.001 0.01 0.1 1"),
+    ],
+)
+def test_a_scale_of_few_powers_of_ten_has_labels_between_them(low: float, labels: str) -> None:
+    axis = Axis("rate", low, 1.0, log=True)
+    assert " ".join(axis.text(tick) for tick in axis.ticks()) == labels

@@ -21,3 +21,20 @@ def test_a_challenge_that_is_demanded_has_the_time_that_it_takes(write: Write) -
     with pytest.raises(SettingsError, match="takes a person six to eight seconds"):
         load_settings(write(demanded + commands))
     load_settings(write(NEEDED + commands))
+
+
+def test_what_is_empty_is_told_in_plain_words(tmp_path: Path) -> None:
+    path = tmp_path / "edgeface.yaml"
+    path.write_text(
+        "site: hq\ndevice: door-1\nmqtt: {host: '', username: ''}\n"
+        "camera:\n  source: simulated\n  photographs: []\n  presentations: []\n"
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    lines = str(caught.value).splitlines()
+    assert [line.removeprefix(f"{tmp_path}/") for line in lines] == [
+        "edgeface.yaml:3:8: mqtt.host: is empty",
+        "edgeface.yaml:3:18: mqtt.username: is empty",
+        "edgeface.yaml:6:3: camera.photographs: is empty; name at least one",
+        "edgeface.yaml:7:3: camera.presentations: is empty; name at least one",
+    ]

@@ -44,7 +44,10 @@ CHECKS: Final[Mapping[str, Look]] = {
 AS_DAEMON: Final = "run as the daemon's user: sudo -u edgeface edgeface doctor"
 CURES: Final[Mapping[str, str]] = {
     "state": "set state_dir to a folder",
-    "models": "edgeface models check names every fault of a package; docs/models.md",
+    "models": (
+        "edgeface models list says what each package is for, edgeface models check every fault of "
+        "one; docs/models.md"
+    ),
     "accelerator": "docs/coral.md says which board, library and runtime go together",
     "gallery": "put a backup of the state folder back, or enroll again; a fleet's comes by itself",
     "camera": (

@@ -24,7 +24,10 @@ def _attack_detector(patient: Patient) -> Finding:
     except ModelError as error:
         if pad.refusing:
             raise
-        cure = "mend section pad of the configuration, or set pad.model: null"
+        cure = (
+            "name a package for attack-detection as pad.model (edgeface models list; the one that "
+            "ships is pad), or set pad.model: null"
+        )
         return Finding("warn", f"liveness is not assessed: {error}", cure)
     if found is None:
         return Finding("ok", "pad.model is null: liveness is not assessed")
