@@ -135,7 +135,7 @@ def _arguments(args: argparse.Namespace) -> dict[str, Any]:
 def _person_id(person: str, config: Path | None) -> str:
     """The id for an id or, with a configuration, for a display name of its gallery."""
     from edgeface.base.ids import is_person_id
-    from edgeface.gallery.opening import open_gallery
+    from edgeface.gallery.opening import existing_gallery
     from edgeface.gallery.people import find_people
     from edgeface.settings.loading import load_settings
 
@@ -145,7 +145,7 @@ def _person_id(person: str, config: Path | None) -> str:
         raise SettingsError(
             f"{person}: no person id such as p_8c1k3v9q2m; a name needs -c FILE with its gallery"
         )
-    with open_gallery(load_settings(config)) as store:
+    with existing_gallery(load_settings(config)) as store:
         return find_people(store, [person], damaged=True)[0]
 
 

@@ -31,7 +31,13 @@ from edgeface.gallery.audit import Audit, Confusable, audit
 from edgeface.gallery.curation import doubts_about, listed, merge, set_people
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.likeness import Bar, bar_for
-from edgeface.gallery.opening import gallery_key, open_gallery, refuse_in_fleet_mode
+from edgeface.gallery.opening import (
+    NO_GALLERY,
+    existing_gallery,
+    gallery_key,
+    open_gallery,
+    refuse_in_fleet_mode,
+)
 from edgeface.gallery.people import cards_in, find_people, readable
 from edgeface.gallery.person import person_to_mapping, plain_text
 from edgeface.gallery.portable import export_gallery, import_gallery
@@ -93,7 +99,14 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args.config)
     if args.action in ("set", "merge", "remove", "import"):
         refuse_in_fleet_mode(settings)
-    with open_gallery(settings) as store:
+    opened = existing_gallery
+    if args.action == "import":
+        opened = open_gallery
+    elif not settings.gallery_file.exists():
+        if args.action == "export":
+            raise GalleryLookupError(f"{settings.gallery_file}: {NO_GALLERY}")
+        warn(f"{settings.gallery_file}: {NO_GALLERY}")
+    with opened(settings) as store:
         args.act(settings, store, args)
     return 0
 

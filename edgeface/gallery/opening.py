@@ -4,9 +4,11 @@ outdated."""
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from edgeface.base.errors import GalleryError
 from edgeface.gallery.database import GalleryCorruptError, set_aside
@@ -16,6 +18,7 @@ from edgeface.recognition.index import GalleryIndex
 from edgeface.settings.tree import Settings
 
 _log = logging.getLogger(__name__)
+NO_GALLERY: Final = "no gallery; enroll somebody with `edgeface enroll`"
 
 
 def gallery_key(settings: Settings) -> bytes | None:
@@ -42,6 +45,21 @@ def open_gallery(settings: Settings) -> Iterator[GalleryStore]:
             yield store
     except GalleryCorruptError as error:
         raise given_up(settings, error) from error
+
+
+@contextmanager
+def existing_gallery(settings: Settings) -> Iterator[GalleryStore]:
+    """As `open_gallery`, for who asks: where there is no gallery nobody is found in it, and neither
+    it nor its key is made."""
+    if settings.gallery_file.exists():
+        with open_gallery(settings) as store:
+            yield store
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="edgeface-nobody-") as scratch,
+        GalleryStore(Path(scratch, settings.gallery_file.name), None) as store,
+    ):
+        yield store
 
 
 def given_up(settings: Settings, error: GalleryCorruptError) -> GalleryCorruptError:

@@ -17,7 +17,7 @@ from edgeface.base.errors import GalleryError, GalleryLookupError, NamedFileErro
 from edgeface.gallery.enrollment import Wish, enroll
 from edgeface.gallery.gate import Gate, Portrait, Refused, open_gate
 from edgeface.gallery.likeness import bar_for
-from edgeface.gallery.opening import build_index, gallery_key
+from edgeface.gallery.opening import NO_GALLERY, build_index, gallery_key
 from edgeface.gallery.person import plain_text
 from edgeface.gallery.photo_enrollment import people_in, photos_in
 from edgeface.gallery.store import GalleryStore
@@ -73,9 +73,7 @@ class FaceGallery:
         settings = in_use(load_settings(Path(config)))
         space = load_package(settings.models.embedder).space_id
         if not settings.gallery_file.exists():
-            raise GalleryLookupError(
-                f"{settings.gallery_file}: no gallery; enroll somebody with `edgeface enroll`"
-            )
+            raise GalleryLookupError(f"{settings.gallery_file}: {NO_GALLERY}")
         try:
             with GalleryStore(settings.gallery_file, gallery_key(settings)) as store:
                 index, damaged = store.load(space)
