@@ -12,7 +12,9 @@ import socketserver
 import sys
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from edgeface.service.worker import Pulse
 from edgeface.settings.base import is_loopback
@@ -21,6 +23,7 @@ if TYPE_CHECKING:  # the library is an extra
     from prometheus_client import CollectorRegistry
     from prometheus_client.registry import Collector
 
+PATH: Final = "/metrics"
 MAX_SCRAPES: Final = 4
 """At a time; whoever else connects is sent away."""
 IDLE_S: Final = 5.0
@@ -75,7 +78,7 @@ class Exporter:
 
     @staticmethod
     def _tell(host: str, port: int) -> None:
-        _log.info("metrics are at http://%s:%d/metrics", f"[{host}]" if ":" in host else host, port)
+        _log.info("metrics are at http://%s:%d%s", f"[{host}]" if ":" in host else host, port, PATH)
         if not is_loopback(host):
             _log.warning(
                 "metrics.listen: whoever reaches %s port %d reads the metrics; there is neither a "
@@ -106,8 +109,17 @@ class _Server(socketserver.ThreadingTCPServer):
 
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = threading.BoundedSemaphore(MAX_SCRAPES)
-        handler = MetricsHandler.factory(registry)
-        super().__init__(address, type("Handler", (handler,), {"timeout": IDLE_S}))
+
+        class Handler(MetricsHandler.factory(registry)):  # type: ignore[misc]
+            timeout = IDLE_S
+
+            def do_GET(self) -> None:  # noqa: N802  (its name in the standard library)
+                if urlsplit(self.path).path == PATH:
+                    super().do_GET()
+                else:
+                    self.send_error(HTTPStatus.NOT_FOUND, explain=f"The metrics are at {PATH}.")
+
+        super().__init__(address, Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin a thread, where one is free."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import get_args
 
@@ -101,6 +104,23 @@ def test_labels_have_a_fixed_set_of_values_and_name_nobody(
     assert PERSON not in text
     later = scrape(watched[0])
     assert samples(later).keys() == samples(text).keys(), "a scrape does not make it grow"
+
+
+def test_it_answers_at_its_path_alone(watched: tuple[int, DaemonProcess]) -> None:
+    def status(target: str, method: str = "GET") -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", watched[0], timeout=10)
+        with closing(connection):
+            connection.request(method, target)
+            return connection.getresponse().status
+
+    assert status("/metrics") == status("/metrics?name[]=edgeface_frames_total") == 200
+    for target in ("/", "/metrics/", "/metric", "/favicon.ico", "/../metrics"):
+        assert status(target) == 404, target
+    assert status("/metrics", "POST") == 501
+    with pytest.raises(urllib.error.HTTPError, match="Not Found") as told:
+        urllib.request.urlopen(f"http://127.0.0.1:{watched[0]}/", timeout=10)
+    with told.value as answer:
+        assert "The metrics are at /metrics." in answer.read().decode()
 
 
 def test_clients_that_hang_hold_up_no_frame_and_are_left(
