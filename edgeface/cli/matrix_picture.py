@@ -23,6 +23,7 @@ from edgeface.demo.canvas import (
     Rgb,
     fill,
     fit,
+    text_width,
 )
 from edgeface.evaluation.similarity import SimilarityMatrix, in_metric
 from edgeface.recognition.values import Image
@@ -33,9 +34,9 @@ _MARGIN: Final = 28
 _HEADER: Final = 150
 _NAMES: Final = 190
 _SUMS: Final = 190
-_LEAST_WIDTH: Final = 900
 _GAUGE: Final = 560
 _DOUBT: Final[Rgb] = (250, 230, 190)
+_WORD_PX: Final = 13
 
 
 def draw_matrix(
@@ -50,7 +51,7 @@ def draw_matrix(
     count = len(labels)
     cell = 56 if count <= 16 else 44 if count <= 40 else 32
     left, top = _MARGIN + _NAMES + cell, _HEADER + cell + 26
-    width = max(_LEAST_WIDTH, left + count * cell + _SUMS + _MARGIN)
+    width = max(_legend()[1], left + count * cell + _SUMS) + _MARGIN
     canvas = Canvas(width, top + count * cell + _MARGIN)
     _draw_header(canvas, matrix, thresholds)
     small = max(10, cell // 4)
@@ -77,7 +78,7 @@ def draw_matrix(
         far = float(matrix.stands_out[row])
         marked = far >= STANDS_OUT
         color = AMBER if marked else SOFT
-        canvas.text((sums + 90, middle), f"{far:+.1f}", small, color, bold=marked, align="right")
+        canvas.text((sums + 90, middle), f"{far:+z.1f}", small, color, bold=marked, align="right")
     try:
         canvas.save(output)
     except OSError as error:
@@ -86,7 +87,7 @@ def draw_matrix(
 
 def shown(value: float, matrix: SimilarityMatrix) -> str:
     """A value of the matrix: a cosine as a percentage, a distance as it is."""
-    return f"{round(100 * value)}%" if matrix.metric == "cosine" else f"{value:.2f}"
+    return f"{round(100 * value)}%" if matrix.metric == "cosine" else f"{value:z.2f}"
 
 
 def _draw_header(canvas: Canvas, matrix: SimilarityMatrix, thresholds: tuple[float, float]) -> None:
@@ -104,15 +105,24 @@ def _draw_header(canvas: Canvas, matrix: SimilarityMatrix, thresholds: tuple[flo
     canvas.gauge(
         (_MARGIN, 88), _GAUGE, pairs.tolist() if count <= 40 else [], None, thresholds[1], INK
     )
-    at = _MARGIN + _GAUGE + 40
+    for at, word, color in _legend()[0]:
+        canvas.band((at, 102, at + 16, 118), color)
+        canvas.frame((at, 102, at + 16, 118), LINE)
+        canvas.text((at + 22, 103), word, _WORD_PX, SOFT)
+
+
+def _legend() -> tuple[list[tuple[int, str, Rgb]], int]:
+    """What the colors mean, each behind its place beside the gauge; and where the last one ends."""
+    at, places = _MARGIN + _GAUGE + 40, []
     for word, color in (
         ("two people", BELOW),
         ("not sure", _DOUBT),
         ("same", _mixed(ABOVE, GREEN, 0.5)),
     ):
-        canvas.band((at, 102, at + 16, 118), color)
-        canvas.frame((at, 102, at + 16, 118), LINE)
-        at = canvas.text((at + 22, 103), word, 13, SOFT) + 18
+        places.append((at, word, color))
+        end = at + 22 + text_width(word, _WORD_PX)
+        at = end + 18
+    return places, end
 
 
 def _draw_cell(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from edgeface.cli.main import main
+from edgeface.cli.matrix_picture import draw_matrix
 from edgeface.demo.photographs import COLLINS, HOPPER, in_other_light
 from edgeface.evaluation.similarity import SimilarityMatrix, clustered, grouped
 
@@ -99,6 +100,17 @@ def test_a_folder_becomes_a_picture_a_table_and_numbers(
     assert "d-hoppers.png: 2 faces, and none clearly dominates" in printed.err
     assert "torn.jpg" in printed.err
     assert "4 faces, cosine: the same person from" in printed.out
+
+
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_nothing_that_is_drawn_touches_the_edge(tmp_path: Path, count: int) -> None:
+    matrix = SimilarityMatrix(np.full((count, count), 0.3, np.float32), "cosine")
+    crops = [np.zeros((8, 8, 3), np.uint8)] * count
+    draw_matrix(matrix, ["a" * 40] * count, crops, (0.2, 0.46), tmp_path / "m.png")
+    drawn = cv2.imread(str(tmp_path / "m.png"))
+    assert drawn is not None
+    for edge in (drawn[:, :16], drawn[:, -16:], drawn[:16], drawn[-16:]):
+        assert (edge == drawn[0, 0]).all()
 
 
 def test_photographs_in_the_other_metric_and_by_name(
