@@ -32,8 +32,8 @@ def show_pipeline(measured: dict[str, Any]) -> None:
     print(f"yardstick {yardstick:.3f} ms: 5x5 blur of 1280x720, run beside the frames")
     print(
         f"resident {measured['resident_start_mib']:.1f} MiB after the warm-up,"
-        f" at most {measured['resident_peak_mib']:.1f}; trend {measured['growth_mib']:+.2f} MiB"
-        f" ({measured['growth_kib_per_1000_frames']:+.1f} KiB per 1,000 frames)"
+        f" at most {measured['resident_peak_mib']:.1f}; trend {measured['growth_mib']:+z.2f} MiB"
+        f" ({measured['growth_kib_per_1000_frames']:+z.1f} KiB per 1,000 frames)"
     )
 
 

@@ -92,7 +92,7 @@ def _face(engine: Engine, photograph: str, number: int | None) -> SeenFace:
 def _lines(found: FaceComparison) -> list[str]:
     note = ", beyond what the calibration's data support" if found.extrapolated else ""
     lines = [
-        f"similarity {found.similarity:.3f}",
+        f"similarity {found.similarity:z.3f}",
         f"distance   {found.distance:.3f}",
         f"threshold  {found.threshold:.3f} (false matches {found.fmr:g}{note})",
     ]

@@ -268,7 +268,7 @@ def _enroll(
         quality = examined.quality
         print(
             f"good     {examined.source}: face {quality.face_px:.0f} px, sharpness "
-            f"{quality.sharpness:.2f}, yaw {quality.yaw_deg:.0f} degrees"
+            f"{quality.sharpness:.2f}, yaw {quality.yaw_deg:z.0f} degrees"
         )
         portraits.append(examined)
     if not portraits:

@@ -304,7 +304,7 @@ def _share(share: float) -> str:
 
 
 def _pair(pair: Confusable) -> str:
-    return f"{pair.first} and {pair.second}, score {pair.score:.3f}"
+    return f"{pair.first} and {pair.second}, score {pair.score:z.3f}"
 
 
 def _described(store: GalleryStore, person_id: str) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _lines(engine: Engine, one: LookedAt, args: argparse.Namespace) -> Iterator[
         of = f" face {number} of {len(one.faces)}" if len(one.faces) > 1 else ""
         yield f"{plain(one.photo)}{of}: {engine.explain(face) or _answer(who)}"
         for person in who.candidates if args.all else ():
-            yield f"  {person.score:6.3f}  distance {person.distance:.3f}  {_name(person)}"
+            yield f"  {person.score:z6.3f}  distance {person.distance:.3f}  {_name(person)}"
         if args.knn and who.gate is None:
             votes = Counter(_name(person) for person in who.nearest_templates)
             counts = ", ".join(f"{name} {count}" for name, count in votes.most_common())
@@ -135,7 +135,7 @@ def _answer(who: Identification) -> str:
     nearest = who.candidates[0]
     needed = f"needed {who.threshold:.3f}{' (extrapolated)' if who.extrapolated else ''}"
     if who.person is not None:
-        return f"{_name(who.person)}, score {who.person.score:.3f}, {needed}"
+        return f"{_name(who.person)}, score {who.person.score:z.3f}, {needed}"
     if who.outcome == "ambiguous":
         second = who.candidates[1]
         return (
@@ -144,7 +144,7 @@ def _answer(who: Identification) -> str:
         )
     unclear = who.outcome == "inconclusive"
     doubt = " for sure; the face is too small, blurred or covered" if unclear else ""
-    return f"nobody{doubt}; nearest is {_name(nearest)}, score {nearest.score:.3f}, {needed}"
+    return f"nobody{doubt}; nearest is {_name(nearest)}, score {nearest.score:z.3f}, {needed}"
 
 
 def _name(person: Candidate) -> str:

@@ -222,14 +222,14 @@ def _draw_curve(
     canvas.band((left + 1, (top + bottom) // 2, right - 1, (top + bottom) // 2 + 1), LINE)
     small = 12 if right - left > 380 else 10
     for value, y in ((most, top + 5), (-most, bottom - small - 7)):
-        canvas.text((left + 6, y), f"{value:+.2f}", small, SOFT)
+        canvas.text((left + 6, y), f"{value:+z.2f}", small, SOFT)
     canvas.line(np.stack([xs, ys], 1), INK if face.gate is None else SOFT)
     free = left - 12
     for component in sorted(set(components)) or (0, len(values) // 2, len(values) - 1):
         text = str(component)
         if components:
             canvas.dot((float(xs[component]), float(ys[component])), 4, AMBER)
-            text += f": {values[component]:+.2f}"
+            text += f": {values[component]:+z.2f}"
         half = text_width(text, small) // 2 + 1
         middle = min(max(round(xs[component]), left + half), right - half)
         if middle - half >= free:  # of values that lie close together the first is named

@@ -28,7 +28,7 @@ def about(engine: Engine) -> str:
 
 def chosen_values(face: SeenFace, showing: Showing) -> str:
     """The components that were asked for."""
-    return ", ".join(f"{number}: {face.embedding[number]:+.4f}" for number in showing.components)
+    return ", ".join(f"{number}: {face.embedding[number]:+z.4f}" for number in showing.components)
 
 
 def face_mapping(face: SeenFace, showing: Showing, first: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def face_lines(number: int, face: SeenFace, showing: Showing) -> Iterator[str]:
     """For a person; the components that were asked for last."""
     word, _, why = state(face, showing)
     box = face.box
-    corners = f"{box.left:.0f}, {box.top:.0f}, {box.right:.0f}, {box.bottom:.0f}"
+    corners = f"{box.left:z.0f}, {box.top:z.0f}, {box.right:z.0f}, {box.bottom:z.0f}"
     yield f"face {number} at {corners}: {word}; {plain(why)}"
     for measure in measures(face.quality, showing.limits):
         mark = "" if measure.enrollable else "   not to be enrolled"

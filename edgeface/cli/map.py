@@ -102,5 +102,5 @@ def _carried(found: dict[str, Any]) -> str:
 def _show(found: dict[str, Any]) -> None:
     print(f"{_headline(found)}; {_carried(found)}")
     for face in found["faces"]:
-        print(f"{face['x']:+.3f} {face['y']:+.3f}  {plain(face['name'])}")
+        print(f"{face['x']:+z.3f} {face['y']:+z.3f}  {plain(face['name'])}")
     name_troubles(found["troubles"])

@@ -105,7 +105,7 @@ def _write_csv(path: Path, names: Sequence[str], matrix: SimilarityMatrix) -> No
     table.writerow(["name", "mean", "stands_out", *names])
     for row, name in enumerate(names):
         values = [matrix.means[row], matrix.stands_out[row], *matrix.values[row]]
-        table.writerow([name, *(f"{value:.4f}" for value in values)])
+        table.writerow([name, *(f"{value:z.4f}" for value in values)])
     write_file(path, text.getvalue().encode("utf-8", "surrogateescape"), _MODE, replace=True)
 
 
@@ -117,7 +117,7 @@ def _show(found: dict[str, Any]) -> None:
     )
     for number, face in enumerate(found["faces"], 1):
         print(
-            f"{number:3d}  {face['name']}: mean {face['mean']:.3f}, stands out"
-            f" {face['stands_out']:+.1f}, nearest {face['nearest']} {face['nearest_value']:.3f}"
+            f"{number:3d}  {face['name']}: mean {face['mean']:z.3f}, stands out"
+            f" {face['stands_out']:+z.1f}, nearest {face['nearest']} {face['nearest_value']:z.3f}"
         )
     name_troubles(found["troubles"])

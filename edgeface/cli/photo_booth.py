@@ -165,6 +165,6 @@ def _tell_good(number: int, picture: BoothPicture) -> None:
     portrait, quality = picture.portrait, picture.portrait.quality
     print(
         f"good     picture {number}, {portrait.source}: face {quality.face_px:.0f} px, sharpness "
-        f"{quality.sharpness:.2f}, yaw {quality.yaw_deg:.0f} degrees",
+        f"{quality.sharpness:.2f}, yaw {quality.yaw_deg:z.0f} degrees",
         flush=True,
     )

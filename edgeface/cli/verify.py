@@ -66,7 +66,7 @@ def _why(found: VerifiedClaim) -> str:
     if found.outcome == "not_enrolled":
         return f"{name} may not be recognized now"
     beyond = " (extrapolated)" if found.extrapolated else ""
-    measured = f"score {found.score:.3f}, needed {found.threshold:.3f}{beyond}"
+    measured = f"score {found.score:z.3f}, needed {found.threshold:.3f}{beyond}"
     if found.opens:
         return f"{name}, {measured}"
     unclear = found.outcome == "inconclusive"

@@ -102,7 +102,7 @@ def describe(found: Recognition) -> str:
     text: str = found.event_type
     score, threshold = why.get("score"), why.get("threshold")
     if isinstance(score, float) and isinstance(threshold, float):
-        text += f": best score {score:.2f}, threshold {threshold:.2f}"
+        text += f": best score {score:z.2f}, threshold {threshold:.2f}"
     if found.event_type == "rejected_pad":
         text += f", {found.pad.told}"
     return f"{text}, {track.frames} good frame" + ("" if track.frames == 1 else "s")

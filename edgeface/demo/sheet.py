@@ -176,7 +176,7 @@ def _label(happening: Happening, face: RecordedFace, *, after: bool) -> tuple[st
         return f"{happening.name} {found.match.score:.2f}", GREEN
     if after:
         score = (found.why or {}).get("score")
-        return found.event_type + (f" {score:.2f}" if isinstance(score, float) else ""), RED
+        return found.event_type + (f" {score:z.2f}" if isinstance(score, float) else ""), RED
     if face.gate is not None:
         return face.gate.replace("_", " "), GRAY
     return "looked at", AMBER
@@ -202,7 +202,7 @@ def _panel(canvas: Canvas, left: int, top: int, happening: Happening) -> None:
             "margin: nobody else is enrolled" if margin is None else f"margin {margin:.2f}"
         )
     elif isinstance(score, float):
-        lines.append(f"best score {score:.2f}, threshold {threshold:.2f}")
+        lines.append(f"best score {score:z.2f}, threshold {threshold:.2f}")
     lines.append(f"{found.track.agreeing} of {found.track.frames} frames name the same person")
     if found.event_type == "rejected_pad":
         lines += [f"{source.name} {source.told}" for source in found.pad.sources or ()]

@@ -198,7 +198,7 @@ def _without_strays(
     strays = find_strays(embeddings, before, bar.same_person)
     texts = [
         f"{portraits[stray.number].source} does not look like the other photos of this person "
-        f"(best score {stray.score:.2f}, expected {bar.same_person:.2f})"
+        f"(best score {stray.score:z.2f}, expected {bar.same_person:.2f})"
         for stray in strays
     ]
     if wish.force:

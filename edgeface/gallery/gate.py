@@ -149,8 +149,8 @@ def explain(gate: str, quality: Quality, limits: QualityLimits) -> str:
             )
         case "turned_away":
             return (
-                f"the face is turned away (yaw {quality.yaw_deg:.0f}, pitch "
-                f"{quality.pitch_deg:.0f}, roll {quality.roll_deg:.0f} degrees, at most "
+                f"the face is turned away (yaw {quality.yaw_deg:z.0f}, pitch "
+                f"{quality.pitch_deg:z.0f}, roll {quality.roll_deg:z.0f} degrees, at most "
                 f"{limits.max_yaw_deg:.0f}, {limits.max_pitch_deg:.0f}, {limits.max_roll_deg:.0f});"
                 " look into the camera"
             )

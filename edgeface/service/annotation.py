@@ -68,7 +68,7 @@ def _face_line(sight: Sight) -> str:
     if quality is not None:
         text += (
             f"  {quality.face_px:.0f} px  sharpness {quality.sharpness:.2f}"
-            f"  yaw {quality.yaw_deg:.0f}  pitch {quality.pitch_deg:.0f}"
+            f"  yaw {quality.yaw_deg:z.0f}  pitch {quality.pitch_deg:z.0f}"
         )
     return text + (f"  refused: {sight.gate}" if sight.gate else "")
 
@@ -78,7 +78,7 @@ def _decision_line(decision: Decision) -> str:
     if decision.person_id is not None:
         text += f": {decision.person_id}"
     if decision.score is not None and decision.threshold is not None:
-        text += f"  score {decision.score:.3f}  threshold {decision.threshold:.3f}"
+        text += f"  score {decision.score:z.3f}  threshold {decision.threshold:.3f}"
     return text
 
 

@@ -49,8 +49,8 @@ class Measure:
 
     def _text(self, value: float) -> str:
         if self.full > 1:
-            return f"{value:.0f}{' px' if self.full == _WIDE_PX else ' deg'}"
-        return f"{value:.2f}"
+            return f"{value:z.0f}{' px' if self.full == _WIDE_PX else ' deg'}"
+        return f"{value:z.2f}"
 
 
 def measures(quality: Quality, limits: QualityLimits) -> list[Measure]:

@@ -54,5 +54,5 @@ class SeenFace:
 
     def __repr__(self) -> str:
         box, gate = self.box, "good" if self.gate is None else self.gate
-        corners = f"{box.left:.0f}, {box.top:.0f}, {box.right:.0f}, {box.bottom:.0f}"
+        corners = f"{box.left:z.0f}, {box.top:z.0f}, {box.right:z.0f}, {box.bottom:z.0f}"
         return f"<SeenFace {self.source}: {corners}, score {self.score:.2f}, {gate}>"

@@ -55,6 +55,7 @@ def test_people_lie_together_and_the_picture_shows_them(edgeface: Edgeface, team
 def test_photographs_by_name_are_nobodys(edgeface: Edgeface) -> None:
     code, out, _ = edgeface("map", COLLINS, HOPPER, "-o", "map.png")
     assert (code, out.startswith("2 faces in the plane; the two axes carry 100%")) == (0, True)
+    assert out.count(" +0.000 ") == 2, "the second axis carries nothing, and a zero has no minus"
 
 
 def test_what_is_no_map_ends_with_two(edgeface: Edgeface, tmp_path: Path) -> None:

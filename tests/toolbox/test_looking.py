@@ -42,6 +42,14 @@ def test_every_gate_belongs_to_a_value() -> None:
     assert all(not measure.gates for measure in measures(FINE, LIMITS))
 
 
+def test_a_zero_has_no_minus() -> None:
+    shown = {
+        one.name: one.shown
+        for one in measures(replace(FINE, yaw_deg=-0.4, pitch_deg=-0.0, roll_deg=-1.0), LIMITS)
+    }
+    assert (shown["yaw"], shown["pitch"], shown["roll"]) == ("0 deg", "0 deg", "-1 deg")
+
+
 def test_an_edge_is_in_the_bin_of_its_gradients_direction() -> None:
     image = np.zeros((64, 64, 3), np.uint8)
     image[:, 36:] = 200
