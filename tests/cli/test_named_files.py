@@ -164,8 +164,13 @@ def test_what_is_not_there_is_a_fault_of_what_was_given(
 )
 @pytest.mark.parametrize("out", ["/proc/out", "x" * 300, "x" * 243], ids=["proc", "long", "draft"])
 def test_where_nothing_can_be_written_is_said_before_the_work(
-    words: str, out: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    words: str,
+    out: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
         main(words.format(out=out).split())
     told = capsys.readouterr().err
