@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from edgeface.base.errors import RuntimeMissingError
+
 ROWS: Final = 512
 INNER: Final = 512
 COLUMNS: Final = 512
@@ -14,11 +16,29 @@ MULTIPLY_ADDS: Final = ROWS * INNER * COLUMNS
 """Of one run."""
 
 
+def flatbuffer_schema() -> Any:
+    """The module that writes flatbuffers of TFLite. Raises RuntimeMissingError."""
+    try:
+        return importlib.import_module("ai_edge_litert.schema_py_generated")
+    except ImportError as error:
+        raise RuntimeMissingError(
+            "the networks that are measured beside the models are made with ai-edge-litert, which"
+            " is not installed: pip install ai-edge-litert"
+        ) from error
+
+
+def packed(model: Any) -> bytes:
+    """A `ModelT` as a flatbuffer."""
+    builder: Any = importlib.import_module("flatbuffers").Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def plain_product() -> bytes:
     """The flatbuffer: int8 `(ROWS, INNER)` times constant weights gives int8 `(ROWS, COLUMNS)`, a
-    FULLY_CONNECTED without a bias, quantized per tensor. All of it fits into a core's caches."""
-    schema: Any = importlib.import_module("ai_edge_litert.schema_py_generated")
-    builder: Any = importlib.import_module("flatbuffers").Builder(INNER * COLUMNS + 4096)
+    FULLY_CONNECTED without a bias, quantized per tensor. All of it fits into a core's caches.
+    Raises RuntimeMissingError."""
+    schema = flatbuffer_schema()
     weights = np.random.default_rng(1).integers(-127, 128, (COLUMNS, INNER), np.int8)
     model, graph = schema.ModelT(), schema.SubGraphT()
     data = schema.BufferT()
@@ -43,8 +63,7 @@ def plain_product() -> bytes:
     operator.builtinOptions = schema.FullyConnectedOptionsT()
     operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
     graph.operators = [operator]
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return packed(model)
 
 
 def _tensor(

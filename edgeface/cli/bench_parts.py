@@ -39,7 +39,16 @@ def add_models(kinds: Any) -> None:
     )
     parser.add_argument("--runs", type=at_least(3), default=100, metavar="N", help="default 100")
     parser.add_argument(
-        "--threads", type=at_least(1), action="append", metavar="N", help="default 1 and 2"
+        "--threads",
+        type=at_least(1),
+        action="append",
+        metavar="N",
+        help="repeatable (default 1 and 2)",
+    )
+    parser.add_argument(
+        "--operators",
+        action="store_true",
+        help="and where each model's time goes, operator by operator (table: kind by kind)",
     )
     add_json(parser)
 
@@ -154,7 +163,9 @@ def _models(args: argparse.Namespace) -> dict[str, Any]:
     packages = [find_package(name) for name in args.packages] or packages_in(shipped_models())
     threads = args.threads or [1, 2]
     progress = Progress("models", len(packages) * len(threads))
-    return asdict(bench_models(list(map(Path, packages)), threads, args.runs, progress.show))
+    paths = list(map(Path, packages))
+    found = bench_models(paths, threads, args.runs, progress.show, operators=args.operators)
+    return asdict(found)
 
 
 def _show_models(measured: dict[str, Any]) -> None:
@@ -168,8 +179,22 @@ def _show_models(measured: dict[str, Any]) -> None:
             f"{row['multiply_adds'] / 1e6:>17.1f}{row['giga_a_second']:>8.1f}"
             f"{row['product_giga_a_second']:>13.1f}{row['share_of_product']:>8.0%}"
         )
+    for row in measured["speeds"]:
+        if row["kinds"]:
+            _show_kinds(row)
     for reason in measured["left_out"]:
         print(f"left out: {reason}")
+
+
+def _show_kinds(row: dict[str, Any]) -> None:
+    print(f"\n{row['model']}, {row['runtime']}, threads: {row['threads']}; least of all runs")
+    print(f"{'operators of a kind':<34}{'number':>7}{'ms':>9}{'of all':>8}{'of product':>12}")
+    for kind in row["kinds"]:
+        of_product = f"{kind['share_of_product']:.0%}" if kind["multiply_adds"] else ""
+        print(
+            f"{kind['kind']:<34}{kind['operators']:>7}{kind['ms']:>9.3f}{kind['share']:>8.0%}"
+            f"{of_product:>12}"
+        )
 
 
 def _match(args: argparse.Namespace) -> dict[str, Any]:
