@@ -11,9 +11,10 @@ where one is kept, is had with `edgeface call DEVICE snapshot --event ID`.
 
 `unknown --cluster` opens the pictures of strangers that the device with the configuration -c keeps
 and groups them: two groups are one face while the mean cosine of their pictures reaches the
-threshold of `edgeface compare`. Which picture is best is said, for `edgeface enroll --from-event
-ID`. With files of recorded events behind `unknown` their pictures are asked of the device that sent
-them (--device, --key).
+threshold of `edgeface compare`. Who is in the gallery by now is left out. Which picture is best is
+said, for `edgeface enroll --from-event ID`. With files of recorded events behind `unknown` their
+pictures are asked of the device that sent them (--device, --key), and the gallery is that of the
+site's folder (--site-dir).
 
 Exit codes: 0; 1 when a line was no event; 2 wrong command line, or a file that cannot be read.
 """
@@ -94,6 +95,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     strangers.add_argument(
         "--out", type=output_named(".png"), metavar="FILE.png", help="their faces, a row a group"
     )
+    strangers.add_argument(
+        "--site-dir", type=Path, metavar="DIR", help="the fleet's folder: who is in it is known"
+    )
     add_broker_options(parser)
 
 
@@ -103,8 +107,8 @@ def run(args: argparse.Namespace) -> int:
         from edgeface.cli.unknown_groups import show_groups
 
         return show_groups(args, _events_in)
-    if args.open_with is not None or args.out is not None:
-        raise SettingsError("--open-with and --out go with --cluster")
+    if any(given is not None for given in (args.open_with, args.out, args.site_dir)):
+        raise SettingsError("--open-with, --out and --site-dir go with --cluster")
     if args.files == ["unknown"] and not Path("unknown").exists():
         raise SettingsError("unknown goes with --cluster: it groups pictures of strangers")
     if args.follow == bool(args.files):

@@ -44,10 +44,15 @@ def draw_groups(groups: Sequence[FaceGroup]) -> bytes:
         right = canvas.text(
             (_MARGIN, top), f"{row + 1}  {counted(len(group.crops), 'time')}", 14, INK, bold=True
         )
-        times = f"{group.first:%Y-%m-%d %H:%M} to {group.last:%Y-%m-%d %H:%M} UTC"
-        canvas.text((right + 14, top), times, 14, SOFT)
+        times = spanned(f"{group.first:%Y-%m-%d %H:%M}", f"{group.last:%Y-%m-%d %H:%M}")
+        canvas.text((right + 14, top), f"{times} UTC", 14, SOFT)
         for column, crop in enumerate(group.crops[-_IN_A_ROW:]):
             face = fill(np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), np.uint8), _SIDE, _SIDE)
             canvas.picture(_MARGIN + column * (_SIDE + _GAP), top + 22, face)
     _, png = cv2.imencode(".png", canvas.image)
     return png.tobytes()
+
+
+def spanned(first: str, last: str) -> str:
+    """From when to when, or at which one time."""
+    return first if first == last else f"{first} to {last}"

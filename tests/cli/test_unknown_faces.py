@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -124,6 +125,25 @@ def test_somebody_is_enrolled_from_events_by_the_rules_of_photographs(
     assert f"good     event {first}: face " in out
     assert "Eileen enrolled as p_" in out
     assert "2 new of 2 templates" in out
+
+    cluster = ("events", "unknown", "--cluster", *key)
+    code, out, _ = edgeface(*cluster)
+    assert code == 0
+    assert out.startswith("1 picture of strangers in 1 group")
+    left = re.search(r"left out: 2 pictures of Eileen \((p_\w{10})\), who is enrolled by now", out)
+    assert left is not None
+    stranger = kept_picture(folder, picture=jpeg(HOPPER_PICTURE))
+    code, out, _ = edgeface(*cluster, "--json", "--out", device / "strangers.png")
+    found = json.loads(out)
+    assert {one for group in found["groups"] for one in group["events"]} == {small, stranger}
+    (enrolled,) = found["enrolled"]
+    assert (enrolled["person_id"], enrolled["display_name"]) == (left[1], "Eileen")
+    assert enrolled["events"] == sorted([first, second])
+    (alone,) = (group for group in found["groups"] if group["events"] == [stranger])
+    assert f"  1 time, {alone['first']}\n     {stranger}  best picture" in edgeface(*cluster)[1]
+    assert edgeface("gallery", "remove", left[1])[0] == 0
+    assert json.loads(edgeface(*cluster, "--json")[1])["enrolled"] == []
+    assert edgeface("enroll", "--from-event", first, "--name", "Eileen", *key)[0] == 0
 
     code, _, err = edgeface("enroll", "--from-event", second, "--name", "Impostor", *key)
     assert code == 1

@@ -111,13 +111,20 @@ def test_a_stranger_is_enrolled_from_the_picture_of_an_event_and_nobody_stands_t
         device = ("--device", "door-1", "--key", str(hq / "devices" / "door-1.pub"))
         mine = ("--open-with", str(hq / "keys" / "sealing.key"))
         broker = ("-c", str(site.folder / "edgeface.yaml"), "--json")
-        assert main(["events", "unknown", str(log), "--cluster", *device, *mine, *broker]) == 0
+        cluster = ["events", "unknown", str(log), "--cluster", *device, *mine, *broker]
+        assert main(cluster) == 0
         (group,) = json.loads(capsys.readouterr().out)["groups"]
         assert (group["count"], group["best"], group["events"]) == (1, event_id, [event_id])
 
         from_event = ("enroll", "--from-device", "door-1", "--name", "Visitor", "--dry-run")
         code, out, err = site(*from_event, "--from-event", event_id)
         assert (code, "Visitor would be enrolled, 1 new of 1 template" in out) == (0, True), err
+        from_event = tuple(option for option in from_event if option != "--dry-run")
+        assert site(*from_event, "--from-event", event_id)[0] == 0
+        assert main([*cluster, "--site-dir", str(hq)]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["groups"], found["enrolled"][0]["display_name"]) == ([], "Visitor")
+        assert site("remove", "Visitor")[0] == 0
         gone = "0199f3c2-7d1e-7a3b-9c4d-5e6f708192a3"
         code, _, err = site(*from_event, "--from-event", gone)
         assert code == 2
