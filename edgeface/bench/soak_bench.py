@@ -36,6 +36,8 @@ OUTAGE_S: Final = 10.0
 """How long the broker is away; a tenth of a shorter run at most."""
 MOST_GROWTH: Final = 0.005
 """Of the memory, over the half that counts: an allocator's steps stay below it."""
+JUDGED_MINUTES: Final = 10.0
+"""In a shorter run the second half is warm-up as well, and says nothing of growth."""
 _ENROLL_S: Final = 120.0
 
 
@@ -73,7 +75,8 @@ class SoakBench:
     counters: dict[str, int]
     """As the last health message has them; it may be as old as two samples."""
     exit_code: int
-    flat: bool
+    flat: bool | None
+    """None where it was too short to tell: less than `JUDGED_MINUTES`."""
 
 
 def trend(at_s: Sequence[float], values: Sequence[float], growth: float) -> Trend:
@@ -150,7 +153,7 @@ def bench_soak(
         outages=outages,
         counters=counters,
         exit_code=code,
-        flat=all(item.flat for item in trends.values()),
+        flat=all(item.flat for item in trends.values()) if minutes >= JUDGED_MINUTES else None,
     )
 
 

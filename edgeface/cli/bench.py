@@ -18,7 +18,7 @@ examples:
   edgeface bench events --folder /var/lib/edgeface
   edgeface bench sync --devices 50 --people 2000
   edgeface bench start --people 1000
-  edgeface bench soak --photograph somebody.jpg --photograph stranger.jpg --minutes 60
+  edgeface bench soak --minutes 60
 """
 
 from __future__ import annotations
@@ -104,7 +104,10 @@ def _add_pipeline(kinds: Any) -> None:
         help="0, 1, 5 and 20 faces at 640x480, 1280x720 and 1920x1080, one thread and two",
     )
     pipeline.add_argument(
-        "--size", action="append", metavar="WxH", help="of the frames with faces (repeatable)"
+        "--size",
+        action="append",
+        metavar="WxH",
+        help="of the frames with faces (repeatable; default 1280x720)",
     )
     pipeline.add_argument(
         "--threads",
@@ -114,7 +117,7 @@ def _add_pipeline(kinds: Any) -> None:
         help="of each model, with faces (repeatable; default 1)",
     )
     pipeline.add_argument(
-        "--frames", type=at_least(10), default=600, metavar="N", help="default 600"
+        "--frames", type=at_least(10), default=600, metavar="N", help="to measure (default 600)"
     )
     pipeline.add_argument(
         "--gallery",
@@ -123,8 +126,10 @@ def _add_pipeline(kinds: Any) -> None:
         metavar="N",
         help="people in the gallery, none of them the visitor (default 1000)",
     )
-    pipeline.add_argument("--detector", default="face_detector", metavar="PKG")
-    pipeline.add_argument("--embedder", default="facenet", metavar="PKG")
+    for model, package in (("detector", "face_detector"), ("embedder", "facenet")):
+        pipeline.add_argument(
+            f"--{model}", default=package, metavar="PKG", help=f"model package (default {package})"
+        )
     pipeline.add_argument("--no-pad", action="store_true", help="no liveness is assessed")
     add_json(pipeline)
 
@@ -138,7 +143,9 @@ def _add_events(kinds: Any) -> None:
         _events,
         show_events,
     )
-    events.add_argument("--events", type=at_least(10), default=600, metavar="N", help="default 600")
+    events.add_argument(
+        "--events", type=at_least(10), default=600, metavar="N", help="to send (default 600)"
+    )
     events.add_argument(
         "--fps", type=between(1, 240), default=30.0, help="events a second (default 30)"
     )
@@ -162,9 +169,15 @@ def _add_sync(kinds: Any) -> None:
         show_sync,
     )
     parser.description = _SYNC
-    parser.add_argument("--devices", type=at_least(1), default=50, metavar="N", help="default 50")
     parser.add_argument(
-        "--people", type=at_least(1), default=2000, metavar="N", help="default 2000"
+        "--devices", type=at_least(1), default=50, metavar="N", help="that follow (default 50)"
+    )
+    parser.add_argument(
+        "--people",
+        type=at_least(1),
+        default=2000,
+        metavar="N",
+        help="in the gallery (default 2000)",
     )
     parser.add_argument(
         "--templates",
@@ -186,7 +199,10 @@ def _add_sync(kinds: Any) -> None:
         help="instead: frame times of one device before, during and after a full sync of --people",
     )
     parser.add_argument(
-        "--seconds", type=between(0.1), default=15.0, help="of frames before the sync"
+        "--seconds",
+        type=between(0.1),
+        default=15.0,
+        help="of frames before the sync (default 15)",
     )
     parser.add_argument(
         "--fps", type=between(1, 240), default=10.0, help="of the frames (default 10)"
@@ -216,7 +232,9 @@ def _add_start(kinds: Any) -> None:
         metavar="N",
         help="in the gallery, two templates each (default 1000)",
     )
-    parser.add_argument("--runs", type=at_least(1), default=7, metavar="N", help="default 7")
+    parser.add_argument(
+        "--runs", type=at_least(1), default=7, metavar="N", help="starts to measure (default 7)"
+    )
     parser.add_argument(
         "--folder",
         type=output_folder,
@@ -238,12 +256,16 @@ def _add_soak(kinds: Any) -> None:
     parser.add_argument(
         "--photograph",
         action="append",
-        required=True,
         metavar="FILE",
-        help="a visitor of the simulated camera (repeatable); the first one is enrolled",
+        help="a visitor of the simulated camera; the first one is enrolled (repeatable; default:"
+        " the two of the demo)",
     )
     parser.add_argument(
-        "--minutes", type=between(0.1), default=60.0, metavar="N", help="default 60"
+        "--minutes",
+        type=between(0.1),
+        default=60.0,
+        metavar="N",
+        help="less than 10 are too short to tell whether anything grows (default 60)",
     )
     parser.add_argument(
         "--people",
@@ -315,20 +337,21 @@ def _start(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _soak(args: argparse.Namespace) -> dict[str, Any]:
-    """Run it; `status`, the exit code, is 1 when something grows."""
+    """Run it; `status`, the exit code, is 1 when something grows or the daemon ended badly."""
     from edgeface.bench.soak_bench import bench_soak
+    from edgeface.demo.photographs import COLLINS, HOPPER
     from edgeface.evaluation.stills import Progress
 
     progress = Progress("seconds", round(args.minutes * 60))
     result = bench_soak(
-        [Path(file) for file in args.photograph],
+        [Path(file) for file in args.photograph or (COLLINS, HOPPER)],
         minutes=args.minutes,
         people=args.people,
         fps=args.fps,
         folder=args.folder,
         each=progress.show,
     )
-    good = result.flat and not result.exit_code
+    good = result.flat is not False and not result.exit_code
     return asdict(result) | {"status": 0 if good else 1}
 
 

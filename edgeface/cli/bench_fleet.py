@@ -26,10 +26,18 @@ def add_fleet(kinds: Any) -> None:
     )
     parser.description = _TEXT
     parser.add_argument(
-        "--devices", type=at_least(1), default=1000, metavar="N", help="default 1000"
+        "--devices",
+        type=at_least(1),
+        default=1000,
+        metavar="N",
+        help="on the broker (default 1000)",
     )
     parser.add_argument(
-        "--people", type=at_least(1), default=1000, metavar="N", help="default 1000"
+        "--people",
+        type=at_least(1),
+        default=1000,
+        metavar="N",
+        help="in the gallery (default 1000)",
     )
     parser.add_argument(
         "--fps", type=between(0.01, 100), default=2.0, help="events a second of each (default 2)"

@@ -18,8 +18,19 @@ _ALL: Final = {
     "match": ("", "--templates 100 --templates 10000 --runs 1"),
     "events": ("", "--events 10"),
     "start": ("", "--runs 1 --people 10"),
+    "sync": ("--devices 5", "--devices 1 --people 20 --changes 2"),
+    "fleet": (
+        "--devices 100 --seconds 10",
+        "--devices 2 --people 10 --fps 10 --seconds 0.5",
+    ),
+    "soak": ("--minutes 15", "--minutes 0.1 --people 5"),
 }
 """What `bench all` runs, with which arguments, and with which where it is quick."""
+_TEXT: Final = """\
+All of these but peers, which needs an environment of its own, one after another: first what one
+device does, then a small site, then a soak of a quarter of an hour. Each has its arguments as a
+heading; the larger sites and the whole soak are commands of their own. The status is 1 when that of
+one of them is."""
 
 
 def add_models(kinds: Any) -> None:
@@ -37,13 +48,15 @@ def add_models(kinds: Any) -> None:
         metavar="PKG",
         help="model packages (default: those that ship)",
     )
-    parser.add_argument("--runs", type=at_least(3), default=100, metavar="N", help="default 100")
+    parser.add_argument(
+        "--runs", type=at_least(3), default=100, metavar="N", help="of each network (default 100)"
+    )
     parser.add_argument(
         "--threads",
         type=at_least(1),
         action="append",
         metavar="N",
-        help="repeatable (default 1 and 2)",
+        help="of each network (repeatable; default 1 and 2)",
     )
     parser.add_argument(
         "--operators",
@@ -67,20 +80,24 @@ def add_match(kinds: Any) -> None:
         type=at_least(10),
         action="append",
         metavar="N",
-        help="repeatable; default: 100 to 1,000,000 by tens",
+        help="in a gallery (repeatable; default 100 to 1,000,000 by tens)",
     )
-    parser.add_argument("--runs", type=at_least(1), default=15, metavar="N", help="default 15")
+    parser.add_argument(
+        "--runs", type=at_least(1), default=15, metavar="N", help="of each search (default 15)"
+    )
     add_json(parser)
 
 
 def add_all(kinds: Any) -> None:
-    """Add the arguments to the subparsers of `bench`, of which it runs those of one device."""
+    """Add the arguments to the subparsers of `bench`, of which it runs all but `peers`."""
 
     def measure(args: argparse.Namespace) -> dict[str, Any]:
-        found = {}
+        found: dict[str, Any] = {}
         for name, (whole, quick) in _ALL.items():
-            part = kinds.choices[name].parse_args((quick if args.quick else whole).split())
-            found[name] = part.measure(part)
+            arguments = quick if args.quick else whole
+            part = kinds.choices[name].parse_args(arguments.split())
+            found[name] = {"arguments": arguments} | part.measure(part)
+        found["status"] = max(part.get("status", 0) for part in found.values())
         if args.pictures:
             from edgeface.bench.cost_charts import draw
 
@@ -88,12 +105,14 @@ def add_all(kinds: Any) -> None:
         return found
 
     def show(measured: dict[str, Any]) -> None:
-        for name, found in measured.items():
-            print(f"\n== edgeface bench {name}")
+        for name in _ALL:
+            found = measured[name]
+            print(f"\n== edgeface bench {name} {found.pop('arguments')}".rstrip())
             kinds.choices[name].get_default("show")(found)
 
-    text = "pipeline, models, match, events and start, one after another"
+    text = "all of these but peers, one after another, each with its arguments as a heading"
     parser = add_kind(kinds, "all", text, measure, show)
+    parser.description = _TEXT
     parser.add_argument(
         "--quick", action="store_true", help="only shows that they run: too short to be judged"
     )

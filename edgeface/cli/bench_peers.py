@@ -48,8 +48,12 @@ def add_peers(kinds: Any) -> None:
     parser.add_argument(
         "--size", default="1280x720", metavar="WxH", help="of the frames (default 1280x720)"
     )
-    parser.add_argument("--frames", type=at_least(10), default=70, metavar="N", help="default 70")
-    parser.add_argument("--threads", type=at_least(1), default=1, metavar="N", help="default 1")
+    parser.add_argument(
+        "--frames", type=at_least(10), default=70, metavar="N", help="to show (default 70)"
+    )
+    parser.add_argument(
+        "--threads", type=at_least(1), default=1, metavar="N", help="of each system (default 1)"
+    )
     parser.add_argument("--yunet", metavar="FILE", help="YuNet's ONNX file, for `opencv`")
     parser.add_argument("--scrfd", metavar="FILE", help="SCRFD's ONNX file, for `scrfd`")
     parser.add_argument(

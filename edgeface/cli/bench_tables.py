@@ -87,9 +87,12 @@ def show_soak(measured: dict[str, Any]) -> None:
     print(f"{'second half':<18}{'begins':>10}{'ends':>10}{'most':>10}{'an hour':>10}  verdict")
     for name in ("resident_mib", "proportional_mib", "descriptors", "threads"):
         row = measured[name]
+        verdict = "flat" if row["flat"] else "GROWS"
+        if measured["flat"] is None:
+            verdict = "too short to tell"
         print(
             f"{name:<18}{row['first']:>10.1f}{row['last']:>10.1f}{row['most']:>10.1f}"
-            f"{row['slope_per_hour']:>+10.2f}  {'flat' if row['flat'] else 'GROWS'}"
+            f"{row['slope_per_hour']:>+10.2f}  {verdict}"
         )
     print("counters: " + ", ".join(f"{name} {count}" for name, count in counters.items()))
     print(f"exit status of the daemon {measured['exit_code']}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from edgeface.bench.pipeline_bench import (
 from edgeface.bench.stage_clock import StageClock
 from edgeface.capture.images import ImagesSource
 from edgeface.capture.source import FrameSource
+from edgeface.cli.bench import add_arguments
 from edgeface.cli.main import main
 from edgeface.inference.models import open_models
 from edgeface.recognition.frame import Frame
@@ -281,7 +283,13 @@ def test_rest_is_measured_on_the_same_frames_as_no_rest(
 def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["bench", "all", "--quick", "--json", "--pictures", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert list(found) == ["pipeline", "models", "match", "events", "start"]
+    parts = ["pipeline", "models", "match", "events", "start", "sync", "fleet", "soak"]
+    assert list(found) == [*parts, "status"]
+    assert found["status"] == 0
+    assert found["fleet"]["arguments"].startswith("--devices 2 ")
+    assert (found["fleet"]["devices"], found["fleet"]["lost"]) == (2, 0)
+    assert (found["sync"]["devices"], found["sync"]["wrong"]) == (1, [])
+    assert (found["soak"]["flat"], found["soak"]["exit_code"]) == (None, 0)
     cells = found["pipeline"]["cells"]
     assert [(cell["faces"], cell["rests"]) for cell in cells] == [(0, True), (0, False), (1, False)]
     assert cells[2]["result"]["faces_per_frame"] == pytest.approx(1)
@@ -300,6 +308,31 @@ def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str], tmp_path: P
         picture = ET.fromstring((tmp_path / name).read_text(encoding="utf-8"))
         assert picture.tag == "{http://www.w3.org/2000/svg}svg"
         assert text in "".join(picture.itertext())
+
+
+def options_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Of each verb below it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for kind in action.choices.values():
+                yield from options_of(kind)
+        elif action.option_strings and not isinstance(action, argparse._HelpAction):
+            yield action
+
+
+def test_the_help_of_every_option_says_what_it_is_and_what_it_is_without_it() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    options = list(options_of(parser))
+    assert len(options) > 40
+    for option in options:
+        told = option.help or ""
+        assert told, option.option_strings
+        assert not told.startswith("default"), option.option_strings
+        if option.default not in {None, False}:
+            default = option.default
+            written = f"{default:g}" if isinstance(default, float) else str(default)
+            assert f"default {written}" in told, (option.option_strings, told)
 
 
 def test_tables_of_the_parts_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:

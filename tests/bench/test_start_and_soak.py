@@ -12,6 +12,7 @@ from edgeface.base.errors import EvaluationError
 from edgeface.bench.daemon_run import DaemonRun
 from edgeface.bench.soak_bench import MOST_GROWTH, trend
 from edgeface.bench.start_bench import FIRST_FRAME, PHASES, phases
+from edgeface.cli.bench_tables import show_soak
 from edgeface.cli.main import main
 from edgeface.settings.places import PACKAGE
 
@@ -80,8 +81,13 @@ def test_a_soak_of_some_seconds_counts_what_it_is_to_count(
 ) -> None:
     visitors = [f"--photograph={PICTURES / name}" for name in ("eileen-collins.png",)]
     arguments = ["bench", "soak", *visitors, "--people", "20", "--minutes", "0.1"]
-    main([*arguments, "--folder", str(tmp_path), "--json"])  # too short to say what grows
+    assert main([*arguments, "--folder", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["flat"] is None
+    show_soak(found)
+    shown = capsys.readouterr().out
+    assert shown.count("too short to tell") == 4
+    assert "GROWS" not in shown
     assert (found["people"], found["outages"], found["exit_code"]) == (21, 5, 0)
     assert found["samples"] >= 20
     assert found["counters"]["frames"] > 0
