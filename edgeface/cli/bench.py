@@ -24,13 +24,11 @@ examples:
 from __future__ import annotations
 
 import argparse
-import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeface.cli.bench_fleet import add_fleet
+from edgeface.cli.bench_fleet import add_fleet, add_sync
 from edgeface.cli.bench_parts import add_all, add_match, add_models, measure_crowd, show_crowd
 from edgeface.cli.bench_peers import add_peers
 from edgeface.cli.bench_tables import (
@@ -38,7 +36,6 @@ from edgeface.cli.bench_tables import (
     show_pipeline,
     show_soak,
     show_start,
-    show_sync,
 )
 from edgeface.cli.common import add_json, add_kind, at_least, between, given_files, output_folder
 
@@ -50,10 +47,6 @@ _IDLE_FRAMES = 200
 _PIPELINE = """\
 What each stage of recognition costs per frame, and whether memory grows. With --faces or --matrix:
 one line for each number of faces, size and number of threads, an empty door at rest and awake."""
-_SYNC = """\
-One mosquitto with its default limits, one administrator and many devices, each a process with a
-gallery of its own, all on this machine. The status is 1 when the digest of a device differs from
-the administrator's at the end, whatever the times are."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     _add_pipeline(kinds)
     _add_events(kinds)
-    _add_sync(kinds)
+    add_sync(kinds)
     _add_start(kinds)
     _add_soak(kinds)
     add_models(kinds)
@@ -83,26 +76,7 @@ def _add_pipeline(kinds: Any) -> None:
         lambda found: show_crowd(found) if "cells" in found else show_pipeline(found),
     )
     pipeline.description = _PIPELINE
-    source = pipeline.add_mutually_exclusive_group(required=True)
-    source.add_argument("--clip", metavar="FILE", help="a video file, played over and over")
-    source.add_argument(
-        "--photograph",
-        action="append",
-        metavar="FILE",
-        help="replayed by the simulated camera as a visitor at 1280x720 (repeatable)",
-    )
-    source.add_argument(
-        "--faces",
-        type=at_least(0),
-        action="append",
-        metavar="N",
-        help="so many people stand before the camera all the time (repeatable)",
-    )
-    source.add_argument(
-        "--matrix",
-        action="store_true",
-        help="0, 1, 5 and 20 faces at 640x480, 1280x720 and 1920x1080, one thread and two",
-    )
+    _add_shown(pipeline)
     pipeline.add_argument(
         "--size",
         action="append",
@@ -134,6 +108,30 @@ def _add_pipeline(kinds: Any) -> None:
     add_json(pipeline)
 
 
+def _add_shown(pipeline: argparse.ArgumentParser) -> None:
+    """What is before the camera."""
+    source = pipeline.add_mutually_exclusive_group(required=True)
+    source.add_argument("--clip", metavar="FILE", help="a video file, played over and over")
+    source.add_argument(
+        "--photograph",
+        action="append",
+        metavar="FILE",
+        help="replayed by the simulated camera as a visitor at 1280x720 (repeatable)",
+    )
+    source.add_argument(
+        "--faces",
+        type=at_least(0),
+        action="append",
+        metavar="N",
+        help="so many people stand before the camera all the time (repeatable)",
+    )
+    source.add_argument(
+        "--matrix",
+        action="store_true",
+        help="0, 1, 5 and 20 faces at 640x480, 1280x720 and 1920x1080, one thread and two",
+    )
+
+
 def _add_events(kinds: Any) -> None:
     """Add the arguments to the subparsers of `bench`."""
     events = add_kind(
@@ -157,63 +155,6 @@ def _add_events(kinds: Any) -> None:
         "folder); what is made there is removed again",
     )
     add_json(events)
-
-
-def _add_sync(kinds: Any) -> None:
-    """Add the arguments to the subparsers of `bench`."""
-    parser = add_kind(
-        kinds,
-        "sync",
-        "how fast enrollments and erasures reach a fleet of devices, and what it costs them",
-        _sync,
-        show_sync,
-    )
-    parser.description = _SYNC
-    parser.add_argument(
-        "--devices", type=at_least(1), default=50, metavar="N", help="that follow (default 50)"
-    )
-    parser.add_argument(
-        "--people",
-        type=at_least(1),
-        default=2000,
-        metavar="N",
-        help="in the gallery (default 2000)",
-    )
-    parser.add_argument(
-        "--templates",
-        type=at_least(1),
-        default=2,
-        metavar="N",
-        help="of each person (default 2)",
-    )
-    parser.add_argument(
-        "--changes",
-        type=at_least(0),
-        default=40,
-        metavar="N",
-        help="people who change while the devices are off (default 40)",
-    )
-    parser.add_argument(
-        "--while-recognizing",
-        action="store_true",
-        help="instead: frame times of one device before, during and after a full sync of --people",
-    )
-    parser.add_argument(
-        "--seconds",
-        type=between(0.1),
-        default=15.0,
-        help="of frames before the sync (default 15)",
-    )
-    parser.add_argument(
-        "--fps", type=between(1, 240), default=10.0, help="of the frames (default 10)"
-    )
-    parser.add_argument(
-        "--folder",
-        type=output_folder,
-        metavar="DIR",
-        help="where files are made; default: temporary",
-    )
-    add_json(parser)
 
 
 def _add_start(kinds: Any) -> None:
@@ -374,41 +315,3 @@ def _source(args: argparse.Namespace, *, empty: bool = False) -> FrameSource:
         photographs=tuple(map(Path, args.photograph)), loop=True
     )
     return SimulatedSource(camera.model_copy(update={"gap_s": 1e9} if empty else {}), clock)
-
-
-def _sync(args: argparse.Namespace) -> dict[str, Any]:
-    """Run it; the mapping has `status`, the exit code."""
-    with tempfile.TemporaryDirectory(prefix="edgeface-", dir=args.folder) as name:
-        return _recognizing(args, Path(name)) if args.while_recognizing else _fleet(args, name)
-
-
-def _say(text: str) -> None:
-    print(f"... {text}", file=sys.stderr, flush=True)
-
-
-def _fleet(args: argparse.Namespace, folder: str) -> dict[str, Any]:
-    from edgeface.bench.sync_bench import bench_sync
-
-    result = bench_sync(
-        Path(folder),
-        devices=args.devices,
-        people=args.people,
-        templates=args.templates,
-        changes=min(args.changes, args.people),
-        say=_say,
-    )
-    return asdict(result) | {"status": 1 if result.wrong else 0}
-
-
-def _recognizing(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    from edgeface.bench.sync_recognizing import bench_recognizing
-
-    result = bench_recognizing(
-        folder,
-        people=args.people,
-        templates=args.templates,
-        before_s=args.seconds,
-        fps=args.fps,
-        say=_say,
-    )
-    return result | {"status": 1 if result["wrong"] else 0}
