@@ -28,6 +28,7 @@ AlertId: TypeAlias = Literal[
     "snapshots_failing",
     "broker_refused",
     "model_mismatch",
+    "liveness_failing",
     "name_in_use",
 ]
 Line: TypeAlias = Annotated[str, Field(max_length=1000)]

@@ -35,6 +35,8 @@ class PassiveLiveness:
         self._logit = output.score == "logit"
         self._description = description
         self._bpcer = bpcer
+        self.distrusted: str | None = None
+        """Why there is no score, see `distrust`."""
         self.package = package
         self.surroundings: float = description.surroundings
         self._preprocessor = Preprocessor(description.input, self._network.input)
@@ -67,13 +69,20 @@ class PassiveLiveness:
         """float32 `(n,)` in [0, 1], the higher the more surely live.
 
         Each crop is BGR uint8, the square of `surroundings` times the longer side of the face's box
-        about its center, of any size. Raises ModelError when the model cannot be run.
+        about its center, of any size. Raises ModelError when the model cannot be run, or is not to
+        be relied on.
         """
+        if self.distrusted is not None:
+            raise ModelError(self.distrusted)
         scores = np.empty(len(crops), np.float32)
         for place, crop in enumerate(crops):
             tensor, _ = self._preprocessor.fit(crop)
             scores[place] = self._run(tensor)
         return scores
+
+    def distrust(self, why: str | None) -> None:
+        """From now on it has no score, for a reason; None: it has again."""
+        self.distrusted = why
 
     def score_input(self, pixels: Image) -> float:
         """The score of an input of the model's own size and channel order."""

@@ -141,7 +141,8 @@ class Challenge:
             "reaction_s": list(self._reactions_s),
             "likeness": min(self._likenesses, default=None),
         }
-        return Source("challenge", None if live is None else float(live), live, detail)
+        score = None if live is None else float(live)
+        return Source("challenge", score, live, detail, missing=live is None)
 
     def observe(self, sight: Sight | None, time_s: float, now_s: float) -> None:
         """Take the face in a frame captured at `time_s`, None where there is none, with its

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,8 +14,9 @@ from edgeface.recognition.crops import BestCrops, Crop
 from edgeface.recognition.decision import Decision, DecisionRules, Evaluation, Outcome, evaluate
 from edgeface.recognition.frame import Moment
 from edgeface.recognition.index import GalleryIndex
-from edgeface.recognition.liveness import NOT_ASSESSED, Liveness
+from edgeface.recognition.liveness import NOT_ASSESSED, Liveness, Source
 from edgeface.recognition.matching import match
+from edgeface.recognition.pad_backoff import PadBackoff
 from edgeface.recognition.quality import Quality
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import Face, Image
@@ -52,8 +54,10 @@ class Judge:
         calibration: Calibration,
         start: Moment,
         assessment: Assessment | None = None,
+        backoff: PadBackoff | None = None,
     ) -> None:
-        """`assessment`: the evidence of liveness, where any is looked for."""
+        """`assessment`: the evidence of liveness, where any is looked for. `backoff`: what came of
+        it before, on any track."""
         self.track_id: Final = track_id
         self.last_seen = start
         """The newest frame with this face."""
@@ -64,6 +68,8 @@ class Judge:
         self.withheld = False
         """A name was withheld, as it may be an attack; nothing more is said either."""
         self._assessment = assessment
+        self._backoff = backoff or PadBackoff(0)
+        self._refused_by: tuple[Source, ...] = ()
         self._rules = rules
         self._calibration = calibration
         self._started = start
@@ -85,11 +91,20 @@ class Judge:
         """Nothing more is said about this track."""
         return self.recognized or self.withheld or self._closed
 
-    def observe(self, image_bgr: Image, face: Face, time_s: float) -> None:
-        """Take the face in a frame, BGR uint8 `(h, w, 3)`: how it moves. Only of good crops, as
-        whose face it is, is looked at every `RECHECK_S` in these alone."""
+    @property
+    def accusing(self) -> tuple[Source, ...]:
+        """The evidence that the track is an attack: what a name was withheld for, or what there is
+        by now."""
+        return self._refused_by or self._liveness().refusing
+
+    def observe(
+        self, image_bgr: Image, face: Face, time_s: float, accusing: Sequence[Source] = ()
+    ) -> None:
+        """Take the face in a frame, BGR uint8 `(h, w, 3)`: how it moves, and what else calls it an
+        attack. Only of good crops, as whose face it is, is looked at every `RECHECK_S` in these
+        alone."""
         if self._assessment is not None and not self.settled:
-            self._assessment.observe(image_bgr, face, time_s)
+            self._assessment.observe(image_bgr, face, time_s, accusing)
 
     def wants(self, quality: Quality, now_s: float) -> bool:
         """Whether the embedding of a good crop can still change anything."""
@@ -208,16 +223,19 @@ class Judge:
         self._looked_at = tuple(self._crops.kept)
         if evaluation.outcome != "recognized":
             return None
-        self.withheld = self._liveness().refusal is not None
+        assert evaluation.person_id is not None
+        liveness = self._backoff.judge(self._liveness(), evaluation.person_id, now_s)
+        self.withheld = liveness.refusal is not None
         self.recognized = not self.withheld
-        return self._decision(evaluation)
+        self._refused_by = liveness.refusing if self.withheld else ()
+        return self._decision(evaluation, liveness)
 
     def _unnamed(self, evaluation: Evaluation) -> Decision:
         self._said_unnamed = True
-        return self._decision(evaluation)
+        return self._decision(evaluation, self._liveness())
 
-    def _decision(self, evaluation: Evaluation) -> Decision:
-        needed, liveness = evaluation.threshold, self._liveness()
+    def _decision(self, evaluation: Evaluation, liveness: Liveness) -> Decision:
+        needed = evaluation.threshold
         outcome: Outcome = "inconclusive" if self._is_vague(evaluation) else evaluation.outcome
         named_by = evaluation.named_by.tolist() if outcome == "recognized" else None
         why = self._why() | evaluation.why

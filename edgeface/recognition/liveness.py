@@ -31,6 +31,8 @@ class Source:
     """What was measured, ready for JSON."""
     threshold: float | None = None
     """A score below it is an attack's; None where the score alone does not decide."""
+    missing: bool = False
+    """It had to speak and has not: nobody is live without it."""
 
     def __post_init__(self) -> None:
         for value in (self.score, self.threshold):
@@ -51,10 +53,14 @@ class Liveness:
     policy: Policy = "report"
 
     @property
-    def refusal(self) -> Literal["attack", "not_live_enough"] | None:
+    def refusal(self) -> Literal["attack", "not_assessed", "not_live_enough"] | None:
         """Why the policy lets nobody be recognized by this; None where it does."""
-        if self.policy != "report" and self.live is False:
+        if self.policy == "report":
+            return None
+        if self.live is False:
             return "attack"
+        if not self.assessed or any(source.missing for source in self.sources):
+            return "not_assessed"
         if self.policy == "challenge" and self.live is None:
             return "not_live_enough"
         return None
@@ -83,22 +89,39 @@ NOT_ASSESSED: Final = Liveness()
 
 def fuse(sources: Sequence[Source], policy: Policy = "report") -> Liveness:
     """One word of several sources: any that calls it an attack decides; else it is live where at
-    least one says so; else nobody knows."""
+    least one says so and none is missing; else nobody knows."""
     said = {source.live for source in sources}
-    live = False if False in said else True if True in said else None
+    complete = not any(source.missing for source in sources)
+    live = False if False in said else True if True in said and complete else None
     scores = [source.score for source in sources if source.score is not None]
     return Liveness(bool(sources), live, min(scores, default=None), tuple(sources), policy)
 
 
-def passive(scores: Sequence[float], threshold: float, least: int) -> Source:
+def against(liveness: Liveness, accusing: Sequence[Source]) -> Liveness:
+    """The same with what else calls it an attack: of each kind of evidence the one that does."""
+    if not accusing:
+        return liveness
+    kinds = {source.name: source for source in accusing}
+    kinds |= {source.name: source for source in liveness.refusing}
+    own = [kinds.pop(source.name, source) for source in liveness.sources]
+    return fuse([*own, *kinds.values()], liveness.policy)
+
+
+def passive(scores: Sequence[float | None], threshold: float, least: int) -> Source:
     """The evidence of a classifier of single pictures: the mean of a track's crops against the
-    model's threshold; fewer than `least` crops say nothing.
+    model's threshold; fewer than `least` crops say nothing. A score is None where the classifier
+    has failed; where too few are left by that, it is missing.
 
     The threshold is the score that hardly any live person stays below (its BPCER). So less is
     evidence of an attack; but many attacks reach it, and more is no evidence of a live person.
     """
-    if not scores:
-        return Source("passive", None, None, {"frames": 0}, threshold)
-    score = round(float(np.mean(scores)), 4)
-    live = False if len(scores) >= least and score < threshold else None
-    return Source("passive", score, live, {"frames": len(scores)}, threshold)
+    given = [score for score in scores if score is not None]
+    detail: dict[str, Any] = {"frames": len(given)}
+    missing = len(given) < min(least, len(scores))
+    if missing:
+        detail["reason"] = "failed"
+    if not given:
+        return Source("passive", None, None, detail, threshold, missing)
+    score = round(float(np.mean(given)), 4)
+    live = False if len(given) >= least and score < threshold else None
+    return Source("passive", score, live, detail, threshold, missing)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeface.recognition.alignment import align
-from edgeface.recognition.assessment import Assessment, AssessmentRules, score_faces
+from edgeface.recognition.assessment import Assessment, AssessmentRules, try_scores
 from edgeface.recognition.cool_down import CoolDown
 from edgeface.recognition.crops import Crop
 from edgeface.recognition.decision import Decision, DecisionRules
@@ -24,6 +24,8 @@ from edgeface.recognition.frame import Frame, Moment
 from edgeface.recognition.idling import Governor, IdleRules
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.judge import Judge
+from edgeface.recognition.liveness import Source
+from edgeface.recognition.pad_backoff import PadBackoff
 from edgeface.recognition.quality import Quality, QualityLimits, assess, refusal
 from edgeface.recognition.second_look import look, look_again
 from edgeface.recognition.thresholds import Calibration
@@ -91,7 +93,9 @@ class Sight:
     embedding: Embedding | None
     """None where it would have changed nothing."""
     liveness: float | None = None
-    """The scorer's, of what was embedded."""
+    """The scorer's, of what was embedded; None where it has failed."""
+    accusing: tuple[Source, ...] = ()
+    """What calls its track an attack by now."""
 
     @property
     def embedded(self) -> bool:
@@ -135,7 +139,9 @@ class Pipeline:
         stopwatch: Stopwatch = lambda _: _NO_STOPWATCH,
     ) -> None:
         """`scorer`: without one no liveness is assessed. `first_track_id`: a new pipeline goes on
-        counting where the one before it stopped."""
+        counting where the one before it stopped. Raises ValueError where the rules refuse who is
+        not assessed and there is no scorer."""
+        rules.assessment.require(scorer)
         self._detector = detector
         self._embedder = embedder
         self._scorer = scorer
@@ -153,6 +159,10 @@ class Pipeline:
         self._offset = first_track_id - 1
         self.next_track_id = first_track_id
         """The id that no track has had yet."""
+        self.backoff = PadBackoff(rules.assessment.back_off_s)
+        """Who was refused as an attack, here or by whoever looks at the same frames."""
+        self.scorer_trouble: str | None = None
+        """Why the scorer has given nothing the last time; None when it has."""
 
     @property
     def idle(self) -> bool:
@@ -182,13 +192,16 @@ class Pipeline:
     def use(
         self, detector: FaceDetector, embedder: FaceEmbedder, scorer: LivenessScorer | None = None
     ) -> None:
-        """Go on with the same models on another accelerator; tracks are kept."""
+        """Go on with the same models on another accelerator; tracks are kept. Raises ValueError as
+        a new one does."""
+        self._rules.assessment.require(scorer)
         self._detector, self._embedder, self._scorer = detector, embedder, scorer
 
     def process(self, frame: Frame, gallery: Gallery, *, awake: bool = False) -> FrameResult:
         """Take the next frame; if `awake`, faces are looked for although nobody seems to be there.
 
-        Raises what the models raise; no decision is lost by that, the next call returns it.
+        Raises what detector and embedder raise; no decision is lost by that, the next call returns
+        it. A scorer that fails ends nothing: see `scorer_trouble`.
         """
         small = frame.image if frame.detect_image is None else frame.detect_image
         with self._stage("motion"):
@@ -225,10 +238,11 @@ class Pipeline:
         sights = []
         for item in measured:
             number, kept = taken.get(item.number, (item.number, None))
-            sight = Sight(self._offset + number, item.face, item.quality, item.gate, None)
+            judge = self._judges[number]
+            sight = Sight(judge.track_id, item.face, item.quality, item.gate, None)
             if kept is not None:
                 sight = replace(sight, embedding=kept.embedding, liveness=kept.liveness)
-            sights.append(sight)
+            sights.append(replace(sight, accusing=judge.accusing))
         return FrameResult(tuple(sights), self._take())
 
     def pause(self, time_s: float, gallery: Gallery) -> tuple[Decision, ...]:
@@ -249,7 +263,12 @@ class Pipeline:
             track_id = self._offset + number
             self.next_track_id = max(self.next_track_id, track_id + 1)
             judge = Judge(
-                track_id, self._rules.decision, self._calibration, now, self._assessment()
+                track_id,
+                self._rules.decision,
+                self._calibration,
+                now,
+                self._assessment(),
+                self.backoff,
             )
             self._judges[number] = judge
             self._cool_down.open(track_id, now.time_s, split_from)
@@ -261,11 +280,12 @@ class Pipeline:
         return Assessment(self._rules.assessment, self._scorer.threshold)
 
     def _score(self, image: Image, faces: Sequence[Face]) -> Sequence[float | None]:
-        """Of the liveness of each face; None without a scorer."""
+        """Of the liveness of each face; None without a scorer, and where it has failed."""
         if self._scorer is None:
             return [None] * len(faces)
         with self._stage("liveness"):
-            return score_faces(self._scorer, image, faces)
+            scores, self.scorer_trouble = try_scores(self._scorer, image, faces)
+        return scores
 
     def _measure(self, image: Image, number: int, face: Face, now: Moment) -> _Measured:
         """Look closely at a face, cut it out and put it to the gate."""

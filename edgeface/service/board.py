@@ -89,6 +89,8 @@ class RecognizerPost:
     """How many times it has heard from the watcher that an Edge TPU is back."""
     first_track_id: int = 1
     """The first id that no track has had."""
+    liveness_trouble: str | None = None
+    """Why liveness is not assessed though it is wanted; None when it is."""
     frame_interval_s: float | None = None
     """The usual time from frame to frame; None until it is known."""
     idle: bool = False

@@ -39,6 +39,13 @@ class Models:
     calibration: Calibration
     liveness: PassiveLiveness | None = None
     """The detector of attacks; None where none is wanted, or it cannot be used."""
+    unusable: str | None = None
+    """Why the detector of attacks could not be opened."""
+
+    @property
+    def liveness_trouble(self) -> str | None:
+        """Why liveness is not assessed though it is wanted; None where it is."""
+        return self.unusable if self.liveness is None else self.liveness.distrusted
 
     @property
     def used(self) -> ModelsUsed:
@@ -50,10 +57,12 @@ class Models:
         )
 
     def check(self) -> None:
-        """Run the golden inputs again. Raises ModelError when a result is wrong."""
-        for model in (self.detector, self.embedder, self.liveness):
-            if model is not None:
-                check_golden(model.package, model).require()
+        """Run the golden inputs again. Raises ModelError when a result of detector or embedder is
+        wrong; a detector of attacks that fails, on whatever they run, has no score from then on."""
+        if self.liveness is not None:
+            self.liveness.distrust(_fault(self.liveness))
+        for model in (self.detector, self.embedder):
+            check_golden(model.package, model).require()
 
     def close(self) -> None:
         """Let go of all, and of an accelerator: nobody else can have it before."""
@@ -75,7 +84,7 @@ def open_checked(
     wanted = settings.models.on(accelerator) if accelerator else settings.models
     detector, embedder, state = open_models(wanted, settings.detection, lost=lost)
     calibration = embedder.package.calibration
-    models = Models(detector, embedder, state, calibration, _liveness(settings))
+    models = Models(detector, embedder, state, calibration, *_liveness(settings))
     where = {"runtime": state.runtime, "detector": state.detector, "embedder": state.embedder}
     _log.info("the models are open", extra=where)
     try:
@@ -102,12 +111,19 @@ def open_attack_detector(pad: PadSettings, runtime: str) -> PassiveLiveness | No
     return opened
 
 
-def _liveness(settings: Settings) -> PassiveLiveness | None:
-    """One that cannot be used is done without where nothing depends on it; raises ModelError where
-    a policy does."""
+def _fault(liveness: PassiveLiveness) -> str | None:
+    try:
+        return check_golden(liveness.package, liveness).fault
+    except ModelError as error:
+        return str(error)
+
+
+def _liveness(settings: Settings) -> tuple[PassiveLiveness | None, str | None]:
+    """One that cannot be used is done without where nothing depends on it, with why; raises
+    ModelError where a policy does."""
     pad = settings.pad
     try:
-        return open_attack_detector(pad, settings.models.runtime)
+        return open_attack_detector(pad, settings.models.runtime), None
     except ModelError as error:
         if pad.refusing:
             policies = " and ".join(f"pad.{policy}" for policy in pad.refusing)
@@ -115,7 +131,7 @@ def _liveness(settings: Settings) -> PassiveLiveness | None:
                 f"{error}; {policies} cannot do without: mend section pad, or say report"
             ) from error
         _log.warning("liveness is not assessed: %s", error)
-        return None
+        return None, str(error)
 
 
 CHOICE_NAME: Final = "embedder-space"

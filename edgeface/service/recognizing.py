@@ -16,6 +16,7 @@ from edgeface.recognition.assessment import AssessmentRules
 from edgeface.recognition.decision import Decision, DecisionRules
 from edgeface.recognition.frame import Frame
 from edgeface.recognition.idling import IdleRules
+from edgeface.recognition.liveness import Policy
 from edgeface.recognition.pipeline import FrameResult, Gallery, Pipeline, PipelineRules
 from edgeface.recognition.quality import QualityLimits
 from edgeface.recognition.tracking import TrackerRules
@@ -28,6 +29,7 @@ from edgeface.service.supervisor import fatal
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.watching import CameraWatch
 from edgeface.service.worker import Pulse
+from edgeface.settings.recognition import PadSettings
 from edgeface.settings.tree import Settings
 
 DEADLINE_S: Final = 10.0
@@ -64,8 +66,13 @@ def rules_of(settings: Settings) -> PipelineRules:
         limits=QualityLimits(**settings.quality.model_dump()),
         decision=DecisionRules(**decision),
         idle=IdleRules(settings.detection.idle_after_s),
-        assessment=AssessmentRules(settings.pad.event, settings.pad.wait_s),
+        assessment=assessment_rules(settings.pad, settings.pad.event),
     )
+
+
+def assessment_rules(pad: PadSettings, policy: Policy) -> AssessmentRules:
+    """Those of events or of answers."""
+    return AssessmentRules(policy, pad.wait_s, pad.back_off_s)
 
 
 def give_up_stuck(board: Board) -> bool:
@@ -190,7 +197,7 @@ class Recognizer:
             if self._observe is not None:
                 self._observe(frame, result)
             self._say(result.decisions, gallery, models)
-            self._show(frame, result, gallery, models)
+            self._show(pipeline, frame, result, gallery, models)
             latency_ms = (self._clock.boottime_ns() - frame.boottime_ns) / 1e6
             sights = result.sights
             self._board.meters.frame(
@@ -202,6 +209,7 @@ class Recognizer:
             )
             self._board.by_recognizer.frame_interval_s = pipeline.frame_interval_s
             self._board.by_recognizer.idle = pipeline.resting
+            self._tell_liveness(models, pipeline.scorer_trouble)
             try:
                 self._watch.look(frame, result, models.detector, resting=pipeline.resting)
             except ModelError as error:
@@ -222,6 +230,13 @@ class Recognizer:
                 ):
                     before, self._counted[name] = self._counted[name], total
                     self._board.meters.count(name, total - before)
+
+    def _tell_liveness(self, models: Models, failure: str | None) -> None:
+        """Whether it is assessed; `failure` is that of the last try."""
+        trouble, post = models.liveness_trouble or failure, self._board.by_recognizer
+        if trouble not in (post.liveness_trouble, models.unusable, None):
+            _log.warning("liveness is not assessed: %s", trouble)
+        post.liveness_trouble = trouble
 
     def _between_frames(self, models: Models, pulse: Pulse, *, idle: bool) -> Models:
         """What is done while nobody is at the door, or is put off no longer: take the accelerator
@@ -326,7 +341,14 @@ class Recognizer:
     def _now_s(self) -> float:
         return self._clock.boottime_ns() / NS
 
-    def _show(self, frame: Frame, result: FrameResult, gallery: Gallery, models: Models) -> None:
+    def _show(
+        self,
+        pipeline: Pipeline,
+        frame: Frame,
+        result: FrameResult,
+        gallery: Gallery,
+        models: Models,
+    ) -> None:
         """Let a command look at the frame, if there is one that looks."""
         if self._peephole is None or not self._is_current:
             return
@@ -342,7 +364,8 @@ class Recognizer:
                 models.calibration,
                 self._now(models),
                 self._settings.decision.verify_fmr,
-                AssessmentRules(self._settings.pad.verify, self._settings.pad.wait_s),
+                assessment_rules(self._settings.pad, self._settings.pad.verify),
+                pipeline.backoff,
             )
 
         self._peephole.look(glance, frame, self._clock.boottime_ns())

@@ -84,6 +84,8 @@ class Reporter:
             found.append(f"accelerator: {board.lost}")
         elif board.by_recognizer.reopening is not None:
             found.append(f"accelerator: is opened anew: {board.by_recognizer.reopening}")
+        if self._liveness_trouble is not None and board.settings.pad.refusing:
+            found.append(f"liveness: {self._liveness_trouble}")
         if board.gallery is None:
             found.append("gallery: not yet loaded")
         if board.by_gallery.trouble is not None:
@@ -117,6 +119,7 @@ class Reporter:
         self._presence.set_alert("accelerator_lost", board.lost)
         self._presence.set_alert("gallery_stale", board.by_gallery.trouble)
         self._presence.set_alert("model_mismatch", board.by_gallery.model_trouble)
+        self._presence.set_alert("liveness_failing", self._liveness_trouble)
         step = self._steps.trouble()
         troubles = (self._clock.sync_trouble(), step, board.by_gallery.time_trouble)
         clock = "; ".join(text for text in troubles if text is not None)
@@ -207,6 +210,18 @@ class Reporter:
     def _frame_seen(self) -> bool:
         camera = self._board.by_capture.camera
         return camera is not None and camera.frames > 0
+
+    @property
+    def _liveness_trouble(self) -> str | None:
+        trouble, refusing = (
+            self._board.by_recognizer.liveness_trouble,
+            self._board.settings.pad.refusing,
+        )
+        if trouble is None:
+            return None
+        policies = " and ".join(f"pad.{policy}" for policy in refusing)
+        held = f"; by {policies} nobody is let in" if refusing else ""
+        return f"not assessed: {trouble}{held}"
 
     @property
     def _camera_trouble(self) -> str | None:

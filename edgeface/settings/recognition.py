@@ -112,6 +112,9 @@ class PadSettings(Section):
     """The share of live people that may be taken for an attack."""
     wait_s: Annotated[float, Field(ge=0, le=10)] = 2.0
     """Where a name may be refused, it is held back so long for evidence that takes time."""
+    back_off_s: Annotated[float, Field(ge=0, le=300)] = 30.0
+    """After somebody was refused as an attack, nobody passes as the same person for 5 s, after each
+    further time in a row twice as long, at most so long; 0: at once."""
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> PadSettings:

@@ -23,7 +23,9 @@ from edgeface.recognition.assessment import AssessmentRules
 from edgeface.recognition.challenge import Prompt, Step
 from edgeface.recognition.decision import DecisionRules
 from edgeface.recognition.frame import Frame
+from edgeface.recognition.liveness import Source
 from edgeface.recognition.pipeline import Gallery, Pipeline, PipelineRules
+from edgeface.recognition.planarity import Planarity
 from edgeface.recognition.quality import MEAN_HEAD
 from edgeface.recognition.second_look import look, look_again
 from edgeface.recognition.values import Box, Embedding, Face, Image
@@ -178,6 +180,28 @@ def test_a_match_in_the_last_frame_without_a_face_is_put_no_challenge_and_refuse
     assert challenged.verdict == ("rejected_pad", None, "not_begun")
 
 
+def test_who_does_not_answer_is_not_live_whatever_the_other_evidence(
+    scene: Examined, anna: Embedding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`live` would contradict the outcome."""
+    live = Source("motion", 0.9, True)
+    monkeypatch.setattr(Planarity, "verdict", lambda _: live)
+    scene.scorer = Scorer(0.9)
+    challenged = Challenged(scene).play(anna, pose=(0, 1))
+    assert challenged.verdict == ("rejected_pad", None, "no_response")
+    assert scene.data().seen.pad.live is None
+    assert scene.data().seen.pad.sources[1].live is True
+
+
+def test_who_was_refused_is_put_no_challenge_for_a_while(scene: Examined, anna: Embedding) -> None:
+    Challenged(scene).play(anna, frames=11).play(anna, pose=POSES["look_right"])
+    assert scene.data().outcome == "rejected_pad"
+    scene.ended.clear()
+    again = Challenged(scene).play(anna)
+    assert (again.verdict[0], again.verdict[1]) == ("rejected_pad", False)
+    assert [each.prompt for each in again.told] == ["look_into_camera"]
+
+
 # With the models that ship, before what the simulated camera draws.
 
 SIZE = (640, 360)
@@ -232,7 +256,17 @@ def claimed(
         now = Circumstances(USED, "cpu", 5.0, time_ns, time_ns, clock_synced=True)
         result = pipeline.process(frame, known)
         glance = Glance(
-            frame, result, embedder, rules, None, known, calibration, now, 1e-4, AssessmentRules()
+            frame,
+            result,
+            embedder,
+            rules,
+            None,
+            known,
+            calibration,
+            now,
+            1e-4,
+            AssessmentRules(),
+            pipeline.backoff,
         )
         outcome = verifying.see(glance, last=False)
         if outcome is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +11,14 @@ import pytest
 
 from edgeface.recognition.assessment import AssessmentRules
 from edgeface.recognition.decision import DecisionRules
+from edgeface.recognition.liveness import Source, fuse
+from edgeface.recognition.pipeline import Pipeline
 from edgeface.recognition.planarity import Planarity
 from edgeface.recognition.values import Embedding
 from edgeface.service.commanding.verifying import Identifying, Verifying
 from tests.support.doorstep import Scorer
 from tests.support.examined import Examined, request
-from tests.support.people import face, gallery, identity
+from tests.support.people import face, gallery, identity, uniform_calibration
 
 ANNA = "p_annaannaaa"
 RULES = DecisionRules()
@@ -119,3 +122,129 @@ def test_an_unknown_person_is_no_match_whatever_the_evidence(scene: Examined) ->
 
     scene.act(40, (500, identity(np.random.default_rng(8))))
     assert scene.data().outcome == "no_match"
+
+
+def ask(scene: Examined, verb: Any) -> Examined:
+    """Ask who it is, or whether it is Anna."""
+    scene.ended.clear()
+    examination = (
+        Verifying(request(verb, scene.time_s, person_id=ANNA), RULES)
+        if verb == "verify"
+        else Identifying(request(verb, scene.time_s), RULES)
+    )
+    scene.begin(examination, 3.0)
+    return scene
+
+
+def nobody(scene: Examined, frames: int) -> None:
+    """So many frames before nobody, after an answer."""
+    scene.ended.clear()
+    scene.act(frames)
+
+
+def with_recognition(scene: Examined, policy: Any) -> Scorer:
+    """Recognition looks for attacks as well, under a policy of its own."""
+    scorer = Scorer(0.1)
+    scene.scorer = scorer
+    rules = replace(scene.rules, assessment=AssessmentRules(policy, wait_s=0.0))
+    scene.pipeline = Pipeline(scene.stage, scene.stage, uniform_calibration(), rules, scorer=scorer)
+    return scorer
+
+
+@pytest.mark.parametrize("verb", ["verify", "identify"])
+@pytest.mark.parametrize(("policy", "refused"), [("report", False), ("refuse_recognized", True)])
+def test_a_track_that_recognition_has_found_an_attack_is_one_for_a_claim_as_well(
+    scene: Examined, anna: Embedding, verb: Any, policy: Any, refused: bool
+) -> None:
+    """The claim's own frames show nothing: there are few of them on a busy machine."""
+    scorer = with_recognition(scene, "report")
+    scene.act(10, (500, anna))
+    scorer.given = 0.9
+    scene.pad = AssessmentRules(policy, wait_s=0.0)
+    ask(scene, verb).act(10, (500, anna))
+    assert (scene.data().outcome == "rejected_pad") == refused
+    pad = scene.data().seen.pad
+    assert (pad.live, pad.sources[0].live) == (False, False), "it is told under any policy"
+
+
+def test_a_new_track_inherits_nothing_of_what_was_not_refused(
+    scene: Examined, anna: Embedding
+) -> None:
+    scorer = with_recognition(scene, "report")
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=0.0)
+    scene.play(10, (500, anna))
+    scene.play(10)
+    scorer.given = 0.9
+    claim(scene)
+    scene.act(10, (500, anna))
+    assert (scene.data().outcome, scene.data().seen.pad.live) == ("match", None)
+
+
+@pytest.mark.parametrize("verb", ["verify", "identify"])
+def test_who_was_refused_is_so_again_for_a_while_whatever_the_evidence(
+    scene: Examined, anna: Embedding, verb: Any
+) -> None:
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=0.0)
+    claim(scene)
+    scene.act(10, (500, anna))
+    scene.scorer = Scorer(0.9)
+    for outcome in ("rejected_pad", {"verify": "match", "identify": "recognized"}[verb]):
+        nobody(scene, 10)
+        ask(scene, verb).act(30, (500, anna))
+        assert scene.data().outcome == outcome
+        nobody(scene, 50)
+
+
+def test_who_was_refused_at_a_claim_is_not_recognized_for_a_while(
+    scene: Examined, anna: Embedding
+) -> None:
+    with_recognition(scene, "refuse_recognized").given = 0.9
+    scene.scorer, scene.pad = Scorer(0.1), AssessmentRules("refuse_recognized", wait_s=0.0)
+    scene.pipeline.backoff.judge(
+        fuse([Source("challenge", 0.0, False)], "challenge"), ANNA, scene.time_s
+    )
+    scene.play(10, (500, anna))
+    scene.play(50)
+    scene.play(10, (500, anna))
+    assert scene.outcomes() == [(1, "rejected_pad"), (2, "recognized")]
+
+
+def test_whom_recognition_has_refused_is_no_match_for_a_while(
+    scene: Examined, anna: Embedding
+) -> None:
+    scorer = with_recognition(scene, "refuse_recognized")
+    scene.pad = AssessmentRules("refuse_recognized", wait_s=0.0)
+    scene.play(10, (500, anna))
+    scene.play(10)
+    scorer.given = 0.9
+    claim(scene)
+    scene.act(10, (500, anna))
+    assert scene.data().outcome == "rejected_pad"
+    assert scene.data().seen.pad.sources[0].detail["again_in_s"] < 5
+    nobody(scene, 40)
+    claim(scene)
+    scene.act(30, (500, anna))
+    assert scene.data().outcome == "match"
+
+
+@pytest.mark.parametrize(
+    ("policy", "outcome"), [("report", "match"), ("refuse_recognized", "rejected_pad")]
+)
+def test_a_scorer_that_fails_ends_no_claim_and_lets_nobody_pass_who_may_be_refused(
+    scene: Examined, anna: Embedding, policy: Any, outcome: str
+) -> None:
+    scene.scorer, scene.pad = Scorer(math.nan), AssessmentRules(policy, wait_s=0.0)
+    claim(scene)
+    scene.act(10, (500, anna))
+    pad = scene.data().seen.pad
+    assert (scene.data().outcome, pad.live) == (outcome, None)
+    assert pad.sources[0].detail == {"frames": 0, "reason": "failed"}
+
+
+def test_a_device_that_refuses_and_has_no_scorer_answers_no_claim(
+    scene: Examined, anna: Embedding
+) -> None:
+    scene.scorer, scene.pad = None, AssessmentRules("refuse_recognized", wait_s=0.0)
+    claim(scene)
+    scene.act(10, (500, anna))
+    assert scene.code() == "internal"

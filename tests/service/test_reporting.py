@@ -112,6 +112,13 @@ def lose_gallery(desk: Desk) -> None:
     desk.board.by_gallery.trouble = "gallery.sqlite is damaged"
 
 
+def lose_liveness(desk: Desk, verify: Any = "challenge") -> None:
+    settings = desk.board.settings
+    pad = settings.pad.model_copy(update={"verify": verify})
+    desk.board.by_main.settings = settings.model_copy(update={"pad": pad})
+    desk.board.by_recognizer.liveness_trouble = "golden run: score 0.3 off"
+
+
 @pytest.mark.parametrize(
     ("what", "alert", "words"),
     [
@@ -119,6 +126,7 @@ def lose_gallery(desk: Desk) -> None:
         pytest.param(give_tpu_up, "accelerator_lost", "does not return", id="given up"),
         pytest.param(lose_camera, "camera_stalled", "no frame for 5.0 s", id="camera"),
         pytest.param(lose_gallery, "gallery_stale", "is damaged", id="gallery"),
+        pytest.param(lose_liveness, "liveness_failing", "by pad.verify: challenge", id="liveness"),
     ],
 )
 def test_trouble_is_degraded_and_an_alert_until_it_is_over(
@@ -134,9 +142,18 @@ def test_trouble_is_degraded_and_an_alert_until_it_is_over(
     assert words in desk.presence.alerts[alert]  # type: ignore[index]
     desk.make_ready()
     desk.board.by_main.order = desk.board.by_gallery.trouble = None
+    desk.board.by_recognizer.liveness_trouble = None
     desk.reporter.tick()
     assert desk.reporter.state().lifecycle == "ready"
     assert desk.presence.alerts == {}
+
+
+def test_liveness_that_is_only_told_is_an_alert_but_not_degraded(desk: Desk) -> None:
+    desk.make_ready()
+    lose_liveness(desk, "report")
+    desk.reporter.tick()
+    assert desk.presence.alerts == {"liveness_failing": "not assessed: golden run: score 0.3 off"}
+    assert desk.reporter.lifecycle == "ready"
 
 
 def test_a_clock_nobody_vouches_for_is_an_alert_but_not_degraded(desk: Desk) -> None:

@@ -27,6 +27,7 @@ def test_the_policies_and_their_defaults_are_those_of_the_rules_and_of_the_contr
     section, rules = PadSettings(), AssessmentRules()
     assert section.event == section.verify == rules.policy
     assert section.wait_s == rules.wait_s
+    assert section.back_off_s == rules.back_off_s
     assert get_args(settings.PadPolicy) == get_args(Policy) == get_args(event.PadPolicy)
 
 

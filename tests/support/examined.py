@@ -73,6 +73,7 @@ class Examined(Scene):
                     now,
                     1e-4,
                     self.pad,
+                    self.pipeline.backoff,
                 )
 
             self.boards.look(glance, frame, now_ns)

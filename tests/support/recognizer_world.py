@@ -21,15 +21,16 @@ from edgeface.service.recognizing import Recognizer
 from edgeface.service.time_floor import TimeFloor
 from edgeface.service.worker import Pulse
 from edgeface.settings.tree import Settings
-from tests.support.doorstep import IMAGE, Stage
+from tests.support.doorstep import IMAGE, Scorer, Stage
 from tests.support.packages import name_only
 from tests.support.people import START, face, gallery, identity, uniform_calibration
 from tests.support.settings import settings_of
 
-SETTINGS = settings_of(
-    models={"accelerator": "auto", "golden_every_s": 100.0},
-    quality={"min_sharpness": 0.0, "min_exposure": 0.0},
-)
+USUAL: dict[str, Any] = {
+    "models": {"accelerator": "auto", "golden_every_s": 100.0},
+    "quality": {"min_sharpness": 0.0, "min_exposure": 0.0},
+}
+SETTINGS = settings_of(**USUAL)
 
 
 class Actor(Stage):
@@ -57,6 +58,19 @@ class Actor(Stage):
         if self.broken_embedder:
             raise ModelError("the model gave a vector of length 0")
         return super().embed(crops)
+
+
+class Attacks(Scorer):
+    """A scorer that passes for the model."""
+
+    distrusted = None
+
+    def __init__(self, scorer: Scorer) -> None:
+        super().__init__(scorer.given)
+        self.package = name_only("d" * 64)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 class StageModels(Models):
@@ -87,9 +101,11 @@ class Slot:
 class World:
     """A recognizer with everything around it under control."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **sections: Any) -> None:
+        """`sections` of the settings beside the usual ones."""
         self.clock = ManualClock()
-        self.board = Board(SETTINGS)
+        self.board = Board(settings_of(**USUAL, **sections))
+        self.scorer: Scorer | None = None
         self.slot = Slot()
         self.said: list[Sighting] = []
         self.opened: list[str | None] = []
@@ -126,7 +142,8 @@ class World:
             "stage 1",
         )
         model = cast(Any, actor)
-        return StageModels(model, model, state, uniform_calibration())
+        liveness = None if self.scorer is None else Attacks(self.scorer)
+        return StageModels(model, model, state, uniform_calibration(), cast(Any, liveness))
 
     def frames(self, count: int, *who: Embedding, late_s: float = 0.0) -> None:
         """So many frames with these people; time passes before each, and they come late."""

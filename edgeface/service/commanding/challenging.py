@@ -54,7 +54,8 @@ class Challenging:
     def source(self) -> Source:
         """The evidence by now."""
         if self._challenge is None:
-            return Source("challenge", None, None, {"done": 0, "reason": "not_begun"})
+            detail = {"done": 0, "reason": "not_begun"}
+            return Source("challenge", None, None, detail, missing=True)
         return self._challenge.source
 
     def begin(self, evidence: Evidence, track_id: int) -> None:

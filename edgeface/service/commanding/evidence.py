@@ -10,7 +10,7 @@ import numpy as np
 from edgeface.base.clock import NS
 from edgeface.contract.answers import Seen
 from edgeface.recognition.alignment import align
-from edgeface.recognition.assessment import score_faces
+from edgeface.recognition.assessment import try_scores
 from edgeface.recognition.crops import BestCrops, Crop
 from edgeface.recognition.liveness import Liveness
 from edgeface.recognition.pipeline import Sight
@@ -28,7 +28,7 @@ def take_crop(view: View, sight: Sight) -> Crop:
     assert sight.quality is not None
     liveness = sight.liveness
     if liveness is None and view.scorer is not None:
-        (liveness,) = score_faces(view.scorer, view.frame.image, [sight.face])
+        (liveness,), _ = try_scores(view.scorer, view.frame.image, [sight.face])
     return Crop(embedding_of(view, sight), sight.quality, view.moment, liveness)
 
 

@@ -1,8 +1,9 @@
 """The one place from which a command looks through the camera.
 
 The thread of the models shows every frame, with what recognition made of it, to the examination
-that stands here. Recognition itself goes on as if nobody asked. Only frames captured after the
-receipt of the request are shown.
+that stands here. Recognition itself goes on as if nobody asked, but that who is refused as an
+attack here is so there as well, and the other way round. Only frames captured after the receipt of
+the request are shown.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final, Protocol
 from edgeface.base.clock import NS
 from edgeface.recognition.assessment import Assessment, AssessmentRules
 from edgeface.recognition.frame import Frame, Moment
+from edgeface.recognition.pad_backoff import PadBackoff
 from edgeface.recognition.pipeline import FrameResult, Gallery, PipelineRules, Sight
 from edgeface.recognition.thresholds import Calibration
 from edgeface.recognition.values import FaceEmbedder, LivenessScorer
@@ -68,9 +70,13 @@ class Glance(View):
     verify_fmr: float
     pad: AssessmentRules
     """Of what is answered."""
+    backoff: PadBackoff
+    """The pipeline's."""
 
     def assessment(self) -> Assessment | None:
-        """Of a face that has just come; None where liveness is not assessed."""
+        """Of a face that has just come; None where liveness is not assessed. Raises ValueError
+        where that is so though who is not assessed is refused."""
+        self.pad.require(self.scorer)
         return None if self.scorer is None else Assessment(self.pad, self.scorer.threshold)
 
 

@@ -23,6 +23,11 @@ MULTIPLE_FACES = refusing("multiple_faces", "more than one person stands at the 
 NO_FACE = refusing("no_face", "nobody stands at the door")
 
 
+def _now_s(glance: Glance) -> float:
+    """By the frames' clock."""
+    return glance.frame.boottime_ns / NS
+
+
 class Verifying:
     """One claim. Several people at the door end it at once: nobody knows whose card it was."""
 
@@ -91,10 +96,10 @@ class Verifying:
             self._assessment, self._first_ns = glance.assessment(), glance.frame.boottime_ns
 
     def _observe(self, glance: Glance, sight: Sight) -> None:
-        """How it moves, of good frames alone: of others nobody knows whose face it is."""
+        """How it moves, and what recognition has against it; of good frames alone: of others nobody
+        knows whose face it is."""
         if self._assessment is not None:
-            time_s = glance.frame.boottime_ns / NS
-            self._assessment.observe(glance.frame.image, sight.face, time_s)
+            self._assessment.observe(glance.frame.image, sight.face, _now_s(glance), sight.accusing)
 
     def _ready(self, glance: Glance, *, last: bool) -> bool:
         """Whether the evidence of liveness has had its time; a challenge gives it as much more."""
@@ -106,7 +111,10 @@ class Verifying:
 
     def _challenged(self, glance: Glance) -> bool:
         """Put the challenge, where there is one, to whom it can still let pass."""
-        if self._challenging is None or self._liveness(glance).live is False:
+        if self._challenging is None:
+            return False
+        known = glance.backoff.against(self._liveness(glance), self._person_id, _now_s(glance))
+        if known.live is False:
             return False
         self._challenging.begin(self._evidence, glance.sights[0].track_id)
         return True
@@ -138,12 +146,13 @@ class Verifying:
     def _answer(self, glance: Glance, result: Verification) -> Outcome:
         # A match is answered in the frame of the look: these are the crops that it was taken at.
         named_by = result.named_by if result.outcome == "match" else None
-        newest, liveness = self._evidence.newest(named_by), self._liveness(glance)
-        withheld = result.outcome == "match" and liveness.refusal is not None
-        if self._challenging is not None and result.outcome == "match":
-            passed = self._challenging.source.live is True
-            # They were known along the turn: the frame that has ended the challenge is the newest.
-            withheld, newest = withheld or not passed, None if passed else newest
+        newest, liveness, withheld = self._evidence.newest(named_by), self._liveness(glance), False
+        if result.outcome == "match":
+            liveness = glance.backoff.judge(liveness, self._person_id, _now_s(glance))
+            withheld = liveness.refusal is not None
+            if self._challenging is not None and not withheld:
+                # They were known along the turn: the frame that has ended it is the newest.
+                newest = None
         data = VerifyData(
             person_id=self._person_id,
             outcome="rejected_pad" if withheld else result.outcome,
@@ -181,7 +190,7 @@ class Identifying:
         if self._judge is None:
             return NO_FACE if last else None
         index, allowed = glance.gallery.index, glance.gallery.allowed
-        now_s = glance.frame.boottime_ns / NS
+        now_s = _now_s(glance)
         decision = self._judge.look(index, allowed, now_s)
         if decision is None and last:
             decision = self._judge.close(index, allowed, now_s)
@@ -194,7 +203,7 @@ class Identifying:
         if sight.gate is not None:
             judge.refuse(sight.gate, sight.quality)
             return
-        judge.observe(glance.frame.image, sight.face, glance.frame.boottime_ns / NS)
+        judge.observe(glance.frame.image, sight.face, _now_s(glance), sight.accusing)
         crop = take_crop(glance, sight)
         if not judge.add(crop):
             self._begin(glance, sight).add(crop)
@@ -206,6 +215,7 @@ class Identifying:
             glance.calibration,
             glance.moment,
             glance.assessment(),
+            glance.backoff,
         )
         return self._judge
 

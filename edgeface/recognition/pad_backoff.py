@@ -1,0 +1,77 @@
+"""Keeps who was refused as an attack from being tried again at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from edgeface.base.backoff import Backoff
+from edgeface.recognition.liveness import Liveness, Source, against
+
+FIRST_S: Final = 5.0
+"""After one refusal, which happens to one of a hundred live people as well (`pad.target_bpcer`):
+they step back and come again."""
+FORGET_S: Final = 600.0
+"""So long after the last refusal they count from one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    refused_by: tuple[Source, ...]
+    at_s: float
+    until_s: float
+    count: int
+    """In a row."""
+
+
+class PadBackoff:
+    """Nobody passes as a person for a while after somebody was refused as an attack in their place:
+    `FIRST_S`, twice as long after each further time in a row, at most `most_s`.
+
+    An attack that is stopped with some probability passes when it is repeated often enough; this
+    bounds how often. ISO/IEC 30107-3 counts single presentations; NIST SP 800-63B, 5.2.3, asks for
+    a delay that grows with each failure. Missing evidence is no attack and is not remembered. Not
+    thread-safe; times are seconds of the frames' clock.
+    """
+
+    def __init__(self, most_s: float) -> None:
+        """`most_s` of 0: nothing is remembered."""
+        self._most_s = most_s
+        self._wait = Backoff(floor_s=0.0, base_s=FIRST_S, cap_s=most_s)
+        self._refused: dict[str, _Refused] = {}
+        """By person."""
+
+    def against(self, liveness: Liveness, person_id: str, time_s: float) -> Liveness:
+        """The evidence of who would pass as this person now, with what stands against them from
+        before. Under `report` nothing does."""
+        last = self._refused.get(person_id)
+        if liveness.policy == "report" or last is None or time_s >= last.until_s:
+            return liveness
+        again_in_s = round(last.until_s - time_s, 1)
+        said = [
+            replace(source, detail={**source.detail, "again_in_s": again_in_s})
+            for source in last.refused_by
+        ]
+        return against(liveness, said)
+
+    def judge(self, liveness: Liveness, person_id: str, time_s: float) -> Liveness:
+        """The same, and it is remembered what comes of it: an attack is counted, unless one before
+        is what counts, and who passes has it forgotten."""
+        found = self.against(liveness, person_id, time_s)
+        if found is not liveness or liveness.policy == "report":
+            return found
+        if liveness.refusal == "attack" and self._most_s > 0:
+            self._remember(person_id, liveness.refusing, time_s)
+        elif liveness.refusal is None:
+            self._refused.pop(person_id, None)
+        return liveness
+
+    def _remember(self, person_id: str, refused_by: Sequence[Source], time_s: float) -> None:
+        self._refused = {
+            who: one for who, one in self._refused.items() if time_s - one.at_s < FORGET_S
+        }
+        last = self._refused.get(person_id)
+        count = 1 if last is None else last.count + 1
+        until_s = time_s + self._wait.limit_s(count)
+        self._refused[person_id] = _Refused(tuple(refused_by), time_s, until_s, count)
