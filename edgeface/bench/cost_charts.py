@@ -44,9 +44,8 @@ def _faces(cells: list[dict[str, Any]]) -> Chart:
     )
     chart.line(whole, "a")
     chart.line(other, "b")
-    chart.mark(*whole[-1], "")
-    chart.mark(*whole[len(whole) // 2], "all")
-    chart.mark(*other[len(other) // 2], "without models and decoding")
+    chart.name(whole, "all")
+    chart.name(other, "without models and decoding")
     return chart
 
 
@@ -63,5 +62,5 @@ def _templates(speeds: list[dict[str, Any]]) -> Chart:
     for way in ways:
         points = [(row["templates"], row["probe_ms"]) for row in speeds if row["way"] == way]
         chart.line(points, "a" if way == "edgeface" else "b")
-        chart.mark(*points[len(points) // 2], way)
+        chart.name(points, way)
     return chart

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from typing import Final, Literal, TypeAlias
 
 Kind: TypeAlias = Literal["a", "b"]
@@ -20,9 +21,25 @@ _BOTTOM: Final = 48
 _FEW_DECADES: Final = 1.5e3
 """A scale from one to less than this has hardly any powers of ten."""
 _LETTER_PX: Final = 7.0
-"""Of a tick's label."""
+"""Of a label."""
 _NEAR_PX: Final = 15.0
-"""Texts of limits and marks that are nearer than this are put elsewhere."""
+"""Texts of limits that are nearer than this are put elsewhere."""
+_GRAIN_PX: Final = 2.0
+"""How far apart the points are by which it is known where something is drawn."""
+_NEAR_SPOT_PX: Final = 3.0
+"""What is nearer to a marked point than this goes through it."""
+Point: TypeAlias = tuple[float, float]
+Place: TypeAlias = tuple[float, float, str]
+_PLACES: Final[tuple[Place, ...]] = (
+    (7, -6, "start"),
+    (-7, -6, "end"),
+    (7, 16, "start"),
+    (-7, 16, "end"),
+    (0, -10, "middle"),
+    (0, 20, "middle"),
+)
+"""Where the text of a mark may be, right of it and below, and which end of it; the first that
+covers least is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +92,15 @@ class Chart:
     height: int = 360
     _parts: list[str] = field(default_factory=list)
     _limits: list[tuple[float, str]] = field(default_factory=list)
-    _marked: list[tuple[float, float]] = field(default_factory=list)
+    _marked: list[tuple[list[Point], str]] = field(default_factory=list)
+    _taken: list[Point] = field(default_factory=list)
 
-    def line(self, points: Sequence[tuple[float, float]], kind: Kind = "a") -> None:
+    def line(self, points: Sequence[Point], kind: Kind = "a") -> None:
         """A curve through points `(x, y)`."""
-        path = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in points)
+        drawn = [(self._x(x), self._y(y)) for x, y in points]
+        for begin, end in pairwise(drawn):
+            self._taken += _between(begin, end)
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in drawn)
         self._parts.append(f'<polyline class="{kind} line" points="{path}"/>')
 
     def histogram(self, edges: Sequence[float], heights: Sequence[float], kind: Kind) -> None:
@@ -98,15 +119,20 @@ class Chart:
         across, down = self._x(x), self._y(y)
         if interval is not None:
             low, high = (self._y(end) for end in interval)
+            self._taken += _between((across, low), (across, high))
             self._parts.append(
                 f'<line class="mark" x1="{across:.1f}" x2="{across:.1f}" y1="{low:.1f}"'
                 f' y2="{high:.1f}"/>'
             )
-        self._parts.append(f'<circle class="mark" cx="{across:.1f}" cy="{down:.1f}" r="4"/>')
-        near = any(math.dist(other, (across, down)) < _NEAR_PX for other in self._marked)
-        self._marked.append((across, down))
-        place = (across - 14, down + 17) if near else (across + 7, down - 6)
-        self._parts.append(_label(*place, text, "mark", "start"))
+        self._marked.append(([(across, down)], text))
+
+    def name(self, points: Sequence[Point], text: str) -> None:
+        """A mark with a short text at that of a curve's points where there is room for it; the
+        middle ones first."""
+        drawn = [(self._x(x), self._y(y)) for x, y in points]
+        middle = len(drawn) // 2
+        nearest = sorted(range(len(drawn)), key=lambda place: abs(place - middle))
+        self._marked.append(([drawn[place] for place in nearest], text))
 
     def limit(self, x: float, text: str) -> None:
         """A line from top to bottom with a short text above."""
@@ -116,7 +142,7 @@ class Chart:
         """An `<svg>` element."""
         box = f'viewBox="0 0 {self.width} {self.height}" style="max-width:{self.width}px"'
         label = escape(self.title, quote=True)
-        parts = [*self._axes(), *self._parts, *self._drawn_limits()]
+        parts = [*self._axes(), *self._parts, *self._drawn_marks(), *self._drawn_limits()]
         return f'<svg role="img" aria-label="{label}" {box}>' + "".join(parts) + "</svg>"
 
     def _axes(self) -> list[str]:
@@ -154,6 +180,37 @@ class Chart:
             parts.append(_label(x, _TOP - 5 - 12 * row, text, "mark", "middle"))
         return parts
 
+    def _drawn_marks(self) -> list[str]:
+        """Each with its text where that, and the way to it, covers least of what is drawn."""
+        taken = [*self._taken, *(spots[0] for spots, _ in self._marked if len(spots) == 1)]
+        parts = []
+        for spots, text in self._marked:
+            found = [(spot, place) for spot in spots for place in _PLACES]
+            costs = [self._cost(*option, text, taken) for option in found]
+            (across, down), (right, below, anchor) = found[costs.index(min(costs))]
+            left, top, end, bottom = _box((across, down), (right, below, anchor), text)
+            for y in (top, (top + bottom) / 2, bottom):
+                taken += _between((left, y), (end, y))
+            taken.append((across, down))
+            parts.append(f'<circle class="mark" cx="{across:.1f}" cy="{down:.1f}" r="4"/>')
+            parts.append(_label(across + right, down + below, text, "mark", anchor))
+        return parts
+
+    def _cost(self, spot: Point, place: Place, text: str, taken: Sequence[Point]) -> float:
+        """How much of what is taken a text at a place would cover; beyond the frame more than
+        that."""
+        left, top, right, bottom = _box(spot, place, text)
+        inside = left >= _LEFT and right <= self.width and top >= 0
+        if not inside or bottom > self.height - _BOTTOM:
+            return math.inf
+        nearest = min(max(spot[0], left), right), min(max(spot[1], top), bottom)
+        way = [at for at in _between(spot, nearest) if math.dist(at, spot) > _NEAR_SPOT_PX]
+        return sum(
+            (left <= x <= right and top <= y <= bottom)
+            or any(math.dist((x, y), at) <= _GRAIN_PX for at in way)
+            for x, y in taken
+        )
+
     def _x(self, value: float) -> float:
         return _LEFT + self.x.share(value) * (self.width - _LEFT - _RIGHT)
 
@@ -165,3 +222,17 @@ def _label(x: float, y: float, text: str, kind: str, anchor: str) -> str:
     return (
         f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
     )
+
+
+def _between(begin: Point, end: Point) -> list[Point]:
+    """Points of a straight line, both ends among them."""
+    steps = max(1, round(math.dist(begin, end) / _GRAIN_PX))
+    (x, y), (right, down) = begin, (end[0] - begin[0], end[1] - begin[1])
+    return [(x + right * step / steps, y + down * step / steps) for step in range(steps + 1)]
+
+
+def _box(spot: Point, place: Place, text: str) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of a text."""
+    width = _LETTER_PX * len(text)
+    left = spot[0] + place[0] - {"start": 0.0, "middle": width / 2, "end": width}[place[2]]
+    return left, spot[1] + place[1] - 11, left + width, spot[1] + place[1] + 3
