@@ -16,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Return 0; GalleryError for somebody unknown, and nobody is erased then."""
     with open_master(args) as master:
-        people = find_people(master.store, args.people, where="the master gallery")
+        lost = master.lost()
+        there = [person for person in args.people if person not in lost]
+        people = [*find_people(master.store, there, where="the master gallery")]
+        people += sorted(lost.intersection(args.people))
         master.remove(people)
     for person_id in people:
         print(f"removed {person_id}; not published yet")

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import TracebackType
+from typing import Any, Final, Literal, Self
 
-from edgeface.base.errors import GalleryError
+from edgeface.base.counting import people as counted_people
+from edgeface.base.errors import GalleryError, StateError
 from edgeface.base.files import PUBLIC, locked, write_file
 from edgeface.fleet.admin.ledger import Ledger
 from edgeface.fleet.admin.site import SITE_FILE, KeySet, SiteFolder, ensure_sealing_key, make_keys
@@ -17,9 +19,13 @@ from edgeface.fleet.protocol.payload import Payload, encode_payload, payload_of
 from edgeface.fleet.protocol.record import MAX_SPACES
 from edgeface.gallery.cipher import DamagedRowError
 from edgeface.gallery.curation import set_people
+from edgeface.gallery.database import GalleryCorruptError
 from edgeface.gallery.key_file import load_key
 from edgeface.gallery.person import Person
 from edgeface.gallery.store import GalleryStore
+
+WAY_OUT: Final = "bring back its newest copy into the site's folder, and publish nothing before"
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +56,18 @@ class Master:
     """The administrator's store of one site. Used by one thread; holds the site's lock."""
 
     def __init__(self, folder: SiteFolder) -> None:
-        """Open it. Raises StateError (in use, not readable) or GalleryError."""
+        """Open it. Raises StateError (in use, missing, not readable) or GalleryError."""
         self.folder = folder
         self._rehearses = False
         with ExitStack() as stack:
             stack.enter_context(locked(folder.lock_file))
             key = load_key(folder.gallery_key, create=False)
+            if not folder.gallery_file.is_file():
+                raise StateError(
+                    f"{folder.gallery_file}: missing; without it nobody knows who is to be on the "
+                    f"devices; {WAY_OUT}"
+                )
+            stack.enter_context(_damage_told())
             self.store = stack.enter_context(GalleryStore(folder.gallery_file, key))
             self.ledger = stack.enter_context(Ledger(folder.ledger_file))
             self._open = stack.pop_all()
@@ -63,8 +75,13 @@ class Master:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
 
     def close(self) -> None:
         """Release files and lock."""
@@ -113,8 +130,10 @@ class Master:
     def draft(self) -> Draft:
         """What differs from what is published.
 
-        Raises GalleryError for rows that do not open and for templates of more than two spaces.
+        Raises GalleryError for rows that do not open, for templates of more than two spaces, and as
+        `check`.
         """
+        self.check()
         changes: list[PersonChange] = []
         without: list[str] = []
         unchanged: list[str] = []
@@ -133,6 +152,31 @@ class Master:
             elif published is not None:
                 changes.append(PersonChange("removed", person_id, None, None))
         return Draft(tuple(changes), tuple(without), tuple(unchanged))
+
+    def lost(self) -> frozenset[str]:
+        """Who is published, and is not here though nobody has removed them."""
+        return frozenset(self.ledger.published()) - self._there() - {*self.ledger.touched()}
+
+    def check(self) -> None:
+        """Raise GalleryError when this is not the gallery that was published from, but an older
+        copy, say: it would erase who was enrolled since, and bring back who was removed since."""
+        lost = self.lost()
+        back = self._there() - {*self.ledger.published(), *self.ledger.touched()}
+        if not lost and not back:
+            return
+        told = [f"{_some(lost)} published and not in it"] if lost else []
+        told += [f"{_some(back)} in it and not published"] if back else []
+        raise GalleryError(
+            f"{self.store.path}: not the gallery that was published from, but an older copy, or "
+            f"another: {'; '.join(told)}. Nothing was sent; {WAY_OUT}. If there is none: `edgeface "
+            "fleet remove ID` for each of them who is to be on no device, `edgeface fleet enroll "
+            "--id ID` for each other"
+        )
+
+    def _there(self) -> frozenset[str]:
+        with self.store.reading() as connection:
+            rows = connection.execute("SELECT DISTINCT person_id FROM templates")
+            return frozenset(str(row[0]) for row in rows)
 
     def payload(self, person_id: str) -> Payload | None:
         """What is to be published of somebody; None when there is no such person."""
@@ -155,6 +199,21 @@ class Master:
                 "published; drop one with `edgeface fleet spaces --forget SPACE`"
             )
         return payload_of(person, templates)
+
+
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    """Damage is met when the file is opened, or later when a page is read; the way out is one."""
+    try:
+        yield
+    except GalleryCorruptError as error:
+        raise GalleryCorruptError(f"{error}; {WAY_OUT}") from error
+
+
+def _some(people: frozenset[str]) -> str:
+    """`2 people (p_..., p_...) are`"""
+    named = ", ".join(sorted(people)[:_NAMED]) + ", ..." * (len(people) > _NAMED)
+    return f"{counted_people(len(people))} ({named}) {'is' if len(people) == 1 else 'are'}"
 
 
 def content_digest(payload: Payload) -> bytes:

@@ -53,8 +53,9 @@ def stage(master: Master, draft: Draft, keys: PublishingKeys, now_s: int) -> Non
 def stage_rekey(master: Master, keys: PublishingKeys, next_keys: KeySet, now_s: int) -> None:
     """The next epoch: every record, tombstone and manifest anew, under other keys.
 
-    Raises GalleryError for what cannot be encoded; nothing has changed then.
+    Raises GalleryError for what cannot be encoded, and as `Master.check`; nothing has changed then.
     """
+    master.check()
     with _next_manifest(master, keys, now_s, epochs=1) as work:
         work.apply(_everything(master))
         for row in master.ledger.tombstones():
