@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cmath
+import math
 from typing import Final
 
 import cv2
@@ -50,27 +52,41 @@ ALIGNMENTS: Final = {alignment.name: alignment for alignment in (ARCFACE, RETAIL
 def similarity(landmarks: Landmarks, target: Landmarks = ARCFACE.template) -> NDArray[np.float64]:
     """The `(2, 3)` matrix that maps `landmarks` onto `target`, both `(n, 2)`, n >= 2.
 
+    See `turn_and_shift`, also for what is raised.
+    """
+    return _matrix(*turn_and_shift(landmarks, target))
+
+
+def turn_and_shift(
+    landmarks: Landmarks, target: Landmarks = ARCFACE.template
+) -> tuple[complex, complex]:
+    """The same with points as complex numbers: `x + iy` goes to `turn * (x + iy) + shift`.
+
     Rotation, uniform scale and shift with the least sum of squared distances; never a reflection
     (Umeyama, PAMI 1991, in the closed form of the plane). Raises ValueError when a coordinate is
     not finite, the shapes differ, or the points leave scale and rotation open.
     """
-    source = np.asarray(landmarks, dtype=np.float64)
-    goal = np.asarray(target, dtype=np.float64)
-    if source.shape != goal.shape or source.ndim != 2 or source.shape[1] != 2:
-        raise ValueError(f"landmarks {source.shape} do not fit the target {goal.shape}")
-    if not np.isfinite(source).all():
+    if landmarks.shape != target.shape or landmarks.ndim != 2 or landmarks.shape[1] != 2:
+        raise ValueError(f"landmarks {landmarks.shape} do not fit the target {target.shape}")
+    source = [complex(x, y) for x, y in landmarks.tolist()]
+    goal = [complex(x, y) for x, y in target.tolist()]
+    if not all(map(cmath.isfinite, source)):
         raise ValueError("landmarks are not finite")
-    source_mean, goal_mean = source.mean(axis=0), goal.mean(axis=0)
-    s, g = source - source_mean, goal - goal_mean
-    spread = float(np.sum(s * s))
+    source_mean, goal_mean = sum(source) / len(source), sum(goal) / len(goal)
+    around = [point - source_mean for point in source]
+    spread = sum((point * point.conjugate()).real for point in around)
     if spread < 1e-6:
         raise ValueError("landmarks lie on one point")
-    cosine = float(np.sum(s * g)) / spread
-    sine = float(np.sum(s[:, 0] * g[:, 1] - s[:, 1] * g[:, 0])) / spread
-    if cosine * cosine + sine * sine < 1e-12:
+    turn = sum(s.conjugate() * (g - goal_mean) for s, g in zip(around, goal, strict=True)) / spread
+    if abs(turn) < 1e-6:
         raise ValueError("landmarks have no orientation")
-    turn = np.array([[cosine, -sine], [sine, cosine]])
-    return np.column_stack([turn, goal_mean - turn @ source_mean])
+    return turn, goal_mean - turn * source_mean
+
+
+def _matrix(turn: complex, shift: complex) -> NDArray[np.float64]:
+    return np.array(
+        [[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], dtype=np.float64
+    )
 
 
 def align(image_bgr: Image, landmarks: Landmarks, to: Alignment = ARCFACE) -> Image:
@@ -81,8 +97,7 @@ def align(image_bgr: Image, landmarks: Landmarks, to: Alignment = ARCFACE) -> Im
     would alias. Raises ValueError as `similarity` does.
     """
     size_px = to.size_px
-    matrix = similarity(landmarks, to.template)
-    part, matrix = _around(image_bgr, matrix, size_px)
+    part, matrix = _around(image_bgr, *turn_and_shift(landmarks, to.template), size_px)
     if part.size == 0:
         return np.zeros((size_px, size_px, 3), dtype=np.uint8)
     crop = cv2.warpAffine(part, matrix, (size_px, size_px), flags=cv2.INTER_LINEAR)
@@ -100,26 +115,26 @@ def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _around(
-    image: Image, matrix: NDArray[np.float64], size_px: int
+    image: Image, turn: complex, shift: complex, size_px: int
 ) -> tuple[Image, NDArray[np.float64]]:
     """The part of the image under the crop, averaged down where it is large, with its matrix."""
-    back = inverse(matrix)
-    corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], dtype=np.float64)
-    corners = corners @ back[:, :2].T + back[:, 2]
-    height, width = image.shape[:2]
-    limits = np.array([width, height])
-    low = np.clip(np.floor(corners.min(axis=0)) - 2, 0, limits).astype(int)
-    high = np.clip(np.ceil(corners.max(axis=0)) + 3, 0, limits).astype(int)
-    part = image[low[1] : high[1], low[0] : high[0]]
-    moved = matrix.copy()
-    moved[:, 2] += matrix[:, :2] @ low
-    factor = int(1.0 / float(np.hypot(matrix[0, 0], matrix[1, 0])))
-    rows, columns = (side // factor if factor > 1 else side for side in part.shape[:2])
-    if factor < 2 or rows < 1 or columns < 1:
-        return part, moved
-    whole = part[: rows * factor, : columns * factor]
-    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    corners = [(complex(x, y) - shift) / turn for x in (0, size_px) for y in (0, size_px)]
+    rows = _span([corner.imag for corner in corners], image.shape[0])
+    columns = _span([corner.real for corner in corners], image.shape[1])
+    part = image[rows, columns]
+    shift += turn * complex(columns.start, rows.start)
+    factor = int(1 / abs(turn))
+    height, width = (side // factor if factor > 1 else side for side in part.shape[:2])
+    if factor < 2 or height < 1 or width < 1:
+        return part, _matrix(turn, shift)
+    whole = part[: height * factor, : width * factor]
+    small = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
     # The center of a small pixel lies factor/2 - 1/2 behind that of its first large one.
-    moved[:, 2] += moved[:, :2] @ np.full(2, (factor - 1) / 2)
-    moved[:, :2] *= factor
-    return np.asarray(small, dtype=np.uint8), moved
+    shift += turn * complex(factor - 1, factor - 1) / 2
+    return np.asarray(small, dtype=np.uint8), _matrix(turn * factor, shift)
+
+
+def _span(places: list[float], limit: int) -> slice:
+    """The pixels from the first to the last place and a little more, as far as there are any."""
+    low, high = math.floor(min(places)) - 2, math.ceil(max(places)) + 3
+    return slice(max(0, low), max(0, min(limit, high)))
