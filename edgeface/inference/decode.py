@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,11 @@ class Candidates:
     def take(self, rows: NDArray[np.integer[Any]]) -> Candidates:
         """The given rows, in that order."""
         return Candidates(self.boxes[rows], self.landmarks[rows], self.scores[rows])
+
+
+NOTHING: Final = Candidates(
+    np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
+)
 
 
 def grid_size(stride: int, width: int, height: int) -> tuple[int, int]:
@@ -88,7 +93,9 @@ class LevelDecoder:
     def decode(self, score: NDArray[Any], box: NDArray[Any], landmarks: NDArray[Any]) -> Candidates:
         """The predictions of raw tensors that reach the threshold, in no order."""
         raw = score.reshape(-1)
-        rows = np.flatnonzero(raw >= self._least)
+        (rows,) = (raw >= self._least).nonzero()
+        if not len(rows):
+            return NOTHING
         points = self._points[rows]
         scores = self._score.dequantize(raw[rows])
         if self._logit:
@@ -108,13 +115,13 @@ class LevelDecoder:
 
 def best_first(levels: Sequence[Candidates], limit: int = MAX_CANDIDATES) -> Candidates:
     """The candidates of all levels together, sorted by score, at most `limit`."""
-    scores = np.concatenate([level.scores for level in levels])
-    order = np.argsort(-scores, kind="stable")[:limit]
-    return Candidates(
-        np.concatenate([level.boxes for level in levels])[order],
-        np.concatenate([level.landmarks for level in levels])[order],
-        scores[order],
-    )
+    some = [level for level in levels if len(level)] or [NOTHING]
+    boxes, landmarks, scores = some[0].boxes, some[0].landmarks, some[0].scores
+    if len(some) > 1:
+        boxes = np.concatenate([level.boxes for level in some])
+        landmarks = np.concatenate([level.landmarks for level in some])
+        scores = np.concatenate([level.scores for level in some])
+    return Candidates(boxes, landmarks, scores).take((-scores).argsort(kind="stable")[:limit])
 
 
 def suppress(candidates: Candidates, iou: float, keep: int) -> Candidates:
@@ -124,15 +131,16 @@ def suppress(candidates: Candidates, iou: float, keep: int) -> Candidates:
     without an area are dropped.
     """
     boxes = candidates.boxes
-    sizes = boxes[:, 2:] - boxes[:, :2]
-    areas = sizes[:, 0] * sizes[:, 1]
-    left = np.flatnonzero((sizes > 0).all(axis=1))
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
+    areas = widths * heights
+    (left,) = ((widths > 0) & (heights > 0)).nonzero()
     kept: list[int] = []
     while len(left) and len(kept) < keep:
         best, left = left[0], left[1:]
         kept.append(int(best))
         low = np.maximum(boxes[left, :2], boxes[best, :2])
         high = np.minimum(boxes[left, 2:], boxes[best, 2:])
-        common = np.clip(high - low, 0, None).prod(axis=1)
+        across, down = np.maximum(high - low, 0).T
+        common = across * down
         left = left[common <= iou * (areas[left] + areas[best] - common)]
     return candidates.take(np.array(kept, np.intp))

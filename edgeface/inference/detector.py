@@ -94,9 +94,9 @@ class Detector:
         """
         tensor, (fit_x, fit_y) = self._preprocessor.fit(image_bgr)
         found = self._run(tensor, self._doubtful_levels if doubtful else self._levels)
-        factor = np.array([scale[0] / fit_x, scale[1] / fit_y], np.float32)
-        boxes = (found.boxes * np.tile(factor, 2)).tolist()
-        landmarks = found.landmarks * factor
+        factor = np.array([scale[0] / fit_x, scale[1] / fit_y] * 2, np.float32)
+        boxes = (found.boxes * factor).tolist()
+        landmarks = found.landmarks * factor[:2]
         scores = found.scores.tolist()
         zoom = float(1 / factor.max())
         return [

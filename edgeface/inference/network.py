@@ -225,7 +225,8 @@ class Preprocessor:
         if rules.channels == "RGB":
             pixels = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
         if self._filled != (inner_height, inner_width):
-            self._buffer[...] = self._table[0, rules.pad]
+            self._buffer[0, inner_height:] = self._table[0, rules.pad]
+            self._buffer[0, :inner_height, inner_width:] = self._table[0, rules.pad]
             self._filled = (inner_height, inner_width)
         self._look_up(pixels)
         return self._buffer, (inner_width / width, inner_height / height)

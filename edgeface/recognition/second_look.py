@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+import cv2
 import numpy as np
 
 from edgeface.recognition.values import Box, Face, FaceDetector, Image
@@ -113,11 +114,14 @@ def with_surroundings(image_bgr: Image, box: Box, times: float) -> Image:
     is around a face: outside the image its edge is repeated, as a border of one color looks like
     that of a print or a screen. Of a box that lies wholly outside it is black."""
     inside, side, left, top = _square(image_bgr, box, times)
-    before = min(side, max(0, -top)), min(side, max(0, -left))
-    after = side - before[0] - inside.shape[0], side - before[1] - inside.shape[1]
+    if inside.shape[:2] == (side, side):
+        return inside
     if not inside.size:
         return np.zeros((side, side, 3), np.uint8)
-    return np.pad(inside, (*zip(before, after, strict=True), (0, 0)), mode="edge")
+    above, before = max(0, -top), max(0, -left)
+    below, behind = side - above - inside.shape[0], side - before - inside.shape[1]
+    padded = cv2.copyMakeBorder(inside, above, below, before, behind, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, np.uint8)
 
 
 def _square(image: Image, box: Box, times: float) -> tuple[Image, int, int, int]:
@@ -126,11 +130,9 @@ def _square(image: Image, box: Box, times: float) -> tuple[Image, int, int, int]
     side = max(1, round(times * max(box.width, box.height)))
     left, top = round(x - side / 2), round(y - side / 2)
     height, width = image.shape[:2]
-    inside = image[
-        np.clip(top, 0, height) : np.clip(top + side, 0, height),
-        np.clip(left, 0, width) : np.clip(left + side, 0, width),
-    ]
-    return inside, side, left, top
+    rows = slice(max(0, top), max(0, min(height, top + side)))
+    columns = slice(max(0, left), max(0, min(width, left + side)))
+    return image[rows, columns], side, left, top
 
 
 def _moved(face: Face, left: float, top: float) -> Face:
