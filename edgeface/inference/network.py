@@ -241,8 +241,8 @@ def _resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     """The image at another size; averaged when it shrinks, so that small faces do not alias.
 
     Halving is averaging that OpenCV has vectorized, as interpolation between neighbors is, which
-    reads every pixel while a side shrinks by a fifth at most. Halvings first, then interpolation to
-    the wanted size or to one that comes to it by halving, take a third to a sixth of the time of
+    reads every pixel while a side shrinks by a third at most. Halvings first, then interpolation to
+    the wanted size or to one that comes to it by halving, take a tenth to a third of the time of
     averaging over areas of any other size, and look the same to the detector.
     """
     rows, columns = image.shape[:2]
@@ -250,7 +250,7 @@ def _resize(image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
         rows, columns = rows // 2, columns // 2
         image = _scaled(image, columns, rows, cv2.INTER_AREA)
     twice = 0
-    while 4 * rows > 5 * height << twice and 4 * columns > 5 * width << twice:
+    while 2 * rows > 3 * height << twice and 2 * columns > 3 * width << twice:
         twice += 1
     image = _scaled(image, width << twice, height << twice, cv2.INTER_LINEAR)
     for left in range(twice - 1, -1, -1):

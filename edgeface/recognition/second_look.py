@@ -92,9 +92,10 @@ def look_again(detector: FaceDetector, image_bgr: Image, face: Face) -> Face:
 def _framed(detector: FaceDetector, image: Image, box: Box) -> Face | None:
     """The face of the box, sure or doubtful, in its surroundings; None where it is not there."""
     part, left, top = surroundings(image, box)
-    found = [_moved(again, left, top) for again in detector.detect(part, doubtful=True)]
-    best = max(found, key=lambda again: again.box.iou(box), default=None)
-    return best if best and best.box.iou(box) >= SAME_IOU else None
+    there = box.translate(-left, -top)
+    overlaps = [(face.box.iou(there), face) for face in detector.detect(part, doubtful=True)]
+    overlap, best = max(overlaps, key=lambda pair: pair[0], default=(0.0, None))
+    return _moved(best, left, top) if best and overlap >= SAME_IOU else None
 
 
 def surroundings(image_bgr: Image, box: Box) -> tuple[Image, int, int]:
@@ -125,10 +126,11 @@ def with_surroundings(image_bgr: Image, box: Box, times: float) -> Image:
 
 
 def _square(image: Image, box: Box, times: float) -> tuple[Image, int, int, int]:
-    """What the image has of the square about the box, the square's side, and its left and top."""
+    """What the image has of the square about the box, the square's side, and its left and top. The
+    side is even, as what is halved is scaled in a third of the time."""
     x, y = box.center
-    side = max(1, round(times * max(box.width, box.height)))
-    left, top = round(x - side / 2), round(y - side / 2)
+    half = max(1, round(times * max(box.width, box.height) / 2))
+    side, left, top = 2 * half, round(x) - half, round(y) - half
     height, width = image.shape[:2]
     rows = slice(max(0, top), max(0, min(height, top + side)))
     columns = slice(max(0, left), max(0, min(width, left + side)))
