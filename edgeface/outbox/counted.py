@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edgeface.base.errors import ContractError
 from edgeface.base.files import touch_private
 from edgeface.contract import codec
 from edgeface.contract.event import Previous
 
 DIGEST_BYTES: Final = 16
 _LINE_BYTES: Final = 256
-"""Written at once within one sector, so that a line is the old or the new one."""
+_COPIES: Final = 2
+"""Written at once within one sector, so that a line is the old or the new one; twice, so that a bit
+that flips in one of them costs nothing where another has damaged the database's log."""
 
 
 def digest_of(*values: object) -> bytes:
@@ -49,19 +50,19 @@ NOBODY: Final = Counted("", 0)
 
 
 class CountFile:
-    """`<outbox>.last`: one line, overwritten in place after each commit. It is left to the kernel
-    when it is on disk: what counts after a power cut is the database."""
+    """`<outbox>.last`: one line, twice, overwritten in place after each commit. It is left to the
+    kernel when it is on disk: what counts after a power cut is the database."""
 
     def __init__(self, outbox: Path) -> None:
         self._path = outbox.with_name(f"{outbox.name}.last")
 
     def read(self) -> Counted | None:
         """None where there is none, or it is damaged."""
-        with suppress(OSError, ValueError, ContractError):
-            session, last_seq, life, digest = self._path.read_text(encoding="ascii").split()
-            found = Counted(session, int(last_seq), int(life))
-            if _digest_of(found) == digest and found.previous:
-                return found
+        with suppress(OSError):
+            content = self._path.read_bytes()
+            for start in range(0, _COPIES * _LINE_BYTES, _LINE_BYTES):
+                if (found := _read_line(content[start : start + _LINE_BYTES])) is not None:
+                    return found
         return None
 
     def write(self, counted: Counted) -> None:
@@ -70,9 +71,18 @@ class CountFile:
         touch_private(self._path)
         handle = os.open(self._path, os.O_WRONLY)
         try:
-            os.pwrite(handle, line.ljust(_LINE_BYTES - 1).encode() + b"\n", 0)
+            os.pwrite(handle, _COPIES * (line.ljust(_LINE_BYTES - 1).encode() + b"\n"), 0)
         finally:
             os.close(handle)
+
+
+def _read_line(line: bytes) -> Counted | None:
+    with suppress(ValueError):  # ContractError is one
+        session, last_seq, life, digest = line.decode("ascii").split()
+        found = Counted(session, int(last_seq), int(life))
+        if _digest_of(found) == digest and found.previous:
+            return found
+    return None
 
 
 def _digest_of(counted: Counted) -> str:

@@ -119,6 +119,19 @@ def test_events_that_damage_to_the_log_has_taken_are_announced(
     check(copy, rows, clock, byte)
 
 
+@pytest.mark.parametrize("noted", [2, 100, 255, 300])
+def test_a_bit_of_the_note_beside_a_damaged_log_costs_no_event_in_silence(
+    tmp_path: Path, clock: ManualClock, noted: int
+) -> None:
+    path, copy = tmp_path / "outbox.db", tmp_path / "copy.db"
+    found = writer(path, clock, BEFORE)
+    rows = [take_one(found, clock) for _ in range(EVENTS)]
+    as_a_power_cut_leaves(path, copy)
+    flip(tmp_path / "copy.db-wal", 40, 3)
+    flip(tmp_path / "copy.db.last", noted, 7)
+    check(copy, rows, clock, noted)
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["killed", "killed-and-damaged"])
 def test_a_session_without_an_event_forgets_nothing_of_what_the_one_before_has_counted(
     tmp_path: Path, clock: ManualClock, again: bool
