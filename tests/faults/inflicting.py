@@ -137,7 +137,14 @@ def full_disk(folder: Path, wanted: int, rng: random.Random) -> Fault:
 class Flips:
     """Single bits that flip in the device's files between two lives, a file at a time."""
 
-    NAMES = ("outbox.sqlite", "outbox.sqlite-wal", "gallery.sqlite", "time", "fleet-floor.json")
+    NAMES = (
+        "outbox.sqlite",
+        "outbox.sqlite-wal",
+        "outbox.sqlite.last",
+        "gallery.sqlite",
+        "time",
+        "fleet-floor.json",
+    )
 
     def __init__(self, state: Path, wanted: int, kills: int, rng: random.Random) -> None:
         self.wanted = min(wanted, kills)
