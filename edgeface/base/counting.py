@@ -8,6 +8,12 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
+def none_usable(number: int, thing: str) -> str:
+    """`the photo cannot be used`, `none of 2 photos can be used`."""
+    one = f"the {thing} cannot be used"
+    return one if number == 1 else f"none of {counted(number, thing)} can be used"
+
+
 def people(number: int) -> str:
     """`1 person`, `2 people`."""
     return counted(number, "person", "people")

@@ -8,12 +8,10 @@ from pathlib import Path
 from edgeface.base.clock import Clock
 from edgeface.base.errors import CameraError, EndOfStreamError, PictureError
 from edgeface.capture.pacing import Pacer
-from edgeface.capture.picture_file import read_picture
+from edgeface.capture.picture_file import READABLE, read_picture
 from edgeface.capture.source import FrameSource, Picture
 from edgeface.recognition.values import Image
 from edgeface.settings.camera import ImagesCamera
-
-SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class ImagesSource(FrameSource):
 
     def _start(self) -> None:
         try:
-            found = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in SUFFIXES)
+            found = sorted(p for p in self._folder.iterdir() if p.suffix.lower() in READABLE)
         except OSError as error:
             raise CameraError(
                 f"cannot read the folder {self._folder}: {error.strerror}; set camera.folder to a "
@@ -46,7 +44,7 @@ class ImagesSource(FrameSource):
         if not found:
             raise CameraError(
                 f"no picture in {self._folder}; it should hold files that end in "
-                + ", ".join(sorted(SUFFIXES))
+                + ", ".join(READABLE)
             )
         self._paths = found
         self._at = 0

@@ -19,6 +19,11 @@ from edgeface.base.files import read_file
 from edgeface.capture.picture_size import picture_size
 from edgeface.recognition.values import Image
 
+READABLE: Final = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+"""How the names of pictures end that can be read."""
+PICTURES: Final = (*READABLE, ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif")
+"""Those of all pictures: one that cannot be read is told of, where a folder is looked through."""
+
 MAX_FILE_BYTES: Final = 64 << 20
 
 MAX_PIXELS: Final = 64 << 20

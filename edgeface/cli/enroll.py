@@ -35,7 +35,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgeface.base.counting import counted, people
+from edgeface.base.counting import counted, none_usable, people
 from edgeface.base.errors import PictureError, SettingsError
 from edgeface.base.ids import time_of_event
 from edgeface.cli.broker_options import keys_given
@@ -272,11 +272,9 @@ def _enroll(
         )
         portraits.append(examined)
     if not portraits:
-        if args.photos:
-            count, advice = counted(len(args.photos), "photo"), ""
-        else:
-            count, advice = counted(len(args.from_event), "picture"), f"; {OTHERS}"
-        raise PictureError(f"none of {count} can be used, so nobody was enrolled{advice}")
+        none = none_usable(len(refused), "photo" if args.photos else "picture")
+        advice = "" if args.photos else f"; {OTHERS}"
+        raise PictureError(f"{none}, so nobody was enrolled{advice}")
     return enroll(store, terms.space, portraits, wish, terms.bar, terms.now_s)
 
 

@@ -68,6 +68,8 @@ _FORMULA: Final = tuple("=+-@\t\r")
 _REMEMBERED: Final = 100_000
 """Ids of events that were shown; one that comes again after so many is shown twice."""
 _NO_EVENT: Final = 1
+_MOST_TOLD: Final = 10
+"""Lines of a file that are no events and are told of one by one."""
 _Show: TypeAlias = Callable[[Event, bytes], None]
 
 
@@ -157,9 +159,12 @@ def _read(name: str, lines: Iterable[bytes], show: _Show) -> int:
             event = parse(payload)
         except ContractError as error:
             wrong += 1
-            warn(plain(f"{name}:{number}: no event: {error}"))
+            if wrong <= _MOST_TOLD:
+                warn(plain(f"{name}:{number}: no event: {error}"))
         else:
             show(event, payload)
+    if wrong > _MOST_TOLD:
+        warn(plain(f"{name}: {wrong - _MOST_TOLD} more lines are no events"))
     return wrong
 
 

@@ -22,7 +22,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from edgeface.base.counting import counted
+from edgeface.base.counting import counted, none_usable
 from edgeface.base.errors import GalleryError, PictureError, SettingsError
 from edgeface.base.ids import new_person_id, time_of_event
 from edgeface.cli.broker_options import own_name
@@ -143,7 +143,8 @@ def _enroll_one(master: Master, args: argparse.Namespace) -> int:
     done = enroll_photos(master, gate, args.photos, wish, _terms(master, package, args))
     report_refused(done.refused)
     if done.enrollment is None:
-        raise PictureError(f"none of {len(args.photos)} photos can be used: nobody was enrolled")
+        none = none_usable(len(args.photos), "photo")
+        raise PictureError(f"{none}, so nobody was enrolled")
     _tell(done.enrollment, dry_run=args.dry_run)
     return 0
 
@@ -198,8 +199,8 @@ def _enroll_from_events(folder: SiteFolder, args: argparse.Namespace) -> int:
     report_refused(refused)
     portraits = [one for one in found if isinstance(one, Portrait)]
     if not portraits:
-        count = counted(len(refused), "picture")
-        raise PictureError(f"none of {count} can be used: nobody was enrolled; {OTHERS}")
+        none = none_usable(len(refused), "picture")
+        raise PictureError(f"{none}, so nobody was enrolled; {OTHERS}")
     with Master(folder) as master, _rehearsed(master, args):
         enrollment = enroll_samples(master, portraits, wish, _terms(master, package, args))
     _tell(enrollment, dry_run=args.dry_run)

@@ -222,7 +222,7 @@ def _import(settings: Settings, store: GalleryStore, args: argparse.Namespace) -
         doubts = doubts_about(store, space, arrived, _bar(settings, package))
         if doubts and not args.force:
             raise GalleryError(
-                f"{args.file}: {listed(doubts)}. Nothing was imported; --force takes them all"
+                f"{args.file}: {listed(doubts)}; nothing was imported, --force takes them all"
             )
         for doubt in doubts:
             warn(doubt)

@@ -75,7 +75,10 @@ class VerbParser(argparse.ArgumentParser):
             self.formatter_class = argparse.RawDescriptionHelpFormatter
             self.set_defaults(run=vars(module).get("run"))
             vars(module).get("add_arguments", lambda _: None)(self)
-        return super().parse_known_args(args, namespace)
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # told here, with the usage of this verb
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
 
 def build_parser() -> argparse.ArgumentParser:

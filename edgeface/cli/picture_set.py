@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from edgeface.base.counting import counted
 from edgeface.base.errors import EvaluationError
+from edgeface.capture.picture_file import PICTURES
 from edgeface.cli.common import add_models, not_over, output_named, output_picture
 from edgeface.evaluation.opener import Opener, existing
-from edgeface.evaluation.pictures import SUFFIXES, PictureRoot
+from edgeface.evaluation.pictures import PictureRoot
 from edgeface.evaluation.stills import StillFace, each_picture
 from edgeface.recognition.thresholds import Calibration
 
@@ -54,9 +55,12 @@ def look_at_pictures(args: argparse.Namespace, most_drawn: int, why_two: str) ->
     """
     root, names = _pictures_of(args.pictures, args.output)
     with root:
+        if not names:
+            raise EvaluationError(f"{root.path}: has no pictures (JPEG or PNG)")
         if args.output and len(names) > most_drawn:
             raise EvaluationError(
-                f"{counted(len(names), 'picture')}: at most {most_drawn} are drawn; use --csv"
+                f"{counted(len(names), 'picture')}: at most {most_drawn} are drawn; --csv "
+                "without -o takes more"
             )
         opener = Opener()
         detector, embedder = opener.detector(args.detector), opener.embedder(args.embedder)
@@ -82,7 +86,7 @@ def _pictures_of(given: Sequence[str], output: Path | None) -> tuple[PictureRoot
 
 def _root_of(given: Sequence[str]) -> tuple[PictureRoot, list[str]]:
     paths = [Path(path) for path in given]
-    if len(paths) == 1 and paths[0].suffix.lower() not in SUFFIXES:
+    if len(paths) == 1 and paths[0].suffix.lower() not in PICTURES:
         root = PictureRoot(existing(given[0]))
         return root, root.names()
     folders = [path for path in paths if path.is_dir()]

@@ -8,10 +8,14 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
 from edgeface.base.errors import EvaluationError, PictureError
-from edgeface.capture.picture_file import MAX_FILE_BYTES, decode_picture, read_picture
+from edgeface.capture.picture_file import (
+    MAX_FILE_BYTES,
+    PICTURES,
+    READABLE,
+    decode_picture,
+    read_picture,
+)
 from edgeface.recognition.values import Image
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class PictureRoot:
@@ -65,7 +69,7 @@ class PictureRoot:
             found = [file.relative_to(self.path).as_posix() for file in files]
         else:
             found = list(self._members)
-        return sorted(n for n in found if n.lower().endswith(SUFFIXES) and containing in n)
+        return sorted(n for n in found if n.lower().endswith(PICTURES) and containing in n)
 
     def plain_name(self, name: str) -> str:
         """The name without the one top folder of a zip, if it has one."""
@@ -120,8 +124,8 @@ class PictureRoot:
 
 
 def spellings(name: str) -> list[str]:
-    """A picture's name, and the same with the other endings of `SUFFIXES`."""
+    """A picture's name, and the same with the other endings of `READABLE`."""
     path = PurePosixPath(name)
-    if path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in READABLE:
         return [name]
-    return [name, *(str(path.with_suffix(s)) for s in SUFFIXES if s != path.suffix)]
+    return [name, *(str(path.with_suffix(s)) for s in READABLE if s != path.suffix)]

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from edgeface.base.errors import GalleryError, NamedFileError
 from edgeface.base.ids import new_person_id
+from edgeface.capture.picture_file import PICTURES
 from edgeface.gallery.enrollment import Enrollment, Sample, Wish, enroll
 from edgeface.gallery.gate import Examined as ExaminedPhoto
 from edgeface.gallery.gate import Gate, Portrait, Refused
@@ -21,7 +22,6 @@ from edgeface.gallery.people import names_in
 from edgeface.gallery.person import plain_text
 from edgeface.gallery.store import GalleryStore
 
-PICTURES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 _DATED: Final = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_UTC")
 """How the names of files begin that Instaloader has made (its default `--filename-pattern`)."""
 
@@ -105,6 +105,9 @@ class Terms:
 
 def examine_photo(gate: Gate, photo: Path, period: Period) -> ExaminedPhoto:
     """Examine one picture, if it is of the period."""
+    if photo.is_dir():
+        text = "a folder; --folder DIR takes one with a folder for each person in it"
+        return Refused(str(photo), "unreadable", text)
     return period.refusal(photo) or gate.examine_file(photo)
 
 

@@ -144,9 +144,14 @@ def face_quality(quality: Quality | None) -> FaceQuality | None:
     return FaceQuality(
         face_px=round(quality.face_px, 1),
         sharpness=round(quality.sharpness, 3),
-        yaw_deg=round(quality.yaw_deg, 1),
-        pitch_deg=round(quality.pitch_deg, 1),
-        roll_deg=round(quality.roll_deg, 1),
+        yaw_deg=_degrees(quality.yaw_deg),
+        pitch_deg=_degrees(quality.pitch_deg),
+        roll_deg=_degrees(quality.roll_deg),
         contrast=round(quality.contrast, 3),
         eyes=round(quality.eyes, 3),
     )
+
+
+def _degrees(value: float) -> float:
+    """To a tenth, and no zero with a minus."""
+    return round(value, 1) + 0.0

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from edgeface.base.errors import SettingsError
 from edgeface.settings.faults import Fault, Keys, Mark, dotted, fault_of, keys_of, settings_error
 from edgeface.settings.tree import Settings
 from edgeface.settings.yaml_file import YamlFile, read_yaml
@@ -36,6 +37,8 @@ def load_settings(path: Path) -> Settings:
 
     Raises `SettingsError` with one line for every fault: `file:line:column: key.path: message`.
     """
+    if path == DEFAULT_FILE and not path.exists():
+        raise SettingsError(f"{path}: there is no configuration; name one with -c FILE")
     drop_ins = (path.parent / DROP_INS).glob("*.yaml")
     paths = [path, *sorted(found for found in drop_ins if found.name[0] != ".")]
     settings, faults, _ = merge([read_yaml(found, order) for order, found in enumerate(paths)])

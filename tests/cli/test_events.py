@@ -103,6 +103,16 @@ def test_a_line_that_is_no_event_is_named_and_the_rest_is_shown(
     assert f"{recorded}:6: no event" in err
 
 
+def test_of_a_file_without_events_ten_lines_are_told_and_the_others_counted(
+    tmp_path: Path, events: Run
+) -> None:
+    other = tmp_path / "other"
+    other.write_bytes(b"\xff\n" * 400)
+    code, out, err = events(other)
+    assert (code, out, err.count("no event: no UTF-8")) == (1, "", 10)
+    assert err.endswith(f"{other}: 390 more lines are no events\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

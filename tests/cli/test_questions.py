@@ -66,3 +66,40 @@ def test_a_gallery_that_is_not_there_is_said_to_be_and_has_nobody(
     code, out, err = edgeface("gallery", "export", "people.export", "-c", "edgeface.yaml")
     assert (code, out) == (2, "")
     assert missing in err
+
+
+def test_a_command_line_that_is_wrong_is_told_with_the_way_out(
+    place: Path, edgeface: Edgeface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*arguments: object) -> str:
+        code, _, err = edgeface(*arguments)
+        assert code == 2
+        return err
+
+    assert "usage: edgeface matrix " in told("matrix", ".", "--sort")
+    assert "usage: edgeface gallery list " in told("gallery", "list", "--all")
+    (place / "empty").mkdir()
+    for verb in ("matrix", "map"):
+        assert "empty: has no pictures (JPEG or PNG)" in told(verb, "empty")
+    as_photos = ("enroll", "empty", "--name", "Ada", "-c", "edgeface.yaml")
+    err = told(*as_photos)
+    assert "refused  empty: a folder; --folder DIR takes one with a folder for each" in err
+    assert "the photo cannot be used, so nobody was enrolled" in err
+    missing = place / "etc" / "edgeface.yaml"
+    monkeypatch.setattr("edgeface.settings.loading.DEFAULT_FILE", missing)
+    monkeypatch.setattr("edgeface.cli.common.DEFAULT_FILE", missing)
+    assert f"{missing}: there is no configuration; name one with -c FILE" in told("gallery", "list")
+
+
+def test_a_picture_in_a_folder_is_looked_at_or_told_of_whatever_its_name_ends_in(
+    place: Path, edgeface: Edgeface
+) -> None:
+    photograph = cv2.imread("eileen.png")
+    assert photograph is not None
+    for ending in ("webp", "bmp", "tiff"):
+        cv2.imwrite(f"eileen.{ending}", photograph)
+    (place / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    code, out, err = edgeface("matrix", ".")
+    assert (code, out.splitlines()[0].split(",")[0]) == (0, "3 faces")
+    assert "eileen.tiff: not a picture that can be read (use JPEG or PNG)" in err
+    assert "phone.heic: HEIC, AVIF and video files cannot be read; save it as JPEG" in err

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from edgeface.contract.codec import to_json
 from edgeface.demo.photographs import COLLINS
 from edgeface.recognition.pipeline import STAGES
+from edgeface.recognition.quality import Quality
 from edgeface.service.logs import JsonFormatter, TextFormatter
 from edgeface.service.meters import STAGE_NAMES
+from edgeface.service.sightings import face_quality
 from tests.support.broker import running_broker
 from tests.support.commanded import PERSON, Door
 from tests.support.commands import write_person
@@ -30,6 +33,13 @@ PERSONAL = {"display_name", "display_names", "card", "cards", "embedding", "embe
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if record.getMessage() == "decision"]
+
+
+def test_a_zero_on_the_wire_has_no_minus() -> None:
+    sent = face_quality(Quality(120.0, 0.9, 0.9, -0.04, -0.0, -0.06, 0.7))
+    assert sent is not None
+    assert (sent.yaw_deg, sent.pitch_deg, sent.roll_deg) == (0.0, 0.0, -0.1)
+    assert b"-0.0" not in to_json(sent)
 
 
 def test_a_decision_is_one_line_with_all_that_it_rests_on(
