@@ -7,11 +7,12 @@ import importlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeface.bench.exact_searches import MAKERS, Found, Rows, Search
 from edgeface.recognition.index import GalleryIndex
 from edgeface.recognition.matching import match
 from edgeface.recognition.templates import KEEP_DECODED, CodedRows
@@ -23,16 +24,6 @@ MOST_ALLOWED: Final = 0.9
 _DIMENSIONS: Final = 128
 _AMONG: Final = 0.9
 """The cosine of a probe to the template of the person it is of."""
-
-Rows: TypeAlias = NDArray[np.float32]
-Found: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Of each probe the nearest row, `(k,)`, and its cosine, `(k,)`."""
-
-
-class Search(Protocol):
-    """Finds the nearest row of each probe, float32 `(k, d)`."""
-
-    def __call__(self, probes: Rows, /) -> Found: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +63,9 @@ def bench_match(
     """Search galleries of so many people; `each` is told how many galleries are done."""
     left_out: list[str] = []
     makers: dict[str, Callable[[NDArray[np.int8]], Search]] = {}
-    for way, maker in (("faiss flat", _faiss), ("usearch exact", _usearch)):
+    for way, (module, maker) in MAKERS.items():
         try:
-            importlib.import_module(way.partition(" ")[0])
+            importlib.import_module(module)
             makers[way] = maker
         except ImportError:
             left_out.append(f"{way}: not installed")
@@ -158,37 +149,16 @@ def _matched(probes: Rows, index: GalleryIndex, allowed: NDArray[np.bool_]) -> F
     return found.frame_people.astype(np.int64), found.frame_scores
 
 
-def _faiss(codes: NDArray[np.int8]) -> Search:
-    faiss: Any = importlib.import_module("faiss")
-    faiss.omp_set_num_threads(1)
-    index = faiss.IndexFlatIP(_DIMENSIONS)
-    index.add(CodedRows(codes)[:])
-
-    def search(probes: Rows) -> Found:
-        scores, rows = index.search(probes, 1)
-        return rows[:, 0], scores[:, 0]
-
-    return search
-
-
-def _usearch(codes: NDArray[np.int8]) -> Search:
-    library: Any = importlib.import_module("usearch.index")
-    largest = np.float32(127)
-
-    def search(probes: Rows) -> Found:
-        scaled = np.rint(probes * (largest / np.abs(probes).max(axis=1, keepdims=True)))
-        whole = scaled.astype(np.int8)
-        found = library.search(codes, whole, 1, library.MetricKind.Cos, exact=True, threads=1)
-        rows = np.asarray(found.keys, np.int64).reshape(len(probes))
-        return rows, 1 - np.asarray(found.distances, np.float32).reshape(len(probes))
-
-    return search
-
-
 def _bytes(way: str, count: int) -> float:
-    """Codes, length and owner; floats; codes alone."""
-    own = _DIMENSIONS + 4 + 4 + (4 * _DIMENSIONS if count <= KEEP_DECODED else 0)
-    return {"edgeface": own, "faiss flat": 4 * _DIMENSIONS}.get(way, _DIMENSIONS)
+    """What is held of a template while it can be searched; of others the owner is left out."""
+    codes, number = _DIMENSIONS, 4
+    return {
+        "edgeface": codes + 2 * number + (number * codes if count <= KEEP_DECODED else 0),
+        "faiss flat": number * codes,
+        "usearch exact": codes,
+        # Codes, those in the file, those that the runtime has packed with three numbers a row.
+        "LiteRT + floats": 3 * codes + 4 * number,
+    }.get(way, codes + number)
 
 
 def _agreement(found: Found, codes: NDArray[np.int8], probes: Rows) -> tuple[bool, float]:

@@ -6,6 +6,7 @@ import importlib
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgeface.base.errors import RuntimeMissingError
 
@@ -35,16 +36,23 @@ def packed(model: Any) -> bytes:
 
 
 def plain_product() -> bytes:
-    """The flatbuffer: int8 `(ROWS, INNER)` times constant weights gives int8 `(ROWS, COLUMNS)`, a
-    FULLY_CONNECTED without a bias, quantized per tensor. All of it fits into a core's caches.
-    Raises RuntimeMissingError."""
-    schema = flatbuffer_schema()
+    """The flatbuffer: int8 `(ROWS, INNER)` times constant weights gives int8 `(ROWS, COLUMNS)`. All
+    of it fits into a core's caches. Raises RuntimeMissingError."""
     weights = np.random.default_rng(1).integers(-127, 128, (COLUMNS, INNER), np.int8)
+    return product_network(weights, ROWS, 128**2 / 4)
+
+
+def product_network(weights: NDArray[np.int8], rows: int, step: float) -> bytes:
+    """The flatbuffer of a FULLY_CONNECTED without a bias, quantized per tensor: int8 `(rows, d)`
+    times weights `(n, d)` gives int8 `(rows, n)`, one of which is `step` of the product of whole
+    numbers. Raises RuntimeMissingError."""
+    schema = flatbuffer_schema()
+    columns, inner = weights.shape
     model, graph = schema.ModelT(), schema.SubGraphT()
     data = schema.BufferT()
     data.data = weights.reshape(-1).view(np.uint8)
     bias = schema.BufferT()
-    bias.data = np.zeros(COLUMNS * 4, np.uint8)
+    bias.data = np.zeros(columns * 4, np.uint8)
     model.version, model.buffers, model.subgraphs = 3, [schema.BufferT(), data, bias], [graph]
     code = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
@@ -52,10 +60,10 @@ def plain_product() -> bytes:
     model.operatorCodes = [code]
     int8, int32 = schema.TensorType.INT8, schema.TensorType.INT32
     graph.tensors = [
-        _tensor(schema, "x", (ROWS, INNER), int8, 0, 1 / 128),
-        _tensor(schema, "weights", (COLUMNS, INNER), int8, 1, 1 / 128),
-        _tensor(schema, "bias", (COLUMNS,), int32, 2, 1 / 128**2),
-        _tensor(schema, "y", (ROWS, COLUMNS), int8, 0, 1 / 4),
+        _tensor(schema, "x", (rows, inner), int8, 0, 1 / 128),
+        _tensor(schema, "weights", (columns, inner), int8, 1, 1 / 128),
+        _tensor(schema, "bias", (columns,), int32, 2, 1 / 128**2),
+        _tensor(schema, "y", (rows, columns), int8, 0, step / 128**2),
     ]
     graph.inputs, graph.outputs = [0], [3]
     operator = schema.OperatorT()

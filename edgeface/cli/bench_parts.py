@@ -71,7 +71,7 @@ def add_match(kinds: Any) -> None:
     parser = add_kind(
         kinds,
         "match",
-        "a search of the gallery from 100 templates to a million, beside faiss and usearch",
+        "a search of the gallery from 100 templates to a million, beside other ways to search",
         _match,
         _show_match,
     )
@@ -226,7 +226,7 @@ def _match(args: argparse.Namespace) -> dict[str, Any]:
 
 def _show_match(measured: dict[str, Any]) -> None:
     print(
-        f"{'templates':>10}  {'way':<15}{'1 probe ms':>11}{'8 probes ms':>12}{'masked ms':>11}"
+        f"{'templates':>10}  {'way':<18}{'1 probe ms':>11}{'8 probes ms':>12}{'masked ms':>11}"
         f"{'build ms':>11}{'swap ms':>10}{'bytes':>7}{'error':>9}  top"
     )
     for row in measured["speeds"]:
@@ -234,7 +234,7 @@ def _show_match(measured: dict[str, Any]) -> None:
             "" if row[key] is None else f"{row[key]:.3f}" for key in ("masked_ms", "swap_ms")
         )
         print(
-            f"{row['templates']:>10,}  {row['way']:<15}{row['probe_ms']:>11.3f}"
+            f"{row['templates']:>10,}  {row['way']:<18}{row['probe_ms']:>11.3f}"
             f"{row['batch_ms']:>12.3f}{masked:>11}{row['build_ms']:>11.1f}{swap:>10}"
             f"{row['bytes_a_template']:>7.0f}{row['largest_error']:>9.0e}"
             f"  {'same' if row['same_top'] else 'OTHER'}"
