@@ -101,9 +101,9 @@ class Judge:
         self, image_bgr: Image, face: Face, time_s: float, accusing: Sequence[Source] = ()
     ) -> None:
         """Take the face in a frame, BGR uint8 `(h, w, 3)`: how it moves, and what else calls it an
-        attack. Only of good crops, as whose face it is, is looked at every `RECHECK_S` in these
-        alone."""
-        if self._assessment is not None and not self.settled:
+        attack. Also after a name was said, as claims go by it. Only of good crops, as whose face it
+        is, is looked at every `RECHECK_S` in these alone."""
+        if self._assessment is not None:
             self._assessment.observe(image_bgr, face, time_s, accusing)
 
     def wants(self, quality: Quality, now_s: float) -> bool:

@@ -9,9 +9,9 @@ from typing import Final
 from edgeface.base.backoff import Backoff
 from edgeface.recognition.liveness import Liveness, Source, against
 
-FIRST_S: Final = 5.0
-"""After one refusal, which happens to one of a hundred live people as well (`pad.target_bpcer`):
-they step back and come again."""
+FIRST_S: Final = 10.0
+"""After one refusal: twice what a claim takes, so that the next one falls into it. It happens to
+one of a hundred live people as well (`pad.target_bpcer`): they step back and come again."""
 FORGET_S: Final = 600.0
 """So long after the last refusal they count from one again."""
 

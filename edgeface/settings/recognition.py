@@ -113,8 +113,8 @@ class PadSettings(Section):
     wait_s: Annotated[float, Field(ge=0, le=10)] = 2.0
     """Where a name may be refused, it is held back so long for evidence that takes time."""
     back_off_s: Annotated[float, Field(ge=0, le=300)] = 30.0
-    """After somebody was refused as an attack, nobody passes as the same person for 5 s, after each
-    further time in a row twice as long, at most so long; 0: at once."""
+    """After somebody was refused as an attack, nobody passes as the same person for 10 s, after
+    each further time in a row twice as long, at most so long; 0: at once."""
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> PadSettings:

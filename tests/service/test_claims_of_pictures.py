@@ -192,7 +192,7 @@ def test_who_was_refused_is_so_again_for_a_while_whatever_the_evidence(
         nobody(scene, 10)
         ask(scene, verb).act(30, (500, anna))
         assert scene.data().outcome == outcome
-        nobody(scene, 50)
+        nobody(scene, 100)
 
 
 def test_who_was_refused_at_a_claim_is_not_recognized_for_a_while(
@@ -204,8 +204,8 @@ def test_who_was_refused_at_a_claim_is_not_recognized_for_a_while(
         fuse([Source("challenge", 0.0, False)], "challenge"), ANNA, scene.time_s
     )
     scene.play(10, (500, anna))
-    scene.play(50)
-    scene.play(10, (500, anna))
+    scene.play(100)
+    scene.play(20, (500, anna))
     assert scene.outcomes() == [(1, "rejected_pad"), (2, "recognized")]
 
 
@@ -220,8 +220,8 @@ def test_whom_recognition_has_refused_is_no_match_for_a_while(
     claim(scene)
     scene.act(10, (500, anna))
     assert scene.data().outcome == "rejected_pad"
-    assert scene.data().seen.pad.sources[0].detail["again_in_s"] < 5
-    nobody(scene, 40)
+    assert scene.data().seen.pad.sources[0].detail["again_in_s"] < 9
+    nobody(scene, 90)
     claim(scene)
     scene.act(30, (500, anna))
     assert scene.data().outcome == "match"

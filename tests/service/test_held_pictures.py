@@ -41,8 +41,15 @@ def known(models: Models) -> Gallery:
     return Gallery(index, everybody(index))
 
 
-def visit(models: Models, known: Gallery, shown: Presentation, policy: Policy) -> list[Decision]:
-    """What is decided about one visit; tracks of a frame or two at its ends are left out."""
+def visit(
+    models: Models,
+    known: Gallery,
+    shown: Presentation,
+    policy: Policy,
+    accused: set[str] | None = None,
+) -> list[Decision]:
+    """What is decided about one visit; tracks of a frame or two at its ends are left out. `accused`
+    takes the kinds of evidence against the track after a decision."""
     camera = SimulatedCamera(
         source="simulated",
         photographs=(COLLINS,),
@@ -59,7 +66,10 @@ def visit(models: Models, known: Gallery, shown: Presentation, policy: Policy) -
     time_s = 0.0
     with SimulatedSource(camera, ManualClock()) as source:
         for frame in source.frames(1.0):
-            decisions += pipeline.process(frame, known).decisions
+            result = pipeline.process(frame, known)
+            if accused is not None and decisions:
+                accused |= {source.name for one in result.sights for source in one.accusing}
+            decisions += result.decisions
             time_s = frame.boottime_ns / 1e9
     decisions += pipeline.flush(time_s, known)
     return [decision for decision in decisions if decision.agreeing]
@@ -97,3 +107,14 @@ def test_a_report_lets_it_in_and_tells_the_evidence(models: Models, known: Galle
     assert said.outcome == "recognized"
     assert said.liveness.assessed
     assert said.liveness.live is not True
+
+
+@pytest.mark.parametrize(("shown", "against"), [("print", {"motion"}), ("head", set())])
+def test_who_was_recognized_is_still_looked_at_so_that_a_claim_can_be_refused(
+    models: Models, known: Gallery, shown: Presentation, against: set[str]
+) -> None:
+    accused: set[str] = set()
+    (said,) = visit(models, known, shown, "report", accused)
+    assert said.outcome == "recognized"
+    assert said.liveness.live is not False
+    assert accused == against
