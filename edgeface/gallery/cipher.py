@@ -19,7 +19,7 @@ from edgeface.base.errors import GalleryError
 
 NONCE_BYTES: Final = 12
 _DIGEST_BYTES: Final = 16
-_PURPOSE: Final = b"edgeface gallery 1"
+_PURPOSE: Final = "edgeface gallery 1"
 
 
 class DamagedRowError(GalleryError):
@@ -65,7 +65,7 @@ class RowCipher:
 
 
 def _context(place: tuple[str, ...]) -> bytes:
-    return b"\0".join((_PURPOSE, *(str(part).encode() for part in place)))
+    return "\0".join((_PURPOSE, *map(str, place))).encode()
 
 
 def _digest(plain: bytes, context: bytes) -> bytes:

@@ -7,6 +7,7 @@ import math
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -132,6 +133,7 @@ def dimensions_of(templates: Sequence[StoredTemplate]) -> int | None:
     return found.pop() if found else None
 
 
+@cache
 def _packed(width: int) -> np.dtype[Any]:
     return np.dtype(
         [("created_s", "<f8"), ("quality", "<f4"), ("scale", "<f4"), ("codes", "i1", (width,))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from itertools import compress
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -111,11 +112,11 @@ def _patched(
         matrix=index.matrix.changed(kept_rows, codes),
         owners=np.concatenate([numbers[index.owners[kept_rows]], np.repeat(new_numbers, counts)]),
         people=(
-            *(name for name, keep in zip(index.people, kept, strict=True) if keep),
+            *compress(index.people, kept),
             *(person.person_id for person in people),
         ),
         display_names=(
-            *(name for name, keep in zip(index.display_names, kept, strict=True) if keep),
+            *compress(index.display_names, kept),
             *(person.display_name for person in people),
         ),
         valid_from_s=_times(index.valid_from_s[kept], [p.valid_from_s for p in people]),
