@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Final
 
 from edgeface.base.errors import EvaluationError
@@ -66,11 +67,15 @@ class FleetBench:
     """From its making to a collector."""
     lost: int = 0
     twice: int = 0
-    """Events that a collector got more than once, after a connection was lost."""
+    """Events that came more than once, after a connection was lost."""
     broker_cpu: float = 0.0
     """Of one core, in the rush."""
     broker_mib: float = 0.0
     """Resident, after it."""
+    device_mib: float = 0.0
+    """Resident, of each; its share of what the devices of one process have in common with it."""
+    device_disk_mib: float = 0.0
+    """Of each device's files."""
     wrong: list[str] = field(default_factory=list)
     """Devices whose digest is not the administrator's at the end."""
 
@@ -89,11 +94,11 @@ def bench_fleet(
         site.publish()
         names = [f"device-{number}" for number in range(devices)]
         say(f"adding {devices} devices")
-        plans = [site.add_device(name, folder / "devices" / name) for name in names]
+        plans = site.add_devices(names, folder / "devices")
         say("one device follows, the others begin with what it has")
-        _seed(plans)
+        _seed(plans, broker)
         hosts = [(plans[start : start + PER_PROCESS],) for start in range(0, devices, PER_PROCESS)]
-        fleet = stack.enter_context(DeviceHosts(run_host, hosts, names))
+        fleet = stack.enter_context(DeviceHosts(run_host, hosts, names, broker.check))
         _states(fleet)
         say("connecting")
         began_s = time.monotonic()
@@ -107,27 +112,37 @@ def bench_fleet(
         result.again_s = _online(fleet, began_s)
         say(f"{rush.per_s:g} events a second of each for {rush.seconds:g} s")
         _rush(result, fleet, broker, rush)
-        states, right = _states(fleet), site.digest()
-        result.wrong = sorted(name for name, state in states.items() if state.digest != right)
+        _holdings(result, fleet, site)
     return result
 
 
-def _seed(plans: list[DevicePlan]) -> None:
+def _seed(plans: list[DevicePlan], broker: LocalBroker) -> None:
     """Let the first device follow to the end, and give its files to the others."""
     first = plans[0]
-    with DeviceHosts(run_host, [([first],)], [first.name]) as alone:
+    with DeviceHosts(run_host, [([first],)], [first.name], broker.check) as alone:
         alone.tell("follow")
         alone.collect(Reached, lambda item: item.applied >= Version(1, 1))
+    ignored = shutil.ignore_patterns("fleet", "*.lock")
     for plan in plans[1:]:
-        shutil.copytree(
-            first.state_dir, plan.state_dir, ignore=shutil.ignore_patterns("fleet", "*.lock")
-        )
+        try:
+            shutil.copytree(first.state_dir, plan.state_dir, ignore=ignored)
+        except OSError as error:
+            raise EvaluationError(f"{plan.state_dir}: cannot be written: {error}") from error
 
 
 def _states(fleet: DeviceHosts) -> dict[str, DeviceState]:
     """Of all devices, which have opened their files."""
     fleet.tell("state")
     return fleet.collect(DeviceState)
+
+
+def _holdings(result: FleetBench, fleet: DeviceHosts, site: SyncSite) -> None:
+    """What the devices have at the end, and what it takes."""
+    states, right = _states(fleet), site.digest()
+    sharing = min(PER_PROCESS, result.devices)
+    result.device_mib = fmean(state.resident_mib for state in states.values()) / sharing
+    result.device_disk_mib = fmean(state.disk_mib for state in states.values())
+    result.wrong = sorted(name for name, state in states.items() if state.digest != right)
 
 
 def _online(fleet: DeviceHosts, began_s: float) -> Spread:
@@ -163,7 +178,7 @@ def _changes(
 def _rush(result: FleetBench, fleet: DeviceHosts, broker: LocalBroker, rush: Rush) -> None:
     names = [f"collector-{number}" for number in range(COLLECTORS)]
     plans = [(name, broker.host, broker.port) for name in names]
-    with DeviceHosts(run_collector, plans, names) as collectors:
+    with DeviceHosts(run_collector, plans, names, broker.check) as collectors:
         _collected(collectors, "count")
         before, began_s = _broker(broker), time.monotonic()
         fleet.tell(rush)
@@ -171,8 +186,7 @@ def _rush(result: FleetBench, fleet: DeviceHosts, broker: LocalBroker, rush: Rus
             key: at_s for item in fleet.collect(Sent).values() for key, at_s in item.at_s.items()
         }
         after, ended_s = _broker(broker), time.monotonic()
-        _wait(collectors, len(sent))
-        arrived = _collected(collectors, "all")
+        arrived = arrivals(collectors, sent.keys())
     result.events = len(sent)
     result.events_per_s = len(sent) / (ended_s - began_s)
     result.broker_cpu = (after.cpu_s - before.cpu_s) / (ended_s - began_s)
@@ -186,16 +200,21 @@ def _rush(result: FleetBench, fleet: DeviceHosts, broker: LocalBroker, rush: Rus
         raise EvaluationError("no event arrived: too few to measure")
     result.event_s = Spread.of(first)
     result.lost = len(sent) - len(first)
-    result.twice = sum(item.twice for item in arrived)
+    result.twice = sum(item.count for item in arrived) - len(first)
 
 
-def _wait(collectors: DeviceHosts, count: int) -> None:
-    """Until they have got so many, or nothing more comes."""
+def arrivals(collectors: DeviceHosts, sent: Collection[str]) -> list[Collected]:
+    """What they have when each of the events has come, or nothing more comes."""
     most, since_s = -1, time.monotonic()
-    while most < count and time.monotonic() - since_s <= _SILENCE_S:
+    while True:
         got = sum(item.count for item in _collected(collectors, "count"))
         if got > most:
             most, since_s = got, time.monotonic()
+        silent = time.monotonic() - since_s > _SILENCE_S
+        if got >= len(sent) or silent:  # some may have come twice, and others not yet
+            found = _collected(collectors, "all")
+            if silent or {*sent} <= {key for item in found for key in item.at_s}:
+                return found
         time.sleep(_POLL_S)
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import resource
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 from uuid import uuid4
 
@@ -17,6 +14,7 @@ import numpy as np
 
 from edgeface.base.errors import EvaluationError
 from edgeface.base.messages import (
+    FAILURE,
     Acknowledged,
     Lost,
     Message,
@@ -25,6 +23,7 @@ from edgeface.base.messages import (
     Subscribed,
     Subscription,
 )
+from edgeface.bench.device_hosts import ChildEnd
 from edgeface.bench.events_bench import sample_sighting
 from edgeface.bench.sync_device import SITE, DevicePlan, SyncDevice
 from edgeface.contract import codec
@@ -74,7 +73,7 @@ class Collected:
 
     name: str
     count: int
-    twice: int
+    """Also of those that came again."""
     at_s: dict[str, float]
     """When, by event id; empty unless all was asked for."""
 
@@ -96,7 +95,7 @@ class _Wire(Connection):
         signals = super().poll(timeout_s)
         for signal in signals:
             if isinstance(signal, Acknowledged):
-                self._device.acknowledged(signal.mid)
+                self._device.acknowledged(signal)
         return signals
 
 
@@ -155,16 +154,19 @@ class FleetDevice(SyncDevice):
             load.waiting.append(self._event(load))
             load.next_s += 1 / load.rush.per_s
         while load.waiting and wire.free > 0:
-            publication = load.waiting.pop(0)
-            load.in_flight[wire.publish(publication)] = publication
+            load.in_flight[wire.publish(load.waiting[0])] = load.waiting[0]
+            del load.waiting[0]
         if load.next_s > load.until_s and not load.waiting and not load.in_flight:
             self._load = None
             self._tell_all(Sent(self._name, load.sent))
 
-    def acknowledged(self, mid: int) -> None:
-        """The broker has it; called by the replica's thread."""
-        if self._load is not None:
-            self._load.in_flight.pop(mid, None)
+    def acknowledged(self, signal: Acknowledged) -> None:
+        """The broker has it, or refuses it; called by the replica's thread."""
+        if self._load is None or signal.mid not in self._load.in_flight:
+            return
+        if signal.reason >= FAILURE:
+            raise EvaluationError(f"the broker refuses an event: {signal.name}")
+        del self._load.in_flight[signal.mid]
 
     def _event(self, load: _Load) -> Publication:
         self._seq += 1
@@ -194,44 +196,36 @@ def allow_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def run_host(plans: Sequence[DevicePlan], pipe: Pipe) -> None:
+def run_host(plans: Sequence[DevicePlan], line: ChildEnd) -> None:
     """The process: `follow`, a `Rush` and `stop` come in; `Reached`, `Online` and `Sent` go out."""
-    logging.basicConfig(level=logging.ERROR)
     allow_files()
-    lock = threading.Lock()
-
-    def tell(item: object) -> None:
-        with lock:
-            pipe.send(item)
-
-    devices = [FleetDevice(plan, tell) for plan in plans]
+    devices = [FleetDevice(plan, line.tell) for plan in plans]
     while True:
-        try:
-            command = pipe.recv()
-        except EOFError:
-            command = "stop"
+        command = line.hear()
         if command == "follow":
             for device in devices:
                 device.follow()
         elif command == "state":
             for device in devices:
-                tell(device.state())
+                line.tell(device.state())
         elif isinstance(command, Rush):
             for number, device in enumerate(devices):
                 device.rush(command, number / len(devices) / command.per_s)
         else:
+            for device in devices:  # all at once
+                device.halt()
             for device in devices:
                 device.close()
             return
 
 
-def run_collector(name: str, host: str, port: int, pipe: Pipe) -> None:
+def run_collector(name: str, host: str, port: int, line: ChildEnd) -> None:
     """The process of one collector, until `stop`; at `count` and `all` it says `Collected`."""
     wire = Connection(ConnectionOptions(host, port, name))
     wire.open()
     wire.subscribe([Subscription(COLLECTORS)])
     at_s: dict[str, float] = {}
-    twice, subscribed = 0, False
+    count, subscribed = 0, False
     while True:
         for signal in wire.poll(_POLL_S):
             subscribed = subscribed or isinstance(signal, Subscribed)
@@ -240,11 +234,11 @@ def run_collector(name: str, host: str, port: int, pipe: Pipe) -> None:
             if isinstance(signal, Message):
                 arrived_s = time.monotonic()
                 event_id = str(codec.load(signal.payload)["event_id"])
-                twice += event_id in at_s
+                count += 1
                 at_s.setdefault(event_id, arrived_s)
-        if subscribed and pipe.poll():
-            command = pipe.recv()
+        if subscribed and line.waits():
+            command = line.hear()
             if command == "stop":
                 wire.close()
                 return
-            pipe.send(Collected(name, len(at_s), twice, at_s if command == "all" else {}))
+            line.tell(Collected(name, count, at_s if command == "all" else {}))

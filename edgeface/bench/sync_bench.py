@@ -94,9 +94,10 @@ def bench_sync(
         site.publish()
         result.publish_s = time.monotonic() - began_s
         names = [f"device-{number}" for number in range(devices)]
-        plans = [site.add_device(name, folder / "devices" / name) for name in names]
+        plans = site.add_devices(names, folder / "devices")
         say(f"starting {devices} devices")
-        fleet = stack.enter_context(DeviceHosts(run_device, [(plan,) for plan in plans], names))
+        hosts = [(plan,) for plan in plans]
+        fleet = stack.enter_context(DeviceHosts(run_device, hosts, names, broker.check))
         _states(fleet, "state")
         _measure(result, site, fleet, say)
     return result

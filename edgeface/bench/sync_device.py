@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import threading
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from edgeface.bench.device_hosts import ChildEnd
 from edgeface.bench.memory import forget_peak, resident_now_mib, resident_peak_mib
 from edgeface.contract.event import new_session
 from edgeface.contract.topics import Topics
@@ -123,10 +122,14 @@ class SyncDevice:
         """A new one, not open yet."""
         return Connection(options)
 
+    def halt(self) -> None:
+        """Follow no longer; not waited for."""
+        self._stop.set()
+
     def pause(self) -> None:
         """As if the device were off."""
         if self._thread is not None:
-            self._stop.set()
+            self.halt()
             self._thread.join()
             self._thread = None
 
@@ -168,29 +171,19 @@ class SyncDevice:
             self._tell(Reached(self._plan.name, time.monotonic(), *now))
 
 
-def run_device(plan: DevicePlan, pipe: Pipe) -> None:
+def run_device(plan: DevicePlan, line: ChildEnd) -> None:
     """The process: commands come in, `Reached` and `DeviceState` go out, until `stop`."""
-    logging.basicConfig(level=logging.ERROR)
-    lock = threading.Lock()
-
-    def tell(item: object) -> None:
-        with lock:
-            pipe.send(item)
-
-    device = SyncDevice(plan, tell)
+    device = SyncDevice(plan, line.tell)
     while True:
-        try:
-            command: Command = pipe.recv()
-        except EOFError:
-            command = "stop"
+        command: Command = line.hear()
         match command:
             case "follow":
                 device.follow()
             case "pause":
                 device.pause()
-                tell(device.state())
+                line.tell(device.state())
             case "state":
-                tell(device.state())
+                line.tell(device.state())
             case "stop":
                 device.close()
                 return

@@ -82,7 +82,8 @@ def bench_recognizing(
             say(f"publishing {people} people")
             site.add(people)
             version = site.publish().version
-            device = SyncDevice(site.add_device(_NAME, folder / _NAME), lambda _: None)
+            (plan,) = site.add_devices([_NAME], folder)
+            device = SyncDevice(plan, lambda _: None)
             try:
                 return _run(device, site, version, before_s, fps, say)
             finally:

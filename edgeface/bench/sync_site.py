@@ -73,11 +73,15 @@ class SyncSite:
             found = master.ledger.state().digest
             return None if found is None else found.hex()
 
-    def add_device(self, name: str, state_dir: Path) -> DevicePlan:
-        """Register a device."""
+    def add_devices(self, names: Iterable[str], under: Path) -> list[DevicePlan]:
+        """Register devices, each with a state folder of its name."""
         with Master(self.folder) as master:
-            bundle = add_device(self.folder, master.ledger.state(), name, Extras())
-        return DevicePlan(name, bundle, state_dir, self._host, self._port)
+            state = master.ledger.state()
+            bundles = [add_device(self.folder, state, name, Extras()) for name in names]
+        return [
+            DevicePlan(bundle.name, bundle, under / bundle.name, self._host, self._port)
+            for bundle in bundles
+        ]
 
     def _random_templates(self) -> list[StoredTemplate]:
         vectors = self._random.standard_normal((self._templates, DIMENSIONS))

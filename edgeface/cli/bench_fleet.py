@@ -155,6 +155,10 @@ def _show(measured: dict[str, Any]) -> None:
         f" {measured['lost']} lost, {measured['twice']} twice; the broker took"
         f" {measured['broker_cpu']:.0%} of a core and {measured['broker_mib']:.0f} MiB"
     )
+    print(
+        f"a device: {measured['device_mib']:.1f} MiB resident, many a process, and"
+        f" {measured['device_disk_mib']:.1f} MiB on disk"
+    )
     if measured["wrong"]:
         print(f"{len(measured['wrong'])} with another digest: {', '.join(measured['wrong'][:5])}")
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edgeface.base.ending import leaving
 from edgeface.base.errors import CameraError, EvaluationError, SettingsError, StateError
 from edgeface.base.files import drafted, try_file
 from edgeface.settings.loading import DEFAULT_FILE
@@ -80,7 +81,8 @@ def add_kind(
 
 def run_measurement(args: argparse.Namespace) -> int:
     """Measure and print; the measurement's `status`, or 0."""
-    measured: dict[str, Any] = args.measure(args)
+    with leaving():  # what it has started and written goes with it
+        measured: dict[str, Any] = args.measure(args)
     if args.json:
         print(json.dumps(measured))
     else:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Final, NoReturn
+from typing import Final
 
 from edgeface.base.clock import Clock
+from edgeface.base.ending import leaving, undisturbed
 from edgeface.base.errors import StateError
 from edgeface.base.ids import PERSON_ID
 from edgeface.demo.checks import clean_end_check, lived_check
@@ -39,7 +36,6 @@ ENROLL_S: Final = 60.0
 READY_S: Final = 60.0
 YOU: Final = "You"
 LIVE: Final = "Look into the camera, alone, in good light: you are being enrolled."
-_TERMINATED: Final = 128
 
 
 def demonstrate(plan: Plan, screen: Screen) -> int:
@@ -51,8 +47,7 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
     camera = plan.visitors if plan.camera is None else camera_section(plan.camera)
     find_mosquitto()
     _check_output(plan.output)
-    leaving = _handled(_leave, signal.SIGTERM, signal.SIGHUP)
-    with leaving, Workplace(keep=plan.keep) as workplace:
+    with leaving(), Workplace(keep=plan.keep) as workplace:
         if plan.film is not None:
             camera = {**camera, "url": str(with_pauses(plan.film, workplace.folder))}
         recordings = Recordings(workplace.frames)
@@ -72,7 +67,7 @@ def demonstrate(plan: Plan, screen: Screen) -> int:
             _tell_what_is_kept(workplace, screen)
             raise
         finally:
-            with _undisturbed():
+            with undisturbed():
                 processes.close()
         verdict = "Everything went as it has to" if passed else "NOT everything went as it has to"
         lasted = f"{processes.now_s():.0f} s"
@@ -95,7 +90,7 @@ def _demonstrate(plan: Plan, processes: Processes, recordings: Recordings) -> bo
     processes.finish()
     end = clean_end_check(processes.codes, processes.story.status)
     checks = [*steps.checks(), *trouble, end]
-    with _undisturbed():
+    with undisturbed():
         processes.close()
     draw_sheet(people, steps.rows(), recordings.frames(), plan.output)
     processes.screen.summary(checks)
@@ -161,26 +156,3 @@ def _check_output(output: Path) -> None:
     folder = output.resolve().parent
     if not folder.is_dir() or not os.access(folder, os.W_OK) or output.is_dir():
         raise StateError(f"{output}: the picture cannot be written there; choose --output")
-
-
-@contextmanager
-def _handled(
-    handler: Callable[[int, FrameType | None], None] | signal.Handlers, *numbers: signal.Signals
-) -> Iterator[None]:
-    """Another handler for some signals, for a while."""
-    previous = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, earlier in previous.items():
-            signal.signal(number, earlier)
-
-
-def _undisturbed() -> AbstractContextManager[None]:
-    """No signal interrupts what has to be put away; it is bounded."""
-    return _handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _leave(number: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does, through every `finally`."""
-    raise SystemExit(_TERMINATED + number)

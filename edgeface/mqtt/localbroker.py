@@ -86,8 +86,9 @@ class LocalBroker:
         program = find_mosquitto()
         self._folder.mkdir(parents=True, exist_ok=True)
         choose = self.port == 0
-        # Somebody else may take a port that was free a moment ago.
-        for _ in range(_ATTEMPTS if choose else 1):
+        # Somebody else may take a port that was free a moment ago. One that it had before may be
+        # taken for a moment by who looks for it there: a connection out of a port to itself.
+        for _ in range(_ATTEMPTS):
             if choose:
                 self.port = free_port()
             if self._launch(program):
@@ -101,6 +102,12 @@ class LocalBroker:
     def kill(self) -> None:
         """SIGKILL: nobody is told."""
         self._end(subprocess.Popen.kill)
+
+    def check(self) -> None:
+        """Raise BrokerError where it was started and has ended by itself."""
+        if self._process is not None and (status := self._process.poll()) is not None:
+            last = self.log.strip().rpartition("\n")[2]
+            raise BrokerError(f"mosquitto has ended by itself, status {status}; its log: {last}")
 
     def __enter__(self) -> Self:
         self.start()
