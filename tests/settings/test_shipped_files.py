@@ -35,7 +35,7 @@ def test_the_configurations_of_other_programs_are_well_formed() -> None:
     vector = yaml.safe_load((OTHERS / "vector.yaml").read_text())
     assert vector["sinks"]["kafka"]["inputs"] == list(vector["transforms"])
     telegraf = tomllib.loads((OTHERS / "telegraf.conf").read_text())
-    assert list(telegraf) == ["inputs", "outputs"]
+    assert list(telegraf) == ["inputs", "processors", "outputs"]
     assert ET.parse(OTHERS / "hivemq.xml").getroot().tag == "hivemq"
 
 
