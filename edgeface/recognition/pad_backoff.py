@@ -33,26 +33,32 @@ class PadBackoff:
     bounds how often. ISO/IEC 30107-3 counts single presentations; NIST SP 800-63B, 5.2.3, asks for
     a delay that grows with each failure. Missing evidence is no attack and is not remembered. Not
     thread-safe; times are seconds of the frames' clock.
+
+    What a challenge says is for challenges: who moves at a door does not know of one that somebody
+    asks for, and must not be shut out by it; and who passes without one has not answered it.
     """
 
     def __init__(self, most_s: float) -> None:
         """`most_s` of 0: nothing is remembered."""
         self._most_s = most_s
         self._wait = Backoff(floor_s=0.0, base_s=FIRST_S, cap_s=most_s)
-        self._refused: dict[str, _Refused] = {}
-        """By person."""
+        self._refused: dict[tuple[str, bool], _Refused] = {}
+        """By person, and whether a challenge has refused them."""
 
     def against(self, liveness: Liveness, person_id: str, time_s: float) -> Liveness:
         """The evidence of who would pass as this person now, with what stands against them from
         before. Under `report` nothing does."""
-        last = self._refused.get(person_id)
-        if liveness.policy == "report" or last is None or time_s >= last.until_s:
+        if liveness.policy == "report":
             return liveness
-        again_in_s = round(last.until_s - time_s, 1)
-        said = [
-            replace(source, detail={**source.detail, "again_in_s": again_in_s})
-            for source in last.refused_by
-        ]
+        said: list[Source] = []
+        for kind in _kinds(liveness):
+            last = self._refused.get((person_id, kind))
+            if last is not None and time_s < last.until_s:
+                again_in_s = round(last.until_s - time_s, 1)
+                said += [
+                    replace(source, detail={**source.detail, "again_in_s": again_in_s})
+                    for source in last.refused_by
+                ]
         return against(liveness, said)
 
     def judge(self, liveness: Liveness, person_id: str, time_s: float) -> Liveness:
@@ -62,16 +68,28 @@ class PadBackoff:
         if found is not liveness or liveness.policy == "report":
             return found
         if liveness.refusal == "attack" and self._most_s > 0:
-            self._remember(person_id, liveness.refusing, time_s)
+            for kind in _kinds(liveness):
+                said = [one for one in liveness.refusing if (one.name == "challenge") == kind]
+                if said:
+                    self._remember((person_id, kind), said, time_s)
         elif liveness.refusal is None:
-            self._refused.pop(person_id, None)
+            for kind in _kinds(liveness):
+                self._refused.pop((person_id, kind), None)
         return liveness
 
-    def _remember(self, person_id: str, refused_by: Sequence[Source], time_s: float) -> None:
+    def _remember(
+        self, whom: tuple[str, bool], refused_by: Sequence[Source], time_s: float
+    ) -> None:
         self._refused = {
             who: one for who, one in self._refused.items() if time_s - one.at_s < FORGET_S
         }
-        last = self._refused.get(person_id)
+        last = self._refused.get(whom)
         count = 1 if last is None else last.count + 1
         until_s = time_s + self._wait.limit_s(count)
-        self._refused[person_id] = _Refused(tuple(refused_by), time_s, until_s, count)
+        self._refused[whom] = _Refused(tuple(refused_by), time_s, until_s, count)
+
+
+def _kinds(liveness: Liveness) -> tuple[bool, ...]:
+    """Which memories concern this evidence: that of what needs no challenge, and of challenges."""
+    challenged = any(source.name == "challenge" for source in liveness.sources)
+    return (False, True) if challenged else (False,)

@@ -81,6 +81,41 @@ def test_what_is_no_evidence_of_an_attack_or_refuses_nobody_is_not_remembered(
     assert backoff.judge(seen(None), "p_a", 100.1).refusal is None
 
 
+def challenged(passed: bool | None, motion: bool | None = None) -> Liveness:
+    said = Source("challenge", None, passed, missing=passed is None)
+    return fuse([Source("motion", None, motion), said], "challenge")
+
+
+def test_a_challenge_that_a_person_knew_nothing_of_shuts_them_out_of_challenges_alone(
+    backoff: PadBackoff,
+) -> None:
+    backoff.judge(challenged(False), "p_a", 100.0)
+    assert backoff.judge(seen(None), "p_a", 100.1).refusal is None
+    assert backoff.judge(challenged(True), "p_a", 100.2).refusal == "attack"
+
+
+def test_who_passes_without_a_challenge_has_not_answered_one(backoff: PadBackoff) -> None:
+    waits, now_s = [], 100.0
+    for _ in range(3):
+        backoff.judge(challenged(False), "p_a", now_s)
+        (accusing,) = backoff.against(challenged(None), "p_a", now_s).refusing
+        waits.append(accusing.detail["again_in_s"])
+        now_s += waits[-1]
+        assert backoff.judge(seen(None), "p_a", now_s).refusal is None
+    assert waits == [FIRST_S * 2**number for number in range(2)] + [min(4 * FIRST_S, MOST_S)]
+    assert backoff.judge(challenged(True), "p_a", now_s).refusal is None
+    backoff.judge(challenged(False), "p_a", now_s)
+    assert backoff.against(challenged(None), "p_a", now_s).refusing[0].detail == {
+        "again_in_s": FIRST_S
+    }
+
+
+def test_a_picture_that_is_refused_in_a_challenge_is_so_without_one(backoff: PadBackoff) -> None:
+    backoff.judge(challenged(False, motion=False), "p_a", 100.0)
+    (accusing,) = backoff.judge(seen(None), "p_a", 100.1).refusing
+    assert accusing.name == "motion"
+
+
 def test_a_report_tells_nothing_of_before(backoff: PadBackoff) -> None:
     backoff.judge(seen(False), "p_a", 100.0)
     assert backoff.judge(seen(True, "report"), "p_a", 100.1) == seen(True, "report")

@@ -201,7 +201,7 @@ def test_who_was_refused_at_a_claim_is_not_recognized_for_a_while(
     with_recognition(scene, "refuse_recognized").given = 0.9
     scene.scorer, scene.pad = Scorer(0.1), AssessmentRules("refuse_recognized", wait_s=0.0)
     scene.pipeline.backoff.judge(
-        fuse([Source("challenge", 0.0, False)], "challenge"), ANNA, scene.time_s
+        fuse([Source("motion", 0.0, False)], "challenge"), ANNA, scene.time_s
     )
     scene.play(10, (500, anna))
     scene.play(100)
