@@ -131,7 +131,9 @@ class Caller(Client):
             if message.topic != asked.response_topic or message.retain:
                 continue
             answer = read_answer(message, verb, key)
-            if answer.transaction not in (asked.transaction, None):
+            # Of a request that it cannot read the device gives back the correlation data alone.
+            echo = answer.transaction or (message.correlation_data or b"").decode(errors="replace")
+            if echo != asked.transaction:
                 continue
             if answer.status != "progress":
                 return answer

@@ -146,6 +146,24 @@ def test_one_client_that_asks_without_end_keeps_no_other_from_asking(
                     assert front.call("ping", {}, 10, session=SESSION).status == "ok"
 
 
+def test_what_somebody_asks_in_anothers_name_answers_nobody_elses_question(
+    tmp_path: Path, broker: LocalBroker
+) -> None:
+    options = ConnectionOptions(broker.host, broker.port, "")
+    with Device(tmp_path, broker.port) as device, Desk(tmp_path) as desk:
+        desk.publish = device.publisher.publish
+        device.publisher.listen(Subscription(TOPICS.commands), desk.desk.receive)
+        device.wait_connected()
+        with Caller(options, TOPICS, "thief") as thief, Caller(options, TOPICS, "front") as front:
+            topic = TOPICS.response("ping", "front")
+            front.subscribe(topic)
+            for payload in (b"rubbish", b"{}", b" " * 5000):
+                thief.send(Publication(TOPICS.command("ping"), payload, response_topic=topic))
+                assert thief.hear(10) is not None  # the broker has it
+            eventually(lambda: desk.board.meters.counters().get("commands_refused") == 3)
+            assert front.call("ping", {}, 10, session=SESSION).status == "ok"
+
+
 def test_an_answer_is_signed_not_retained_and_does_not_live_on(tmp_path: Path) -> None:
     with Desk(tmp_path) as desk:
         desk.desk.receive(message("ping", fields()))
