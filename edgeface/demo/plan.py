@@ -40,6 +40,7 @@ LIVE_ONLY: Final = """\
 pad:
   event: challenge      # report by default; nobody is let in without evidence of a live person
   wait_s: 3             # 2 by default; a busy machine sees fewer frames
+  back_off_s: 0         # 30 by default; she comes a second after the print of her
 
 """
 """Not where people stand still before a real camera."""
