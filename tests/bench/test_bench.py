@@ -280,6 +280,7 @@ def test_rest_is_measured_on_the_same_frames_as_no_rest(
         bench_idle(images(tmp_path, clock=ManualClock()), awake, idle, 40)
 
 
+@pytest.mark.timeout(300)
 def test_everything_runs_quickly(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["bench", "all", "--quick", "--json", "--pictures", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
