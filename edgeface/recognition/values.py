@@ -68,7 +68,9 @@ class Box:
 
     def iou(self, other: Box) -> float:
         """Intersection over union in [0, 1]; 0 when both are empty."""
-        common = self.intersect(other).area
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        common = max(0.0, across) * max(0.0, down)
         union = self.area + other.area - common
         return common / union if union > 0 else 0.0
 

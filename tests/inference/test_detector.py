@@ -196,6 +196,24 @@ def test_the_table_equals_the_arithmetic(
     assert np.array_equal(tensor[0], expected)
 
 
+def test_a_table_of_a_step_a_level_equals_the_arithmetic_at_every_level() -> None:
+    levels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    spec = input_spec(1 / 128, -1)
+    tensor, _ = Preprocessor(Preprocessing(tensor="image", width=16, height=16), spec).fit(levels)
+    assert np.array_equal(tensor[0], spec.quantize((levels.astype(np.float64) - 127.5) / 128))
+
+
+def test_what_a_picture_leaves_free_is_the_pad_value_whatever_was_there_before() -> None:
+    preprocessor = Preprocessor(Preprocessing(tensor="image", width=6, height=4), input_spec())
+    for height, width in ((2, 6), (4, 3), (2, 6)):
+        tensor, _ = preprocessor.fit(np.full((height, width, 3), 200, np.uint8))
+        free = np.ones((4, 6), np.bool_)
+        free[:height, :width] = False
+        pad = input_spec().quantize(np.array([-127.5 / 128]))[0]
+        assert (tensor[0, free] == pad).all()
+        assert (tensor[0, ~free] != pad).all()
+
+
 def test_the_rest_of_a_letterbox_is_the_pad_value() -> None:
     rules = Preprocessing(tensor="image", width=6, height=4, pad=30)
     spec = input_spec()

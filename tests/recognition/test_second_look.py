@@ -19,6 +19,7 @@ from edgeface.recognition.second_look import (
     NEAR_PX,
     look,
     look_again,
+    surroundings,
     with_surroundings,
 )
 from edgeface.recognition.values import Box, Face, Image
@@ -188,6 +189,16 @@ def test_the_pipeline_looks_again_before_it_aligns(detector: Shortsighted) -> No
     (sight,) = pipeline.process(frame, scene.gallery).sights
     assert off_px(sight.face) < 0.6
     assert stages.index("look again") < stages.index("align")
+
+
+@pytest.mark.parametrize("width", [20.0, 20.4, 20.6, 21.0, 21.4])
+def test_the_square_about_a_face_is_even_and_at_most_a_pixel_off(width: float) -> None:
+    image = np.zeros((100, 100, 3), np.uint8)
+    part, left, top = surroundings(image, Box(40.0, 45.0, 40.0 + width, 60.0))
+    assert part.shape[0] % 2 == 0
+    assert part.shape[0] == part.shape[1] == pytest.approx(2 * width, abs=1)
+    middle = (left + part.shape[1] / 2, top + part.shape[0] / 2)
+    assert middle == pytest.approx((40 + width / 2, 52.5), abs=0.5)
 
 
 @pytest.mark.parametrize(
