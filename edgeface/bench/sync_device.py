@@ -26,6 +26,8 @@ from edgeface.security.keys import SigningKey
 DAY_S: Final = 86_400.0
 SITE: Final = "bench"
 SPACE: Final = "b" * 64
+_OFTEN: Final = 1000
+"""Messages after which a device tells where it is: 100,000 people take it longer than patience."""
 
 Command = Literal["follow", "pause", "state", "stop"]
 
@@ -44,7 +46,7 @@ class DevicePlan:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A device serves another gallery, or confirms an erasure."""
+    """A device serves another gallery, confirms an erasure, or has come further."""
 
     name: str
     at_s: float
@@ -84,7 +86,7 @@ class SyncDevice:
         self._key = SigningKey.load(plan.bundle / "state" / "device.key")
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._told: tuple[Version, Version, Version] | None = None
+        self._told: tuple[Version, Version, Version, int] | None = None
         shutil.copytree(
             plan.bundle / "state" / "fleet", plan.state_dir / "fleet", dirs_exist_ok=True
         )
@@ -166,8 +168,9 @@ class SyncDevice:
         catch_up, index = self.replica.catch_up, self.replica.index
         served = Version(index.epoch, index.revision)
         now = (served, catch_up.applied.version, catch_up.erased)
-        if now != self._told:
-            self._told = now
+        heard = self.replica.messages_received // _OFTEN
+        if (*now, heard) != self._told:
+            self._told = (*now, heard)
             self._tell(Reached(self._plan.name, time.monotonic(), *now))
 
 
