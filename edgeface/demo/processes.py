@@ -23,7 +23,7 @@ from edgeface.mqtt.options import ConnectionOptions
 from edgeface.security.keys import SigningKey, VerifyingKey
 
 DAEMON_STOP_S: Final = 13.0
-DOOR_STOP_S: Final = 3.0
+DOOR_STOP_S: Final = 10.0
 _TICK_S: Final = 0.05
 _T = TypeVar("_T")
 

@@ -69,6 +69,8 @@ class Outbox:
         """None comes last: the end."""
         self._lock = threading.Lock()
         self._closed = False
+        self.safe = False
+        """At the end: all that was handed over is written, and only the file's closing is left."""
         self._opened: Future[None] = Future()
         # The writer thread's: what is called after the commit of the batch.
         self._new: list[Row] = []
@@ -177,6 +179,7 @@ class Outbox:
             except Exception:  # noqa: BLE001 - one bad batch must not end the outbox
                 _log.exception("the outbox failed on a batch of %d tasks", len(tasks))
             self._beat()
+        self.safe = not self._writer.status.unsaved
         self._writer.close()
 
     def _collect(self) -> list[_Task | None]:

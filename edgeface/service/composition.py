@@ -144,10 +144,11 @@ class Composition:
         )
 
     def _make_gallery_worker(self, settings: Settings) -> WorkerSpec:
-        """In a fleet an SD card may hold a batch of records up for long."""
+        """An SD card may hold the closing of the file up, in which nothing is lost; in a fleet also
+        a batch of records for long."""
         if settings.gallery.source == "local":
             local = LocalGallery(self.board, self.floor, self._folder.forget)
-            return WorkerSpec(GALLERY, local.run)
+            return WorkerSpec(GALLERY, local.run, may_linger=True)
         shared = self.publisher.share(f"{GalleryTopics(settings.site).base}/")
         worker = FleetGallery(self.board, self.me, self.floor, shared, self._folder.forget)
         return WorkerSpec(GALLERY, worker.run, _OUTBOX_LIMIT_S, may_linger=True)

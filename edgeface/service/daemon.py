@@ -146,7 +146,8 @@ class Daemon:
         left = supervisor.stop(until(WORKERS_SHARE), BEFORE_PUBLISHER)
         composition.presence.set_state(composition.reporter.state())
         left += supervisor.stop(until(WORKERS_SHARE + PUBLISHER_SHARE), PUBLISHING)
-        if not composition.outbox.close(max(until(1.0), OUTBOX_SHARE * total_s)):
+        ended = composition.outbox.close(max(until(1.0), OUTBOX_SHARE * total_s))
+        if not ended and not composition.outbox.safe:
             left += ("outbox",)
         if left:
             _log.error("did not stop: %s", ", ".join(left))

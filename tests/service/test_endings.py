@@ -14,6 +14,7 @@ import pytest
 
 from edgeface.base.errors import CameraError
 from edgeface.mqtt.localbroker import free_port
+from edgeface.outbox.outbox_file import OutboxFile
 from edgeface.service.composition import CAPTURE, RECOGNIZER, Composition
 from edgeface.service.daemon import Daemon
 from edgeface.service.signals import SignalQueue
@@ -156,3 +157,13 @@ def test_a_stalled_stream_does_not_make_the_end_a_failure(tmp_path: Path) -> Non
             assert (code, took_s < 5) == (0, True), daemon.log
     finally:
         server.close()
+
+
+def test_a_slow_disk_that_holds_up_the_closing_of_files_alone_is_a_clean_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: threading.Event
+) -> None:
+    """Their logs are moved into the files then, with several syncs; what counts is on disk."""
+    monkeypatch.setattr(OutboxFile, "close", lambda _: release.wait())
+    end, took_s = end_of(tmp_path, patient, signal.SIGTERM)
+    assert (end, took_s < 3 * STOP_S) == (Exit(0, ""), True)
+    assert Two(tmp_path / "gallery", patient)._gallery_worker.may_linger
