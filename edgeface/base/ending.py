@@ -13,7 +13,8 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def leaving() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP end what runs within as Ctrl-C does, through every `finally`."""
+    """SIGTERM and SIGHUP end what runs within as Ctrl-C does, through every `finally`; once:
+    timeout(1) sends it twice, and the second would end the putting away."""
     return _handled(_leave, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -52,4 +53,6 @@ def _handled(
 
 
 def _leave(number: int, _frame: FrameType | None) -> NoReturn:
+    for again in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(again, signal.SIG_IGN)
     raise SystemExit(_TERMINATED + number)

@@ -78,6 +78,7 @@ def test_however_it_ends_it_leaves_nothing(
         match harm:
             case "SIGTERM":
                 process.terminate()
+                process.terminate()
             case "Ctrl-C":
                 process.send_signal(signal.SIGINT)
             case _:
