@@ -14,6 +14,8 @@ from edgeface.cli.fleet_site import add_passphrase, open_master, passphrase, war
 from edgeface.fleet.admin.administration import Fleet
 from edgeface.fleet.admin.publishing import Published
 
+_ONE = {"records": "record", "buckets": "bucket"}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `edgeface fleet publish`."""
@@ -56,6 +58,9 @@ def show_published(done: Published) -> None:
         print("finished an interrupted publish")
     for person_id in done.cleared:
         print(f"{person_id}: erasure is confirmed or its time is over; the topic is cleared")
-    kinds = ", ".join(f"{count} {name}" for name, count in done.messages.items())
+    kinds = ", ".join(
+        f"{count} {_ONE.get(name, name) if count == 1 else name}"
+        for name, count in done.messages.items()
+    )
     print(f"sent {kinds or 'nothing'}; {done.payload_bytes} bytes")
     print(f"the broker has revision {done.version}")

@@ -39,6 +39,8 @@ from edgeface.gallery.store import GalleryStore
 FORMAT: Final = "edgeface-gallery"
 VERSION: Final = 1
 _MAX_LINE_BYTES: Final = 1 << 20
+_NO_JSON: Final = "no JSON object"
+_NO_EXPORT: Final = "not an export of an edgeface gallery, as `edgeface gallery export` writes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class _Reading:
             self._line += 1
             if ended:
                 raise GalleryError("there is more after the end of the export")
-            line = _parse(content)
+            line = _parse(content, _NO_EXPORT if self._line == 1 else _NO_JSON)
             if self._line == 1:
                 self._header(line)
             elif line.get("end") is True:
@@ -218,7 +220,7 @@ class _Reading:
 
     def _header(self, line: dict[str, Any]) -> None:
         if line.get("format") != FORMAT:
-            raise GalleryError("not an export of an edgeface gallery")
+            raise GalleryError(_NO_EXPORT)
         if line.get("version") != VERSION:
             raise GalleryError(f"version {line.get('version')!r} of the format is not known")
         if line.get("space") != self._space:
@@ -294,15 +296,15 @@ def _seal_line(
     return {"person_id": person_id, "sealed": _text(sealed)}
 
 
-def _parse(content: bytes) -> dict[str, Any]:
+def _parse(content: bytes, otherwise: str = _NO_JSON) -> dict[str, Any]:
     if len(content) > _MAX_LINE_BYTES:
         raise GalleryError(f"the line is longer than {_MAX_LINE_BYTES} bytes")
     try:
         line = json.loads(content)
     except ValueError as error:
-        raise GalleryError(f"no JSON: {error}") from error
+        raise GalleryError(otherwise) from error
     if not isinstance(line, dict):
-        raise GalleryError("no JSON object")
+        raise GalleryError(otherwise)
     return line
 
 

@@ -118,6 +118,7 @@ PLAIN_EDITS: list[tuple[str, Edit, str]] = [
     ("wrong count", lambda x: [*x[:-1], edited(x[-1], people=7)], "4: 2 people instead of 7"),
     ("twice", lambda x: resummed([x[0], x[1], x[1], x[-1]]), f"3: {ALICE} appears twice"),
     ("no header", lambda x: x[1:], "1: not an export"),
+    ("no text", lambda x: ["\x89PNG\n", *x[1:]], "1: not an export"),
     ("version", lambda x: [edited(x[0], version=2), *x[1:]], "1: version 2"),
     ("list", lambda x: [x[0], "[]\n", *x[2:]], "2: no JSON object"),
     ("deep", lambda x: [x[0], "[" * 100_000 + "\n", *x[2:]], "2: "),
