@@ -37,7 +37,8 @@ Positive: TypeAlias = Annotated[float, Field(ge=0)]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Presence: `online`, `offline` (the will, sent by the broker) or `stopped` (a clean exit)."""
+    """Presence: `online`, `offline` (the will, sent by the broker) or `stopped` (it left by itself:
+    told to end, or given up because a worker could not go on)."""
 
     status: Literal["online", "offline", "stopped"]
     session: Session
