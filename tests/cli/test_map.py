@@ -61,7 +61,7 @@ def test_photographs_by_name_are_nobodys(edgeface: Edgeface) -> None:
 def test_what_is_no_map_ends_with_two(edgeface: Edgeface, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for arguments, said in (
-        (("empty",), "0 faces: a map needs two"),
+        (("empty",), "empty: has no pictures"),
         ((COLLINS,), "1 face: a map needs two"),
         (("nowhere",), "nowhere: no such file or folder"),
         (("empty", "-o", "map.gif"), "ends in .png or .jpg"),
