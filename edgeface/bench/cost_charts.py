@@ -3,6 +3,7 @@ against templates."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,8 +45,8 @@ def _faces(cells: list[dict[str, Any]]) -> Chart:
     )
     chart.line(whole, "a")
     chart.line(other, "b")
-    chart.name(whole, "all")
-    chart.name(other, "without models and decoding")
+    chart.name(whole[::-1], "all")
+    chart.name(other[::-1], "without models and decoding")
     return chart
 
 
@@ -59,8 +60,18 @@ def _templates(speeds: list[dict[str, Any]]) -> Chart:
         Axis("templates", min(counts), max(counts), log=True),
         Axis("ms a probe, one thread", min(times) / 1.5, max(times) * 1.5, log=True),
     )
-    for way in ways:
-        points = [(row["templates"], row["probe_ms"]) for row in speeds if row["way"] == way]
-        chart.line(points, "a" if way == "edgeface" else "b")
-        chart.name(points, way)
+    curves = {
+        way: {r["templates"]: r["probe_ms"] for r in speeds if r["way"] == way} for way in ways
+    }
+
+    def apart(way: str, count: int) -> float:
+        """How far a curve is from the nearest other one there."""
+        here = curves[way][count]
+        others = [curve[count] for name, curve in curves.items() if name != way and count in curve]
+        return min((abs(math.log(here / there)) for there in others), default=0.0)
+
+    for way, curve in curves.items():
+        chart.line(list(curve.items()), "a" if way == "edgeface" else "b")
+        by_room = sorted(curve, key=lambda count: apart(way, count), reverse=True)
+        chart.name([(count, curve[count]) for count in by_room], way)
     return chart

@@ -128,11 +128,8 @@ class Chart:
 
     def name(self, points: Sequence[Point], text: str) -> None:
         """A mark with a short text at that of a curve's points where there is room for it; the
-        middle ones first."""
-        drawn = [(self._x(x), self._y(y)) for x, y in points]
-        middle = len(drawn) // 2
-        nearest = sorted(range(len(drawn)), key=lambda place: abs(place - middle))
-        self._marked.append(([drawn[place] for place in nearest], text))
+        first ones first."""
+        self._marked.append(([(self._x(x), self._y(y)) for x, y in points], text))
 
     def limit(self, x: float, text: str) -> None:
         """A line from top to bottom with a short text above."""
