@@ -148,6 +148,7 @@ def test_without_a_broker_it_is_ready_and_what_it_saw_arrives_when_there_is_one(
         back(broker, witness.__enter__)
         try:
             witness.wait(came(LIVE, "event_type", "recognized"), 30)
+            witness.wait_on(LOG, 1, 30)
             late = content(witness.on(LOG)[0])
             live = {content(a)["event_id"] for a in witness.on(LIVE)}
             broker.stop()
